@@ -1,0 +1,24 @@
+"""What a denoiser is told besides sample and timestep; it knows nothing about where the arrays come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """Optional named arrays; the field names are the input names of the exported denoiser graph."""
+
+    encoder_hidden_states: Any | None = None  # (N, S, D)
+    text_embeds: Any | None = None  # (N, D)
+    time_ids: Any | None = None  # (N, 6)
+
+    def arrays(self) -> dict[str, Any]:
+        """The arrays that are there, by name."""
+        present = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: array for name, array in present.items() if array is not None}
+
+    def map(self, function: Any) -> Conditioning:
+        """Apply `function` to every array that is there."""
+        return Conditioning(**{name: function(array) for name, array in self.arrays().items()})

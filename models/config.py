@@ -1,0 +1,90 @@
+"""Typed, frozen configuration from YAML and dotted overrides; it knows nothing about what is configured."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.errors import BadInput
+
+
+class Config(BaseModel):
+    """Base of every configuration. Unknown keys are refused with the nearest known name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Iterable[str] = ()) -> Self:
+        """Read `path` (YAML), apply `a.b=value` overrides (values are YAML), validate."""
+        file = Path(path)
+        if not file.is_file():
+            raise BadInput(f"no configuration file {file}")
+        try:
+            values = yaml.safe_load(file.read_text()) or {}
+        except yaml.YAMLError as error:
+            raise BadInput(f"{file} is not valid YAML: {str(error).splitlines()[0]}") from error
+        if not isinstance(values, dict):
+            raise BadInput(f"{file} must hold a mapping of keys to values")
+        for override in overrides:
+            _override(values, override)
+        return cls.parse(values, str(file))
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], where: str) -> Self:
+        """Validate a mapping; `where` names its origin in the error."""
+        _refuse_unknown(cls, values, where)
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"]) or "it"
+            raise BadInput(f"{where}: {key}: {first['msg']}, got {first['input']!r}") from error
+
+    def write(self, path: Path) -> None:
+        """Write the resolved configuration as YAML, atomically."""
+        beside = path.with_name(path.name + ".tmp")
+        beside.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
+        os.replace(beside, path)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`'; did you mean "x"?'` for the closest known name, or the list of what is accepted."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else f"; accepted: {', '.join(names)}"
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    dotted, sign, text = override.partition("=")
+    if not sign or not dotted:
+        raise BadInput(f"override '{override}' is not of the form key=value")
+    *parents, last = dotted.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise BadInput(f"override '{override}': '{parent}' has no keys below it")
+    values[last] = yaml.safe_load(text)
+
+
+def _refuse_unknown(config: type[BaseModel], values: Mapping[str, Any], where: str) -> None:
+    for key, value in values.items():
+        field = config.model_fields.get(str(key))
+        if field is None:
+            raise BadInput(f"{where}: unknown key '{key}'{nearest(str(key), config.model_fields)}")
+        for inner in _alternatives(field.annotation):
+            if isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(value, Mapping):
+                _refuse_unknown(inner, value, f"{where}: {key}")
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return typing.get_args(annotation)
+    return (annotation,)

@@ -1,0 +1,85 @@
+"""Sampling written once for training, the eager reference and the deployed generator; knows neither torch nor numpy.
+
+Coefficients come in as Python floats (samplers) or as arrays of the sample's own kind, shaped to broadcast (training).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from models.schedule import Prediction, Schedule
+
+Array = Any
+"""A torch tensor or a numpy array, `(N, C, h, w)`."""
+Denoise = Callable[[Array, int], Array]
+"""`(sample, timestep) → model output`, conditioning already bound."""
+
+
+def add_noise(x0: Array, noise: Array, alpha: Any, sigma: Any) -> Array:
+    """The forward process `x_t = α·x0 + σ·ε` (DDPM, arXiv 2006.11239, equation 4)."""
+    return x0 * alpha + noise * sigma
+
+
+def to_x0(sample: Array, output: Array, alpha: Any, sigma: Any, prediction: Prediction) -> Array:
+    """The clean sample that a model output stands for; v is that of Salimans & Ho 2022 (arXiv 2202.00512)."""
+    if prediction == "v_prediction":
+        return sample * alpha - output * sigma
+    if prediction == "epsilon":
+        return (sample - output * sigma) / alpha
+    return output
+
+
+def to_epsilon(sample: Array, output: Array, alpha: Any, sigma: Any, prediction: Prediction) -> Array:
+    """The noise that a model output stands for."""
+    if prediction == "v_prediction":
+        return output * alpha + sample * sigma
+    if prediction == "epsilon":
+        return output
+    return (sample - output * alpha) / sigma
+
+
+def to_velocity(x0: Array, noise: Array, alpha: Any, sigma: Any) -> Array:
+    """The v-prediction target `v = α·ε − σ·x0`."""
+    return noise * alpha - x0 * sigma
+
+
+def guide(null: Array, conditions: Sequence[Array], weights: Sequence[float]) -> Array:
+    """Classifier-free guidance over any number of conditions: `null + Σ wᵢ·(condᵢ − null)`."""
+    out = null
+    for condition, weight in zip(conditions, weights, strict=True):
+        out = out + (condition - null) * weight
+    return out
+
+
+def student_loop(denoise: Denoise, noise: Sequence[Array], timesteps: Sequence[int], schedule: Schedule) -> Array:
+    """ADD's k-step sampler (arXiv 2311.17042, section 3): predict x0, re-noise to the next timestep, repeat.
+
+    `noise` holds one `(N, C, h, w)` array a timestep; the first is the start. Returns x0.
+    """
+    first, *later = timesteps
+    sample = noise[0]
+    x0 = _predict(denoise, sample, first, schedule)
+    for timestep, fresh in zip(later, noise[1:], strict=True):
+        sample = add_noise(x0, fresh, schedule.alpha[timestep], schedule.sigma[timestep])
+        x0 = _predict(denoise, sample, timestep, schedule)
+    return x0
+
+
+def ddim(denoise: Denoise, sample: Array, timesteps: Sequence[int], schedule: Schedule) -> Array:
+    """Deterministic DDIM (arXiv 2010.02502, equation 12 with η = 0) from `sample` at timesteps[0] down to x0."""
+    for index, timestep in enumerate(timesteps):
+        alpha, sigma = schedule.alpha[timestep], schedule.sigma[timestep]
+        output = denoise(sample, timestep)
+        x0 = to_x0(sample, output, alpha, sigma, schedule.prediction_type)
+        if index + 1 == len(timesteps):
+            return x0
+        epsilon = to_epsilon(sample, output, alpha, sigma, schedule.prediction_type)
+        following = timesteps[index + 1]
+        sample = add_noise(x0, epsilon, schedule.alpha[following], schedule.sigma[following])
+    raise AssertionError("ddim needs at least one timestep")
+
+
+def _predict(denoise: Denoise, sample: Array, timestep: int, schedule: Schedule) -> Array:
+    alpha, sigma = schedule.alpha[timestep], schedule.sigma[timestep]
+    return to_x0(sample, denoise(sample, timestep), alpha, sigma, schedule.prediction_type)
