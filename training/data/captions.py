@@ -1,0 +1,67 @@
+"""What each emoji is called in English and French, as a person would type it; knows nothing of pictures or splits."""
+
+import re
+
+import emoji
+
+WHITE = "white"
+# English name: (RGB, French name). Mid-bright, soft and far apart in hue, so that neither yellow faces nor black cats vanish.
+BACKGROUNDS: dict[str, tuple[tuple[int, int, int], str]] = {
+    WHITE: ((255, 255, 255), "blanc"),
+    "red": ((217, 83, 79), "rouge"),
+    "orange": ((245, 156, 66), "orange"),
+    "yellow": ((250, 224, 105), "jaune"),
+    "green": ((112, 190, 110), "vert"),
+    "blue": ((91, 155, 230), "bleu"),
+    "purple": ((150, 112, 205), "violet"),
+    "pink": ((250, 170, 205), "rose"),
+    "grey": ((150, 155, 160), "gris"),
+}
+COLOURS = tuple(name for name in BACKGROUNDS if name != WHITE)
+
+_ENGLISH_RULES = (
+    (r"\b(\w+)-thirty\b", r"half past \1"),
+    (r"\b(man|woman|person) bald\b", r"bald \1"),
+    (r"\b(man|woman|person) ((?:\w+ )?(?:hair|beard))\b", r"\1 with \2"),
+    (r"(?<=\w{3})-(?=\w{3})", " "),  # heart-eyes, but t-shirt and yo-yo keep their hyphen
+)
+_FRENCH_RULES = ((r"\bmidi/minuit\b", "douze heures"), (r"^touches\b", "touche"))
+
+
+def fully_qualified() -> list[str]:
+    """Every fully qualified emoji but skin tones and flags of countries and regions, in the order of their code points."""
+    known = (char for char, data in emoji.EMOJI_DATA.items() if data["status"] == emoji.STATUS["fully_qualified"])
+    return sorted(char for char in known if not any(_tone_or_flag(ord(point)) for point in char))
+
+
+def english(char: str) -> str:
+    """The English caption: "smiling cat with heart eyes"."""
+    return _natural(emoji.EMOJI_DATA[char]["en"], _ENGLISH_RULES)
+
+
+def french(char: str) -> str:
+    """The French caption: "visage souriant"."""
+    emoji.config.load_language("fr")
+    return _natural(emoji.EMOJI_DATA[char]["fr"], _FRENCH_RULES)
+
+
+def on_background(text: str, french_text: str, background: str) -> tuple[str, str]:
+    """Both captions with the background named."""
+    return f"{text} on {background}", f"{french_text} sur fond {BACKGROUNDS[background][1]}"
+
+
+def words(text: str) -> set[str]:
+    """The words a caption is made of, as the split counts them."""
+    return set(text.split())
+
+
+def _tone_or_flag(point: int) -> bool:
+    return 0x1F3FB <= point <= 0x1F3FF or 0x1F1E6 <= point <= 0x1F1FF or 0xE0020 <= point <= 0xE007F
+
+
+def _natural(name: str, rules: tuple[tuple[str, str], ...]) -> str:
+    text = name.strip(":").replace("_", " ").replace("’", "'").lower()
+    text = re.sub(r"\(.*?\)|[!:,“”«»]", "", text)  # "student (all genders)", "on! arrow"
+    for pattern, replacement in rules:
+        text = re.sub(pattern, replacement, text)
+    return " ".join(text.split())

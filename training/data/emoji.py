@@ -1,0 +1,211 @@
+"""Renders a captioned emoji set, several pictures of each, with a compositional held-out part; knows nothing of who reads it."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import PIL
+from PIL import Image, ImageFont
+from rich.progress import track
+
+from models.errors import BadInput
+from training.data import captions, glyphs
+from training.data.report import Dropped, Report, appearing, write_metadata
+
+Subset = Literal["emoji", "emoji-mini"]
+MADE_BY = "ippo data emoji"
+SPLITS = ("train", "validation", "test")
+UNSEEN_SHARE = 0.05  # of the full set's emoji, held out entirely
+_MINI = Path(__file__).with_name("emoji_mini.txt")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture: which emoji, on what, how it stands, and what its caption says."""
+
+    split: str
+    kind: str  # "seen", "unseen-background" or "unseen-emoji"
+    char: str
+    label: int
+    background: str
+    named: bool  # whether the captions name the background
+    at: glyphs.Placement
+
+    def metadata(self, file_name: str) -> dict[str, object]:
+        text, text_fr = captions.english(self.char), captions.french(self.char)
+        if self.named:
+            text, text_fr = captions.on_background(text, text_fr, self.background)
+        return {
+            "file_name": file_name, "text": text, "text_fr": text_fr, "label": self.label,
+            "emoji": self.char, "background": self.background, "kind": self.kind,
+        }  # fmt: skip
+
+
+def render(
+    out: Path, subset: Subset = "emoji", font: Path | None = None, size: int = 64, seed: int = 0,
+    renderings: int = 16, only: Sequence[str] | None = None,
+) -> Report:  # fmt: skip
+    """Writes the set as a Hugging Face imagefolder of (size, size) PNGs: train, validation, test.
+
+    Every emoji gets `renderings` pictures, half on white, half on colours; half of the captions name the background.
+    `test` is compositional: emoji never trained, and every other emoji once on the colour it never has in training.
+    `only` restricts the set to these emoji. A folder made before with the same parameters is left as it is.
+    BadInput: no font, sizes or counts out of range, or a folder at `out` that this did not make.
+    """
+    if not 16 <= size <= 512 or not 2 <= renderings <= 1000:
+        raise BadInput(f"size {size} and renderings {renderings}: accepted are sizes 16 to 512 and 2 to 1000 renderings")
+    out = Path(out)
+    opened = glyphs.open_font(font)
+    wanted, held_out = choose(subset, only)
+    plan = Report(MADE_BY, out, {}, (), _parameters(subset, size, seed, renderings, only), _versions(font))
+    if (existing := _existing(out, plan)) is not None:
+        return existing
+    drawn, dropped = _draw_all(opened, wanted)
+    unseen = choose_unseen(list(drawn), seed) if held_out is None else [char for char in held_out if char in drawn]
+    rows = plan_rows([char for char in drawn if char not in unseen], unseen, renderings, seed)
+    with appearing(out) as folder:
+        counts = _write(folder, rows, drawn, size)
+        report = replace(plan, rows=counts, dropped=tuple(dropped))
+        report.save(folder)
+    return report
+
+
+def choose(subset: Subset, only: Sequence[str] | None = None) -> tuple[list[str], list[str] | None]:
+    """The emoji of a set in label order, and those held out entirely (None: to be chosen by their words)."""
+    if subset == "emoji":
+        wanted, held_out = captions.fully_qualified(), None
+    elif subset == "emoji-mini":
+        lines = [line for line in _MINI.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+        wanted = [line.removeprefix("unseen ") for line in lines]
+        held_out = [line.removeprefix("unseen ") for line in lines if line.startswith("unseen ")]
+    else:
+        raise BadInput(f"no emoji set {subset!r}: accepted are emoji and emoji-mini")
+    if only is not None:
+        if unknown := [char for char in only if char not in wanted]:
+            raise BadInput(f"not in the set {subset}: {' '.join(unknown)}")
+        wanted = [char for char in wanted if char in only]
+    return wanted, held_out
+
+
+def choose_unseen(chars: Sequence[str], seed: int) -> list[str]:
+    """About one emoji in twenty whose every word, English and French, still occurs in two other emoji's captions."""
+    vocabulary = {char: [("en", word) for word in captions.words(captions.english(char))]
+                  + [("fr", word) for word in captions.words(captions.french(char))] for char in chars}  # fmt: skip
+    counts = Counter(word for found in vocabulary.values() for word in found)
+    unseen: list[str] = []
+    for char in sorted(chars, key=lambda char: _digest(seed, "unseen", char)):
+        if len(unseen) < UNSEEN_SHARE * len(chars) - 0.5 and all(counts[word] >= 3 for word in vocabulary[char]):
+            unseen.append(char)
+            counts.subtract(vocabulary[char])
+    return [char for char in chars if char in unseen]
+
+
+def held_out_colour(char: str, seed: int) -> str:
+    """The one colour that an emoji never has in training."""
+    return captions.COLOURS[int.from_bytes(_digest(seed, "colour", char)[:8]) % len(captions.COLOURS)]
+
+
+def plan_rows(seen: Sequence[str], unseen: Sequence[str], renderings: int, seed: int) -> list[Row]:
+    """Every picture of the set. Labels: the seen emoji in order, then the unseen. The first rows of a split show each emoji once."""
+    planned = [list(_rows_of_seen(char, label, renderings, seed)) for label, char in enumerate(seen)]
+    planned += [list(_rows_of_unseen(char, len(seen) + place, renderings, seed)) for place, char in enumerate(unseen)]
+    longest = max((len(rows) for rows in planned), default=0)
+    return [rows[turn] for turn in range(longest) for rows in planned if turn < len(rows)]
+
+
+def _rows_of_seen(char: str, label: int, renderings: int, seed: int) -> Iterator[Row]:
+    rng, missing = _generator(seed, char), held_out_colour(char, seed)
+    colours = [colour for colour in captions.COLOURS if colour != missing]
+    for background, named in _backgrounds(rng, colours, renderings):
+        yield Row("train", "seen", char, label, background, named, _placement(rng))
+    background = captions.WHITE if rng.random() < 0.5 else colours[rng.integers(len(colours))]
+    yield Row("validation", "seen", char, label, background, bool(rng.random() < 0.5), _placement(rng))
+    yield Row("test", "unseen-background", char, label, missing, True, _placement(rng))
+
+
+def _rows_of_unseen(char: str, label: int, renderings: int, seed: int) -> Iterator[Row]:
+    rng = _generator(seed, char)
+    for background, named in _backgrounds(rng, captions.COLOURS, renderings):
+        yield Row("test", "unseen-emoji", char, label, background, named, _placement(rng))
+
+
+def _backgrounds(rng: np.random.Generator, colours: Sequence[str], count: int) -> list[tuple[str, bool]]:
+    """Half white, half colours in turn from a random start, each kind named every second time, in a random order."""
+    whites = (count + 1) // 2
+    turns = [colours[place % len(colours)] for place in rng.permutation(len(colours)).tolist() * (count // len(colours) + 1)]
+    first = int(rng.integers(2))
+    pairs = [(captions.WHITE, (turn + first) % 2 == 0) for turn in range(whites)]
+    pairs += [(turns[turn], (turn + first) % 2 == 1) for turn in range(count - whites)]
+    return [pairs[place] for place in rng.permutation(count)]
+
+
+def _placement(rng: np.random.Generator) -> glyphs.Placement:
+    scale, x, y, tilt = rng.uniform((0.78, -3, -3, -12), (0.98, 3, 3, 12)).tolist()
+    return glyphs.Placement(scale, (x, y), tilt)
+
+
+def _draw_all(font: ImageFont.FreeTypeFont, chars: Sequence[str]) -> tuple[dict[str, Image.Image], list[Dropped]]:
+    drawn: dict[str, Image.Image] = {}
+    dropped: list[Dropped] = []
+    looks: dict[bytes, str] = {}
+    for char in chars:
+        glyph = glyphs.draw(font, char)
+        why = glyphs.fault(font, char, glyph)
+        twin = looks.setdefault(glyph.tobytes(), char)
+        if why is None and twin != char:
+            why = f"looks the same as {twin}"
+        if why is None:
+            drawn[char] = glyph
+        else:
+            dropped.append(Dropped(f"{char} {captions.english(char)}", why))
+    if not drawn:
+        raise BadInput("the font draws none of these emoji: accepted is NotoColorEmoji.ttf")
+    return drawn, dropped
+
+
+def _write(folder: Path, rows: Sequence[Row], drawn: dict[str, Image.Image], size: int) -> dict[str, int]:
+    outlines = {char: glyphs.outline(glyph) for char, glyph in drawn.items()}
+    metadata: dict[str, list[dict[str, object]]] = {split: [] for split in SPLITS}
+    for split in SPLITS:
+        (folder / split).mkdir()
+    for row in track(rows, "rendering emoji"):
+        colour, _ = captions.BACKGROUNDS[row.background]
+        picture = glyphs.place(drawn[row.char], outlines[row.char], colour, row.at, size)
+        name = f"{len(metadata[row.split]):05d}.png"
+        picture.save(folder / row.split / name, compress_level=1)
+        metadata[row.split].append(row.metadata(name))
+    for split in SPLITS:
+        write_metadata(folder / split, metadata[split])
+    return {split: len(metadata[split]) for split in SPLITS}
+
+
+def _existing(out: Path, plan: Report) -> Report | None:
+    """The report of a finished set with the same parameters. BadInput when something else lies there."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    report = Report.load(out)
+    if report is None or report.made_by != MADE_BY:
+        raise BadInput(f"{out} exists and is not an emoji set: give another folder, or empty it first")
+    return report if (report.parameters, report.versions) == (plan.parameters, plan.versions) else None
+
+
+def _parameters(subset: str, size: int, seed: int, renderings: int, only: Sequence[str] | None) -> dict[str, object]:
+    return {"subset": subset, "size": size, "seed": seed, "renderings": renderings, "only": None if only is None else sorted(only)}
+
+
+def _versions(font: Path | None) -> dict[str, str]:
+    content = (font or glyphs.DEFAULT_FONT).read_bytes()
+    return {"font sha256": hashlib.sha256(content).hexdigest(), "emoji": version("emoji"), "pillow": PIL.__version__, "numpy": np.__version__}
+
+
+def _digest(seed: int, purpose: str, char: str) -> bytes:
+    return hashlib.sha256(f"{seed}/{purpose}/{char}".encode()).digest()
+
+
+def _generator(seed: int, char: str) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(_digest(seed, "placement", char)[:16])))

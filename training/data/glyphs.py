@@ -1,0 +1,94 @@
+"""Draws emoji with a colour bitmap font, once large and then placed on a background; knows nothing of captions or splits."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, features
+
+from models.errors import BadInput
+
+DEFAULT_FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
+_STRIKE = 109  # the one size of the font's bitmaps
+_CELL = (136, 128)  # W, H of one bitmap
+_PROBE = "😀"
+_MARGIN = 0.5  # pixels between the glyph and the edge of the frame
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a glyph stands in its frame: scale as a fraction of the frame, shift in pixels, tilt in degrees."""
+
+    scale: float
+    shift: tuple[float, float]
+    tilt: float
+
+
+def open_font(path: Path | None) -> ImageFont.FreeTypeFont:
+    """The emoji font, laid out by raqm. BadInput with what to install when the font or raqm's libraries are missing."""
+    path = path or DEFAULT_FONT
+    if not path.is_file():
+        raise BadInput(f"no emoji font at {path}: install it (apt-get install fonts-noto-color-emoji) or give the path of NotoColorEmoji.ttf")
+    if not (features.check("raqm") and features.check("fribidi")):
+        raise BadInput("joined emoji need Pillow with raqm and the fribidi library: apt-get install libfribidi0")
+    try:
+        font = ImageFont.truetype(str(path), _STRIKE, layout_engine=ImageFont.Layout.RAQM)
+        probe = np.asarray(draw(font, _PROBE))
+    except OSError as error:
+        raise BadInput(f"{path} is not a colour bitmap font ({error}): accepted is NotoColorEmoji.ttf with bitmaps of size {_STRIKE}") from None
+    colours = probe[probe[..., 3] > 0][:, :3]
+    if len(colours) == 0 or np.ptp(colours, axis=1).max() < 32:
+        raise BadInput(f"{path} draws no colours: accepted is NotoColorEmoji.ttf with bitmaps of size {_STRIKE}")
+    return font
+
+
+def draw(font: ImageFont.FreeTypeFont, char: str) -> Image.Image:
+    """One emoji as RGBA, 136 by 128 pixels."""
+    canvas = Image.new("RGBA", _CELL)
+    left, top, _, _ = font.getbbox(char, anchor="la")
+    ImageDraw.Draw(canvas).text((-left, -top), char, font=font, embedded_color=True, anchor="la")
+    return canvas
+
+
+def fault(font: ImageFont.FreeTypeFont, char: str, glyph: Image.Image) -> str | None:
+    """Why a drawn emoji cannot be used, or None."""
+    if font.getlength(char) > 1.5 * font.getlength(_PROBE):
+        return "drawn as several glyphs: the font does not join them"
+    if glyph.getchannel("A").getextrema()[1] == 0:
+        return "blank: the font has no glyph for it"
+    return None
+
+
+def outline(glyph: Image.Image) -> np.ndarray:
+    """The outermost visible pixels of every row, (2 × rows, 2) x and y from the centre of the cell."""
+    visible = np.asarray(glyph.getchannel("A")) > 8
+    rows = np.flatnonzero(visible.any(axis=1))
+    first = visible[rows].argmax(axis=1)
+    last = visible.shape[1] - visible[rows, ::-1].argmax(axis=1)
+    corners = [(x, y + edge) for x, y in ((first, rows), (last, rows)) for edge in (0, 1)]
+    points = np.concatenate([np.stack(corner, axis=1) for corner in corners]).astype(np.float64)
+    return points - np.array([visible.shape[1] / 2, visible.shape[0] / 2])
+
+
+def place(glyph: Image.Image, points: np.ndarray, background: tuple[int, int, int], at: Placement, size: int) -> Image.Image:
+    """The glyph on a background, (size, size) RGB, always whole: it is made smaller or moved back where it would leave the frame.
+
+    `points` is `outline(glyph)`. One affine step at twice the size or more, blended in premultiplied alpha, then reduced.
+    """
+    frame = size * max(2, -(-128 // size))
+    unit = frame / size
+    cos, sin = np.cos(np.radians(at.tilt)), np.sin(np.radians(at.tilt))
+    turned = points @ np.array([[cos, -sin], [sin, cos]])
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    room = frame - 2 * _MARGIN * unit
+    scale = min(at.scale * frame / glyph.width, *(room / (high - low)))
+    shift = np.clip(np.array(at.shift) * unit, -room / 2 - scale * low, room / 2 - scale * high)
+    centre = frame / 2 + shift
+    a, b = cos / scale, -sin / scale
+    c = glyph.width / 2 - a * centre[0] - b * centre[1]
+    d, e = sin / scale, cos / scale
+    f = glyph.height / 2 - d * centre[0] - e * centre[1]
+    layer = glyph.transform((frame, frame), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BICUBIC)
+    picture = Image.new("RGBA", (frame, frame), (*background, 255))
+    picture.alpha_composite(layer)
+    return picture.convert("RGB").resize((size, size), Image.Resampling.LANCZOS)

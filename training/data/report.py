@@ -1,0 +1,88 @@
+"""What making a data set kept and dropped, and the folder that appears whole or not at all; knows nothing of how images are made."""
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from models.errors import BadInput
+
+REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Something that did not make it into the set, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished data set: rows of each split, what was dropped, the parameters and versions that made it."""
+
+    made_by: str
+    folder: Path
+    rows: dict[str, int]
+    dropped: tuple[Dropped, ...]
+    parameters: dict[str, Any]
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Writes report.json into `folder`, without the folder's own place."""
+        content = {name: value for name, value in asdict(self).items() if name != "folder"}
+        (folder / REPORT).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Report | None":
+        """The report in `folder`; None when there is none or it is not one of ours."""
+        try:
+            content = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+            content["dropped"] = tuple(Dropped(**entry) for entry in content["dropped"])
+            return cls(folder=folder, **content)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def tables(self) -> Iterator[Table]:
+        """Rich tables for a person: rows of each split, then what was dropped, grouped by reason."""
+        rows = Table("split", "rows", title=str(self.folder))
+        for split, count in self.rows.items():
+            rows.add_row(split, str(count))
+        yield rows
+        if self.dropped:
+            table = Table("dropped because", "how many", "for example")
+            for why, count in Counter(entry.why for entry in self.dropped).most_common():
+                named = [entry.what for entry in self.dropped if entry.why == why][:3]
+                table.add_row(why, str(count), ", ".join(named) + (", …" if count > len(named) else ""))
+            yield table
+
+
+@contextmanager
+def appearing(out: Path) -> Iterator[Path]:
+    """A folder beside `out` to write into; it takes the name `out` (replacing what lies there) when the block ends without an error."""
+    beside = out.with_name(f"{out.name}.tmp-{os.getpid()}")
+    try:
+        beside.mkdir(parents=True)
+    except OSError as error:
+        raise BadInput(f"cannot write beside {out}: {error.strerror or error}") from None
+    try:
+        yield beside
+        if out.is_dir():
+            shutil.rmtree(out)
+        beside.rename(out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def write_metadata(folder: Path, rows: list[dict[str, object]]) -> None:
+    """The imagefolder's metadata.jsonl, one row an image."""
+    lines = (json.dumps(row, ensure_ascii=False) for row in rows)
+    (folder / "metadata.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
