@@ -1,0 +1,121 @@
+"""A pipeline: conditioner, denoiser, autoencoder and schedule under one task; it knows nothing about training or graphs.
+
+Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `D` width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models import noise, sampling
+from models.conditioning import Conditioning
+from models.schedule import STUDENT_TIMESTEPS, Schedule
+
+
+class Conditioner(Protocol):
+    """Inputs of a task → `Conditioning`."""
+
+    def tokenize(self, inputs: Sequence[str]) -> Tensor:
+        """Task inputs → ids `(N, S)` int64."""
+
+    def __call__(self, ids: Tensor) -> Conditioning:
+        """Ids → conditioning."""
+
+
+class Autoencoder(Protocol):
+    """Pixels in [−1, 1] ↔ latents of about unit variance; pixel diffusion uses the identity."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """`(N, 3, H, W)` → `(N, C, h, w)`."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """`(N, C, h, w)` → `(N, 3, H, W)`."""
+
+
+@dataclass
+class Pipeline:
+    """Teacher or student: two pipelines of one shape; the student needs few steps and no guidance."""
+
+    task: str
+    conditioner: nn.Module
+    denoiser: nn.Module
+    autoencoder: nn.Module
+    scheduler: dict[str, Any]  # as diffusers writes it, `_class_name` included
+    latent_shape: tuple[int, int, int]  # (C, h, w)
+    null_input: str = ""
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        return Schedule.from_config(self.scheduler)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Pipeline:
+        """Move every network, in place."""
+        for module in (self.conditioner, self.denoiser, self.autoencoder):
+            module.to(device=device, dtype=dtype)
+        return self
+
+    def condition(self, inputs: Sequence[str]) -> Conditioning:
+        """Task inputs → conditioning, on the denoiser's device."""
+        ids = self.conditioner.tokenize(inputs).to(self.device)  # type: ignore[operator]
+        return self.conditioner(ids)  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.denoiser.parameters()).device
+
+    def denoise(self, conditioning: Conditioning, guidance: float = 1.0) -> sampling.Denoise:
+        """Bind conditioning and guidance weight; with guidance both passes run as one batch."""
+        if guidance == 1.0:
+            return lambda sample, timestep: predict(self.denoiser, sample, timestep, conditioning)
+        count = next(iter(conditioning.arrays().values())).shape[0]
+        null = self.condition([self.null_input]).map(lambda array: array.expand(count, *array.shape[1:]))
+        both = Conditioning(
+            **{name: torch.cat([null.arrays()[name], array]) for name, array in conditioning.arrays().items()}
+        )
+
+        def guided(sample: Tensor, timestep: int) -> Tensor:
+            times = timestep if isinstance(timestep, int) or timestep.ndim == 0 else torch.cat([timestep, timestep])
+            unconditional, conditional = predict(self.denoiser, torch.cat([sample, sample]), times, both).chunk(2)
+            return sampling.guide(unconditional, [conditional], [guidance])  # type: ignore[no-any-return]
+
+        return guided
+
+    @torch.no_grad()
+    def generate(
+        self, inputs: Sequence[str], seeds: Sequence[int], steps: int = 1, guidance: float | None = None
+    ) -> NDArray[np.uint8]:
+        """Draw images `(N, H, W, 3)`; `guidance=None` runs the student's loop, a number guided DDIM (the teacher)."""
+        count = steps if guidance is None else 1
+        start = torch.from_numpy(noise.gaussian(seeds, count, self.latent_shape)).to(self.device)
+        conditioning = self.condition(inputs)
+        if guidance is None:
+            timesteps = STUDENT_TIMESTEPS[steps]
+            x0 = sampling.student_loop(self.denoise(conditioning), list(start), timesteps, self.schedule)
+        else:
+            timesteps = self.schedule.trailing(steps)
+            x0 = sampling.ddim(self.denoise(conditioning, guidance), start[0], timesteps, self.schedule)
+        return to_uint8(self.autoencoder.decode(x0))  # type: ignore[operator]
+
+
+def predict(denoiser: nn.Module, sample: Tensor, timestep: Tensor | int, conditioning: Conditioning) -> Tensor:
+    """One call of a diffusers denoiser: `(N, C, h, w)` → model output of the same shape."""
+    return denoiser(sample, timestep, **conditioning.arrays()).sample  # type: ignore[no-any-return]
+
+
+def to_uint8(images: Tensor) -> NDArray[np.uint8]:
+    """`(N, 3, H, W)` in [−1, 1] → `(N, H, W, 3)` uint8, rounded to nearest."""
+    pixels = (images.float().clamp(-1, 1) + 1) * 127.5
+    return pixels.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def from_uint8(images: NDArray[np.uint8]) -> Tensor:
+    """`(N, H, W, 3)` uint8 → `(N, 3, H, W)` float32 in [−1, 1]."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -1,0 +1,145 @@
+"""The Stable Diffusion family: CLIP text encoder, latent autoencoder, UNet, and its diffusers folder on disk.
+
+It knows nothing about training, graphs or serving. Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import diffusers
+import torch
+from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from models.conditioning import Conditioning
+from models.errors import BadInput
+from models.pipeline import Pipeline
+
+TASK = "text-to-image"
+
+TEACHER_SCHEDULER: dict[str, Any] = {
+    "_class_name": "DDIMScheduler",
+    "num_train_timesteps": 1000,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "clip_sample": False,
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "set_alpha_to_one": True,
+    "timestep_spacing": "trailing",
+}
+"""What a teacher trained from scratch uses: SD's betas, v-prediction, zero terminal SNR (arXiv 2305.08891)."""
+
+
+class CLIPConditioner(nn.Module):
+    """Prompts → token ids → hidden states of the last layer, as Stable Diffusion 1.x and 2.x condition on them."""
+
+    def __init__(self, tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.text_encoder = text_encoder
+
+    def tokenize(self, inputs: Sequence[str]) -> Tensor:
+        """Prompts → ids `(N, S)` int64, padded and cut to the tokenizer's length."""
+        length = self.tokenizer.model_max_length
+        encoded = self.tokenizer(
+            list(inputs), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+        )
+        return cast(Tensor, encoded["input_ids"])
+
+    def forward(self, ids: Tensor) -> Conditioning:
+        """Ids `(N, S)` → hidden states `(N, S, D)`."""
+        return Conditioning(encoder_hidden_states=self.text_encoder(ids).last_hidden_state)
+
+
+class LatentAutoencoder(nn.Module):
+    """A diffusers VAE behind `encode` and `decode`, with its scaling factor applied on both sides."""
+
+    def __init__(self, vae: AutoencoderKL | AutoencoderTiny) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def encode(self, images: Tensor) -> Tensor:
+        """`(N, 3, H, W)` in [−1, 1] → scaled latents `(N, C, h, w)`: the mode, not a draw."""
+        encoded = self.vae.encode(images)
+        latents = encoded.latents if isinstance(self.vae, AutoencoderTiny) else encoded.latent_dist.mode()
+        return latents * float(self.vae.config["scaling_factor"])
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Scaled latents `(N, C, h, w)` → images `(N, 3, H, W)`."""
+        return cast(Tensor, self.vae.decode(latents / float(self.vae.config["scaling_factor"])).sample)
+
+
+def student_scheduler(teacher: dict[str, Any]) -> dict[str, Any]:
+    """The scheduler of a student of `teacher`: stock diffusers then runs exactly ADD's k-step loop at guidance 0."""
+    kept = ("num_train_timesteps", "beta_schedule", "beta_start", "beta_end", "prediction_type", "rescale_betas_zero_snr")
+    return {
+        **{key: teacher[key] for key in kept if key in teacher},
+        "_class_name": "LCMScheduler",
+        "original_inference_steps": 4,
+        "steps_offset": 1,
+        "clip_sample": False,
+    }
+
+
+def assemble(
+    tokenizer: CLIPTokenizer,
+    text_encoder: CLIPTextModel,
+    unet: UNet2DConditionModel,
+    vae: AutoencoderKL | AutoencoderTiny,
+    scheduler: dict[str, Any],
+) -> Pipeline:
+    """Put the components together as a `text-to-image` pipeline."""
+    side = unet.config["sample_size"]
+    if not isinstance(side, int):
+        raise BadInput(f"the denoiser's sample_size must be one number, got {side}")
+    return Pipeline(
+        task=TASK,
+        conditioner=CLIPConditioner(tokenizer, text_encoder),
+        denoiser=unet,
+        autoencoder=LatentAutoencoder(vae),
+        scheduler=scheduler,
+        latent_shape=(unet.config["in_channels"], side, side),
+    )
+
+
+def load(name: str) -> Pipeline:
+    """Open a local diffusers folder or a Hub name, in float32."""
+    stock = StableDiffusionPipeline.from_pretrained(
+        name, safety_checker=None, requires_safety_checker=False, torch_dtype=torch.float32
+    )
+    scheduler = {**stock.scheduler.config, "_class_name": type(stock.scheduler).__name__}
+    return assemble(stock.tokenizer, stock.text_encoder, stock.unet, stock.vae, scheduler)
+
+
+def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Write the diffusers folder that stock `StableDiffusionPipeline` opens; `folder` must not exist yet."""
+    conditioner = cast(CLIPConditioner, pipeline.conditioner)
+    autoencoder = cast(LatentAutoencoder, pipeline.autoencoder)
+    networks = (conditioner.text_encoder, pipeline.denoiser, autoencoder.vae)
+    text_encoder, unet, vae = (copy.deepcopy(network).to("cpu", dtype) for network in networks)
+    scheduler = getattr(diffusers, pipeline.scheduler["_class_name"])
+    stock = StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=conditioner.tokenizer,
+        unet=unet,
+        scheduler=scheduler.from_config(pipeline.scheduler),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    stock.save_pretrained(folder, safe_serialization=True)
+    save_tokenizer(conditioner.tokenizer, folder / "tokenizer")
+
+
+def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
+    """`tokenizer.json`, and `vocab.json` + `merges.txt` beside it, which older transformers need."""
+    tokenizer.save_pretrained(folder)
+    tokenizer.backend_tokenizer.model.save(str(folder))

@@ -1,0 +1,81 @@
+"""Tiny networks of the real classes, random weights: what the tests train, export and serve."""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from models import stable_diffusion
+from models.pipeline import Pipeline
+
+TOKENS = 8
+WIDTH = 32
+
+
+def tokenizer() -> CLIPTokenizer:
+    """A byte-pair tokenizer of single letters: every lower-case ASCII word is known by its letters."""
+    pieces = [*string.ascii_lowercase, *(letter + "</w>" for letter in string.ascii_lowercase)]
+    vocabulary = {piece: index for index, piece in enumerate([*pieces, "<|startoftext|>", "<|endoftext|>"])}
+    return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=TOKENS)
+
+
+def text_encoder() -> CLIPTextModel:
+    config = CLIPTextConfig(
+        vocab_size=54,
+        hidden_size=WIDTH,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=TOKENS,
+        bos_token_id=52,
+        eos_token_id=53,
+        pad_token_id=53,
+    )
+    return CLIPTextModel(config).eval()
+
+
+def unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=4,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(16, 32),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=8,
+        norm_num_groups=8,
+    ).eval()
+
+
+def vae() -> AutoencoderKL:
+    """Images of 16 pixels ↔ 4×4 latents of 4 channels."""
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(8, 8, 16),
+        latent_channels=4,
+        layers_per_block=1,
+        norm_num_groups=4,
+        scaling_factor=0.5,
+        sample_size=16,
+    ).eval()
+
+
+def teacher(seed: int = 0, **scheduler: Any) -> Pipeline:
+    """A random v-prediction teacher; keyword arguments change its scheduler."""
+    torch.manual_seed(seed)
+    config = {**stable_diffusion.TEACHER_SCHEDULER, **scheduler}
+    return stable_diffusion.assemble(tokenizer(), text_encoder(), unet(), vae(), config)
+
+
+def student(seed: int = 0, **scheduler: Any) -> Pipeline:
+    """The same networks with the student's scheduler."""
+    pipeline = teacher(seed)
+    pipeline.scheduler = stable_diffusion.student_scheduler({**pipeline.scheduler, **scheduler})
+    return pipeline
