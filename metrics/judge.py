@@ -1,0 +1,154 @@
+"""The judge: a small network that recognises the labels of a real set; it knows no generator and never sees blur or noise.
+
+Its features give every Fréchet distance, KID and identification figure of a set that ships with one. Shapes: `N` batch,
+`H W` pixels, `D` width of the embedding, `L` labels, `K` uniform draws an image.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+DRAWS = 12
+"""Uniform numbers in [0, 1) that `augment` wants for each image."""
+
+SHIFT, ZOOM, TURN, CUTOUT = 4, 0.08, 8.0, 16
+"""Largest shift (pixels of 64), change of scale, rotation (degrees), and the cutout's side (pixels of 64)."""
+
+
+@dataclass(frozen=True)
+class JudgeConfig:
+    """The shape of a judge; on disk it is `config.json`."""
+
+    labels: int
+    """How many labels the real set has."""
+    channels: tuple[int, ...] = (32, 64, 128, 192)
+    """Width of each stage; every stage halves the side."""
+    width: int = 128
+    """Dimensions of the embedding."""
+    seed: int = 1717
+    """Seed of the initial weights, the judge's own."""
+
+
+class Stage(nn.Module):
+    """Halve the side, then one residual convolution where it is cheap (sides of 16 and less)."""
+
+    def __init__(self, inputs: int, outputs: int, residual: bool) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
+        self.norm = nn.GroupNorm(8, outputs)
+        self.residual = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False) if residual else None
+        self.residual_norm = nn.GroupNorm(8, outputs) if residual else None
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """`(N, C, H, W)` → `(N, C', H/2, W/2)`."""
+        maps = functional.silu(self.norm(self.down(maps)))
+        if self.residual is None or self.residual_norm is None:
+            return maps
+        return maps + functional.silu(self.residual_norm(self.residual(maps)))
+
+
+class Judge(nn.Module):
+    """Images `(N, 3, H, W)` in [−1, 1] → logits over labels `(N, L)`.
+
+    Every stage is averaged into the embedding, not the last one alone: the early stages carry texture and sharpness,
+    which a classifier's last stage is free to forget.
+    """
+
+    def __init__(self, config: JudgeConfig) -> None:
+        super().__init__()
+        self.config = config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            pairs = zip((3, *config.channels), config.channels, strict=False)
+            last = len(config.channels) - 2
+            self.stages = nn.ModuleList(Stage(inputs, outputs, i >= last) for i, (inputs, outputs) in enumerate(pairs))
+            self.embed = nn.Linear(sum(config.channels), config.width)
+            self.classify = nn.Parameter(torch.randn(config.labels, config.width))
+            self.sharpness = nn.Parameter(torch.tensor(16.0))  # inverse temperature of the cosine logits
+
+    def features(self, images: Tensor) -> Tensor:
+        """Images `(N, 3, H, W)` in [−1, 1] → embeddings `(N, D)` of length 1."""
+        pooled, maps = [], images
+        for stage in self.stages:
+            maps = stage(maps)
+            pooled.append(maps.mean(dim=(2, 3)))
+        return functional.normalize(self.embed(torch.cat(pooled, dim=1)), dim=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images `(N, 3, H, W)` in [−1, 1] → cosine logits `(N, L)`."""
+        return self.sharpness * self.features(images) @ functional.normalize(self.classify, dim=1).T
+
+
+def judge_loss(judge: Judge, images: Tensor, labels: Tensor, smoothing: float = 0.1) -> Tensor:
+    """Cross-entropy of images `(N, 3, H, W)` against labels `(N,)` with label smoothing (arXiv 1512.00567, section 7)."""
+    return functional.cross_entropy(judge(images), labels, label_smoothing=smoothing)
+
+
+def augment(images: Tensor, draws: Tensor) -> Tensor:
+    """Shift, zoom, turn, recolour and cut out images `(N, 3, H, W)` in [−1, 1] by uniform `draws` `(N, K)`.
+
+    Neither blur nor noise: geometry is resampled by nearest neighbour, which moves pixels and never mixes them.
+    """
+    assert draws.shape == (len(images), DRAWS), f"augment wants ({len(images)}, {DRAWS}) draws, got {tuple(draws.shape)}"
+    signed = (2 * draws - 1).to(images)
+    return _cut_out(_recolour(_move(images, signed[:, :4]), signed[:, 4:9]), signed[:, 9:12])
+
+
+def _move(images: Tensor, signed: Tensor) -> Tensor:
+    """Rotate, scale and shift about the centre; beyond the border the border's own colour goes on."""
+    angle = torch.deg2rad(signed[:, 0] * TURN)
+    zoom = 1 + signed[:, 1] * ZOOM
+    cos, sin = angle.cos() * zoom, angle.sin() * zoom
+    shift = signed[:, 2:4] * (2 * SHIFT / 64)
+    theta = torch.stack([torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1)
+    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, mode="nearest", padding_mode="border", align_corners=False)
+
+
+def _recolour(images: Tensor, signed: Tensor) -> Tensor:
+    """Brightness and contrast, and a slight tint a channel: 10 % each way."""
+    contrast = (1 + 0.1 * signed[:, 0]).view(-1, 1, 1, 1)
+    offset = (0.1 * signed[:, 1]).view(-1, 1, 1, 1) + 0.06 * signed[:, 2:5].view(-1, 3, 1, 1)
+    return (images * contrast + offset).clamp(-1, 1)
+
+
+def _cut_out(images: Tensor, signed: Tensor) -> Tensor:
+    """Grey out one square in two images of three (arXiv 1708.04552); its centre may lie outside."""
+    height, width = images.shape[2:]
+    half = CUTOUT * height / 128
+    rows = (torch.arange(height, device=images.device) + 0.5 - height * (signed[:, :1] * 0.5 + 0.5)).abs() < half
+    columns = (torch.arange(width, device=images.device) + 0.5 - width * (signed[:, 1:2] * 0.5 + 0.5)).abs() < half
+    square = rows[:, None, :, None] & columns[:, None, None, :] & (signed[:, 2] < 1 / 3).view(-1, 1, 1, 1)
+    return images.masked_fill(square, 0.0)
+
+
+def save(judge: Judge, folder: Path) -> None:
+    """Write `folder/judge.safetensors` (fp16) and `folder/config.json`, each atomically."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = folder / "judge.safetensors.tmp"
+    save_file({name: tensor.detach().cpu().half().contiguous() for name, tensor in judge.state_dict().items()}, weights)
+    config = folder / "config.json.tmp"
+    config.write_text(json.dumps(asdict(judge.config), indent=1))
+    os.replace(weights, folder / "judge.safetensors")
+    os.replace(config, folder / "config.json")
+
+
+def load(folder: Path) -> Judge:
+    """Open what `save` wrote, in float32, ready to judge. ValueError, one line: no judge there, or a damaged one."""
+    try:
+        values = json.loads((folder / "config.json").read_text())
+        judge = Judge(JudgeConfig(**{**values, "channels": tuple(values["channels"])}))
+        judge.load_state_dict({name: tensor.float() for name, tensor in load_file(folder / "judge.safetensors").items()})
+    except FileNotFoundError as error:
+        raise ValueError(f"{folder} holds no judge: it needs config.json and judge.safetensors") from error
+    except (KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{folder} holds a damaged judge: {str(error).splitlines()[0]}") from error
+    return judge.eval()
