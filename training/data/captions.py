@@ -5,7 +5,7 @@ import re
 import emoji
 
 WHITE = "white"
-# English name: (RGB, French name). Mid-bright, soft and far apart in hue, so that neither yellow faces nor black cats vanish.
+# English name: (RGB, French name). Soft and far apart, so that neither yellow faces nor black cats vanish.
 BACKGROUNDS: dict[str, tuple[tuple[int, int, int], str]] = {
     WHITE: ((255, 255, 255), "blanc"),
     "red": ((217, 83, 79), "rouge"),
@@ -29,7 +29,7 @@ _FRENCH_RULES = ((r"\bmidi/minuit\b", "douze heures"), (r"^touches\b", "touche")
 
 
 def fully_qualified() -> list[str]:
-    """Every fully qualified emoji but skin tones and flags of countries and regions, in the order of their code points."""
+    """Every fully qualified emoji but skin tones and flags of countries and regions, by code points."""
     known = (char for char, data in emoji.EMOJI_DATA.items() if data["status"] == emoji.STATUS["fully_qualified"])
     return sorted(char for char in known if not any(_tone_or_flag(ord(point)) for point in char))
 

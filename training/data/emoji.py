@@ -1,4 +1,4 @@
-"""Renders a captioned emoji set, several pictures of each, with a compositional held-out part; knows nothing of who reads it."""
+"""Renders a captioned emoji set with a compositional held-out part; knows nothing of who reads it."""
 
 import hashlib
 from collections import Counter
@@ -58,7 +58,7 @@ def render(
     BadInput: no font, sizes or counts out of range, or a folder at `out` that this did not make.
     """
     if not 16 <= size <= 512 or not 2 <= renderings <= 1000:
-        raise BadInput(f"size {size} and renderings {renderings}: accepted are sizes 16 to 512 and 2 to 1000 renderings")
+        raise BadInput(f"size {size}, renderings {renderings}: accepted are sizes 16 to 512 and 2 to 1000 renderings")
     out = Path(out)
     opened = glyphs.open_font(font)
     wanted, held_out = choose(subset, only)
@@ -111,7 +111,7 @@ def held_out_colour(char: str, seed: int) -> str:
 
 
 def plan_rows(seen: Sequence[str], unseen: Sequence[str], renderings: int, seed: int) -> list[Row]:
-    """Every picture of the set. Labels: the seen emoji in order, then the unseen. The first rows of a split show each emoji once."""
+    """Every picture of the set, one of each emoji in turn. Labels: the seen emoji in order, then the unseen."""
     planned = [list(_rows_of_seen(char, label, renderings, seed)) for label, char in enumerate(seen)]
     planned += [list(_rows_of_unseen(char, len(seen) + place, renderings, seed)) for place, char in enumerate(unseen)]
     longest = max((len(rows) for rows in planned), default=0)
@@ -137,7 +137,7 @@ def _rows_of_unseen(char: str, label: int, renderings: int, seed: int) -> Iterat
 def _backgrounds(rng: np.random.Generator, colours: Sequence[str], count: int) -> list[tuple[str, bool]]:
     """Half white, half colours in turn from a random start, each kind named every second time, in a random order."""
     whites = (count + 1) // 2
-    turns = [colours[place % len(colours)] for place in rng.permutation(len(colours)).tolist() * (count // len(colours) + 1)]
+    turns = [colours[place] for place in rng.permutation(len(colours))] * (count // len(colours) + 1)
     first = int(rng.integers(2))
     pairs = [(captions.WHITE, (turn + first) % 2 == 0) for turn in range(whites)]
     pairs += [(turns[turn], (turn + first) % 2 == 1) for turn in range(count - whites)]
@@ -195,12 +195,20 @@ def _existing(out: Path, plan: Report) -> Report | None:
 
 
 def _parameters(subset: str, size: int, seed: int, renderings: int, only: Sequence[str] | None) -> dict[str, object]:
-    return {"subset": subset, "size": size, "seed": seed, "renderings": renderings, "only": None if only is None else sorted(only)}
+    chosen = None if only is None else sorted(only)
+    return {"subset": subset, "size": size, "seed": seed, "renderings": renderings, "only": chosen}
 
 
 def _versions(font: Path | None) -> dict[str, str]:
-    content = (font or glyphs.DEFAULT_FONT).read_bytes()
-    return {"font sha256": hashlib.sha256(content).hexdigest(), "emoji": version("emoji"), "pillow": PIL.__version__, "numpy": np.__version__}
+    """Everything that decides the pictures and captions beside the parameters, this code included."""
+    made_with = [Path(__file__), _MINI, *(Path(str(module.__file__)) for module in (captions, glyphs))]
+    return {
+        "font sha256": hashlib.sha256((font or glyphs.DEFAULT_FONT).read_bytes()).hexdigest(),
+        "code sha256": hashlib.sha256(b"".join(path.read_bytes() for path in made_with)).hexdigest(),
+        "emoji": version("emoji"),
+        "pillow": PIL.__version__,
+        "numpy": np.__version__,
+    }
 
 
 def _digest(seed: int, purpose: str, char: str) -> bytes:

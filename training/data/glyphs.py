@@ -1,9 +1,10 @@
-"""Draws emoji with a colour bitmap font, once large and then placed on a background; knows nothing of captions or splits."""
+"""Draws emoji with a colour bitmap font and places them on a background; knows nothing of captions or splits."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, features
 
 from models.errors import BadInput
@@ -12,6 +13,7 @@ DEFAULT_FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 _STRIKE = 109  # the one size of the font's bitmaps
 _CELL = (136, 128)  # W, H of one bitmap
 _PROBE = "😀"
+_ACCEPTED = f"NotoColorEmoji.ttf with bitmaps of size {_STRIKE}"
 _MARGIN = 0.5  # pixels between the glyph and the edge of the frame
 
 
@@ -28,17 +30,19 @@ def open_font(path: Path | None) -> ImageFont.FreeTypeFont:
     """The emoji font, laid out by raqm. BadInput with what to install when the font or raqm's libraries are missing."""
     path = path or DEFAULT_FONT
     if not path.is_file():
-        raise BadInput(f"no emoji font at {path}: install it (apt-get install fonts-noto-color-emoji) or give the path of NotoColorEmoji.ttf")
+        raise BadInput(
+            f"no emoji font at {path}: apt-get install fonts-noto-color-emoji, or give the path of {_ACCEPTED}"
+        )
     if not (features.check("raqm") and features.check("fribidi")):
         raise BadInput("joined emoji need Pillow with raqm and the fribidi library: apt-get install libfribidi0")
     try:
         font = ImageFont.truetype(str(path), _STRIKE, layout_engine=ImageFont.Layout.RAQM)
         probe = np.asarray(draw(font, _PROBE))
     except OSError as error:
-        raise BadInput(f"{path} is not a colour bitmap font ({error}): accepted is NotoColorEmoji.ttf with bitmaps of size {_STRIKE}") from None
+        raise BadInput(f"{path} is not a colour bitmap font ({error}): accepted is {_ACCEPTED}") from None
     colours = probe[probe[..., 3] > 0][:, :3]
     if len(colours) == 0 or np.ptp(colours, axis=1).max() < 32:
-        raise BadInput(f"{path} draws no colours: accepted is NotoColorEmoji.ttf with bitmaps of size {_STRIKE}")
+        raise BadInput(f"{path} draws no colours: accepted is {_ACCEPTED}")
     return font
 
 
@@ -59,7 +63,7 @@ def fault(font: ImageFont.FreeTypeFont, char: str, glyph: Image.Image) -> str | 
     return None
 
 
-def outline(glyph: Image.Image) -> np.ndarray:
+def outline(glyph: Image.Image) -> NDArray[np.float64]:
     """The outermost visible pixels of every row, (2 × rows, 2) x and y from the centre of the cell."""
     visible = np.asarray(glyph.getchannel("A")) > 8
     rows = np.flatnonzero(visible.any(axis=1))
@@ -67,16 +71,20 @@ def outline(glyph: Image.Image) -> np.ndarray:
     last = visible.shape[1] - visible[rows, ::-1].argmax(axis=1)
     corners = [(x, y + edge) for x, y in ((first, rows), (last, rows)) for edge in (0, 1)]
     points = np.concatenate([np.stack(corner, axis=1) for corner in corners]).astype(np.float64)
-    return points - np.array([visible.shape[1] / 2, visible.shape[0] / 2])
+    centred: NDArray[np.float64] = points - np.array([visible.shape[1] / 2, visible.shape[0] / 2])
+    return centred
 
 
-def place(glyph: Image.Image, points: np.ndarray, background: tuple[int, int, int], at: Placement, size: int) -> Image.Image:
-    """The glyph on a background, (size, size) RGB, always whole: it is made smaller or moved back where it would leave the frame.
+def place(
+    glyph: Image.Image, points: NDArray[np.float64], background: tuple[int, int, int], at: Placement, size: int
+) -> Image.Image:
+    """The glyph, whose outline is `points`, on a background: (size, size) RGB.
 
-    `points` is `outline(glyph)`. One affine step at twice the size or more, blended in premultiplied alpha, then reduced.
+    It always stays whole: it is made smaller or moved back where it would leave the frame. One affine step at twice
+    the size or more (no further from the bitmap's own size than needed), blended in premultiplied alpha, then reduced.
     """
-    frame = size * max(2, -(-128 // size))
-    unit = frame / size
+    unit = max(2, -(-128 // size))
+    frame = size * unit
     cos, sin = np.cos(np.radians(at.tilt)), np.sin(np.radians(at.tilt))
     turned = points @ np.array([[cos, -sin], [sin, cos]])
     low, high = turned.min(axis=0), turned.max(axis=0)

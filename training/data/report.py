@@ -1,4 +1,4 @@
-"""What making a data set kept and dropped, and the folder that appears whole or not at all; knows nothing of how images are made."""
+"""What making a data set kept and dropped, and folders that appear whole or not at all; knows nothing of images."""
 
 import json
 import os
@@ -67,17 +67,19 @@ class Report:
 
 @contextmanager
 def appearing(out: Path) -> Iterator[Path]:
-    """A folder beside `out` to write into; it takes the name `out` (replacing what lies there) when the block ends without an error."""
-    beside = out.with_name(f"{out.name}.tmp-{os.getpid()}")
+    """A folder beside `out` to write into, which takes its name, replacing what lies there, if the block ends well."""
+    out = out.absolute()
+    beside, old = (out.with_name(f"{out.name}.{kind}-{os.getpid()}") for kind in ("tmp", "old"))
     try:
         beside.mkdir(parents=True)
     except OSError as error:
         raise BadInput(f"cannot write beside {out}: {error.strerror or error}") from None
     try:
         yield beside
-        if out.is_dir():
-            shutil.rmtree(out)
+        if out.exists():
+            out.rename(old)
         beside.rename(out)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

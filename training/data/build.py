@@ -1,0 +1,198 @@
+"""Makes a clean, split imagefolder of any folder of captioned images; knows nothing of models or of what is drawn."""
+
+import hashlib
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+import PIL
+from PIL import Image, ImageColor, ImageOps
+from rich.progress import track
+
+from models.config import nearest
+from models.errors import BadInput
+from training.data.decode import UnreadableError, to_rgb
+from training.data.report import Dropped, Report, appearing, write_metadata
+from training.data.sources import Captioned, Scalar, find
+
+Fit = Literal["crop", "pad"]
+MADE_BY = "ippo data build"
+SMALLEST = 16  # pixels; a smaller image is dropped
+_SHARES = ("train", "train", "train", "train", "validation", "train", "train", "train", "train", "test")
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How one file becomes one picture of the set."""
+
+    size: int
+    background: tuple[int, int, int]
+    fit: Fit
+
+    def convert(self, source: Path, target: Path) -> bytes:
+        """Writes the (size, size) PNG; returns the hash of the pixels as decoded. Raises UnreadableError."""
+        image = to_rgb(source, self.background)
+        if min(image.size) < SMALLEST:
+            raise UnreadableError(f"smaller than {SMALLEST} pixels")
+        pixels = hashlib.sha256(repr(image.size).encode() + image.tobytes()).digest()
+        self.resize(image).save(target, compress_level=1)
+        return pixels
+
+    def resize(self, image: Image.Image) -> Image.Image:
+        square = (self.size, self.size)
+        if self.fit == "crop":
+            return ImageOps.fit(image, square, Image.Resampling.LANCZOS)
+        return ImageOps.pad(image, square, Image.Resampling.LANCZOS, color=self.background)
+
+
+def build(
+    source: Path,
+    out: Path,
+    size: int = 512,
+    background: str = "white",
+    fit: Fit = "crop",
+    seed: int = 0,
+    stratify: str | None = None,
+) -> Report:
+    """Writes `out` as a Hugging Face imagefolder of (size, size) RGB PNGs, 80/10/10 train, validation and test.
+
+    Dropped and listed: files that cannot be read, images below 16 pixels or of the very same pixels as another, images
+    without a caption and captions without an image. `stratify` names the column of the captions' table whose values
+    all splits share alike; without it that is `label` where there is one, else the subfolder.
+    BadInput: see `sources.find`; parameters out of range; `out` not empty; nothing left.
+    """
+    source, out = Path(source).absolute(), Path(out).absolute()
+    form = _Format(_checked_size(size), _colour(background), _checked_fit(fit))
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise BadInput(f"{out} exists and is not an empty folder: give a new one")
+    if out.is_relative_to(source):
+        raise BadInput(f"{out} lies inside {source}: give a folder outside the images")
+    found = find(source)
+    strata = _strata(found.captioned, source, stratify)
+    with appearing(out) as folder:
+        kept, dropped = _convert_all(form, found.captioned, source, folder)
+        splits = split([strata[item] for item in kept], [_place(found.captioned[item], source) for item in kept], seed)
+        chosen = [found.captioned[item] for item in kept]
+        counts = _write(folder, [_staged(folder, item) for item in kept], chosen, splits, source)
+        parameters = {"size": size, "background": background, "fit": fit, "seed": seed, "stratify": stratify}
+        versions = {"pillow": PIL.__version__}
+        report = Report(MADE_BY, out, counts, (*found.dropped, *dropped), parameters, versions)
+        report.save(folder)
+    return report
+
+
+def split(strata: Sequence[str], names: Sequence[str], seed: int) -> list[str]:
+    """The split of each row, by a hash of its name: 80/10/10 to within one row, overall and in every stratum."""
+    hashes = [hashlib.sha256(f"{seed}/{name}".encode()).digest() for name in names]
+    order = sorted(range(len(names)), key=lambda row: (strata[row], hashes[row]))
+    splits = [""] * len(names)
+    for turn, row in enumerate(order):
+        splits[row] = _SHARES[turn % len(_SHARES)]
+    return splits
+
+
+def _convert_all(
+    form: _Format, captioned: Sequence[Captioned], source: Path, folder: Path
+) -> tuple[list[int], list[Dropped]]:
+    """Decodes everything into `folder`; returns which were kept, in order, and what was dropped."""
+
+    def convert(item: int) -> bytes | str:
+        try:
+            return form.convert(captioned[item].path, _staged(folder, item))
+        except UnreadableError as reason:
+            return str(reason)
+
+    kept: list[int] = []
+    dropped: list[Dropped] = []
+    seen: dict[bytes, str] = {}
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        warnings.simplefilter("ignore")  # Pillow's remarks about single files; what matters is in the report
+        converted = pool.map(convert, range(len(captioned)))
+        for item, result in enumerate(track(converted, "reading images", total=len(captioned))):
+            place = _place(captioned[item], source)
+            if isinstance(result, str):
+                dropped.append(Dropped(place, result))
+            elif (twin := seen.setdefault(result, place)) != place:
+                dropped.append(Dropped(f"{place} (same as {twin})", "same pixels as another image"))
+                _staged(folder, item).unlink()
+            else:
+                kept.append(item)
+    if not kept:
+        raise BadInput(
+            f"none of the {len(captioned)} captioned images can be used: {dropped[0].what}: {dropped[0].why}"
+        )
+    return kept, dropped
+
+
+def _write(
+    folder: Path, pictures: Sequence[Path], rows: Sequence[Captioned], splits: Sequence[str], source: Path
+) -> dict[str, int]:
+    """Moves the pictures into their splits and writes the metadata; a split of no rows gets no folder."""
+    columns = _uniform([row.columns for row in rows])
+    metadata: dict[str, list[dict[str, object]]] = {"train": [], "validation": [], "test": []}
+    for picture, row, name, more in zip(pictures, rows, splits, columns, strict=True):
+        (folder / name).mkdir(exist_ok=True)
+        file_name = f"{len(metadata[name]):05d}.png"
+        picture.rename(folder / name / file_name)
+        metadata[name].append({**more, "file_name": file_name, "text": row.text, "original": _place(row, source)})
+    for name, lines in metadata.items():
+        if lines:
+            write_metadata(folder / name, lines)
+    return {name: len(lines) for name, lines in metadata.items()}
+
+
+def _uniform(rows: Sequence[object]) -> list[dict[str, Scalar | None]]:
+    """The same columns in every row, each of one type: text where types are mixed."""
+    tables = [dict(row) for row in rows if isinstance(row, dict)]
+    names = sorted({name for table in tables for name in table})
+    mixed = {name for name in names if len({type(table[name]) for table in tables if name in table}) > 1}
+    return [{name: _as_text(table.get(name), name in mixed) for name in names} for table in tables]
+
+
+def _as_text(value: Scalar | None, wanted: bool) -> Scalar | None:
+    return str(value) if wanted and value is not None else value
+
+
+def _strata(captioned: Sequence[Captioned], source: Path, stratify: str | None) -> list[str]:
+    known = {name for item in captioned for name in item.columns}
+    if stratify is not None and stratify not in known:
+        accepted = nearest(stratify, known) if known else ": the captions' table has no further columns"
+        raise BadInput(f"no column '{stratify}' to stratify by{accepted}")
+    column = stratify or ("label" if "label" in known else None)
+    if column is None:
+        return [item.path.parent.relative_to(source).as_posix() for item in captioned]
+    return [str(item.columns.get(column, "")) for item in captioned]
+
+
+def _staged(folder: Path, item: int) -> Path:
+    return folder / f"{item}.png"
+
+
+def _place(item: Captioned, source: Path) -> str:
+    return item.path.relative_to(source).as_posix()
+
+
+def _checked_size(size: int) -> int:
+    if not SMALLEST <= size <= 4096:
+        raise BadInput(f"size {size}: accepted are {SMALLEST} to 4096 pixels")
+    return size
+
+
+def _checked_fit(fit: str) -> Fit:
+    if fit not in get_args(Fit):
+        raise BadInput(f"fit '{fit}': accepted are crop and pad")
+    return cast(Fit, fit)
+
+
+def _colour(background: str) -> tuple[int, int, int]:
+    try:
+        red, green, blue = ImageColor.getrgb(background)[:3]
+    except ValueError:
+        raise BadInput(
+            f"background '{background}': accepted are names such as white and codes such as #ffcc00"
+        ) from None
+    return red, green, blue

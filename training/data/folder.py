@@ -1,0 +1,165 @@
+"""Reads one split of a Hugging Face imagefolder, on disk or on the Hub, as arrays; knows nothing of training.
+
+`N` images, `H W` pixels. A local folder with metadata.jsonl is read directly: the `datasets` library, which reads
+everything else, takes 15 s to look through 25,000 files where this takes a fraction of a second. Nothing local ever
+goes online.
+"""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.config import nearest
+from models.errors import BadInput
+from training.data.decode import SUFFIXES, UnreadableError, to_rgb
+
+CACHE_BYTES = 2 * 1024**3  # decoded pixels are kept when the whole split fits in this
+_THREADS = 8
+_HUB_SECONDS = 10.0  # to wait for the Hub's first answer
+_WORTH_THREADS = 256 * 256  # pixels; Pillow decodes smaller images faster on one thread
+
+
+class ImageFolder:
+    """One split: images as uint8 arrays, and the columns beside them. Decoded pixels are kept when they fit in 2 GB."""
+
+    def __init__(self, name: str | Path, split: str = "train") -> None:
+        """`name`: a local folder, or a data set's name on the Hub. BadInput: no such folder or split, nothing in it."""
+        self.name, self.split = str(name), split
+        self._sources, self._columns = _read(self.name, split)
+        if not self._sources:
+            raise BadInput(f"split '{split}' of {self.name} holds no images")
+        self.shape: tuple[int, int] = self._decode(0).shape[:2]  # (H, W)
+        fits = len(self) * self.shape[0] * self.shape[1] * 3 <= CACHE_BYTES
+        self._pixels = np.empty((len(self) if fits else 0, *self.shape, 3), np.uint8)  # (N, H, W, 3)
+        self._decoded = np.zeros(len(self), bool)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def images(self, indices: Sequence[int] | NDArray[np.integer[Any]] | None = None) -> NDArray[np.uint8]:
+        """(N, H, W, 3) RGB of the rows `indices`, all without it. BadInput: a damaged image, or one of another size."""
+        rows = np.arange(len(self)) if indices is None else np.asarray(indices, dtype=np.intp)
+        if not len(self._pixels):
+            return np.stack(self._decode_all(rows)) if len(rows) else np.empty((0, *self.shape, 3), np.uint8)
+        missing = np.unique(rows[~self._decoded[rows]] % len(self))
+        for row, image in zip(missing, self._decode_all(missing), strict=True):
+            self._pixels[row] = image
+        self._decoded[missing] = True
+        return self._pixels[rows]
+
+    def captions(self, column: str = "text") -> list[str]:
+        """The captions in `column`. BadInput: no such column, or one that is not text."""
+        values = self.column(column)
+        if any(not isinstance(value, str) for value in values):
+            raise BadInput(f"column '{column}' of {self.name} is not text in every row")
+        return values
+
+    def column(self, name: str) -> list[Any]:
+        """The values of a column. BadInput: no such column."""
+        if name not in self._columns:
+            raise BadInput(f"{self.name} has no column '{name}'{nearest(name, self._columns)}")
+        return list(self._columns[name])
+
+    def _decode_all(self, rows: NDArray[np.intp]) -> list[NDArray[np.uint8]]:
+        if self.shape[0] * self.shape[1] < _WORTH_THREADS:
+            return [self._decode(int(row)) for row in rows]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return list(pool.map(self._decode, rows.tolist()))
+
+    def _decode(self, row: int) -> NDArray[np.uint8]:
+        source = self._sources[row]
+        where = source if isinstance(source, Path) else f"image {row} of {self.name}"
+        try:
+            image = np.asarray(to_rgb(source))
+        except UnreadableError as reason:
+            raise BadInput(f"{where}: {reason}") from None
+        if (shape := getattr(self, "shape", image.shape[:2])) != image.shape[:2]:
+            sizes = [f"{width}x{height}" for height, width in (image.shape[:2], shape)]
+            raise BadInput(f"{where} is {sizes[0]}, the first image {sizes[1]}: make them alike with `ippo data build`")
+        return image
+
+
+def splits(name: str | Path) -> list[str]:
+    """The splits of a local folder: its subfolders with a metadata file or images, or else the folder itself, train."""
+    folder = Path(name)
+    found = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and _holds_images(path)]
+    return found or (["train"] if _holds_images(folder) else [])
+
+
+Sources = list[Path | bytes]
+Columns = dict[str, list[Any]]
+
+
+def _read(name: str, split: str) -> tuple[Sources, Columns]:
+    folder = Path(name)
+    if not folder.is_dir():
+        return _read_hub(name, split)
+    known = splits(folder)
+    if split not in known:
+        raise BadInput(f"{folder} has no split '{split}'; it has: {', '.join(known) or 'no images at all'}")
+    inner = folder / split if _holds_images(folder / split) else folder
+    if (inner / "metadata.jsonl").is_file():
+        return _read_metadata(inner)
+    return _read_with_datasets(name, split)
+
+
+def _read_metadata(folder: Path) -> tuple[Sources, Columns]:
+    table = folder / "metadata.jsonl"
+    try:
+        rows = [json.loads(line) for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
+        sources: Sources = [folder / row.pop("file_name") for row in rows]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{table} is not one JSON object a line, each with a file_name ({error})") from None
+    if lost := [path for path in sources if isinstance(path, Path) and not path.is_file()]:
+        raise BadInput(f"{table} names {len(lost)} images that are not there, the first {lost[0].name}")
+    names = dict.fromkeys(name for row in rows for name in row)
+    return sources, {name: [row.get(name) for row in rows] for name in names}
+
+
+def _read_with_datasets(name: str, split: str) -> tuple[Sources, Columns]:
+    import datasets
+
+    return _unpack(name, datasets.load_dataset("imagefolder", data_dir=name, split=split))
+
+
+def _read_hub(name: str, split: str) -> tuple[Sources, Columns]:
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise BadInput(f"no folder {name}: give a folder, or a data set's name on the Hub")
+    import datasets
+
+    from huggingface_hub import HfApi
+
+    try:
+        if not datasets.config.HF_HUB_OFFLINE:
+            HfApi().dataset_info(name, timeout=_HUB_SECONDS)  # says at once what `datasets` says after many retries
+        known = datasets.get_dataset_split_names(name)
+        rows = datasets.load_dataset(name, split=split) if split in known else None
+    except Exception as error:  # the two libraries and their transports share no narrower class
+        first = str(error).strip().partition("\n")[0]
+        raise BadInput(f"no folder {name}, and not to be had from the Hub either: {first}") from None
+    if rows is None:
+        raise BadInput(f"{name} has no split '{split}'; it has: {', '.join(known)}")
+    return _unpack(name, rows)
+
+
+def _unpack(name: str, rows: Any) -> tuple[Sources, Columns]:
+    """A `datasets` table with an image column: its undecoded images, and the other columns."""
+    import datasets
+
+    images = [column for column, kind in rows.features.items() if isinstance(kind, datasets.Image)]
+    if not images:
+        raise BadInput(f"{name} has no image column; it has: {', '.join(rows.column_names)}")
+    encoded = rows.cast_column(images[0], datasets.Image(decode=False))[images[0]]
+    sources: Sources = [entry["bytes"] or Path(entry["path"]) for entry in encoded]
+    return sources, {column: list(rows[column]) for column in rows.column_names if column not in images}
+
+
+def _holds_images(folder: Path) -> bool:
+    if (folder / "metadata.jsonl").is_file():
+        return True
+    return folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
