@@ -1,0 +1,47 @@
+"""Graphs as torch networks in float32: the reference that the others are compared with; it needs no ONNX file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from export import graphs
+from export.bundle import Bundle
+from export.signature import COMPONENTS, FUSED
+from models import folder, sampling
+from models.pipeline import Pipeline, to_uint8
+from models.schedule import STUDENT_TIMESTEPS
+
+
+class EagerBackend:
+    """The bundle's own diffusers folder, run by torch."""
+
+    name = "eager"
+
+    def __init__(self, pipeline: Pipeline, threads: int | None = None) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.pipeline = pipeline
+        self._networks = graphs.components(pipeline)
+
+    @torch.no_grad()
+    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+        if graph == FUSED:
+            return self._one_step(tensors["input_ids"], tensors["noise"])
+        assert set(tensors) == set(COMPONENTS[graph].inputs), f"{graph} takes {list(COMPONENTS[graph].inputs)}"
+        return cast("NDArray[Any]", self._networks[graph](**tensors).numpy())
+
+    def _one_step(self, ids: Tensor, noise: Tensor) -> NDArray[Any]:
+        conditioning = self.pipeline.conditioner(ids)
+        denoise = self.pipeline.denoise(conditioning)
+        x0 = sampling.student_loop(denoise, [noise], STUDENT_TIMESTEPS[1], self.pipeline.schedule)
+        return to_uint8(self.pipeline.autoencoder.decode(x0))  # type: ignore[operator]
+
+
+def load(bundle: Bundle, threads: int | None = None) -> EagerBackend:
+    return EagerBackend(folder.load(bundle.folder), threads)

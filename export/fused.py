@@ -1,0 +1,115 @@
+"""The fused one-step graph, composed from the split graphs over the same weights; it knows ONNX and the sampler.
+
+Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, ValueInfoProto, compose, helper, numpy_helper
+
+from export.graphs import save
+from export.signature import COMPONENTS, FUSED, FUSED_PATH
+from models import sampling
+from models.schedule import STUDENT_TIMESTEPS, Schedule
+
+
+@dataclass
+class Tape:
+    """Nodes and constants in the order in which they are computed."""
+
+    nodes: list[NodeProto] = field(default_factory=list)
+    constants: list[TensorProto] = field(default_factory=list)
+
+    def constant(self, value: float | int, dtype: type[np.generic]) -> str:
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.array(value, dtype), name))
+        return name
+
+    def apply(self, operator: str, *inputs: str, output: str = "", **attributes: object) -> Symbol:
+        output = output or f"{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=f"node_{output}", **attributes))
+        return Symbol(self, output)
+
+    def splice(self, part: onnx.ModelProto, inputs: dict[str, str]) -> Symbol:
+        """Append a whole graph; `inputs` says which value feeds which of its inputs."""
+        for value in part.graph.input:
+            self.apply("Identity", inputs[value.name.rpartition("/")[2]], output=value.name)
+        self.nodes.extend(part.graph.node)
+        self.constants.extend(part.graph.initializer)
+        return Symbol(self, part.graph.output[0].name)
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A float32 value that writes down what is computed from it, so that `models.sampling` itself builds the graph."""
+
+    tape: Tape
+    name: str
+
+    def _with(self, operator: str, other: Symbol | float) -> Symbol:
+        right = other.name if isinstance(other, Symbol) else self.tape.constant(other, np.float32)
+        return self.tape.apply(operator, self.name, right)
+
+    def __add__(self, other: Symbol | float) -> Symbol:
+        return self._with("Add", other)
+
+    def __sub__(self, other: Symbol | float) -> Symbol:
+        return self._with("Sub", other)
+
+    def __mul__(self, other: Symbol | float) -> Symbol:
+        return self._with("Mul", other)
+
+    def __truediv__(self, other: Symbol | float) -> Symbol:
+        return self._with("Div", other)
+
+
+def write(bundle: Path, schedule: Schedule, scaling_factor: float) -> None:
+    """Write `one_step.onnx`: `input_ids (N, S)`, `noise (N, C, h, w)` → `images (N, H, W, 3)` uint8."""
+    text_encoder, unet, decoder = (_part(bundle, name) for name in ("text_encoder", "unet", "vae_decoder"))
+    tape, (timestep,) = Tape(), STUDENT_TIMESTEPS[1]
+    hidden = tape.splice(text_encoder, {"input_ids": "input_ids"})
+    now = tape.constant(timestep, np.int64)
+    output = tape.splice(unet, {"sample": "noise", "timestep": now, "encoder_hidden_states": hidden.name})
+    alpha, sigma = schedule.alpha[timestep], schedule.sigma[timestep]
+    x0: Symbol = sampling.to_x0(Symbol(tape, "noise"), output, alpha, sigma, schedule.prediction_type)
+    _to_uint8(tape.splice(decoder, {"latent_sample": (x0 / scaling_factor).name}))  # (N, H, W, 3)
+    graph = helper.make_graph(
+        tape.nodes,
+        FUSED,
+        [_named(text_encoder.graph.input[0], "input_ids"), _named(unet.graph.input[0], "noise")],
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", "image_height", "image_width", 3])],
+        tape.constants,
+    )
+    save(helper.make_model(graph, opset_imports=unet.opset_import, ir_version=unet.ir_version), bundle / FUSED_PATH)
+
+
+def _to_uint8(images: Symbol) -> Symbol:
+    """`(N, 3, H, W)` in [−1, 1] → `(N, H, W, 3)` uint8, exactly as `models.pipeline.to_uint8` rounds."""
+    tape = images.tape
+    limits = (tape.constant(-1.0, np.float32), tape.constant(1.0, np.float32))
+    scaled = (tape.apply("Clip", images.name, *limits) + 1.0) * 127.5
+    pixels = tape.apply("Cast", tape.apply("Round", scaled.name).name, to=TensorProto.UINT8)
+    return tape.apply("Transpose", pixels.name, output="images", perm=[0, 2, 3, 1])
+
+
+def _part(bundle: Path, name: str) -> onnx.ModelProto:
+    """A split graph with prefixed names and its weights seen from the bundle's root."""
+    signature = COMPONENTS[name]
+    model = compose.add_prefix(onnx.load(str(bundle / signature.path), load_external_data=False), f"{name}/")
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = signature.weights
+    return model
+
+
+def _named(value: ValueInfoProto, name: str) -> ValueInfoProto:
+    renamed = ValueInfoProto()
+    renamed.CopyFrom(value)
+    renamed.name = name
+    return renamed

@@ -1,0 +1,104 @@
+"""Bundle + backend → images: the one inference path, for every family and backend; it knows neither torch nor HTTP.
+
+Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.backend import Backend
+from export.bundle import Bundle
+from export.tokenize import PromptTokenizer
+from models import noise, sampling
+from models.errors import BadInput
+from models.schedule import STUDENT_TIMESTEPS
+
+
+@dataclass(frozen=True)
+class Request:
+    """One image. An empty prompt draws what the null caption gives."""
+
+    prompt: str
+    seed: int
+
+
+class Generator:
+    """Draws batches of requests; threads may share one, a lock lets one batch through at a time."""
+
+    def __init__(self, bundle: Bundle, backend: Backend) -> None:
+        self.bundle = bundle
+        self.backend = backend
+        self.tokenizer = PromptTokenizer(bundle)
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """What people call the model."""
+        return self.bundle.manifest.model_name
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Accepted image sizes (W, H)."""
+        return self.bundle.manifest.sizes
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Accepted numbers of steps."""
+        return tuple(STUDENT_TIMESTEPS)
+
+    def generate(self, requests: Sequence[Request], steps: int = 1) -> NDArray[np.uint8]:
+        """Requests → images `(N, H, W, 3)`. An image depends on its own prompt and seed, not on its neighbours."""
+        self._check(requests, steps)
+        ids = self.tokenizer.ids([request.prompt for request in requests])
+        drawn = noise.gaussian([request.seed for request in requests], steps, self.bundle.manifest.latent_shape)
+        with self._lock:
+            return self._one_step(ids, drawn) if steps == 1 else self._split(ids, drawn)
+
+    def dropped(self, prompt: str) -> int:
+        """How many tokens of the prompt the model will not see."""
+        return self.tokenizer.dropped(prompt)
+
+    def warm(self, batches: Sequence[int] = (1,), steps: Sequence[int] = (1,)) -> None:
+        """Load and compile what these batch sizes and steps need, so that no request waits for it."""
+        for count in batches:
+            for step in steps:
+                self.generate([Request("", seed) for seed in range(count)], step)
+
+    def _one_step(self, ids: NDArray[np.int64], drawn: NDArray[np.float32]) -> NDArray[np.uint8]:
+        return self.backend.run("one_step", {"input_ids": ids, "noise": drawn[0]})
+
+    def _split(self, ids: NDArray[np.int64], drawn: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """The k-step student; `drawn (steps, N, C, h, w)`."""
+        hidden = self.backend.run("text_encoder", {"input_ids": ids})  # (N, S, D)
+
+        def denoise(sample: NDArray[Any], timestep: int) -> NDArray[Any]:
+            time = np.array(timestep, np.int64)
+            inputs = {"sample": sample, "timestep": time, "encoder_hidden_states": hidden}
+            return self.backend.run("unet", inputs)
+
+        timesteps = STUDENT_TIMESTEPS[len(drawn)]
+        x0 = sampling.student_loop(denoise, list(drawn), timesteps, self.bundle.schedule)  # (N, C, h, w)
+        latents = x0 / self.bundle.manifest.scaling_factor
+        return _to_uint8(self.backend.run("vae_decoder", {"latent_sample": latents}))
+
+    def _check(self, requests: Sequence[Request], steps: int) -> None:
+        if not requests:
+            raise BadInput("no request: at least one is needed")
+        if steps not in STUDENT_TIMESTEPS:
+            raise BadInput(f"steps {steps} is not offered; accepted: {', '.join(map(str, STUDENT_TIMESTEPS))}")
+        for request in requests:
+            if not 0 <= request.seed <= noise.MAX_SEED:
+                raise BadInput(f"seed {request.seed} is out of range; accepted: 0 to {noise.MAX_SEED}")
+
+
+def _to_uint8(images: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """`(N, 3, H, W)` in [−1, 1] → `(N, H, W, 3)`, as `models.pipeline.to_uint8` rounds."""
+    pixels = np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
+    return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
