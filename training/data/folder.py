@@ -16,10 +16,15 @@ from numpy.typing import NDArray
 
 from models.config import nearest
 from models.errors import BadInput
-from training.data.decode import SUFFIXES, UnreadableError, to_rgb
+from training.data.decode import UnreadableError, to_rgb
+
+Sources = list[Path | bytes]  # a file, or its content
+Columns = dict[str, list[Any]]
 
 CACHE_BYTES = 2 * 1024**3  # decoded pixels are kept when the whole split fits in this
 _THREADS = 8
+_SPLITS = ("train", "validation", "test")
+_METADATA = "metadata.jsonl"
 _HUB_SECONDS = 10.0  # to wait for the Hub's first answer
 _WORTH_THREADS = 256 * 256  # pixels; Pillow decodes smaller images faster on one thread
 
@@ -33,7 +38,8 @@ class ImageFolder:
         self._sources, self._columns = _read(self.name, split)
         if not self._sources:
             raise BadInput(f"split '{split}' of {self.name} holds no images")
-        self.shape: tuple[int, int] = self._decode(0).shape[:2]  # (H, W)
+        height, width, _ = self._open(0).shape
+        self.shape = (height, width)
         fits = len(self) * self.shape[0] * self.shape[1] * 3 <= CACHE_BYTES
         self._pixels = np.empty((len(self) if fits else 0, *self.shape, 3), np.uint8)  # (N, H, W, 3)
         self._decoded = np.zeros(len(self), bool)
@@ -67,52 +73,49 @@ class ImageFolder:
 
     def _decode_all(self, rows: NDArray[np.intp]) -> list[NDArray[np.uint8]]:
         if self.shape[0] * self.shape[1] < _WORTH_THREADS:
-            return [self._decode(int(row)) for row in rows]
+            return [self._decode(row) for row in rows.tolist()]
         with ThreadPoolExecutor(_THREADS) as pool:
             return list(pool.map(self._decode, rows.tolist()))
 
     def _decode(self, row: int) -> NDArray[np.uint8]:
-        source = self._sources[row]
-        where = source if isinstance(source, Path) else f"image {row} of {self.name}"
-        try:
-            image = np.asarray(to_rgb(source))
-        except UnreadableError as reason:
-            raise BadInput(f"{where}: {reason}") from None
-        if (shape := getattr(self, "shape", image.shape[:2])) != image.shape[:2]:
-            sizes = [f"{width}x{height}" for height, width in (image.shape[:2], shape)]
-            raise BadInput(f"{where} is {sizes[0]}, the first image {sizes[1]}: make them alike with `ippo data build`")
+        image = self._open(row)
+        if image.shape[:2] != self.shape:
+            (h, w), (first_h, first_w) = image.shape[:2], self.shape
+            raise BadInput(
+                f"{self._where(row)} is {w}x{h}, the first image {first_w}x{first_h}: "
+                "make them alike with `ippo data build`"
+            )
         return image
 
+    def _open(self, row: int) -> NDArray[np.uint8]:
+        try:
+            return np.asarray(to_rgb(self._sources[row]))
+        except UnreadableError as reason:
+            raise BadInput(f"{self._where(row)}: {reason}") from None
 
-def splits(name: str | Path) -> list[str]:
-    """The splits of a local folder: its subfolders with a metadata file or images, or else the folder itself, train."""
-    folder = Path(name)
-    found = [path.name for path in sorted(folder.iterdir()) if path.is_dir() and _holds_images(path)]
-    return found or (["train"] if _holds_images(folder) else [])
-
-
-Sources = list[Path | bytes]
-Columns = dict[str, list[Any]]
+    def _where(self, row: int) -> str:
+        source = self._sources[row]
+        return str(source) if isinstance(source, Path) else f"image {row} of {self.name}"
 
 
 def _read(name: str, split: str) -> tuple[Sources, Columns]:
     folder = Path(name)
     if not folder.is_dir():
         return _read_hub(name, split)
-    known = splits(folder)
-    if split not in known:
-        raise BadInput(f"{folder} has no split '{split}'; it has: {', '.join(known) or 'no images at all'}")
-    inner = folder / split if _holds_images(folder / split) else folder
-    if (inner / "metadata.jsonl").is_file():
-        return _read_metadata(inner)
+    direct = {inner: folder / inner for inner in _SPLITS if (folder / inner / _METADATA).is_file()}
+    if not direct and (folder / _METADATA).is_file():
+        direct = {"train": folder}
+    if split in direct:
+        return _read_metadata(direct[split] / _METADATA)
+    if direct:
+        raise BadInput(f"{folder} has no split '{split}'; it has: {', '.join(direct)}")
     return _read_with_datasets(name, split)
 
 
-def _read_metadata(folder: Path) -> tuple[Sources, Columns]:
-    table = folder / "metadata.jsonl"
+def _read_metadata(table: Path) -> tuple[Sources, Columns]:
     try:
-        rows = [json.loads(line) for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
-        sources: Sources = [folder / row.pop("file_name") for row in rows]
+        rows = [json.loads(line) for line in table.read_text(encoding="utf-8").split("\n") if line.strip()]
+        sources: Sources = [table.parent / row.pop("file_name") for row in rows]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{table} is not one JSON object a line, each with a file_name ({error})") from None
     if lost := [path for path in sources if isinstance(path, Path) and not path.is_file()]:
@@ -124,14 +127,22 @@ def _read_metadata(folder: Path) -> tuple[Sources, Columns]:
 def _read_with_datasets(name: str, split: str) -> tuple[Sources, Columns]:
     import datasets
 
-    return _unpack(name, datasets.load_dataset("imagefolder", data_dir=name, split=split))
+    try:
+        found = datasets.load_dataset("imagefolder", data_dir=name)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise BadInput(
+            f"{name} is not an imagefolder (images, or train/ validation/ test/ of images): {first}"
+        ) from None
+    if split not in found:
+        raise BadInput(f"{name} has no split '{split}'; it has: {', '.join(found)}")
+    return _unpack(name, found[split])
 
 
 def _read_hub(name: str, split: str) -> tuple[Sources, Columns]:
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise BadInput(f"no folder {name}: give a folder, or a data set's name on the Hub")
     import datasets
-
     from huggingface_hub import HfApi
 
     try:
@@ -157,9 +168,3 @@ def _unpack(name: str, rows: Any) -> tuple[Sources, Columns]:
     encoded = rows.cast_column(images[0], datasets.Image(decode=False))[images[0]]
     sources: Sources = [entry["bytes"] or Path(entry["path"]) for entry in encoded]
     return sources, {column: list(rows[column]) for column in rows.column_names if column not in images}
-
-
-def _holds_images(folder: Path) -> bool:
-    if (folder / "metadata.jsonl").is_file():
-        return True
-    return folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())

@@ -14,6 +14,7 @@ _STRIKE = 109  # the one size of the font's bitmaps
 _CELL = (136, 128)  # W, H of one bitmap
 _PROBE = "😀"
 _ACCEPTED = f"NotoColorEmoji.ttf with bitmaps of size {_STRIKE}"
+_RIM = 4  # pixels of background around the bitmap, for the resampling to see
 _MARGIN = 0.5  # pixels between the glyph and the edge of the frame
 
 
@@ -80,8 +81,8 @@ def place(
 ) -> Image.Image:
     """The glyph, whose outline is `points`, on a background: (size, size) RGB.
 
-    It always stays whole: it is made smaller or moved back where it would leave the frame. One affine step at twice
-    the size or more (no further from the bitmap's own size than needed), blended in premultiplied alpha, then reduced.
+    It always stays whole: it is made smaller or moved back where it would leave the frame. The glyph is blended first
+    and resampled with its background, in one affine step at twice the size or more, then reduced: no fringes.
     """
     unit = max(2, -(-128 // size))
     frame = size * unit
@@ -93,10 +94,11 @@ def place(
     shift = np.clip(np.array(at.shift) * unit, -room / 2 - scale * low, room / 2 - scale * high)
     centre = frame / 2 + shift
     a, b = cos / scale, -sin / scale
-    c = glyph.width / 2 - a * centre[0] - b * centre[1]
+    c = glyph.width / 2 + _RIM - a * centre[0] - b * centre[1]
     d, e = sin / scale, cos / scale
-    f = glyph.height / 2 - d * centre[0] - e * centre[1]
-    layer = glyph.transform((frame, frame), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BICUBIC)
-    picture = Image.new("RGBA", (frame, frame), (*background, 255))
-    picture.alpha_composite(layer)
-    return picture.convert("RGB").resize((size, size), Image.Resampling.LANCZOS)
+    f = glyph.height / 2 + _RIM - d * centre[0] - e * centre[1]
+    blended = Image.new("RGB", (glyph.width + 2 * _RIM, glyph.height + 2 * _RIM), background)
+    blended.paste(glyph, (_RIM, _RIM), glyph)
+    where, fine = Image.Transform.AFFINE, Image.Resampling.BICUBIC
+    picture = blended.transform((frame, frame), where, (a, b, c, d, e, f), fine, fillcolor=background)
+    return picture.resize((size, size), Image.Resampling.LANCZOS)

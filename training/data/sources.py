@@ -94,7 +94,7 @@ def _used(
 
 
 def _from_lines(table: Path) -> Iterator[_Caption]:
-    for number, line in enumerate(_text(table).splitlines(), start=1):
+    for number, line in enumerate(_text(table).split("\n"), start=1):
         if not line.strip():
             continue
         try:
