@@ -1,6 +1,7 @@
 """What each emoji is called in English and French, as a person would type it; knows nothing of pictures or splits."""
 
 import re
+from functools import cache
 
 import emoji
 
@@ -34,11 +35,13 @@ def fully_qualified() -> list[str]:
     return sorted(char for char in known if not any(_tone_or_flag(ord(point)) for point in char))
 
 
+@cache
 def english(char: str) -> str:
     """The English caption: "smiling cat with heart eyes"."""
     return _natural(emoji.EMOJI_DATA[char]["en"], _ENGLISH_RULES)
 
 
+@cache
 def french(char: str) -> str:
     """The French caption: "visage souriant"."""
     emoji.config.load_language("fr")
