@@ -21,7 +21,9 @@ def load(name: str | Path) -> Pipeline:
     try:
         config = DiffusionPipeline.load_config(str(name))
     except (OSError, ValueError) as error:
-        raise BadInput(f"{name} is neither a diffusers folder (no model_index.json) nor a reachable Hub name") from error
+        raise BadInput(
+            f"{name} is neither a diffusers folder (no model_index.json) nor a reachable Hub name"
+        ) from error
     return _family(str(config["_class_name"])).load(str(name))  # type: ignore[no-any-return]
 
 
@@ -53,4 +55,6 @@ def _family(class_name: str) -> ModuleType:
         if error.name != f"models.{stem}":
             raise
         families = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
-        raise BadInput(f"no family for {class_name}: there is no models/{stem}.py (models/ holds {families})") from error
+        raise BadInput(
+            f"no family for {class_name}: there is no models/{stem}.py (models/ holds {families})"
+        ) from error

@@ -12,8 +12,8 @@ from models.schedule import Prediction, Schedule
 
 Array = Any
 """A torch tensor or a numpy array, `(N, C, h, w)`."""
-Denoise = Callable[[Array, int], Array]
-"""`(sample, timestep) → model output`, conditioning already bound."""
+Denoise = Callable[[Array, Any], Array]
+"""`(sample, timestep) → model output`, conditioning already bound; samplers pass one int, training one a sample."""
 
 
 def add_noise(x0: Array, noise: Array, alpha: Any, sigma: Any) -> Array:

@@ -78,7 +78,14 @@ class LatentAutoencoder(nn.Module):
 
 def student_scheduler(teacher: dict[str, Any]) -> dict[str, Any]:
     """The scheduler of a student of `teacher`: stock diffusers then runs exactly ADD's k-step loop at guidance 0."""
-    kept = ("num_train_timesteps", "beta_schedule", "beta_start", "beta_end", "prediction_type", "rescale_betas_zero_snr")
+    kept = (
+        "num_train_timesteps",
+        "beta_schedule",
+        "beta_start",
+        "beta_end",
+        "prediction_type",
+        "rescale_betas_zero_snr",
+    )
     return {
         **{key: teacher[key] for key in kept if key in teacher},
         "_class_name": "LCMScheduler",

@@ -1,0 +1,168 @@
+"""Train a latent autoencoder from scratch on the user's images; it knows nothing about denoisers.
+
+Shapes: `N` batch, `C` latent channels, `h w` latent, `H W` pixels.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.config import Config
+from models.folder import replace_folder
+from models.pipeline import from_uint8, to_uint8
+from training.augment import mirror, shift
+from training.data.folder import ImageFolder
+from training.draws import Draws
+from training.loop import LoopConfig, Losses, Phase
+from training.optimizer import OptimizerConfig
+from training.runs import data_folder
+
+Codec = Callable[[Tensor], Tensor]
+
+
+class AutoencoderConfig(Config):
+    """`ippo train autoencoder`."""
+
+    run: str
+    """Name of the run."""
+    data: str
+    """Folder or name of the image set."""
+    vae: dict[str, Any]
+    """Keyword arguments of diffusers' `AutoencoderKL`."""
+    loop: LoopConfig
+    optimizer: OptimizerConfig
+    gradient_weight: float = 0.5
+    """Weight of the L1 distance between finite differences: edges count beside flat colour."""
+    latent_noise: float = 0.1
+    """Noise on the latents, in units of their spread: the decoder must forgive a student's small errors."""
+    shift: int = 4
+    """Largest shift in pixels of the training images."""
+
+
+class AutoencoderMethod:
+    """Reconstruct images through a narrow latent space (L1 and edges), then normalise the latents."""
+
+    averaged: Sequence[str] = ("vae",)
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        torch.manual_seed(config.loop.seed)
+        self.config = config
+        self.vae = AutoencoderKL(**config.vae)
+        self.modules: Mapping[str, nn.Module] = {"vae": self.vae}
+        self.train_images = ImageFolder(data_folder(config.data), "train")
+        self.held_out = ImageFolder(data_folder(config.data), "validation")
+        self.size = len(self.train_images)
+
+    def phases(self, steps: int) -> Sequence[Phase]:
+        """One phase: reconstruction."""
+        return [Phase("autoencoder", list(self.vae.parameters()), self.config.optimizer, self.reconstruct)]
+
+    def reconstruct(self, indices: list[int], draws: Draws) -> Losses:
+        """L1 on pixels and on finite differences, through noisy latents."""
+        images = from_uint8(self.train_images.images(indices)).to(draws.device)
+        images = mirror(shift(images, draws, self.config.shift), draws)  # (N, 3, H, W)
+        latents = self.vae.encode(images).latent_dist.mode()  # (N, C, h, w)
+        spread = latents.detach().std(dim=(0, 2, 3), keepdim=True)
+        noise = draws.normal(*latents.shape[1:]) * spread * self.config.latent_noise
+        decoded = self.vae.decode(latents + noise).sample.float()
+        pixels, edges = functional.l1_loss(decoded, images), edge_distance(decoded, images)
+        return {"total": pixels + self.config.gradient_weight * edges, "pixels": pixels, "edges": edges}
+
+    def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
+        """PSNR (dB) and sharpness of reconstructions of held-out images; the score is −PSNR."""
+        return reconstruction_figures(*_codec(averages["vae"]), self.held_out)
+
+    def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
+        """Held-out images above their reconstructions."""
+        return reconstruction_grid(*_codec(averages["vae"]), self.held_out)
+
+    def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
+        """A diffusers VAE folder whose latents have mean 0 and spread 1 in every channel."""
+        vae = AutoencoderKL(**self.config.vae)
+        vae.load_state_dict(averages["vae"].state_dict())
+        sample = range(0, self.size, max(1, self.size // 1000))
+        normalise(vae.eval(), from_uint8(self.train_images.images(list(sample))))
+        save_network(vae, folder)
+
+
+def edge_distance(images: Tensor, others: Tensor) -> Tensor:
+    """L1 distance between the finite differences of two image batches `(N, 3, H, W)`."""
+    difference = images - others
+    horizontal = (difference[..., 1:] - difference[..., :-1]).abs().mean()
+    vertical = (difference[..., 1:, :] - difference[..., :-1, :]).abs().mean()
+    return horizontal + vertical
+
+
+@torch.no_grad()
+def normalise(vae: AutoencoderKL, images: Tensor) -> None:
+    """Fold an affine map into the quant convolutions, so that latents of `images` have mean 0, spread 1 a channel."""
+    latents = torch.cat([vae.encode(part).latent_dist.mode() for part in images.split(64)])  # (N, C, h, w)
+    mean, spread = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
+    channels = len(mean)
+    into, out = vae.quant_conv, vae.post_quant_conv
+    into.weight[:channels] /= spread[:, None, None, None]
+    into.bias[:channels] = (into.bias[:channels] - mean) / spread
+    into.bias[channels:] -= 2 * spread.log()
+    out.bias += (out.weight[:, :, 0, 0] * mean).sum(dim=1)
+    out.weight *= spread[None, :, None, None]
+    vae.register_to_config(scaling_factor=1.0)
+
+
+@torch.no_grad()
+def reconstruction_figures(encode: Codec, decode: Codec, images: ImageFolder) -> dict[str, float]:
+    """PSNR in dB over the set, and mean absolute Laplacian of the reconstructions over the originals'."""
+    errors, ours, reals = [], [], []
+    for first in range(0, len(images), 50):
+        batch = from_uint8(images.images(list(range(first, min(first + 50, len(images))))))
+        decoded = decode(encode(batch)).clamp(-1, 1)
+        errors.append((decoded - batch).square().mean(dim=(1, 2, 3)) / 4)
+        ours.append(laplacian(decoded))
+        reals.append(laplacian(batch))
+    psnr = float(-10 * torch.cat(errors).mean().log10())
+    return {"score": -psnr, "psnr": psnr, "laplacian": float(torch.cat(ours).mean() / torch.cat(reals).mean())}
+
+
+def laplacian(images: Tensor) -> Tensor:
+    """Mean absolute Laplacian of the luminance, one number an image: `(N, 3, H, W)` → `(N,)`."""
+    grey = images.mean(dim=1)
+    centre = grey[:, 1:-1, 1:-1]
+    around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
+    return (4 * centre - around).abs().mean(dim=(1, 2))
+
+
+@torch.no_grad()
+def reconstruction_grid(encode: Codec, decode: Codec, images: ImageFolder, count: int = 16) -> NDArray[np.uint8]:
+    """Originals in the upper row, reconstructions below."""
+    originals = images.images(list(range(min(count, len(images)))))
+    rows = [originals, to_uint8(decode(encode(from_uint8(originals))))]
+    return np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
+
+
+def _codec(vae: Any) -> tuple[Codec, Codec]:
+    device = next(vae.parameters()).device
+    return (
+        lambda images: vae.encode(images.to(device)).latent_dist.mode(),
+        lambda latents: vae.decode(latents).sample.float().cpu(),
+    )
+
+
+def save_network(network: Any, folder: Path) -> None:
+    """`save_pretrained` into `folder`, atomically."""
+    beside = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(beside, ignore_errors=True)
+    network.save_pretrained(os.fspath(beside), safe_serialization=True)
+    replace_folder(beside, folder)
+
+
+CONFIG, METHOD = AutoencoderConfig, AutoencoderMethod

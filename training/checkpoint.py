@@ -1,0 +1,70 @@
+"""Checkpoints: tensors as safetensors, the rest as JSON, written beside and renamed; knows nothing of what they mean."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from models.errors import BadInput
+
+
+def write(folder: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+    """Write one checkpoint folder atomically: it is complete, or it is not there."""
+    beside = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    save_file(
+        {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, beside / "state.safetensors"
+    )
+    (beside / "state.json").write_text(json.dumps(facts))
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(beside, folder)
+
+
+def read(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors and facts of a checkpoint."""
+    try:
+        return load_file(folder / "state.safetensors"), json.loads((folder / "state.json").read_text())
+    except Exception as error:
+        raise BadInput(
+            f"checkpoint {folder} cannot be read ({error}); delete it to go on from the one before"
+        ) from error
+
+
+def newest(run: Path) -> Path | None:
+    """The latest complete checkpoint of a run."""
+    found = sorted(run.glob("checkpoint-*[0-9]"), key=lambda path: int(path.name.rpartition("-")[2]))
+    return found[-1] if found else None
+
+
+def drop_older(run: Path, keep: Path) -> None:
+    """Remove all checkpoints of a run but `keep`."""
+    for path in run.glob("checkpoint-*"):
+        if path != keep:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, torch.Tensor]:
+    """An optimizer's tensors as `prefix.<parameter index>.<name>`."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{prefix}.{index}.{name}": torch.as_tensor(value)
+        for index, values in state.items()
+        for name, value in values.items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, prefix: str, tensors: dict[str, torch.Tensor]) -> None:
+    """Take back what `optimizer_state` gave."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in tensors.items():
+        if key.startswith(prefix + "."):
+            index, name = key.removeprefix(prefix + ".").split(".", 1)
+            state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,160 @@
+"""Train a small CLIP on the user's captions and images (arXiv 2103.00020); it knows nothing about diffusion.
+
+Its tokenizer and text encoder condition the teacher. Shapes: `N` batch, `H W` pixels, `S` tokens, `D` width.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, pre_tokenizers, trainers
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
+
+from models.config import Config
+from models.folder import replace_folder
+from models.pipeline import from_uint8
+from models.stable_diffusion import save_tokenizer
+from training.augment import shift
+from training.captions import Captions
+from training.data.folder import ImageFolder
+from training.draws import Draws
+from training.loop import LoopConfig, Losses, Phase
+from training.optimizer import OptimizerConfig
+from training.runs import data_folder
+
+
+class ClipConfig(Config):
+    """`ippo train clip`."""
+
+    run: str
+    """Name of the run."""
+    data: str
+    """Folder or name of the image set."""
+    captions: list[str] = ["text"]
+    """Caption columns; each sample draws one."""
+    merges: int = 1000
+    """Byte pairs that the tokenizer learns."""
+    length: int = 24
+    """Tokens of a caption, start and end included."""
+    text: dict[str, Any]
+    """Keyword arguments of transformers' `CLIPTextConfig`; vocabulary and length are filled in."""
+    vision: dict[str, Any]
+    """Keyword arguments of transformers' `CLIPVisionConfig`."""
+    dimension: int = 128
+    """Width of the common space."""
+    loop: LoopConfig
+    optimizer: OptimizerConfig
+
+
+class ClipMethod:
+    """Contrast captions with images; samples that share a caption are positives of each other."""
+
+    averaged: Sequence[str] = ("clip",)
+
+    def __init__(self, config: ClipConfig) -> None:
+        torch.manual_seed(config.loop.seed)
+        self.config = config
+        self.train_images = ImageFolder(data_folder(config.data), "train")
+        self.held_out = ImageFolder(data_folder(config.data), "validation")
+        texts = [text for column in config.captions for text in self.train_images.captions(column)]
+        self.tokenizer = learn_tokenizer(texts, config.merges, config.length)
+        self.clip = CLIPModel(clip_config(config, self.tokenizer))
+        self.modules: Mapping[str, nn.Module] = {"clip": self.clip}
+        self.captions = Captions(self.train_images, config.captions, self._tokenize)
+        self.held_out_captions = Captions(self.held_out, config.captions, self._tokenize)
+        self.size = len(self.train_images)
+
+    def phases(self, steps: int) -> Sequence[Phase]:
+        """One phase: contrast."""
+        return [Phase("clip", list(self.clip.parameters()), self.config.optimizer, self.contrast)]
+
+    def contrast(self, indices: list[int], draws: Draws) -> Losses:
+        """Symmetric cross-entropy over the batch, the target spread over equal captions."""
+        images = shift(from_uint8(self.train_images.images(indices)).to(draws.device), draws, 3)
+        ids = self.captions.draw(indices, draws)
+        logits = self.clip(input_ids=ids, pixel_values=images).logits_per_text  # (N, N)
+        return {"total": contrastive(logits, ids)}
+
+    def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
+        """How often a held-out caption finds its own image (or one of equal caption) among all of them."""
+        clip = averages["clip"]
+        device = next(clip.parameters()).device
+        images = from_uint8(self.held_out.images(list(range(min(len(self.held_out), 500))))).to(device)
+        ids = self.held_out_captions.ids[: len(images), 0].to(device)
+        logits = clip(input_ids=ids, pixel_values=images).logits_per_text.float()
+        same = (ids[:, None] == ids[None, :]).all(dim=-1)
+        found = same[torch.arange(len(ids), device=device), logits.argmax(dim=1)].float().mean()
+        return {"score": float(contrastive(logits, ids)), "retrieval": float(found)}
+
+    def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
+        """Similarity of the first held-out captions and images, as a grey picture."""
+        clip = averages["clip"]
+        images = from_uint8(self.held_out.images(list(range(min(len(self.held_out), 32)))))
+        ids = self.held_out_captions.ids[: len(images), 0]
+        device = next(clip.parameters()).device
+        logits = clip(input_ids=ids.to(device), pixel_values=images.to(device)).logits_per_text.float()
+        grey = (logits.softmax(dim=1) * 255).byte().cpu().numpy()
+        return np.repeat(np.kron(grey, np.ones((8, 8), np.uint8))[..., None], 3, axis=2)
+
+    def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
+        """A transformers CLIP folder with its tokenizer."""
+        beside = folder.with_name(folder.name + ".tmp")
+        shutil.rmtree(beside, ignore_errors=True)
+        cast(CLIPModel, averages["clip"]).save_pretrained(beside, safe_serialization=True)
+        save_tokenizer(self.tokenizer, beside)
+        replace_folder(beside, folder)
+
+    def _tokenize(self, texts: Sequence[str]) -> Tensor:
+        encoded = self.tokenizer(
+            list(texts), padding="max_length", max_length=self.config.length, truncation=True, return_tensors="pt"
+        )
+        return cast(Tensor, encoded["input_ids"])
+
+
+def contrastive(logits: Tensor, ids: Tensor) -> Tensor:
+    """CLIP's loss (arXiv 2103.00020, figure 3) with equal captions as joint positives: logits `(N, N)`, ids `(N, S)`."""
+    target = (ids[:, None] == ids[None, :]).all(dim=-1).float()
+    target = target / target.sum(dim=1, keepdim=True)
+    logits = logits.float()
+    return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
+
+
+def learn_tokenizer(texts: Iterable[str], merges: int, length: int) -> CLIPTokenizer:
+    """CLIP's byte-level BPE over `texts`: every byte is known, so no text is unknown; the end token has the last id."""
+    learner: Tokenizer = CLIPTokenizer().backend_tokenizer
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=2 * len(alphabet) + merges, end_of_word_suffix="</w>", initial_alphabet=alphabet, show_progress=False
+    )
+    learner.train_from_iterator(texts, trainer)
+    learned = [tuple(pair) for pair in json.loads(learner.to_str())["model"]["merges"]][:merges]
+    words = [*alphabet, *(byte + "</w>" for byte in alphabet), *dict.fromkeys("".join(pair) for pair in learned)]
+    vocabulary = {word: index for index, word in enumerate([*dict.fromkeys(words), "<|startoftext|>", "<|endoftext|>"])}
+    return CLIPTokenizer(vocab=vocabulary, merges=learned, model_max_length=length)
+
+
+def clip_config(config: ClipConfig, tokenizer: CLIPTokenizer) -> CLIPConfig:
+    """Both towers' configuration with vocabulary, length and special tokens filled in."""
+    text = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        max_position_embeddings=config.length,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        projection_dim=config.dimension,
+        **config.text,
+    )
+    vision = CLIPVisionConfig(projection_dim=config.dimension, **config.vision)
+    return CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=config.dimension)
+
+
+CONFIG, METHOD = ClipConfig, ClipMethod

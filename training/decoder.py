@@ -1,0 +1,171 @@
+"""Train a decoder alone on a frozen encoder's latents, sharpened by a patch discriminator; it knows no denoiser.
+
+`kind: kl` goes on with the autoencoder's own decoder, `kind: tiny` trains an `AutoencoderTiny` in its place.
+Shapes: `N` batch, `C` latent channels, `h w` latent, `H W` pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, AutoencoderTiny
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.config import Config
+from models.pipeline import from_uint8
+from training import losses
+from training.augment import mirror, shift
+from training.autoencoder import edge_distance, reconstruction_figures, reconstruction_grid, save_network
+from training.data.folder import ImageFolder
+from training.draws import Draws
+from training.loop import LoopConfig, Losses, Phase
+from training.optimizer import OptimizerConfig
+from training.runs import data_folder, trained
+
+
+class DecoderConfig(Config):
+    """`ippo train decoder`."""
+
+    run: str
+    """Name of the run."""
+    data: str
+    """Folder or name of the image set."""
+    vae: str
+    """Run or folder of the `AutoencoderKL` whose latents are decoded."""
+    kind: Literal["kl", "tiny"] = "kl"
+    """Which decoder is trained."""
+    tiny: dict[str, Any] = {}
+    """Keyword arguments of diffusers' `AutoencoderTiny`, for `kind: tiny`."""
+    latent_noise: float = 0.1
+    """Noise on the latents, in units of their spread."""
+    gradient_weight: float = 0.5
+    """Weight of the L1 distance between finite differences."""
+    adversarial_weight: float = 0.02
+    """Weight of the patch discriminator."""
+    adversarial_start: int = 0
+    """Step at which the discriminator joins."""
+    penalty: float = 1.0
+    """Weight γ of R1 and R2, on pixels."""
+    loop: LoopConfig
+    optimizer: OptimizerConfig
+    discriminator: OptimizerConfig
+
+
+class PatchDiscriminator(nn.Module):
+    """Images `(N, 3, H, W)` → one logit a patch of about 22 pixels, averaged: `(N,)`."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, width, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(4 * width, 1, 3, padding=1),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The mean logit of all patches."""
+        logits: Tensor = self.layers(images).mean(dim=(1, 2, 3))
+        return logits
+
+
+class DecoderMethod:
+    """Reconstruction, and from `adversarial_start` on a relativistic game over patches."""
+
+    averaged: Sequence[str] = ("vae",)
+
+    def __init__(self, config: DecoderConfig) -> None:
+        torch.manual_seed(config.loop.seed)
+        self.config = config
+        self.encoder = AutoencoderKL.from_pretrained(trained(config.vae)).requires_grad_(False).eval()
+        self.vae = self.encoder if config.kind == "kl" else AutoencoderTiny(**config.tiny)
+        self.trainable = _decoder_parameters(self.vae)
+        self.discriminator = PatchDiscriminator()
+        self.modules: Mapping[str, nn.Module] = {"vae": self.vae, "discriminator": self.discriminator}
+        self.train_images = ImageFolder(data_folder(config.data), "train")
+        self.held_out = ImageFolder(data_folder(config.data), "validation")
+        self.size = len(self.train_images)
+
+    def phases(self, steps: int) -> Sequence[Phase]:
+        """Decoder, and the discriminator when it has joined."""
+        patches = list(self.discriminator.parameters())
+        begin = self.config.adversarial_start
+        return [
+            Phase("discriminator", patches, self.config.discriminator, self.discern, start=begin),
+            Phase("decoder", self.trainable, self.config.optimizer, self.reconstruct),
+        ]
+
+    def discern(self, indices: list[int], draws: Draws) -> Losses:
+        """Tell originals from decoded latents of the same images."""
+        images = self._images(indices, draws)
+        with torch.no_grad():
+            decoded = self._decode(images, draws)
+        with torch.autocast(draws.device.type, enabled=False):
+            real, fake = self.discriminator(images), self.discriminator(decoded)
+            game = losses.relativistic_discriminator(real, fake)
+            penalty = losses.gradient_penalty(self.discriminator, images)
+            penalty = penalty + losses.gradient_penalty(self.discriminator, decoded)
+        accuracy = (real > fake).float().mean()
+        return {"total": game + self.config.penalty * penalty, "game": game, "penalty": penalty, "accuracy": accuracy}
+
+    def reconstruct(self, indices: list[int], draws: Draws) -> Losses:
+        """L1 on pixels and edges, and the game."""
+        images = self._images(indices, draws)
+        decoded = self._decode(images, draws)
+        pixels, edges = functional.l1_loss(decoded, images), edge_distance(decoded, images)
+        with torch.autocast(draws.device.type, enabled=False):
+            game = losses.relativistic_generator(self.discriminator(images), self.discriminator(decoded))
+        total = pixels + self.config.gradient_weight * edges + self.config.adversarial_weight * game
+        return {"total": total, "pixels": pixels, "edges": edges, "adversarial": game}
+
+    def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
+        """PSNR and sharpness on held-out images; the score weighs 0.1 of sharpness like 1 dB."""
+        figures = reconstruction_figures(self._latents, _decode_with(averages["vae"]), self.held_out)
+        return {**figures, "score": 10 * abs(1 - figures["laplacian"]) - figures["psnr"]}
+
+    def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
+        """Held-out images above their reconstructions."""
+        return reconstruction_grid(self._latents, _decode_with(averages["vae"]), self.held_out)
+
+    def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
+        """A diffusers VAE folder."""
+        save_network(averages["vae"], folder)
+
+    def _images(self, indices: list[int], draws: Draws) -> Tensor:
+        images = from_uint8(self.train_images.images(indices)).to(draws.device)
+        return mirror(shift(images, draws, 4), draws)
+
+    @torch.no_grad()
+    def _latents(self, images: Tensor) -> Tensor:
+        return self.encoder.encode(images.to(next(self.encoder.parameters()).device)).latent_dist.mode()
+
+    def _decode(self, images: Tensor, draws: Draws) -> Tensor:
+        latents = self._latents(images)
+        noisy = latents + self.config.latent_noise * draws.normal(*latents.shape[1:])
+        return _decode_with(self.vae)(noisy)
+
+
+def _decode_with(vae: Any) -> Any:
+    return lambda latents: vae.decode(latents).sample.float()
+
+
+def _decoder_parameters(vae: AutoencoderKL | AutoencoderTiny) -> list[nn.Parameter]:
+    """The decoder's weights are trained, everything else is frozen."""
+    vae.requires_grad_(False)
+    parts = [vae.decoder, getattr(vae, "post_quant_conv", None)]
+    for part in parts:
+        if part is not None:
+            part.requires_grad_(True)
+    return [weight for weight in vae.parameters() if weight.requires_grad]
+
+
+CONFIG, METHOD = DecoderConfig, DecoderMethod

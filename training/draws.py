@@ -1,0 +1,64 @@
+"""Random numbers of a training step, derived from (run seed, step, sample); it knows nothing about what they are for.
+
+Resuming is exact, and one process or eight draw the same: no generator has a state that must be saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_MASK = 2**64 - 1
+
+
+def permutation(seed: int, epoch: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The order of `size` samples in one epoch."""
+    return np.random.Generator(np.random.Philox(key=[seed & _MASK, epoch])).permutation(size)
+
+
+def batch_indices(seed: int, step: int, batch: int, size: int) -> list[int]:
+    """Data indices of global batch `step`: epochs follow each other without a gap."""
+    positions = range(step * batch, (step + 1) * batch)
+    orders = {epoch: permutation(seed, epoch, size) for epoch in {position // size for position in positions}}
+    return [int(orders[position // size][position % size]) for position in positions]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """One step's random numbers: one stream for each global sample position, the n-th call gives the n-th numbers."""
+
+    streams: tuple[np.random.Generator, ...]
+    device: torch.device
+
+    @classmethod
+    def at(cls, seed: int, step: int, positions: Sequence[int], device: torch.device, phase: int = 0) -> Draws:
+        """Streams for the samples at `positions` of global batch `step`; each phase has its own."""
+        key = [seed & _MASK, (step << 4 | phase) & _MASK]
+        return cls(
+            tuple(
+                np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, position])) for position in positions
+            ),
+            device,
+        )
+
+    def __len__(self) -> int:
+        return len(self.streams)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal `(N, *shape)` float32."""
+        return self._stack([stream.standard_normal(shape, dtype=np.float32) for stream in self.streams])
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform in [0, 1), `(N, *shape)` float32."""
+        return self._stack([stream.random(shape, dtype=np.float32) for stream in self.streams])
+
+    def integers(self, high: int, *shape: int) -> Tensor:
+        """Integers in [0, high), `(N, *shape)` int64."""
+        return self._stack([stream.integers(high, size=shape) for stream in self.streams])
+
+    def _stack(self, arrays: list[np.ndarray]) -> Tensor:  # type: ignore[type-arg]
+        return torch.from_numpy(np.stack([np.asarray(array) for array in arrays])).to(self.device)

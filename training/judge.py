@@ -1,0 +1,88 @@
+"""Train the judge of a data set: the network that gives every figure, never used in any other training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from metrics import judge as judges
+from metrics.judge import DRAWS, Judge, JudgeConfig, augment, judge_loss
+from models.config import Config
+from models.folder import replace_folder
+from models.pipeline import from_uint8
+from training.data.folder import ImageFolder
+from training.draws import Draws
+from training.loop import LoopConfig, Losses, Phase
+from training.optimizer import OptimizerConfig
+from training.runs import data_folder
+
+
+class JudgeTraining(Config):
+    """`ippo train judge`."""
+
+    run: str
+    """Name of the run."""
+    data: str
+    """Folder or name of the image set; it needs a `label` column."""
+    label: str = "label"
+    """Column of the labels, whole numbers from 0."""
+    loop: LoopConfig
+    optimizer: OptimizerConfig
+
+
+class JudgeMethod:
+    """Classification of the real training split, with neither blur nor noise among the augmentations."""
+
+    averaged: Sequence[str] = ("judge",)
+
+    def __init__(self, config: JudgeTraining) -> None:
+        self.config = config
+        self.train_images = ImageFolder(data_folder(config.data), "train")
+        self.held_out = ImageFolder(data_folder(config.data), "validation")
+        self.labels = torch.tensor(self.train_images.column(config.label))
+        self.held_out_labels = torch.tensor(self.held_out.column(config.label))
+        self.judge = Judge(JudgeConfig(labels=int(self.labels.max()) + 1))
+        self.modules: Mapping[str, nn.Module] = {"judge": self.judge}
+        self.size = len(self.train_images)
+
+    def phases(self, steps: int) -> Sequence[Phase]:
+        """One phase: classification."""
+        return [Phase("judge", list(self.judge.parameters()), self.config.optimizer, self.classify)]
+
+    def classify(self, indices: list[int], draws: Draws) -> Losses:
+        """Cross-entropy on augmented images."""
+        images = from_uint8(self.train_images.images(indices)).to(draws.device)
+        augmented = augment(images, draws.uniform(DRAWS))
+        return {"total": judge_loss(self.judge, augmented, self.labels[indices].to(draws.device))}
+
+    def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
+        """Accuracy on held-out images of known labels."""
+        judge = cast(Judge, averages["judge"])
+        images = from_uint8(self.held_out.images(list(range(min(len(self.held_out), 1000)))))
+        device = next(judge.parameters()).device
+        guesses = torch.cat([judge(part.to(device)).argmax(dim=1).cpu() for part in images.split(100)])
+        accuracy = float((guesses == self.held_out_labels[: len(guesses)]).float().mean())
+        return {"score": -accuracy, "accuracy": accuracy}
+
+    def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
+        """What the judge is shown: augmented training images."""
+        count = min(16, self.size)
+        draws = Draws.at(0, 0, range(count), torch.device("cpu"))
+        images = augment(from_uint8(self.train_images.images(list(range(count)))), draws.uniform(DRAWS))
+        pixels = ((images.clamp(-1, 1) + 1) * 127.5).byte().permute(0, 2, 3, 1).numpy()
+        return np.concatenate(list(pixels), axis=1)
+
+    def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
+        """`judge.safetensors` and `config.json`."""
+        beside = folder.with_name(folder.name + ".tmp")
+        judges.save(cast(Judge, averages["judge"]), beside)
+        replace_folder(beside, folder)
+
+
+CONFIG, METHOD = JudgeTraining, JudgeMethod

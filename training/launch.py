@@ -1,0 +1,52 @@
+"""Start a training by name: method → its file's `Config` and `Method`; it knows no method."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from models.config import Config, nearest
+from models.errors import BadInput
+from training.loop import train
+from training.runs import runs_root
+
+METHODS = {
+    "autoencoder": "autoencoder",
+    "clip": "clip",
+    "decoder": "decoder",
+    "judge": "judge",
+    "student": "add",
+    "teacher": "teacher",
+}
+"""`ippo train NAME` → the file in `training/` that holds its `CONFIG` and `METHOD`."""
+
+
+def launch(method: str, path: Path, overrides: Iterable[str] = ()) -> dict[str, float]:
+    """Train `method` as `path` says, or go on from the newest checkpoint of its run; returns the last figures."""
+    if method not in METHODS:
+        raise BadInput(f"no training method '{method}'{nearest(method, METHODS)}")
+    module = importlib.import_module(f"training.{METHODS[method]}")
+    config = module.CONFIG.load(path, overrides)
+    run = _claim(config)
+    return train(module.METHOD(config), config.loop, run)
+
+
+def _claim(config: Config) -> Path:
+    """The run's folder with the resolved configuration; another configuration under the same name is refused."""
+    run = runs_root() / str(config.run)  # type: ignore[attr-defined]
+    written = run / "config.yaml"
+    run.mkdir(parents=True, exist_ok=True)
+    if written.is_file() and _essence(type(config).load(written)) != _essence(config):
+        raise BadInput(f"{run} was made with another configuration: choose another run name, or delete the folder")
+    config.write(written)
+    return run
+
+
+def _essence(config: Config) -> dict[str, object]:
+    """What must not change between a run and its resumption."""
+    values = config.model_dump()
+    loop: dict[str, object] = values["loop"]
+    for free in ("log_every", "validate_every", "checkpoint_minutes"):
+        loop.pop(free)
+    return values

@@ -1,0 +1,56 @@
+"""A run's metrics: `metrics.jsonl`, TensorBoard events and sample pictures; it knows nothing about what is measured."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
+
+
+class Log:
+    """Append figures of a run; lines of steps after `step` (left by a run that was killed) are dropped first."""
+
+    def __init__(self, run: Path, step: int) -> None:
+        run.mkdir(parents=True, exist_ok=True)
+        self.run = run
+        self.file = run / "metrics.jsonl"
+        _keep_up_to(self.file, step)
+        self.events = SummaryWriter(str(run / "events"), purge_step=step)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.events.close()
+
+    def write(self, step: int, figures: dict[str, float]) -> None:
+        """One JSON line and one scalar a figure."""
+        with self.file.open("a") as lines:
+            lines.write(json.dumps({"step": step, **figures}) + "\n")
+        for name, value in figures.items():
+            self.events.add_scalar(name, value, step)
+
+    def picture(self, step: int, pixels: NDArray[np.uint8]) -> None:
+        """A sample grid `(H, W, 3)` as `samples/<step>.png`."""
+        folder = self.run / "samples"
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{step:06d}.png")
+
+
+def _keep_up_to(file: Path, step: int) -> None:
+    if not file.is_file():
+        return
+    complete = [line for line in file.read_text().splitlines() if line.endswith("}")]
+    kept = [line for line in complete if json.loads(line)["step"] <= step]
+    beside = file.with_name(file.name + ".tmp")
+    beside.write_text("".join(line + "\n" for line in kept))
+    os.replace(beside, file)

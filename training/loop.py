@@ -1,0 +1,244 @@
+"""The training loop: batches, phases, averages, checkpoints, resuming; it knows phases, not losses.
+
+The same command again resumes: a run's state is its newest checkpoint, and every random number derives from
+(seed, step, sample). Tensors of a checkpoint are safetensors, the rest is JSON.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from torch import Tensor, nn
+
+from models.config import Config
+from models.errors import BadInput
+from training import checkpoint
+from training.draws import Draws, batch_indices
+from training.ema import Ema
+from training.log import Log
+from training.optimizer import OptimizerConfig, build, rate_factor
+
+Losses = Mapping[str, Tensor]
+"""`total` is backpropagated; everything is logged."""
+
+
+class LoopConfig(Config):
+    """How long, how much at once, how often."""
+
+    steps: int
+    """Optimizer steps."""
+    batch: int = 64
+    """Global batch size."""
+    seed: int = 0
+    """Every random number of the run derives from it."""
+    precision: Literal["no", "bf16"] = "no"
+    """Mixed precision of the forward pass."""
+    ema: float = 0.999
+    """Decay of the weight average."""
+    log_every: int = 20
+    """Steps between two lines of metrics."""
+    validate_every: int = 500
+    """Steps between two validations; the best is kept by its `score` (lower is better)."""
+    checkpoint_minutes: float = 4.0
+    """Minutes between two checkpoints."""
+
+
+@dataclass
+class Phase:
+    """One optimizer's part of a step: which weights it moves, by which loss, and when."""
+
+    name: str
+    parameters: Sequence[nn.Parameter]
+    optimizer: OptimizerConfig
+    loss: Callable[[list[int], Draws], Losses]
+    start: int = 0
+    stop: int | None = None
+
+    def active(self, step: int) -> bool:
+        """Whether the phase runs at `step`."""
+        return step >= self.start and (self.stop is None or step < self.stop)
+
+
+class Method(Protocol):
+    """What a training method gives the loop."""
+
+    modules: Mapping[str, nn.Module]
+    """What is trained and saved."""
+    averaged: Sequence[str]
+    """The names in `modules` that get a moving average."""
+    size: int
+    """Number of training samples."""
+
+    def phases(self, steps: int) -> Sequence[Phase]:
+        """The phases of a run of `steps` steps, in order within a step."""
+
+    def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
+        """Figures on held-out data with the averaged weights; `score` (lower is better) chooses the best."""
+
+    def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
+        """A picture `(H, W, 3)` that shows how far training is."""
+
+    def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
+        """Write the trained model as `folder`, atomically."""
+
+
+@dataclass
+class _State:
+    """Everything that a checkpoint holds."""
+
+    phases: list[tuple[Phase, torch.optim.Optimizer]]
+    averages: dict[str, Ema]
+    modules: Mapping[str, nn.Module]
+    step: int = 0
+    best: float = math.inf
+    seconds: float = 0.0
+    skipped: int = 0
+
+    def write(self, run: Path) -> None:
+        tensors: dict[str, Tensor] = {}
+        for name, module in self.modules.items():
+            tensors |= {f"module.{name}.{key}": value for key, value in module.state_dict().items()}
+        for name, ema in self.averages.items():
+            tensors |= {f"ema.{name}.{key}": value for key, value in ema.module.state_dict().items()}
+        for phase, optimizer in self.phases:
+            tensors |= checkpoint.optimizer_state(optimizer, f"optimizer.{phase.name}")
+        facts = {"step": self.step, "best": self.best, "seconds": self.seconds, "skipped": self.skipped}
+        folder = run / f"checkpoint-{self.step}"
+        checkpoint.write(folder, tensors, facts)
+        checkpoint.drop_older(run, folder)
+
+    def read(self, run: Path) -> None:
+        folder = checkpoint.newest(run)
+        if folder is None:
+            return
+        tensors, facts = checkpoint.read(folder)
+        for name, module in self.modules.items():
+            _restore(module, f"module.{name}.", tensors, folder)
+        for name, ema in self.averages.items():
+            _restore(ema.module, f"ema.{name}.", tensors, folder)
+        for phase, optimizer in self.phases:
+            checkpoint.restore_optimizer(optimizer, f"optimizer.{phase.name}", tensors)
+        self.step, self.best = int(facts["step"]), float(facts["best"])
+        self.seconds, self.skipped = float(facts["seconds"]), int(facts["skipped"])
+
+
+def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
+    """Train to the last step, from the newest checkpoint of `run` if there is one; returns the last figures."""
+    accelerator = Accelerator(mixed_precision=config.precision)
+    torch.manual_seed(config.seed)
+    for module in method.modules.values():
+        module.to(accelerator.device).train()
+    phases = [(phase, build(phase.optimizer, phase.parameters)) for phase in method.phases(config.steps)]
+    averages = {name: Ema(method.modules[name], config.ema) for name in method.averaged}
+    state = _State(phases, averages, method.modules)
+    state.read(run)
+    with Log(run, state.step) as log, _progress() as progress:
+        bar = progress.add_task(run.name, total=config.steps, completed=state.step)
+        return _steps(method, config, run, state, accelerator, log, lambda: progress.advance(bar))
+
+
+def _steps(
+    method: Method,
+    config: LoopConfig,
+    run: Path,
+    state: _State,
+    accelerator: Accelerator,
+    log: Log,
+    advance: Callable[[], None],
+) -> dict[str, float]:
+    clock = saved = time.monotonic()
+    averages = {name: ema.module for name, ema in state.averages.items()}
+    figures: dict[str, float] = {}
+    while state.step < config.steps:
+        losses = _step(method, config, state, accelerator)
+        state.step += 1
+        advance()
+        now = time.monotonic()
+        state.seconds, clock = state.seconds + now - clock, now
+        last = state.step == config.steps
+        if state.step % config.log_every == 0 or last:
+            log.write(state.step, losses | {"seconds": state.seconds})
+        if state.step % config.validate_every == 0 or last:
+            figures = _validate(method, run, state, averages, log)
+        if last or now - saved > 60 * config.checkpoint_minutes:
+            state.write(run)
+            saved = time.monotonic()
+    if not (run / "model").is_dir():
+        method.save(run / "model", averages)
+    return figures
+
+
+def _step(method: Method, config: LoopConfig, state: _State, accelerator: Accelerator) -> dict[str, float]:
+    """One batch through every active phase; a phase whose gradient is not finite is skipped and counted."""
+    indices = batch_indices(config.seed, state.step, config.batch, method.size)
+    share = accelerator.num_processes
+    mine = range(accelerator.process_index, config.batch, share)
+    logged: dict[str, float] = {}
+    for number, (phase, optimizer) in enumerate(state.phases):
+        if not phase.active(state.step):
+            continue
+        draws = Draws.at(config.seed, state.step, mine, accelerator.device, number)
+        with accelerator.autocast():
+            losses = phase.loss([indices[position] for position in mine], draws)
+        # Only the phase's own weights get a gradient: the discriminator none from the generator's loss, and so on.
+        gradients = torch.autograd.grad(losses["total"], list(phase.parameters), allow_unused=True)
+        for parameter, gradient in zip(phase.parameters, gradients, strict=True):
+            shared = gradient is not None and accelerator.num_processes > 1
+            parameter.grad = accelerator.reduce(gradient, "mean") if shared else gradient
+        norm = nn.utils.clip_grad_norm_(phase.parameters, phase.optimizer.clip)
+        logged |= {f"{phase.name}/{name}": float(loss.detach()) for name, loss in losses.items()}
+        if not bool(torch.isfinite(norm)):
+            state.skipped += 1
+            continue
+        stop = config.steps if phase.stop is None else min(phase.stop, config.steps)
+        factor = rate_factor(phase.optimizer, state.step - phase.start, stop - phase.start)
+        optimizer.param_groups[0]["lr"] = phase.optimizer.rate * factor
+        optimizer.step()
+        logged[f"{phase.name}/gradient"] = float(norm)
+    for ema in state.averages.values():
+        ema.update(state.step)
+    return logged
+
+
+def _validate(
+    method: Method, run: Path, state: _State, averages: Mapping[str, nn.Module], log: Log
+) -> dict[str, float]:
+    with torch.no_grad():
+        figures = method.validate(averages)
+        log.picture(state.step, method.samples(averages))
+    log.write(state.step, {f"validation/{name}": value for name, value in figures.items()})
+    if figures["score"] <= state.best:
+        state.best = figures["score"]
+        method.save(run / "model", averages)
+    return figures
+
+
+def _restore(module: nn.Module, prefix: str, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    weights = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise BadInput(f"{folder} belongs to another configuration; choose another run name or delete it") from error
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
+    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn())

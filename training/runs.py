@@ -1,0 +1,34 @@
+"""Where runs live: names under `IPPO_RUNS`; it knows nothing about what a run holds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from models.errors import BadInput
+
+
+def runs_root() -> Path:
+    """`$IPPO_RUNS`, or `runs/` below the working directory."""
+    return Path(os.environ.get("IPPO_RUNS", "runs"))
+
+
+def run_folder(name: str) -> Path:
+    """The folder of a run, given its name under the root or a path of its own."""
+    return Path(name) if Path(name).is_dir() and not (runs_root() / name).is_dir() else runs_root() / name
+
+
+def trained(name: str, part: str = "model") -> Path:
+    """What a run trained (`<run>/model`), or a plain folder given by path; refuses a run that has not finished."""
+    folder = run_folder(name)
+    if (folder / part).is_dir():
+        return folder / part
+    if folder.is_dir() and not (folder / "config.yaml").is_file():
+        return folder
+    raise BadInput(f"no trained model in {folder}: train it first, or give the folder of a saved model")
+
+
+def data_folder(name: str) -> str:
+    """A data set: a folder, a set rendered under `<root>/data`, or else a Hub name."""
+    rendered = runs_root() / "data" / name
+    return str(rendered) if rendered.is_dir() and not Path(name).is_dir() else name

@@ -1,0 +1,196 @@
+"""Train or fine-tune a teacher: the denoiser (and the text encoder by choice) of a latent text-to-image pipeline.
+
+It knows nothing about students. Shapes: `N` batch, `C` channels, `h w` latent, `S` tokens.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from models import folder as folders
+from models import stable_diffusion
+from models.config import Config
+from models.pipeline import Pipeline, predict
+from models.sampling import add_noise, to_velocity
+from models.schedule import Schedule
+from training import latents
+from training.captions import Captions
+from training.data.folder import ImageFolder
+from training.draws import Draws
+from training.loop import LoopConfig, Losses, Phase
+from training.optimizer import OptimizerConfig
+from training.runs import data_folder, run_folder, trained
+
+
+class Parts(Config):
+    """A teacher from scratch."""
+
+    vae: str
+    """Run or folder of the autoencoder."""
+    clip: str
+    """Run or folder of the CLIP whose text encoder conditions."""
+    unet: dict[str, Any]
+    """Keyword arguments of diffusers' `UNet2DConditionModel`; the text encoder's width is filled in."""
+
+
+class TeacherConfig(Config):
+    """`ippo train teacher`."""
+
+    run: str
+    """Name of the run."""
+    data: str
+    """Folder or name of the image set."""
+    captions: list[str] = ["text"]
+    """Caption columns; each sample draws one."""
+    base: str | Parts
+    """A run, a diffusers folder or a Hub name to fine-tune, or the parts of a teacher from scratch."""
+    train_text_encoder: bool = False
+    """Whether the text encoder learns with the denoiser."""
+    condition_dropout: float = 0.1
+    """How often a caption is replaced by the null caption (arXiv 2207.12598)."""
+    min_snr_gamma: float | None = 5.0
+    """Min-SNR weighting (arXiv 2303.09556), with SNR + 1 for v-prediction; none weighs every timestep alike."""
+    guidance: float = 2.0
+    """Guidance of the sample grids."""
+    loop: LoopConfig
+    optimizer: OptimizerConfig
+
+
+class TeacherMethod:
+    """Denoising in the pipeline's own prediction type, uniform timesteps, captions dropped now and then."""
+
+    def __init__(self, config: TeacherConfig) -> None:
+        torch.manual_seed(config.loop.seed)
+        self.config = config
+        self.pipeline = open_base(config.base)
+        self.tables = Tables(self.pipeline.schedule)
+        source = data_folder(config.data)
+        self.train_images, self.held_out = ImageFolder(source, "train"), ImageFolder(source, "validation")
+        run = run_folder(config.run)
+        self.latents = latents.encode(self.pipeline.autoencoder, self.train_images, run / "train.safetensors")
+        self.held_out_latents = latents.encode(self.pipeline.autoencoder, self.held_out, run / "held-out.safetensors")
+        tokenize = self.pipeline.conditioner.tokenize
+        self.captions = Captions(self.train_images, config.captions, tokenize)  # type: ignore[arg-type]
+        self.held_out_captions = Captions(self.held_out, config.captions, tokenize)  # type: ignore[arg-type]
+        self.null = tokenize([self.pipeline.null_input])  # type: ignore[operator]
+        self.pipeline.conditioner.requires_grad_(config.train_text_encoder)
+        self.modules: Mapping[str, nn.Module] = {"denoiser": self.pipeline.denoiser}
+        if config.train_text_encoder:
+            self.modules = {**self.modules, "conditioner": self.pipeline.conditioner}
+        self.averaged: Sequence[str] = tuple(self.modules)
+        self.size = len(self.train_images)
+
+    def phases(self, steps: int) -> Sequence[Phase]:
+        """One phase: denoising."""
+        weights = [weight for module in self.modules.values() for weight in module.parameters()]
+        return [Phase("teacher", weights, self.config.optimizer, self.denoise)]
+
+    def denoise(self, indices: list[int], draws: Draws) -> Losses:
+        """The loss at uniform timesteps, weighted."""
+        x0 = self.latents[indices].to(draws.device)
+        ids = self.captions.draw(indices, draws)
+        dropped = (draws.uniform() < self.config.condition_dropout)[:, None]
+        ids = torch.where(dropped, self.null.to(draws.device), ids)
+        timesteps = draws.integers(len(self.pipeline.schedule))
+        error = self._error(self.pipeline, x0, ids, timesteps, draws.normal(*x0.shape[1:]))
+        return {"total": (error * self._weight(timesteps)).mean(), "error": error.mean()}
+
+    def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
+        """The unweighted loss on held-out images, at fixed noise and timesteps."""
+        pipeline = self._averaged(averages)
+        count = min(len(self.held_out_latents), 512)
+        draws = Draws.at(0, 0, range(count), pipeline.device)
+        ids = self.held_out_captions.draw(list(range(count)), draws)
+        timesteps, x0 = draws.integers(len(pipeline.schedule)), self.held_out_latents[:count].to(pipeline.device)
+        noise = draws.normal(*x0.shape[1:])
+        errors = [
+            self._error(pipeline, x0[part], ids[part], timesteps[part], noise[part])
+            for part in torch.arange(count).split(64)
+        ]
+        return {"score": float(torch.cat(errors).mean())}
+
+    def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
+        """Sixteen held-out captions, twenty guided steps."""
+        prompts = self.held_out.captions(self.config.captions[0])[:16]
+        images = self._averaged(averages).generate(prompts, range(len(prompts)), 20, self.config.guidance)
+        return np.concatenate([np.concatenate(list(row), axis=1) for row in np.array_split(images, 2)], axis=0)
+
+    def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
+        """The pipeline as a diffusers folder."""
+        folders.save(self._averaged(averages), folder)
+
+    def _averaged(self, averages: Mapping[str, nn.Module]) -> Pipeline:
+        changed: dict[str, Any] = dict(averages)
+        return replace(self.pipeline, **changed)
+
+    def _error(self, pipeline: Pipeline, x0: Tensor, ids: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
+        """Squared error of the model output, one number a sample `(N,)`."""
+        alpha, sigma = self.tables.at(timesteps)
+        noisy = add_noise(x0, noise, alpha, sigma)
+        output = predict(pipeline.denoiser, noisy, timesteps, pipeline.conditioner(ids)).float()
+        match pipeline.schedule.prediction_type:
+            case "v_prediction":
+                target = to_velocity(x0, noise, alpha, sigma)
+            case "epsilon":
+                target = noise
+            case "sample":
+                target = x0
+        return (output - target).square().mean(dim=(1, 2, 3))
+
+    def _weight(self, timesteps: Tensor) -> Tensor:
+        """Min-SNR weights `(N,)`; with v, SNR + 1 stands for SNR, so that pure noise keeps weight 1."""
+        gamma = self.config.min_snr_gamma
+        if gamma is None:
+            return torch.ones(len(timesteps), device=timesteps.device)
+        alpha, sigma = (table.flatten() for table in self.tables.at(timesteps))
+        ratio = (alpha / sigma.clamp(min=1e-6)).square()
+        match self.pipeline.schedule.prediction_type:
+            case "v_prediction":
+                return (ratio + 1).clamp(max=gamma) / (ratio + 1)
+            case "epsilon":
+                return ratio.clamp(max=gamma) / ratio.clamp(min=1e-6)
+            case "sample":
+                return ratio.clamp(max=gamma)
+
+
+class Tables:
+    """A schedule as tensors, gathered at timesteps and shaped to broadcast over `(N, C, h, w)`."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.alpha = torch.tensor(schedule.alpha, dtype=torch.float32)
+        self.sigma = torch.tensor(schedule.sigma, dtype=torch.float32)
+
+    def at(self, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        """Timesteps `(N,)` → alpha and sigma `(N, 1, 1, 1)`."""
+        index = timesteps.cpu()
+        alpha, sigma = (table[index].to(timesteps.device)[:, None, None, None] for table in (self.alpha, self.sigma))
+        return alpha, sigma
+
+
+def open_base(base: str | Parts) -> Pipeline:
+    """The pipeline to train: an existing one, or parts put together around a fresh denoiser."""
+    if isinstance(base, str):
+        run = run_folder(base)
+        return folders.load(trained(base) if run.is_dir() else base)
+    clip = trained(base.clip)
+    text_encoder = CLIPTextModel.from_pretrained(clip)
+    vae = AutoencoderKL.from_pretrained(trained(base.vae))
+    unet = UNet2DConditionModel(cross_attention_dim=text_encoder.config.hidden_size, **base.unet)
+    vae.requires_grad_(False)
+    return stable_diffusion.assemble(
+        CLIPTokenizer.from_pretrained(clip), text_encoder, unet, vae, copy.copy(stable_diffusion.TEACHER_SCHEDULER)
+    )
+
+
+CONFIG, METHOD = TeacherConfig, TeacherMethod
