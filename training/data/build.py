@@ -11,6 +11,7 @@ from typing import Literal, cast, get_args
 
 import PIL
 from PIL import Image, ImageColor, ImageOps
+from rich.console import Console
 from rich.progress import track
 
 from models.config import nearest
@@ -109,10 +110,11 @@ def _convert_all(
     kept: list[int] = []
     dropped: list[Dropped] = []
     seen: dict[bytes, str] = {}
+    progress = Console(stderr=True)
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
         warnings.simplefilter("ignore")  # Pillow's remarks about single files; what matters is in the report
         converted = pool.map(convert, range(len(captioned)))
-        for item, result in enumerate(track(converted, "reading images", total=len(captioned))):
+        for item, result in enumerate(track(converted, "reading images", len(captioned), console=progress)):
             place = _place(captioned[item], source)
             if isinstance(result, str):
                 dropped.append(Dropped(place, result))

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import PIL
 from PIL import Image, ImageFont
+from rich.console import Console
 from rich.progress import track
 
 from models.errors import BadInput
@@ -173,7 +174,7 @@ def _write(folder: Path, rows: Sequence[Row], drawn: dict[str, Image.Image], siz
     metadata: dict[str, list[dict[str, object]]] = {split: [] for split in SPLITS}
     for split in SPLITS:
         (folder / split).mkdir()
-    for row in track(rows, "rendering emoji"):
+    for row in track(rows, "rendering emoji", console=Console(stderr=True)):
         colour, _ = captions.BACKGROUNDS[row.background]
         picture = glyphs.place(drawn[row.char], outlines[row.char], colour, row.at, size)
         name = f"{len(metadata[row.split]):05d}.png"

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from models.errors import BadInput
@@ -53,7 +54,7 @@ class Report:
 
     def tables(self) -> Iterator[Table]:
         """Rich tables for a person: rows of each split, then what was dropped, grouped by reason."""
-        rows = Table("split", "rows", title=str(self.folder))
+        rows = Table("split", "rows", title=escape(str(self.folder)))
         for split, count in self.rows.items():
             rows.add_row(split, str(count))
         yield rows
@@ -61,7 +62,7 @@ class Report:
             table = Table("dropped because", "how many", "for example")
             for why, count in Counter(entry.why for entry in self.dropped).most_common():
                 named = [entry.what for entry in self.dropped if entry.why == why][:3]
-                table.add_row(why, str(count), ", ".join(named) + (", …" if count > len(named) else ""))
+                table.add_row(why, str(count), escape(", ".join(named) + (", …" if count > len(named) else "")))
             yield table
 
 

@@ -80,7 +80,7 @@ def test_every_bad_file_is_dropped_and_listed(tmp_path: Path) -> None:
     _captioned(source, "page.png", b"<html>not found</html>")
     _captioned(source, "empty.png", b"")
     _captioned(source, "bomb.png", _bomb())
-    _captioned(source, "tiny.png", _picture(91, 15, 40))
+    _captioned(source, "tiny[1].png", _picture(91, 15, 40))
     _captioned(source, "twin.bmp", _picture(0), "the pixels of 00.png in another file format")
     _captioned(source, "alone.png", _picture(92), caption=None)
     _captioned(source, "blank.png", _picture(93), caption=" \n ")
@@ -95,7 +95,7 @@ def test_every_bad_file_is_dropped_and_listed(tmp_path: Path) -> None:
         "page.png": "not an image",
         "empty.png": "not an image",
         "bomb.png": f"more than {Image.MAX_IMAGE_PIXELS} pixels: too large",
-        "tiny.png": "smaller than 16 pixels",
+        "tiny[1].png": "smaller than 16 pixels",
         "twin.bmp (same as 00.png)": "same pixels as another image",
         "alone.png": "image without a caption",
         "blank.png": "image without a caption",
@@ -108,7 +108,7 @@ def test_every_bad_file_is_dropped_and_listed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
     shown = io.StringIO()
     Console(file=shown, width=120).print(*report.tables())
-    assert "damaged or truncated image" in shown.getvalue() and "latin.txt" in shown.getvalue()
+    assert "damaged or truncated image" in shown.getvalue() and "tiny[1].png" in shown.getvalue()
 
 
 def test_crop_fills_and_pad_keeps_everything(tmp_path: Path) -> None:
