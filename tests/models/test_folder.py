@@ -1,0 +1,56 @@
+"""Diffusers folders: stock `StableDiffusionPipeline` opens teacher and student and draws the same picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+
+from models import folder as folders
+from models.errors import BadInput
+from models.noise import gaussian
+from models.pipeline import Pipeline
+from tests import tiny
+
+PROMPTS = ["red", "a blue heart"]
+
+
+def psnr(ours: np.ndarray, theirs: np.ndarray) -> float:  # type: ignore[type-arg]
+    error = np.square(ours.astype(float) - theirs.astype(float)).mean() / 255**2
+    return float("inf") if error == 0 else float(-10 * np.log10(error))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_saved_and_opened_draws_the_same(tmp_path: Path, dtype: torch.dtype) -> None:
+    pipeline = tiny.student()
+    before = pipeline.generate(PROMPTS, [1, 2])
+    folders.save(pipeline, tmp_path / "student", dtype)
+    assert psnr(folders.load(tmp_path / "student").generate(PROMPTS, [1, 2]), before) > 45
+    assert np.array_equal(pipeline.generate(PROMPTS, [1, 2]), before), "saving must not change what is saved"
+    assert [path.name for path in tmp_path.iterdir()] == ["student"]
+
+
+def test_stock_diffusers_draws_the_students_picture(tmp_path: Path) -> None:
+    student = tiny.student()
+    folders.save(student, tmp_path / "student")
+    stock = StableDiffusionPipeline.from_pretrained(tmp_path / "student")
+    latents = torch.from_numpy(gaussian([1, 2], 1, student.latent_shape)[0])
+    theirs = stock(PROMPTS, num_inference_steps=1, guidance_scale=0.0, latents=latents, output_type="np").images
+    assert psnr(student.generate(PROMPTS, [1, 2]), (theirs * 255).round()) > 40
+
+
+def test_stock_diffusers_draws_the_teachers_picture(tmp_path: Path) -> None:
+    teacher: Pipeline = tiny.teacher()
+    folders.save(teacher, tmp_path / "teacher")
+    stock = StableDiffusionPipeline.from_pretrained(tmp_path / "teacher")
+    latents = torch.from_numpy(gaussian([1, 2], 1, teacher.latent_shape)[0])
+    theirs = stock(PROMPTS, num_inference_steps=10, guidance_scale=3.0, latents=latents, output_type="np").images
+    assert psnr(teacher.generate(PROMPTS, [1, 2], steps=10, guidance=3.0), (theirs * 255).round()) > 40
+
+
+def test_what_is_no_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="neither a diffusers folder"):
+        folders.load(tmp_path)
