@@ -1,0 +1,87 @@
+"""Distances between two sets of features: Fréchet, KID, precision and recall; it knows nothing of images.
+
+Shapes: `N` `M` rows of the two sets, `D` width of a feature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Features = NDArray[np.float64]
+"""`(N, D)` float64."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure estimated several times: its mean and the standard deviation of the estimates."""
+
+    mean: float
+    deviation: float
+
+
+def frechet(first: Features, second: Features) -> float:
+    """Fréchet distance between Gaussians fitted to both sets (FID, arXiv 1706.08500, equation 6).
+
+    The covariances are divided by N − 1. The trace of (Σ₁Σ₂)^½ is taken as the sum of singular values of Σ₁^½Σ₂^½, which
+    is symmetric, real and never negative however few rows there are.
+    """
+    assert min(len(first), len(second)) >= 2, "a covariance needs two rows"
+    mean = float(np.square(first.mean(axis=0) - second.mean(axis=0)).sum())
+    roots = _scatter(first), _scatter(second)  # Σ = RᵀR
+    traces = float(sum(np.square(root).sum() for root in roots))
+    overlap = float(np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum())
+    return max(mean + traces - 2 * overlap, 0.0)
+
+
+def _scatter(rows: Features) -> Features:
+    """The upper triangle R `(≤D, D)` of centred rows / √(N − 1), so that `RᵀR` is the covariance."""
+    centred = (rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1)
+    return np.asarray(np.linalg.qr(centred, mode="r"), dtype=np.float64)
+
+
+def kid(first: Features, second: Features, subsets: int = 50, size: int = 100, seed: int = 0) -> Spread:
+    """Kernel Inception Distance: unbiased MMD² with the kernel (x·y/D + 1)³ (arXiv 1801.01401, equation 4), over subsets.
+
+    `size` shrinks to the smaller set; negative values are what an unbiased estimate of zero looks like.
+    """
+    size = min(size, len(first), len(second))
+    assert size >= 2, "an unbiased estimate needs two rows"
+    rng = np.random.Generator(np.random.Philox(key=seed))
+    draws = [
+        mmd(rng.choice(first, size, replace=False), rng.choice(second, size, replace=False)) for _ in range(subsets)
+    ]
+    return Spread(float(np.mean(draws)), float(np.std(draws)))
+
+
+def mmd(first: Features, second: Features) -> float:
+    """The unbiased squared maximum mean discrepancy of the whole sets under KID's kernel."""
+    within = [(kernel.sum() - np.trace(kernel)) / (len(kernel) * (len(kernel) - 1)) for kernel in
+              (_kernel(first, first), _kernel(second, second))]  # fmt: skip
+    return float(within[0] + within[1] - 2 * _kernel(first, second).mean())
+
+
+def _kernel(first: Features, second: Features) -> Features:
+    return np.asarray((first @ second.T / first.shape[1] + 1) ** 3, dtype=np.float64)
+
+
+def precision_recall(real: Features, drawn: Features, neighbours: int = 3) -> tuple[float, float]:
+    """Improved precision and recall (arXiv 1904.06991, equation 2): shares of rows inside the other set's k-NN balls."""
+    assert min(len(real), len(drawn)) > neighbours, f"{neighbours} neighbours need more rows than that"
+    across = distances(drawn, real)  # (N drawn, M real)
+    precision = (across <= _radii(real, neighbours)).any(axis=1).mean()
+    recall = (_radii(drawn, neighbours) >= across.T).any(axis=1).mean()
+    return float(precision), float(recall)
+
+
+def _radii(rows: Features, neighbours: int) -> Features:
+    """Distance of each row to its k-th neighbour; place 0 is the row itself."""
+    return np.asarray(np.partition(distances(rows, rows), neighbours, axis=1)[:, neighbours], dtype=np.float64)
+
+
+def distances(first: Features, second: Features) -> Features:
+    """Euclidean distances `(N, M)`."""
+    squares = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1) - 2 * first @ second.T
+    return np.sqrt(np.maximum(squares, 0.0))
