@@ -1,0 +1,42 @@
+"""Starts the service in BentoML's supervisor, in place of this process; it knows nothing about what is served."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from typing import NoReturn
+
+from models.errors import BadInput
+from serving.config import ROOT, ServeConfig
+
+QUIET = {
+    "BENTOML_DO_NOT_TRACK": "True",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+"""Nothing that is served calls home."""
+LEAN = {"MALLOC_ARENA_MAX": "2"}
+"""glibc would keep a pool of memory for every thread."""
+
+
+def serve(config: ServeConfig) -> NoReturn:
+    """Become `bentoml serve`; the page's address is printed when it is ready. Raises BadInput for a port in use."""
+    _check_port(config)
+    resolved = config.model_copy(update={"bundle": config.bundle.expanduser().resolve()})
+    environment = {**QUIET, **LEAN, **os.environ, **resolved.environment()}
+    where = ["--host", config.host, "--port", str(config.port), "--working-dir", str(ROOT)]
+    os.chdir(ROOT)
+    os.execve(
+        sys.executable, [sys.executable, "-m", "bentoml", "serve", "serving.service:Ippo", *where], environment
+    )
+
+
+def _check_port(config: ServeConfig) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((config.host, config.port))
+        except OSError as error:
+            reason = f"cannot listen on {config.host}:{config.port}: {error.strerror}"
+            raise BadInput(f"{reason}; choose another port (--port, IPPO_PORT, make serve PORT=…)") from error
