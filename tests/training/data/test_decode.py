@@ -4,7 +4,8 @@ import io
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
@@ -68,6 +69,15 @@ def test_other_modes_turned_and_moving_pictures(tmp_path: Path) -> None:
     assert np.abs(pixels[:, 18:] - (0, 255, 0)).max() <= 12 and np.abs(pixels[:, :14] - (255, 0, 0)).max() <= 12
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("width", [40, 4000])
+def test_images_beyond_pillows_limit_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, width: int) -> None:
+    Image.new("RGB", (width, 40)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1599)
+    with pytest.raises(UnreadableError, match="more than 1599 pixels"):
+        to_rgb(tmp_path / "large.png")
+
+
 def test_an_embedded_profile_is_heeded(tmp_path: Path) -> None:
     plain = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     swapped = plain.replace(b"rXYZ", b"XXXX", 1).replace(b"gXYZ", b"rXYZ", 1).replace(b"XXXX", b"gXYZ", 1)
@@ -79,6 +89,7 @@ def test_an_embedded_profile_is_heeded(tmp_path: Path) -> None:
         assert (_one(tmp_path, name, red, icc_profile=profile) == (255, 0, 0)).all(), name
 
 
+@settings(deadline=None)
 @given(cut=st.integers(0, 400), at=st.integers(0, 399), flip=st.integers(1, 255))
 def test_damage_is_never_anything_but_unreadable(cut: int, at: int, flip: int) -> None:
     content = io.BytesIO()

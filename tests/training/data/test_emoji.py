@@ -139,6 +139,7 @@ def test_other_parameters_replace_our_own_set_but_nobody_elses(tmp_path: Path) -
     render(out, "emoji-mini", renderings=2, only=["😀"])
     assert render(out, "emoji-mini", renderings=3, only=["😀"]).rows["train"] == 3
     assert len(_rows(out, "train")) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("years of work")
