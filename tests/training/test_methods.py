@@ -1,0 +1,165 @@
+"""Every training method, a few steps on tiny real networks, its result opened by the stock classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
+
+from metrics import judge as judges
+from models import folder as folders
+from models.errors import BadInput
+from models.pipeline import from_uint8
+from tests import tiny
+from training import launch
+from training.autoencoder import normalise
+from training.clip import learn_tokenizer
+from training.data.folder import ImageFolder
+from training.teacher import TeacherConfig, TeacherMethod
+
+LOOP = {"steps": 2, "batch": 4, "validate_every": 2, "log_every": 1}
+RATE = {"rate": 1e-3, "warmup": 0}
+VAE = {
+    "sample_size": 16,
+    "down_block_types": ["DownEncoderBlock2D"] * 2,
+    "up_block_types": ["UpDecoderBlock2D"] * 2,
+    "block_out_channels": [4, 8],
+    "latent_channels": 2,
+    "layers_per_block": 1,
+    "norm_num_groups": 2,
+}
+CLIP = {
+    "merges": 20,
+    "length": 8,
+    "dimension": 16,
+    "text": {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2},
+    "vision": {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 16,
+        "patch_size": 8,
+    },
+}
+UNET = {
+    "sample_size": 8,
+    "in_channels": 2,
+    "out_channels": 2,
+    "block_out_channels": [8, 16],
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+    "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+    "layers_per_block": 1,
+    "attention_head_dim": 2,
+    "norm_num_groups": 4,
+}
+
+
+def train(method: str, folder: Path, **values: Any) -> dict[str, float]:
+    file = folder / f"{method}.yaml"
+    file.write_text(yaml.safe_dump({"run": method, "loop": LOOP, "optimizer": RATE, **values}))
+    return launch.launch(method, file)
+
+
+def test_from_images_to_a_teacher_that_stock_diffusers_opens(data: Path, runs: Path, tmp_path: Path) -> None:
+    captions = ["text", "text_fr"]
+    train("autoencoder", tmp_path, data=str(data), vae=VAE)
+    train("clip", tmp_path, data=str(data), captions=captions, **CLIP)
+    base = {"vae": "autoencoder", "clip": "clip", "unet": UNET}
+    train("teacher", tmp_path, data=str(data), captions=captions, base=base, train_text_encoder=True)
+    assert CLIPModel.from_pretrained(runs / "clip" / "model").config.projection_dim == 16
+    stock = StableDiffusionPipeline.from_pretrained(runs / "teacher" / "model")
+    assert isinstance(stock.text_encoder, CLIPTextModel)
+    image = stock("red", num_inference_steps=2, output_type="np").images
+    assert image.shape == (1, 16, 16, 3)
+
+
+@pytest.mark.parametrize("prediction", ["v_prediction", "epsilon"])
+def test_a_teacher_is_fine_tuned_from_a_folder(data: Path, runs: Path, tmp_path: Path, prediction: str) -> None:
+    folders.save(tiny.teacher(prediction_type=prediction, rescale_betas_zero_snr=False), tmp_path / "base")
+    train("teacher", tmp_path, data=str(data), base=str(tmp_path / "base"))
+    tuned = folders.load(runs / "teacher" / "model")
+    before = folders.load(tmp_path / "base")
+    assert tuned.schedule == before.schedule
+    assert any(
+        not torch.equal(ours, theirs)
+        for ours, theirs in zip(tuned.denoiser.parameters(), before.denoiser.parameters(), strict=True)
+    )
+    pairs = zip(tuned.conditioner.parameters(), before.conditioner.parameters(), strict=True)
+    assert all(torch.equal(ours, theirs) for ours, theirs in pairs), "the text encoder was to stay as it was"
+
+
+@pytest.mark.parametrize("prediction", ["v_prediction", "epsilon", "sample"])
+def test_min_snr_weights_are_finite_and_never_zero_at_pure_noise(
+    data: Path, runs: Path, tmp_path: Path, prediction: str
+) -> None:
+    folders.save(tiny.teacher(prediction_type=prediction), tmp_path / "base")
+    values = {"run": "x", "data": str(data), "base": str(tmp_path / "base"), "loop": LOOP, "optimizer": RATE}
+    weights = TeacherMethod(TeacherConfig.parse(values, "test"))._weight(torch.tensor([0, 500, 999]))
+    assert torch.isfinite(weights).all()
+    if prediction == "v_prediction":
+        assert float(weights[-1]) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("kind", ["kl", "tiny"])
+def test_a_decoder_learns_and_the_encoder_stays(data: Path, runs: Path, tmp_path: Path, kind: str) -> None:
+    train("autoencoder", tmp_path, data=str(data), vae=VAE)
+    channels = {"encoder_block_out_channels": [8, 8], "decoder_block_out_channels": [8, 8], "latent_channels": 2}
+    blocks = {"num_encoder_blocks": [1, 1], "num_decoder_blocks": [1, 1]}
+    tiny_vae = {**channels, **blocks} if kind == "tiny" else {}
+    train("decoder", tmp_path, data=str(data), vae="autoencoder", kind=kind, tiny=tiny_vae, discriminator=RATE)
+    opened = {"kl": AutoencoderKL, "tiny": AutoencoderTiny}[kind].from_pretrained(runs / "decoder" / "model")
+    if kind == "kl":
+        before = AutoencoderKL.from_pretrained(runs / "autoencoder" / "model")
+        assert all(map(torch.equal, opened.encoder.parameters(), before.encoder.parameters()))
+        assert not all(map(torch.equal, opened.decoder.parameters(), before.decoder.parameters()))
+
+
+def test_a_judge_is_trained_and_opens(data: Path, runs: Path, tmp_path: Path) -> None:
+    figures = train("judge", tmp_path, data=str(data))
+    judge = judges.load(runs / "judge" / "model")
+    assert judge.config.labels == 4
+    assert 0 <= figures["accuracy"] <= 1
+
+
+def test_normalised_latents_have_mean_zero_and_spread_one(data: Path) -> None:
+    torch.manual_seed(0)
+    vae = AutoencoderKL(**VAE).eval()
+    images = from_uint8(ImageFolder(data, "train").images())
+    with torch.no_grad():
+        before = vae.decode(vae.encode(images).latent_dist.mode()).sample
+        normalise(vae, images)
+        latents = vae.encode(images).latent_dist.mode()
+        after = vae.decode(latents).sample
+    assert torch.allclose(latents.mean(dim=(0, 2, 3)), torch.zeros(2), atol=1e-4)
+    assert torch.allclose(latents.std(dim=(0, 2, 3)), torch.ones(2), atol=1e-4)
+    assert torch.allclose(after, before, atol=1e-4)
+
+
+TOKENIZER: CLIPTokenizer = learn_tokenizer(["a red heart", "un cœur rouge", "red apple", "pomme rouge"] * 3, 30, 12)
+
+
+@given(st.text(max_size=80))
+@settings(max_examples=60)
+def test_every_text_is_known_and_ends_with_the_last_id(text: str) -> None:
+    ids = TOKENIZER([text], padding="max_length", max_length=12, truncation=True)["input_ids"][0]
+    assert len(ids) == 12
+    assert ids[0] == TOKENIZER.bos_token_id
+    assert ids[-1] == TOKENIZER.eos_token_id == len(TOKENIZER) - 1
+    assert None not in ids
+
+
+def test_frequent_words_become_one_token() -> None:
+    assert len(TOKENIZER("red")["input_ids"]) == 3
+
+
+def test_an_untrained_run_is_refused_in_one_line(data: Path, runs: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no trained model in .*nowhere"):
+        train("decoder", tmp_path, data=str(data), vae="nowhere", discriminator=RATE)
