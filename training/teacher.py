@@ -25,6 +25,7 @@ from models.pipeline import Pipeline, predict
 from models.sampling import add_noise, to_velocity
 from models.schedule import Schedule
 from training import latents
+from training.assemble import opened
 from training.captions import Captions
 from training.data.folder import ImageFolder
 from training.draws import Draws
@@ -181,8 +182,7 @@ class Tables:
 def open_base(base: str | Parts) -> Pipeline:
     """The pipeline to train: an existing one, or parts put together around a fresh denoiser."""
     if isinstance(base, str):
-        run = run_folder(base)
-        return folders.load(trained(base) if run.is_dir() else base)
+        return opened(base)
     clip = trained(base.clip)
     text_encoder = CLIPTextModel.from_pretrained(clip)
     vae = AutoencoderKL.from_pretrained(trained(base.vae))

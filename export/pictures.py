@@ -1,0 +1,45 @@
+"""Drawn images → files; it knows nothing about what drew them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.errors import BadInput
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+
+
+def write(images: NDArray[np.uint8], out: Path, columns: int, grid: bool) -> list[Path]:
+    """Write `(N, H, W, 3)` as `out`, as `out-0`, `out-1`, … where there are several, or as one grid."""
+    if out.suffix.lower() not in FORMATS:
+        raise BadInput(f"{out}: unknown image format '{out.suffix}'; accepted: {', '.join(FORMATS)}")
+    if not out.parent.is_dir():
+        raise BadInput(f"{out.parent} is no folder")
+    if grid:
+        return [_save(tile(images, columns), out)]
+    if len(images) == 1:
+        return [_save(images[0], out)]
+    return [_save(image, out.with_stem(f"{out.stem}-{number}")) for number, image in enumerate(images)]
+
+
+def tile(images: NDArray[np.uint8], columns: int, gap: int = 2) -> NDArray[np.uint8]:
+    """`(N, H, W, 3)` → one picture, row by row, with a white gap."""
+    count, height, width, _ = images.shape
+    rows = -(-count // columns)
+    canvas = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
+    for number, image in enumerate(images):
+        top, left = number // columns * (height + gap), number % columns * (width + gap)
+        canvas[top : top + height, left : left + width] = image
+    return canvas
+
+
+def _save(pixels: NDArray[np.uint8], file: Path) -> Path:
+    beside = file.with_name(file.name + ".tmp")
+    Image.fromarray(pixels).save(beside, FORMATS[file.suffix.lower()])
+    os.replace(beside, file)
+    return file
