@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, RedirectResponse
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from models.errors import BadInput
 from serving.artist import Artist, Pictures
@@ -36,6 +36,8 @@ def build(config: ServeConfig) -> FastAPI:
     for kind in (BadInput, RequestValidationError, HTTPException, QueueFull, Exception):
         app.add_exception_handler(kind, _refuse)
     app.add_api_route("/", _home(config), include_in_schema=False)
+    if config.page:
+        app.add_api_route("/ui/{path:path}", page_to_come, include_in_schema=False)
     app.add_api_route("/generate", generate, methods=["POST"], response_class=Response, responses=GENERATE_ANSWERS)
     app.add_api_route("/v1/images/generations", images_generations, methods=["POST"], responses=ERROR_ANSWERS)
     app.add_api_route("/v1/models", models)
@@ -68,6 +70,11 @@ async def models(request: Request) -> dict[str, Any]:
     """OpenAI's list of models: the one that is served."""
     model = {"id": _artist(request).model, "object": "model", "created": 0, "owned_by": "ippo"}
     return {"object": "list", "data": [model]}
+
+
+async def page_to_come() -> HTMLResponse:
+    """In the page's place until it is there: it asks again by itself."""
+    return HTMLResponse('<meta http-equiv="refresh" content="1"><p>The page is nearly ready …</p>', status_code=503)
 
 
 def _home(config: ServeConfig) -> Any:

@@ -38,6 +38,8 @@ class ServeConfig(Config):
     """Port to listen on."""
     page: bool = True
     """Whether to serve the page at /ui (about 100 MB of memory)."""
+    access_log: bool = False
+    """Whether every request is logged: its path and time, never its prompt."""
     format: Format = "png"
     """Image format when a request names none."""
     batches: tuple[int, ...] = (1, 4)

@@ -27,9 +27,7 @@ def serve(config: ServeConfig) -> NoReturn:
     environment = {**QUIET, **LEAN, **os.environ, **resolved.environment()}
     where = ["--host", config.host, "--port", str(config.port), "--working-dir", str(ROOT)]
     os.chdir(ROOT)
-    os.execve(
-        sys.executable, [sys.executable, "-m", "bentoml", "serve", "serving.service:Ippo", *where], environment
-    )
+    os.execve(sys.executable, [sys.executable, "-m", "bentoml", "serve", "serving.service:Ippo", *where], environment)
 
 
 def _check_port(config: ServeConfig) -> None:

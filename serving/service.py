@@ -10,14 +10,15 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
 import bentoml
 from fastapi import FastAPI
 
+from export import backend
 from export.bundle import open_bundle
+from models.config import nearest
 from models.errors import BadInput
 from serving import api
 from serving.config import ServeConfig
@@ -25,40 +26,44 @@ from serving.config import ServeConfig
 NAME = "ippo"
 
 
-def _configuration() -> ServeConfig:
-    try:
-        return ServeConfig.from_environment()
-    except BadInput as error:
-        raise SystemExit(f"ippo: {error}") from None
+def application(config: ServeConfig) -> FastAPI:
+    """The HTTP interface with the model behind it, alive between the lifespan's start and end."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        from serving.artist import Artist
+
+        app.state.artist = artist = await asyncio.to_thread(Artist.open, config)
+        artist.start()
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(artist.close)
+            _say(f"draws with {artist.model}: POST {_address(config)}/generate")
+            if config.page:  # it follows, so that it delays nobody
+                page = asyncio.create_task(_add_page(app, config, stack))
+                stack.callback(page.cancel)
+            yield
+
+    app = api.build(config)
+    app.router.lifespan_context = lifespan
+    return app
 
 
-config = _configuration()
-
-
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Of the worker: ready once the model is warm; the page follows, so that it delays nobody."""
-    from serving.artist import Artist
-
-    app.state.artist = artist = await asyncio.to_thread(Artist.open, config)
-    artist.start()
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(artist.close)
-        _say(f"draws with {artist.model}: POST {_address()}/generate")
-        if config.page:
-            page = asyncio.create_task(_add_page(app, stack))
-            stack.callback(page.cancel)
-        yield
-
-
-async def _add_page(app: FastAPI, stack: AsyncExitStack) -> None:
+async def _add_page(app: FastAPI, config: ServeConfig, stack: AsyncExitStack) -> None:
     from serving import page
 
-    await page.mount(app, stack)
-    _say(f"page: {_address()}/ui")
+    await page.mount(app, stack, app.state.artist.model)
+    _say(f"page: {_address(config)}/ui")
 
 
-def _address() -> str:
+def check(config: ServeConfig) -> None:
+    """Whatever can be known to be wrong before a worker starts. Raises BadInput."""
+    open_bundle(config.bundle)
+    present = ["auto", *backend.installed()]
+    if config.backend not in present:
+        raise BadInput(f"backend '{config.backend}' is not installed{nearest(config.backend, present)}")
+
+
+def _address(config: ServeConfig) -> str:
     """Where the supervisor listens; it tells its worker in the environment."""
     addresses: dict[str, str] = json.loads(os.environ.get("BENTOML_RUNNER_MAP", "{}"))
     return addresses.get(NAME, f"http://{config.host}:{config.port}")
@@ -68,24 +73,32 @@ def _say(line: str) -> None:
     print(f"ippo {line}", flush=True)
 
 
-app = api.build(config)
-app.router.lifespan_context = lifespan
+def _configuration() -> ServeConfig:
+    try:
+        return ServeConfig.from_environment()
+    except BadInput as error:
+        raise SystemExit(f"ippo: {error}") from None
 
 
-@bentoml.service(name=NAME, workers=1, http={"host": config.host, "port": config.port})
-@bentoml.asgi_app(app, path="/")
+CONFIG = _configuration()
+
+
+@bentoml.service(
+    name=NAME,
+    workers=1,
+    http={"host": CONFIG.host, "port": CONFIG.port},
+    logging={"access": {"enabled": CONFIG.access_log}},
+)
+@bentoml.asgi_app(application(CONFIG), path="/")
 class Ippo:
     """Draws in one step: POST /generate, OpenAI's Images API below /v1, a page at /ui."""
 
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
-    @bentoml.on_deployment
-    def check() -> None:
-        """In the supervisor, before any worker starts: a bad bundle ends it with one line."""
+    def before_workers() -> None:
+        """Run by the supervisor: what is wrong ends it with one line."""
         try:
-            open_bundle(config.bundle)
+            check(CONFIG)
         except BadInput as error:
             raise SystemExit(f"ippo: {error}") from None
-        _say(config.describe())
-
-    async def __is_ready__(self) -> bool:
-        return hasattr(app.state, "artist")
+        _say(CONFIG.describe())

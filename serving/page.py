@@ -1,0 +1,107 @@
+"""The Gradio page that draws as one types: layout here, behaviour in `page.js`; it draws through `/generate` alone.
+
+Every event is handled in the browser, so a keystroke costs one small request and no queue of Gradio's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import gradio as gr
+from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+PATH = "/ui"
+SEEDS = 1000
+VARIATIONS = 7
+EXAMPLES = (
+    "smiling cat with heart eyes",
+    "red heart",
+    "panda on green",
+    "strawberry",
+    "unicorn on purple",
+    "face with tears of joy",
+    "renard sur fond bleu",
+)
+"""What to try when the bundle's card names no `examples`."""
+OWN_ONLY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'"
+"""The browser fetches nothing from anywhere else."""
+
+PICTURE = """
+<figure id="ippo-picture">
+  <img alt="" width="384" height="384">
+  <figcaption><output></output><a download>Download</a></figcaption>
+</figure>
+"""
+
+
+async def mount(app: FastAPI, stack: AsyncExitStack, model: str, examples: Sequence[str] = ()) -> None:
+    """Put the page at /ui of `app`; it lives until `stack` is closed."""
+    page = FastAPI()
+    await asyncio.to_thread(_mount_gradio, page, model, examples or EXAMPLES)
+    await stack.enter_async_context(page.router.lifespan_context(page))
+    gradio = next(route.app for route in page.routes if isinstance(route, Mount) and route.path == PATH)
+    app.router.routes.insert(0, Mount(PATH, OwnOnly(gradio)))
+
+
+def layout(model: str, examples: Sequence[str]) -> gr.Blocks:
+    """The page; `ippo` in the JavaScript is the object of `page.js`."""
+    with gr.Blocks(title=f"ippo · {model}", analytics_enabled=False) as page:
+        gr.HTML(
+            f"<h1>ippo</h1><p>Type, and <b>{html.escape(model)}</b> draws it in one step.</p>", elem_id="ippo-title"
+        )
+        with gr.Row(elem_id="ippo-desk"):
+            gr.HTML(PICTURE, elem_id="ippo-canvas")
+            with gr.Column(elem_id="ippo-controls", min_width=280):
+                prompt = gr.Textbox(
+                    examples[0], label="Prompt", placeholder="what to draw", lines=2, max_lines=3, autofocus=True
+                )
+                with gr.Row(elem_id="ippo-seed"):
+                    seed = gr.Slider(0, SEEDS - 1, 7, step=1, label="Seed", scale=5)
+                    dice = gr.Button("🎲", scale=1, min_width=48, elem_id="ippo-dice")
+                steps = gr.Radio([1, 2, 3, 4], value=1, label="Steps")
+                with gr.Row(elem_id="ippo-examples"):
+                    choices = [gr.Button(example, size="sm", min_width=0) for example in examples]
+        gr.HTML(f'<div id="ippo-variations" data-count="{VARIATIONS}"></div>')
+        wanted = [prompt, seed, steps]
+        draw = "(prompt, seed, steps) => ippo.draw(prompt, seed, steps)"
+        gr.on([page.load, prompt.input, seed.change, steps.change], None, wanted, js=draw)
+        dice.click(None, None, seed, js=f"() => Math.floor(Math.random() * {SEEDS})")
+        for choice in choices:
+            choice.click(None, [choice, seed, steps], prompt, js="(p, s, k) => { ippo.draw(p, s, k); return p; }")
+    return page
+
+
+def _mount_gradio(app: FastAPI, model: str, examples: Sequence[str]) -> None:
+    script = (Path(__file__).with_name("page.js")).read_text()
+    gr.mount_gradio_app(
+        app,
+        layout(model, examples),
+        PATH,
+        footer_links=[],
+        run_history=False,
+        theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        css=(Path(__file__).with_name("page.css")).read_text(),
+        head=f"<script>{script}</script>",
+    )
+
+
+class OwnOnly:
+    """ASGI middleware: the page may load nothing from other hosts."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def restricted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["content-security-policy"] = OWN_ONLY
+            await send(message)
+
+        await self.app(scope, receive, restricted)
