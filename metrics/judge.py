@@ -69,18 +69,14 @@ class Judge(nn.Module):
             torch.manual_seed(config.seed)
             pairs = zip((3, *config.channels), config.channels, strict=False)
             last = len(config.channels) - 2
-            self.stages = nn.ModuleList(Stage(inputs, outputs, i >= last) for i, (inputs, outputs) in enumerate(pairs))
-            self.project = nn.Linear(sum(config.channels), config.width)
+            self.stages = nn.Sequential(*(Stage(*pair, i >= last) for i, pair in enumerate(pairs)))
+            self.project = nn.Linear(config.channels[-1], config.width)
             self.classify = nn.Parameter(torch.randn(config.labels, config.width))
             self.scale = nn.Parameter(torch.tensor(16.0))  # inverse temperature of the cosine logits
 
     def embed(self, images: Tensor) -> Tensor:
-        """What is drawn: images `(N, 3, H, W)` in [−1, 1] → embeddings `(N, D)` of length 1; every stage takes part."""
-        pooled, maps = [], images
-        for stage in self.stages:
-            maps = stage(maps)
-            pooled.append(maps.mean(dim=(2, 3)))
-        return functional.normalize(self.project(torch.cat(pooled, dim=1)), dim=1)
+        """What is drawn: images `(N, 3, H, W)` in [−1, 1] → embeddings `(N, D)` of length 1."""
+        return functional.normalize(self.project(self.stages(images).mean(dim=(2, 3))), dim=1)
 
     def features(self, images: Tensor) -> Tensor:
         """What is drawn and how sharply: `(N, 3, H, W)` in [−1, 1] → `(N, D + T)`, what distances are taken on.
