@@ -24,7 +24,7 @@ SHIFT, ZOOM, TURN, CUTOUT = 4, 0.08, 8.0, 16
 
 OCTAVES = 3
 TEXTURE_WEIGHT = 0.2
-"""How much texture weighs beside an embedding of length 1. At 0 a blur of σ = 1 costs a third of the floor; here 4.7 floors."""
+"""Weight of texture beside an embedding of length 1. Measured: at 0 a blur of σ = 1 costs a third of the floor, here 4.9."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,71 @@
+"""Is it what was asked for: images are named by the nearest label's prototype; it knows no network and no generator.
+
+Shapes: `N` batch, `L` labels, `D` width of an embedding, `H W` pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrics.distances import Features
+
+Labels = NDArray[np.int64]
+"""`(N,)` int64."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Shares of images whose own label is the nearest, and among the five nearest."""
+
+    top1: float
+    top5: float
+
+
+@dataclass(frozen=True)
+class Prototypes:
+    """One direction a label, `(L, D)` of length 1, and the label of each row."""
+
+    directions: Features
+    labels: Labels
+
+    @classmethod
+    def of(cls, embeddings: Features, labels: Labels) -> Prototypes:
+        """The mean embedding of each label's real images (prototypical networks, arXiv 1703.05175, equation 1).
+
+        A label that no judge was trained on has one as well, as long as there are real images of it.
+        """
+        names = np.unique(labels)
+        means = np.stack([embeddings[labels == name].mean(axis=0) for name in names])
+        return cls(means / np.linalg.norm(means, axis=1, keepdims=True), names)
+
+    def ranked(self, embeddings: Features) -> Labels:
+        """All labels from the nearest by cosine to the farthest, `(N, L)`."""
+        return self.labels[np.argsort(-embeddings @ self.directions.T, axis=1, kind="stable")]
+
+    def accuracy(self, embeddings: Features, labels: Labels) -> Accuracy:
+        """How often images `(N, D)` are taken for what they were asked to be."""
+        hits = self.ranked(embeddings)[:, :5] == labels[:, None]
+        return Accuracy(float(hits[:, 0].mean()), float(hits.any(axis=1).mean()))
+
+
+def ground(images: NDArray[np.uint8]) -> Features:
+    """The colour of the background, `(N, 3)`: the median of the outermost pixels."""
+    ring = [images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]]
+    return np.asarray(np.median(np.concatenate(ring, axis=1), axis=1), dtype=np.float64)
+
+
+def ground_accuracy(images: NDArray[np.uint8], asked: Sequence[str], colours: dict[str, Features]) -> float:
+    """How often the named colour `(3,)` nearest to an image's background is the one that was asked for."""
+    names = list(colours)
+    apart = np.linalg.norm(ground(images)[:, None] - np.stack([colours[name] for name in names]), axis=2)
+    return float(np.mean([names[place] == name for place, name in zip(apart.argmin(axis=1), asked, strict=True)]))
+
+
+def ground_colours(images: NDArray[np.uint8], names: Sequence[str]) -> dict[str, Features]:
+    """The median background colour of the real images under each name."""
+    found = ground(images)
+    return {name: np.median(found[[other == name for other in names]], axis=0) for name in sorted(set(names))}
