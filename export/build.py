@@ -1,17 +1,19 @@
-"""A student's diffusers folder → a checked bundle, written beside and renamed; it trains nothing and serves nothing."""
+"""A student's diffusers folder → a bundle that passed the gate; it trains nothing and serves nothing."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from importlib.metadata import version
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from export import fused, graphs
+from export import backend, fused, graphs, networks, parity
 from export.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
+from export.generator import Generator
 from models import folder as folders
 from models.errors import BadInput
 from models.pipeline import Pipeline
@@ -19,26 +21,37 @@ from models.schedule import STUDENT_TIMESTEPS
 
 STUDENT_SCHEDULER = "LCMScheduler"
 PACKAGES = ("torch", "diffusers", "transformers", "onnx", "onnxruntime", "openvino")
+PROMPTS = ("a cat", "a red heart", "an apple on blue", "a smiling face", "a tree", "", "two dogs", "the sun")
+"""What the gate draws when the caller names nothing better."""
 
 
 def export(
     pipeline_folder: str,
     out: Path,
     *,
+    trained: bool = True,
     model_name: str | None = None,
     source: str | None = None,
     card: dict[str, Any] | None = None,
+    prompts: Sequence[str] = PROMPTS,
     overwrite: bool = False,
 ) -> Bundle:
-    """Export the student in `pipeline_folder` as bundle `out`; an exception leaves nothing behind."""
+    """Export the student in `pipeline_folder` (or a Hub name) as the bundle `out`.
+
+    Random weights (`trained=False`) are not asked for PSNR. Whatever is raised, nothing is left behind and an older
+    bundle at `out` stays as it was.
+    """
     _check_out(out, overwrite)
     pipeline = folders.load(pipeline_folder)
     _check_student(pipeline, pipeline_folder)
+    names = {"model_name": model_name or out.name, "source": source or Path(pipeline_folder).name}
     beside = out.with_name(out.name + ".tmp")
     try:
         folders.save(pipeline, beside, torch.float16)
-        _write_graphs(pipeline, beside)
-        manifest = _manifest(pipeline, beside, model_name or out.name, source or pipeline_folder, card or {})
+        figures = _write_graphs(pipeline, beside)
+        manifest = _manifest(pipeline, beside).model_copy(update={**names, "card": card or {}})
+        figures |= _draw(Bundle(beside, manifest), pipeline, prompts, trained)
+        manifest = manifest.model_copy(update={"parity": figures})
         (beside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
         folders.replace_folder(beside, out)
     finally:
@@ -46,42 +59,65 @@ def export(
     return open_bundle(out)
 
 
-def _write_graphs(pipeline: Pipeline, bundle: Path) -> None:
-    inputs = graphs.examples(pipeline)
-    for name, network in graphs.components(pipeline).items():
+def _write_graphs(pipeline: Pipeline, bundle: Path) -> dict[str, dict[str, float]]:
+    """Every graph, each measured as soon as it is there; the fused one last."""
+    inputs, figures = networks.examples(pipeline, batch=2), {}
+    for name, network in networks.components(pipeline).items():
         graphs.write(name, network, inputs[name], bundle)
+        figures[name] = parity.component(name, network, pipeline, bundle)
     fused.write(bundle, pipeline.schedule, _scaling_factor(bundle))
+    return figures
 
 
-def _manifest(pipeline: Pipeline, bundle: Path, model_name: str, source: str, card: dict[str, Any]) -> Manifest:
+def _draw(bundle: Bundle, pipeline: Pipeline, prompts: Sequence[str], trained: bool) -> dict[str, dict[str, float]]:
+    """Backend → PSNR of its images, for every backend installed here; bf16 that misses the bar is not used later."""
+    figures = {}
+    for name, runner in _backends(bundle):
+        figures[name] = parity.image(Generator(bundle, runner), pipeline, prompts)
+        if trained and name in backend.NEEDS:
+            parity.require_psnr(name, figures[name])
+    return figures
+
+
+def _backends(bundle: Bundle) -> Iterator[tuple[str, backend.Backend]]:
+    for name in backend.installed():
+        yield name, backend.load(name, bundle)
+    if "openvino" in backend.installed():
+        from export import openvino
+
+        if openvino.has_bf16():
+            yield "openvino_bf16", openvino.OpenVinoBackend(bundle, precision="bf16")
+
+
+def _manifest(pipeline: Pipeline, bundle: Path) -> Manifest:
     schedule = pipeline.schedule
     times = sorted({time for times in STUDENT_TIMESTEPS.values() for time in times}, reverse=True)
     files = sorted(path for path in bundle.rglob("*") if path.is_file())
     return Manifest(
         version=VERSION,
         task=pipeline.task,
-        model_name=model_name,
-        source=source,
-        card=card,
+        model_name="",
+        source="",
         inputs=("prompt",),
         precision="fp16",
         prediction_type=schedule.prediction_type,
         timesteps=tuple(Step(timestep=t, alpha=schedule.alpha[t], sigma=schedule.sigma[t]) for t in times),
-        sizes=(_size(pipeline),),
+        sizes=(networks.image_size(pipeline),),
         latent_shape=pipeline.latent_shape,
         scaling_factor=_scaling_factor(bundle),
         tokens=pipeline.conditioner.tokenize([""]).shape[1],  # type: ignore[operator]
         files={path.relative_to(bundle).as_posix(): sha256(path) for path in files},
         parity={},
-        versions={package: version(package) for package in PACKAGES},
+        versions=dict(_versions()),
     )
 
 
-def _size(pipeline: Pipeline) -> tuple[int, int]:
-    """(W, H) of the pipeline's images."""
-    with torch.no_grad():
-        image = pipeline.autoencoder.decode(torch.zeros(1, *pipeline.latent_shape))  # type: ignore[operator]
-    return image.shape[3], image.shape[2]
+def _versions() -> Iterator[tuple[str, str]]:
+    for package in PACKAGES:
+        try:
+            yield package, version(package)
+        except PackageNotFoundError:  # a runtime that is not installed here
+            continue
 
 
 def _scaling_factor(bundle: Path) -> float:
@@ -98,6 +134,6 @@ def _check_out(out: Path, overwrite: bool) -> None:
     if not out.exists():
         return
     if not overwrite:
-        raise BadInput(f"{out} exists already; name another folder or overwrite it")
+        raise BadInput(f"{out} exists already: name another folder, or say that it may be overwritten")
     if not (out / MANIFEST).is_file():
-        raise BadInput(f"{out} is no bundle and will not be overwritten; name another folder")
+        raise BadInput(f"{out} is no bundle, so it will not be overwritten: name another folder")

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from export import graphs
+from export import networks
 from export.bundle import Bundle
 from export.signature import COMPONENTS, FUSED
 from models import folder, sampling
@@ -26,7 +26,7 @@ class EagerBackend:
         if threads is not None:
             torch.set_num_threads(threads)
         self.pipeline = pipeline
-        self._networks = graphs.components(pipeline)
+        self._networks = networks.components(pipeline)
 
     @torch.no_grad()
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:

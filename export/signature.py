@@ -76,6 +76,9 @@ WIDE_OPERATORS = frozenset(
 )
 """Operators of an fp16 graph that compute in float32: they sum many terms or exponentiate (norms, softmax)."""
 
+LEAST_PSNR = 35.0
+"""dB that 8-bit one-step images keep against torch float32 with the same noise, where the weights are trained."""
+
 
 def graph_path(graph: str) -> str:
     """Where a graph lies inside the bundle."""

@@ -24,5 +24,5 @@ def tiny_bundle(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) ->
     from export.build import export
 
     out = tmp_path_factory.mktemp("bundle") / "tiny"
-    export(str(tiny_student), out)
+    export(str(tiny_student), out, trained=False)
     return out

@@ -1,0 +1,96 @@
+"""A pipeline's torch networks behind the inputs and outputs of their signatures; it knows nothing about ONNX or files.
+
+Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `D` width.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from models.pipeline import Pipeline
+from models.schedule import STUDENT_TIMESTEPS
+
+
+class Component(nn.Module):
+    """Floats come in and go out as float32, whatever the network computes in."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def narrow(self, array: Tensor) -> Tensor:
+        """To the network's own precision."""
+        return array.to(next(self.network.parameters()).dtype)
+
+
+class TextEncoder(Component):
+    """`input_ids (N, S)` → `last_hidden_state (N, S, D)`."""
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return cast(Tensor, self.network(input_ids).last_hidden_state.float())
+
+
+class Denoiser(Component):
+    """`sample (N, C, h, w)`, `timestep ()` int64, `encoder_hidden_states (N, S, D)` → `(N, C, h, w)`."""
+
+    def forward(self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor) -> Tensor:
+        hidden = self.narrow(encoder_hidden_states)
+        return cast(Tensor, self.network(self.narrow(sample), timestep, hidden).sample.float())
+
+
+class Decoder(Component):
+    """`latent_sample (N, C, h, w)`, not scaled → `(N, 3, H, W)`."""
+
+    def forward(self, latent_sample: Tensor) -> Tensor:
+        return cast(Tensor, self.network.decode(self.narrow(latent_sample)).sample.float())
+
+
+class Encoder(Component):
+    """`sample (N, 3, H, W)` → `(N, C, h, w)`, not scaled: the mode, not a draw."""
+
+    def forward(self, sample: Tensor) -> Tensor:
+        encoded = self.network.encode(self.narrow(sample))
+        latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+        return cast(Tensor, latents.float())
+
+
+def components(pipeline: Pipeline) -> dict[str, Component]:
+    """By the names of `export.signature.COMPONENTS`, cheapest first."""
+    return {
+        "text_encoder": TextEncoder(pipeline.conditioner.text_encoder),
+        "vae_decoder": Decoder(pipeline.autoencoder.vae),
+        "vae_encoder": Encoder(pipeline.autoencoder.vae),
+        "unet": Denoiser(pipeline.denoiser),
+    }
+
+
+@torch.no_grad()
+def examples(pipeline: Pipeline, batch: int, scale: int = 1) -> dict[str, dict[str, Tensor]]:
+    """Random inputs of every component; heights and widths are `scale` times the pipeline's own."""
+    draw = torch.Generator().manual_seed(batch)
+    channels, height, width = pipeline.latent_shape
+    latent = torch.randn(batch, channels, height * scale, width * scale, generator=draw)
+    columns, rows = image_size(pipeline)
+    image = torch.rand(batch, 3, rows * scale, columns * scale, generator=draw) * 2 - 1
+    ids = pipeline.conditioner.tokenize([f"{index} a b c"[: 2 * index] for index in range(batch)])  # type: ignore[operator]
+    hidden = pipeline.conditioner(ids).encoder_hidden_states
+    return {
+        "text_encoder": {"input_ids": ids},
+        "vae_decoder": {"latent_sample": latent},
+        "vae_encoder": {"sample": image},
+        "unet": {
+            "sample": latent,
+            "timestep": torch.tensor(STUDENT_TIMESTEPS[1][0]),
+            "encoder_hidden_states": hidden,
+        },
+    }
+
+
+@torch.no_grad()
+def image_size(pipeline: Pipeline) -> tuple[int, int]:
+    """(W, H) of the pipeline's images."""
+    image = pipeline.autoencoder.decode(torch.zeros(1, *pipeline.latent_shape))  # type: ignore[operator]
+    return image.shape[3], image.shape[2]

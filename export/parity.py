@@ -1,0 +1,94 @@
+"""The gate at the end of every export: the graphs against torch float32; it knows nothing about how they were made.
+
+Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from export.generator import Generator, Request
+from export.networks import Component, examples
+from export.signature import COMPONENTS, LEAST_PSNR
+from models.errors import BadInput
+from models.pipeline import Pipeline
+
+LARGEST_FP16 = 65504.0
+HEADROOM = 2.0
+"""Activations have to stay below the largest fp16 number by this factor, or a true fp16 runtime may overflow."""
+CASES = ((1, 1), (3, 2))
+"""(batch, times the pipeline's own height and width)."""
+
+
+def component(name: str, network: Component, pipeline: Pipeline, bundle: Path) -> dict[str, float]:
+    """Figures of one graph against its network; `BadInput` names the component that fails."""
+    signature = COMPONENTS[name]
+    session = onnxruntime.InferenceSession(str(bundle / signature.path), providers=["CPUExecutionProvider"])
+    worst, largest = 0.0, 0.0
+    for batch, scale in CASES:
+        inputs = examples(pipeline, batch, scale)[name]
+        expected, activation = _reference(network, inputs)
+        (found,) = session.run(None, {key: value.numpy() for key, value in inputs.items()})
+        worst, largest = max(worst, relative_error(found, expected)), max(largest, activation)
+    if not worst <= signature.tolerance:  # NaN fails too
+        raise BadInput(f"{name} failed the parity gate: relative error {worst:.2g}, accepted {signature.tolerance:.2g}")
+    if not largest <= LARGEST_FP16 / HEADROOM:
+        raise BadInput(f"{name} failed the parity gate: activations of {largest:.2g} leave no room in fp16")
+    return {"relative_error": worst, "largest_activation": largest}
+
+
+def image(generator: Generator, pipeline: Pipeline, prompts: Sequence[str]) -> dict[str, float]:
+    """PSNR of fused one-step images against torch float32: alone and as one batch, the worse of the two."""
+    seeds = range(len(prompts))
+    expected = pipeline.generate(prompts, list(seeds))  # (N, H, W, 3)
+    requests = [Request(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
+    alone = np.concatenate([generator.generate([request]) for request in requests])
+    return {"psnr": min(psnr(alone, expected), psnr(generator.generate(requests), expected))}
+
+
+def require_psnr(backend: str, figures: dict[str, float]) -> None:
+    """The gate for trained weights."""
+    if figures["psnr"] < LEAST_PSNR:
+        found = f"{figures['psnr']:.1f} dB against torch float32, accepted {LEAST_PSNR:.0f} dB or more"
+        raise BadInput(f"one_step on {backend} failed the parity gate: {found}")
+
+
+def relative_error(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """`‖found − expected‖ / ‖expected‖`; NaN where either holds anything but finite numbers."""
+    if not (np.isfinite(found).all() and np.isfinite(expected).all()):
+        return math.nan
+    difference = np.linalg.norm(found.astype(np.float64) - expected)
+    return float(difference / np.linalg.norm(expected.astype(np.float64)))
+
+
+def psnr(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> float:
+    """Peak signal-to-noise ratio in dB of 8-bit images; equal images give 100."""
+    error = float(np.mean((found.astype(np.float64) - expected) ** 2))
+    return min(100.0, 10 * math.log10(255**2 / error)) if error else 100.0
+
+
+@torch.no_grad()
+def _reference(network: Component, inputs: dict[str, Tensor]) -> tuple[NDArray[np.float32], float]:
+    """The torch output, and the largest absolute value that any layer gives on the way."""
+    largest: list[float] = []
+
+    def note(module: nn.Module, taken: Any, given: Any) -> None:
+        if isinstance(given, Tensor):
+            largest.append(float(given.abs().max()))
+
+    hooks = [module.register_forward_hook(note) for module in network.modules()]
+    try:
+        expected = network(**inputs).numpy()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return expected, max(largest)
