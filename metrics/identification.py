@@ -5,7 +5,7 @@ Shapes: `N` batch, `L` labels, `D` width of an embedding, `H W` pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,14 +58,18 @@ def ground(images: NDArray[np.uint8]) -> Features:
     return np.asarray(np.median(np.concatenate(ring, axis=1), axis=1), dtype=np.float64)
 
 
-def ground_accuracy(images: NDArray[np.uint8], asked: Sequence[str], colours: dict[str, Features]) -> float:
-    """How often the named colour `(3,)` nearest to an image's background is the one that was asked for."""
+def ground_colours(images: NDArray[np.uint8], names: Sequence[str | None]) -> dict[str, Features]:
+    """The median background colour `(3,)` of the real images under each name."""
+    found = ground(images)
+    known = sorted({name for name in names if name is not None})
+    return {name: np.median(found[[other == name for other in names]], axis=0) for name in known}
+
+
+def ground_hits(images: NDArray[np.uint8], asked: Sequence[str | None], colours: Mapping[str, Features]) -> list[bool]:
+    """Whether the named colour nearest to an image's background is the one asked for; images without a wish left out."""
+    if not colours:
+        return []
     names = list(colours)
     apart = np.linalg.norm(ground(images)[:, None] - np.stack([colours[name] for name in names]), axis=2)
-    return float(np.mean([names[place] == name for place, name in zip(apart.argmin(axis=1), asked, strict=True)]))
-
-
-def ground_colours(images: NDArray[np.uint8], names: Sequence[str]) -> dict[str, Features]:
-    """The median background colour of the real images under each name."""
-    found = ground(images)
-    return {name: np.median(found[[other == name for other in names]], axis=0) for name in sorted(set(names))}
+    nearest = [names[place] for place in apart.argmin(axis=1)]
+    return [name == wish for name, wish in zip(nearest, asked, strict=True) if wish is not None]

@@ -1,0 +1,52 @@
+"""Real images with captions and labels, and even choices among them; it knows no folder and no network.
+
+Shapes: `N` images, `H W` pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """Images `(N, H, W, 3)` uint8, their captions, labels `(N,)`, and the background that a caption names, if it does."""
+
+    images: NDArray[np.uint8]
+    captions: tuple[str, ...]
+    labels: NDArray[np.int64]
+    grounds: tuple[str | None, ...] = ()
+    """Empty where nobody knows."""
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+    def rows(self, places: NDArray[np.intp]) -> Captioned:
+        """The rows at `places`, in that order."""
+        captions = tuple(self.captions[place] for place in places)
+        grounds = tuple(self.grounds[place] for place in places) if self.grounds else ()
+        return Captioned(self.images[places], captions, self.labels[places], grounds)
+
+    def even(self, count: int, seed: int = 0) -> Captioned:
+        """`count` rows, or all: labels take turns, in an order drawn by `seed`, so that none is missed or doubled."""
+        rng = np.random.Generator(np.random.Philox(key=seed))
+        order = rng.permutation(len(self))
+        turns = np.empty(len(self), dtype=np.int64)
+        for name in np.unique(self.labels):
+            own = order[self.labels[order] == name]
+            turns[own] = np.arange(len(own))
+        return self.rows(order[np.argsort(turns[order], kind="stable")][:count])
+
+
+def join(parts: Sequence[Captioned]) -> Captioned:
+    """All rows of several sets."""
+    return Captioned(
+        np.concatenate([part.images for part in parts]),
+        tuple(caption for part in parts for caption in part.captions),
+        np.concatenate([part.labels for part in parts]),
+        tuple(ground for part in parts for ground in part.grounds or (None,) * len(part)),
+    )
