@@ -84,7 +84,7 @@ class ServeConfig(Config):
                 continue
             if field in cls.model_fields:
                 values[field] = value
-            elif close := difflib.get_close_matches(field, cls.model_fields, n=1, cutoff=0.8):
+            elif close := difflib.get_close_matches(field, cls.model_fields, n=1, cutoff=0.7):
                 raise BadInput(f"environment: {name} is not a setting; did you mean {PREFIX}{close[0].upper()}?")
         return cls.parse(values, "environment")
 

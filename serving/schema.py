@@ -90,6 +90,8 @@ def order(body: GenerateBody | ImagesBody, config: ServeConfig, sizes: Sequence[
         raise Refused("prompt is empty; describe what to draw", "prompt")
     if len(body.prompt) > config.max_prompt:
         raise Refused(f"prompt has {len(body.prompt)} characters; at most {config.max_prompt}", "prompt")
+    if any("\ud800" <= letter <= "\udfff" for letter in body.prompt):
+        raise Refused("prompt holds half of a surrogate pair, which is no text", "prompt")
     n = body.n or 1
     if n > config.max_images:
         raise Refused(f"n is {n}; at most {config.max_images}", "n")
@@ -118,8 +120,10 @@ def explain(errors: Sequence[Mapping[str, Any]], known: Sequence[str]) -> Refuse
     key = str(location[0]) if location else None
     if first["type"] == "json_invalid":
         return Refused("the body is not valid JSON")
-    if key is None or first["type"] == "model_attributes_type":
+    if first["type"] == "model_attributes_type":
         return Refused("the body must be a JSON object")
+    if key is None:
+        return Refused(f"the body: {first['msg']}")
     if first["type"] == "extra_forbidden":
         return Refused(f"unknown key {_short(key)}{nearest(key, known)}", key, code="unknown_parameter")
     if first["type"] == "missing":

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NoReturn
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
@@ -73,11 +75,16 @@ def _say(line: str) -> None:
     print(f"ippo {line}", flush=True)
 
 
+def _give_up(error: BadInput) -> NoReturn:
+    print(f"ippo: {error}", file=sys.stderr)
+    raise SystemExit(2)
+
+
 def _configuration() -> ServeConfig:
     try:
         return ServeConfig.from_environment()
     except BadInput as error:
-        raise SystemExit(f"ippo: {error}") from None
+        _give_up(error)
 
 
 CONFIG = _configuration()
@@ -100,5 +107,5 @@ class Ippo:
         try:
             check(CONFIG)
         except BadInput as error:
-            raise SystemExit(f"ippo: {error}") from None
+            _give_up(error)
         _say(CONFIG.describe())

@@ -1,0 +1,80 @@
+"""A real bundle behind the real application: in process for most tests, and once as the server that people start."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from serving.config import ROOT, ServeConfig
+
+READY_WITHIN = 120
+
+
+@pytest.fixture(scope="session")
+def config(tiny_bundle: Path) -> ServeConfig:
+    return ServeConfig(bundle=tiny_bundle, backend="ort", threads=1, page=False)
+
+
+@pytest.fixture(scope="session")
+def client(config: ServeConfig) -> Iterator[TestClient]:
+    """The application in this process."""
+    from serving.service import application
+
+    with TestClient(application(config), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def server(config: ServeConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server started as `ippo serve` starts it."""
+    log = tmp_path_factory.mktemp("server") / "log"
+    with log.open("w") as output, launched(config, output.fileno()) as (process, address):
+        wait_until_ready(address, process, log)
+        yield address
+
+
+class launched:  # noqa: N801  (a context manager)
+    """`serving.launch.serve(config)` in a process of its own, on a free port."""
+
+    def __init__(self, config: ServeConfig, output: int, folder: Path = ROOT) -> None:
+        self.config = config.model_copy(update={"port": free_port()})
+        self.output, self.folder = output, folder
+
+    def __enter__(self) -> tuple[subprocess.Popen[bytes], str]:
+        code = "from serving import config, launch; launch.serve(config.ServeConfig.from_environment())"
+        environment = {**os.environ, **self.config.environment(), "PYTHONPATH": str(self.folder)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code], env=environment, stdout=self.output, stderr=self.output
+        )
+        return self.process, f"http://127.0.0.1:{self.config.port}"
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_ready(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Ask /readyz until it says so; the socket listens before the worker answers, so most of the wait is one request."""
+    deadline = time.monotonic() + READY_WITHIN
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{address}/readyz", timeout=READY_WITHIN).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    pytest.fail(f"the server did not become ready:\n{log.read_text()}")

@@ -1,0 +1,62 @@
+"""Configuration from the environment: what is taken, refused and handed on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from models.errors import BadInput
+from serving.config import TRAINED, ServeConfig
+
+
+def test_defaults_are_local_and_name_the_bundle_that_ships() -> None:
+    config = ServeConfig.from_environment({"PATH": "/bin", "IPPO_RUNS": "elsewhere"})
+    assert (config.host, config.port, config.bundle) == ("127.0.0.1", 3000, TRAINED)
+
+
+def test_environment_changes_fields() -> None:
+    config = ServeConfig.from_environment(
+        {
+            "IPPO_PORT": "8080",
+            "IPPO_BUNDLE": "/models/x",
+            "IPPO_PAGE": "false",
+            "IPPO_BATCHES": "8,2",
+            "IPPO_THREADS": "2",
+        }
+    )
+    assert (config.port, config.bundle, config.page, config.threads) == (8080, Path("/models/x"), False, 2)
+    assert config.batches == (1, 2, 8)  # one is always among them
+
+
+def test_what_is_handed_on_is_the_same() -> None:
+    config = ServeConfig(port=8080, batches=(1, 2), threads=3, max_wait_ms=2.5, format="webp", backend="ort")
+    assert ServeConfig.from_environment(config.environment()) == config
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("IPPO_PROT", "1", "did you mean IPPO_PORT"),
+        ("IPPO_PORT", "many", "port"),
+        ("IPPO_PORT", "70000", "port"),
+        ("IPPO_FORMAT", "gif", "format"),
+        ("IPPO_BATCHES", "1,x", "batches"),
+        ("IPPO_BATCHES", "0", "batches"),
+        ("IPPO_MAX_IMAGES", "65", "max_images"),
+    ],
+)
+def test_bad_values_are_one_line(variable: str, value: str, says: str) -> None:
+    with pytest.raises(BadInput, match=says) as refused:
+        ServeConfig.from_environment({variable: value})
+    assert "\n" not in str(refused.value)
+
+
+def test_more_images_in_a_request_than_the_queue_holds_is_refused() -> None:
+    with pytest.raises(BadInput, match="max_queue"):
+        ServeConfig.from_environment({"IPPO_MAX_QUEUE": "4"})
+
+
+def test_described_in_one_line() -> None:
+    line = ServeConfig(batches=(1, 2)).describe()
+    assert "port=3000" in line and "batches=1,2" in line and "\n" not in line

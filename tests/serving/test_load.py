@@ -1,0 +1,72 @@
+"""More than the queue holds, and clients that hang up, while the generator is kept busy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from serving.artist import Artist
+from serving.config import ServeConfig
+from serving.service import application
+
+CAT = {"prompt": "a cat", "seed": 7}
+
+
+@pytest.fixture(scope="module")
+def small(config: ServeConfig) -> Iterator[TestClient]:
+    """Two images may wait."""
+    with TestClient(application(config.model_copy(update={"max_queue": 2}))) as client:
+        yield client
+
+
+def _artist(client: TestClient) -> Artist:
+    artist = client.app.state.artist  # type: ignore[attr-defined]
+    assert isinstance(artist, Artist)
+    return artist
+
+
+@pytest.mark.parametrize("path", ["/generate", "/v1/images/generations"])
+def test_full_queue_answers_429_with_retry_after_and_serves_the_others(small: TestClient, path: str) -> None:
+    answers: queue.Queue[httpx.Response] = queue.Queue()
+    threads = [threading.Thread(target=lambda: answers.put(small.post(path, json=CAT))) for _ in range(4)]
+    with _artist(small)._generator._lock:  # one batch is inside the generator, two images wait: the fourth must go
+        for thread in threads:
+            thread.start()
+        refused = answers.get(timeout=30)
+    for thread in threads:
+        thread.join(30)
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) >= 1
+    assert "too many requests" in json.dumps(refused.json())
+    assert [answers.get_nowait().status_code for _ in range(3)] == [200] * 3
+
+
+def test_client_that_hangs_up_is_given_up_before_it_is_drawn(small: TestClient) -> None:
+    """The app is called as a server calls it, by hand: a body, then a disconnect while the generator is held."""
+    messages = [{"type": "http.request", "body": json.dumps(CAT).encode()}, {"type": "http.disconnect"}]
+    sent: list[dict[str, Any]] = []
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/generate", "headers": headers, "query_string": b""}
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async def call() -> None:
+        await asyncio.wait_for(small.app(scope, receive, send), 30)  # type: ignore[arg-type]
+
+    assert small.portal is not None
+    with _artist(small)._generator._lock:
+        small.portal.call(call)
+    assert sent[0]["status"] == 499
+    assert small.post("/generate", json=CAT).status_code == 200

@@ -1,0 +1,87 @@
+"""What is installed and packed: the bento's list against the project's, and a bento built and served elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from serving.config import ROOT
+from tests.serving.conftest import free_port, wait_until_ready
+
+
+def _name(requirement: str) -> str:
+    for mark in "[<>=!~ ;":
+        requirement = requirement.split(mark)[0]
+    return requirement.lower().replace("_", "-")
+
+
+def _pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return {_name(line): line.split("==")[1] for line in lines if line and not line.startswith("#")}
+
+
+def _bentofile() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "bentofile.yaml").read_text())
+    return loaded
+
+
+def _project() -> dict[str, Any]:
+    loaded: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return loaded
+
+
+def test_bento_holds_what_serving_needs_as_pinned() -> None:
+    project, pins = _project(), _pins()
+    needed = {_name(line) for line in (*project["dependencies"], *project["optional-dependencies"]["serve"])}
+    packed = dict(line.split("==") for line in _bentofile()["python"]["packages"])
+    assert set(packed) == needed
+    assert packed == {name: pins[name] for name in needed}
+
+
+def test_everything_that_is_installed_is_pinned() -> None:
+    project, pins = _project(), _pins()
+    extras = [project["optional-dependencies"][extra] for extra in ("serve", "train", "dev")]
+    wanted = {_name(line) for line in (*project["dependencies"], *(line for extra in extras for line in extra))}
+    assert wanted - {"ippo"} <= set(pins)
+    assert pins["torch"] == "2.13.0"
+    assert not [pin for pin in pins.values() if "+" in pin or "@" in pin]
+
+
+@pytest.mark.slow
+def test_bento_is_built_and_served_from_another_folder(tiny_bundle: Path, tmp_path: Path) -> None:
+    source, elsewhere = tmp_path / "source", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for package in ("models", "export", "serving"):
+        shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("pretrained", "__pycache__"))
+    shutil.copy(ROOT / "bentofile.yaml", source)
+    shutil.copytree(tiny_bundle, source / "models" / "pretrained" / "emoji-mini" / "student")
+    environment = {**os.environ, "BENTOML_HOME": str(tmp_path / "home"), "BENTOML_DO_NOT_TRACK": "True"}
+    environment |= {"IPPO_BACKEND": "ort", "IPPO_PAGE": "false"}
+    environment.pop("PYTHONPATH", None)
+    subprocess.run([sys.executable, "-m", "bentoml", "build"], cwd=source, env=environment, check=True, timeout=120)
+    shutil.rmtree(source)
+
+    (bento,) = (path for path in (tmp_path / "home" / "bentos" / "ippo").iterdir() if path.is_dir())
+    packed = (bento / "env" / "python" / "requirements.txt").read_text()
+    assert "openvino" in packed and "torch" not in packed
+    port = free_port()
+    command = [sys.executable, "-m", "bentoml", "serve", "ippo:latest", "--host", "127.0.0.1", "--port", str(port)]
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(command, cwd=elsewhere, env=environment, stdout=output, stderr=output)
+    try:
+        wait_until_ready(f"http://127.0.0.1:{port}", process, log)
+        answer = httpx.post(f"http://127.0.0.1:{port}/generate", json={"prompt": "a cat", "seed": 7})
+        assert answer.status_code == 200 and answer.headers["content-type"] == "image/png"
+    finally:
+        process.terminate()
+        process.wait(30)

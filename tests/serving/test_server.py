@@ -1,0 +1,118 @@
+"""The server that people start: its endpoints, the official OpenAI client, large bodies, hang-ups, a full queue."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import openai
+import pytest
+from PIL import Image
+
+from serving.config import ROOT, ServeConfig
+from tests.serving.conftest import free_port
+
+CAT = {"prompt": "a cat", "seed": 7}
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz", "/metrics", "/docs.json"])
+def test_health_metrics_and_documents(server: str, path: str) -> None:
+    assert httpx.get(server + path).status_code == 200
+
+
+def test_draws(server: str) -> None:
+    first, second = (httpx.post(f"{server}/generate", json=CAT) for _ in range(2))
+    assert first.status_code == 200 and first.content == second.content
+    assert Image.open(io.BytesIO(first.content)).size == (16, 16)
+
+
+def test_documents_name_our_endpoints(server: str) -> None:
+    assert {"/generate", "/v1/images/generations", "/v1/models"} <= set(
+        httpx.get(f"{server}/docs.json").json()["paths"]
+    )
+
+
+def test_requests_are_counted(server: str) -> None:
+    httpx.post(f"{server}/generate", json=CAT)
+    assert 'endpoint="/generate"' in httpx.get(f"{server}/metrics").text
+
+
+def test_official_openai_client(server: str) -> None:
+    client = openai.OpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0)
+    (model,) = client.models.list().data
+    answer = client.images.generate(
+        model=model.id, prompt="a cat", n=2, size="auto", response_format="b64_json", extra_body={"seed": 7}
+    )
+    assert answer.data is not None and len(answer.data) == 2
+    ours = httpx.post(f"{server}/generate", json=CAT).content
+    assert base64.b64decode(answer.data[0].b64_json or "") == ours
+
+
+def test_official_openai_client_understands_our_errors(server: str) -> None:
+    client = openai.OpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0)
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.images.generate(prompt="a cat", response_format="url")
+    assert refused.value.param == "response_format"
+    with pytest.raises(openai.NotFoundError) as unknown:
+        client.images.generate(prompt="a cat", model="dall-e-3")
+    assert unknown.value.code == "model_not_found"
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_20_mb_body_is_refused_before_it_is_read(server: str, declared: bool) -> None:
+    body = b'{"prompt": "' + b"x" * (20 << 20) + b'"}'
+    content = body if declared else (body[start : start + 65536] for start in range(0, len(body), 65536))
+    response = httpx.post(f"{server}/generate", content=content, headers={"content-type": "application/json"})
+    assert response.status_code == 413
+    assert response.json() == {"error": "the body is too large: at most 1048576 bytes are accepted"}
+
+
+def test_clients_that_hang_up_do_no_harm(server: str) -> None:
+    for _ in range(20):
+        connection = http.client.HTTPConnection(urlsplit(server).netloc)
+        connection.request("POST", "/generate", json.dumps({**CAT, "n": 8}), {"content-type": "application/json"})
+        connection.close()
+    assert httpx.post(f"{server}/generate", json=CAT).status_code == 200
+
+
+def test_port_in_use_is_one_line(server: str, config: ServeConfig) -> None:
+    result = _launch(config.model_copy(update={"port": urlsplit(server).port}))
+    assert "cannot listen on 127.0.0.1" in result.stderr.splitlines()[-1]
+
+
+def test_bad_bundle_and_backend_end_the_start_with_one_line(config: ServeConfig, tmp_path: Path) -> None:
+    missing = _launch(config.model_copy(update={"bundle": tmp_path / "nothing", "port": free_port()}))
+    assert missing.returncode == 2 and missing.stderr.splitlines()[-1].startswith("ippo: no bundle")
+    backend = _launch(config.model_copy(update={"backend": "ortt", "port": free_port()}))
+    assert backend.returncode == 2 and "did you mean 'ort'?" in backend.stderr.splitlines()[-1]
+    assert "Traceback" not in missing.stderr + backend.stderr
+
+
+def _launch(config: ServeConfig) -> subprocess.CompletedProcess[str]:
+    code = "from serving import config, launch; launch.serve(config.ServeConfig.from_environment())"
+    environment = {**os.environ, **config.environment(), "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_serving_reaches_no_torch(config: ServeConfig) -> None:
+    """All that the worker imports, drawing included."""
+    code = """
+import sys
+from serving import page, service
+from serving.artist import Artist
+from export.generator import Request
+artist = Artist.open(service.CONFIG)
+artist._run(2, [Request("a cat", 7)])
+print(sorted({"torch", "diffusers", "transformers", "training"} & set(sys.modules)))
+"""
+    environment = {**os.environ, **config.environment(), "PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert result.stdout.splitlines()[-1] == "[]", result.stderr
