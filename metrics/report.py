@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 from rich.progress import track
 
 from metrics import distances, features, sharpness, validity
@@ -188,7 +189,8 @@ class _Bench:
     def _draw(self, draw: Draw, prompts: Sequence[str], seeds: range, title: str) -> list[Images]:
         starts = range(0, len(prompts), self.effort.batch)
         parts = [slice(start, start + self.effort.batch) for start in starts]
-        return [draw(prompts[part], seeds[part]) for part in track(parts, f"drawing: {title}")]
+        shown = track(parts, f"drawing: {title}", console=Console(stderr=True))
+        return [draw(prompts[part], seeds[part]) for part in shown]
 
     def _measure(
         self, name: str, images: Images, drawn: Mapping[str, Images], spread: float | None, nearest: float | None
