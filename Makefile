@@ -19,3 +19,65 @@ $(VENV)/installed-serve: pyproject.toml constraints.txt | $(VENV)/bin/pip
 $(VENV)/bin/pip:
 	@test -n "$(PYTHON)" || { echo "ippo needs Python 3.11 or newer; name one with PYTHON=..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
+
+# Everything: the tests, the linters, training. Debian packages too, where this is root.
+.PHONY: test test-all lint
+test: $(VENV)/installed-dev debian
+	@$(MAKE) --no-print-directory lint
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest
+
+test-all: $(VENV)/installed-dev debian chromium
+	@$(MAKE) --no-print-directory lint
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m "not gpu"
+
+lint: $(VENV)/installed-dev
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+$(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	@echo "Installing everything: some minutes, once ..."
+	@$(PIP) '.[dev]'
+	@touch $@ $(VENV)/installed-serve
+
+FONT := /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf
+FRIBIDI := $(shell ldconfig -p 2>/dev/null | grep -c libfribidi)
+.PHONY: debian chromium
+debian:
+	@if [ ! -e $(FONT) ] || [ "$(FRIBIDI)" = 0 ]; then $(call apt,fonts-noto-color-emoji libfribidi0); fi
+chromium:
+	@if ! command -v chromium >/dev/null; then $(call apt,chromium); fi
+apt = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	apt-get update -qq && apt-get install -y -qq $(1) >/dev/null; \
+	else echo "please install: $(1)"; fi
+
+# The whole line on emoji-mini, from nothing to a served picture. Two jobs at a time, one thread each: on two cores
+# two threads in one job wait for each other more than they work.
+LINE := $(or $(IPPO_RUNS),runs)
+IPPO = OMP_NUM_THREADS=1 PYTHONWARNINGS=ignore HF_HUB_OFFLINE=1 $(VENV)/bin/python ippo.py
+NARRATE = @mkdir -p $(LINE)/line && echo "$$(date +%T) $@" && $(IPPO)
+LOG = > $(LINE)/line/$@.log 2>&1 || { tail -n 5 $(LINE)/line/$@.log; exit 1; }
+.PHONY: line line-data line-autoencoder line-clip line-judge line-teacher line-decoder line-student line-bundle
+line: $(VENV)/installed-dev debian
+	@$(MAKE) --no-print-directory -j2 line-bundle line-judge
+	@$(IPPO) evaluate $(LINE)/line/student --teacher emoji-mini/teacher --judge emoji-mini/judge --data emoji-mini \
+		--decoder emoji-mini/decoder --out $(LINE)/line/report --quick
+	@$(VENV)/bin/python -m benchmarks.served $(LINE)/line/student "smiling cat with heart eyes" $(LINE)/line/served.png
+	@echo "$$(date +%T) the grid: $(LINE)/line/report/grid.png"
+line-data:
+	$(NARRATE) data emoji emoji-mini $(LOG)
+line-autoencoder: line-data
+	$(NARRATE) train autoencoder configs/emoji-mini/autoencoder.yaml $(LOG)
+line-clip: line-data
+	$(NARRATE) train clip configs/emoji-mini/clip.yaml $(LOG)
+line-teacher: line-autoencoder line-clip
+	$(NARRATE) train teacher configs/emoji-mini/teacher.yaml $(LOG)
+line-decoder: line-autoencoder
+	$(NARRATE) train decoder configs/emoji-mini/decoder.yaml $(LOG)
+line-judge: line-clip
+	$(NARRATE) train judge configs/emoji-mini/judge.yaml $(LOG)
+line-student: line-teacher
+	$(NARRATE) train student configs/emoji-mini/student.yaml $(LOG)
+line-bundle: line-student line-decoder
+	$(NARRATE) export emoji-mini/student --decoder emoji-mini/decoder --out $(LINE)/line/student --name emoji-mini --overwrite $(LOG)

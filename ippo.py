@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -87,13 +88,18 @@ def export(
     run: Annotated[str, typer.Argument(help="Student: a run, or a diffusers folder.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
     decoder: Decoder = None,
+    name: Annotated[str | None, typer.Option(help="What the model is called; by default the folder's name.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a bundle that is there.")] = False,
 ) -> None:
     """Export a student as a bundle: fp16 ONNX graphs over one copy of the weights, checked against torch."""
     from export import build
+    from models import folder
     from training.assemble import opened
 
-    bundle = build.export(opened(run, decoder), out, source=run, overwrite=overwrite)
+    with tempfile.TemporaryDirectory() as scratch:
+        student = Path(scratch) / "student"
+        folder.save(opened(run, decoder), student)
+        bundle = build.export(str(student), out, model_name=name, source=run, overwrite=overwrite)
     Console().print_json(data=bundle.manifest.parity)
 
 
@@ -111,17 +117,44 @@ def generate(
     backend: Annotated[str, typer.Option(help="auto, openvino, ort or eager.")] = "auto",
 ) -> None:
     """Draw images from a bundle."""
-    from export.pictures import write
-
     from export import backend as backends
     from export.bundle import open_bundle
     from export.generator import Generator, Request
+    from export.pictures import write
 
     opened = open_bundle(bundle)
     requests = [Request(prompt, seed + number) for prompt in prompts for number in range(count)]
     images = Generator(opened, backends.load(backend, opened)).generate(requests, steps)
     for file in write(images, out, columns=count if count > 1 else len(prompts), grid=grid):
         print(file)
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the student's bundle.")],
+    teacher: Annotated[str, typer.Option(help="Teacher: a run, a diffusers folder or a Hub name.")],
+    judge: Annotated[str, typer.Option(help="Judge: a run, or the folder of a saved one.")],
+    data: Annotated[str, typer.Option(help="The image set, with labels.")],
+    out: Annotated[Path, typer.Option(help="Folder for report.json, report.md and grid.png.")] = Path("report"),
+    decoder: Decoder = None,
+    steps: Annotated[int, typer.Option(help="DDIM steps of the teacher.")] = 50,
+    quick: Annotated[bool, typer.Option(help="A quarter of the images, two guidances.")] = False,
+) -> None:
+    """Judge a student next to its teacher: three lines, floor, teacher, student, with N and spread."""
+    from export import backend as backends
+    from export.bundle import open_bundle
+    from export.generator import Generator, Request
+    from training.evaluation import Subject, judged
+
+    opened = open_bundle(bundle)
+    generator = Generator(opened, backends.load("auto", opened))
+    subject = Subject(
+        draw=lambda prompts, seeds: generator.generate(list(map(Request, prompts, seeds))),
+        teacher=teacher,
+        decoder=decoder,
+        steps=steps,
+    )
+    Console().print(judged(subject, judge, data, out, quick))
 
 
 @app.command()
