@@ -55,16 +55,18 @@ apt = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 # The whole line on emoji-mini, from nothing to a served picture. Two jobs at a time, one thread each: on two cores
 # two threads in one job wait for each other more than they work.
 LINE := $(or $(IPPO_RUNS),runs)
-IPPO = OMP_NUM_THREADS=1 PYTHONWARNINGS=ignore HF_HUB_OFFLINE=1 $(VENV)/bin/python ippo.py
+IN_LINE = OMP_NUM_THREADS=1 PYTHONWARNINGS=ignore HF_HUB_OFFLINE=1 $(VENV)/bin/python
+IPPO = $(IN_LINE) ippo.py
 NARRATE = @mkdir -p $(LINE)/line && echo "$$(date +%T) $@" && $(IPPO)
 LOG = > $(LINE)/line/$@.log 2>&1 || { tail -n 5 $(LINE)/line/$@.log; exit 1; }
 .PHONY: line line-data line-autoencoder line-clip line-judge line-teacher line-decoder line-student line-bundle
 line: $(VENV)/installed-dev debian
 	@$(MAKE) --no-print-directory -j2 line-bundle line-judge
-	@$(IPPO) evaluate $(LINE)/line/student --teacher emoji-mini/teacher --judge emoji-mini/judge --data emoji-mini \
-		--decoder emoji-mini/decoder --out $(LINE)/line/report --quick
+	@$(IN_LINE) -m benchmarks.quality --student $(LINE)/line/student --teacher emoji-mini/teacher \
+		--decoder emoji-mini/decoder --judge emoji-mini/judge --data emoji-mini --out $(LINE)/line/quality \
+		--steps 20 --images 100 --sweep 50 --guidances 1.5,2 > /dev/null
 	@$(VENV)/bin/python -m benchmarks.served $(LINE)/line/student "smiling cat with heart eyes" $(LINE)/line/served.png
-	@echo "$$(date +%T) the grid: $(LINE)/line/report/grid.png"
+	@echo "$$(date +%T) tables and grids: $(LINE)/line/quality"
 line-data:
 	$(NARRATE) data emoji emoji-mini $(LOG)
 line-autoencoder: line-data

@@ -130,34 +130,6 @@ def generate(
 
 
 @app.command()
-def evaluate(
-    bundle: Annotated[Path, typer.Argument(help="Folder of the student's bundle.")],
-    teacher: Annotated[str, typer.Option(help="Teacher: a run, a diffusers folder or a Hub name.")],
-    judge: Annotated[str, typer.Option(help="Judge: a run, or the folder of a saved one.")],
-    data: Annotated[str, typer.Option(help="The image set, with labels.")],
-    out: Annotated[Path, typer.Option(help="Folder for report.json, report.md and grid.png.")] = Path("report"),
-    decoder: Decoder = None,
-    steps: Annotated[int, typer.Option(help="DDIM steps of the teacher.")] = 50,
-    quick: Annotated[bool, typer.Option(help="A quarter of the images, two guidances.")] = False,
-) -> None:
-    """Judge a student next to its teacher: three lines, floor, teacher, student, with N and spread."""
-    from export import backend as backends
-    from export.bundle import open_bundle
-    from export.generator import Generator, Request
-    from training.evaluation import Subject, judged
-
-    opened = open_bundle(bundle)
-    generator = Generator(opened, backends.load("auto", opened))
-    subject = Subject(
-        draw=lambda prompts, seeds: generator.generate(list(map(Request, prompts, seeds))),
-        teacher=teacher,
-        decoder=decoder,
-        steps=steps,
-    )
-    Console().print(judged(subject, judge, data, out, quick))
-
-
-@app.command()
 def serve(
     bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; by default the one that ships.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; by default 3000.")] = None,
