@@ -37,9 +37,10 @@ class PromptTokenizer:
 
     def _encode(self, prompt: str) -> Encoding:
         try:
-            return self._tokenizer.encode(prompt)
+            prompt.encode()
         except UnicodeEncodeError as error:
-            raise BadInput("the prompt is no valid Unicode text: it holds half of a surrogate pair") from error
+            raise BadInput("the prompt is not valid Unicode text: it holds half of a surrogate pair") from error
+        return self._tokenizer.encode(prompt)
 
 
 def _text(token: Any) -> str:

@@ -29,7 +29,9 @@ def test_a_grid_holds_every_image_in_reading_order(tmp_path: Path) -> None:
     assert np.array_equal(pixels[10:18, 8:14], IMAGES[4])
 
 
-@pytest.mark.parametrize(("name", "message"), [("cat.bmp", "unknown image format '.bmp'"), ("no/cat.png", "is no folder")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("cat.bmp", "unknown image format '.bmp'"), ("no/cat.png", "is no folder")]
+)
 def test_bad_names_are_one_line(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         write(IMAGES, tmp_path / name, columns=1, grid=False)

@@ -1,0 +1,73 @@
+"""The split graphs against torch, and where their weights lie."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+from safetensors.numpy import load_file
+
+from export import networks
+from export.backend import Backend
+from export.bundle import Bundle
+from export.graphs import tensor_places
+from export.parity import relative_error
+from export.signature import COMPONENTS, FUSED_PATH, WIDE_OPERATORS
+from models.pipeline import Pipeline
+
+GRAPHS = [signature.path for signature in COMPONENTS.values()] + [FUSED_PATH]
+
+
+@pytest.mark.parametrize("batch, scale", [(1, 1), (5, 1), (2, 3)])
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_a_graph_is_its_network_at_batches_and_sizes_it_was_not_traced_at(
+    name: str, batch: int, scale: int, backends: dict[str, Backend], pipeline: Pipeline
+) -> None:
+    inputs = {key: value.numpy() for key, value in networks.examples(pipeline, batch, scale)[name].items()}
+    expected = backends["eager"].run(name, inputs)
+    found = backends["ort"].run(name, inputs)
+    assert found.shape == expected.shape and found.dtype == np.float32
+    assert relative_error(found, expected) < 2e-3  # both have the same fp16 weights
+
+
+@pytest.mark.parametrize("path", GRAPHS)
+def test_every_parameter_is_the_tensor_in_the_safetensors_file(path: str, bundle: Bundle) -> None:
+    graph = onnx.load(str(bundle.folder / path), load_external_data=False).graph
+    inside = sum(tensor.ByteSize() for tensor in graph.initializer if not tensor.external_data)
+    assert inside < 50_000  # small constants only: no second copy
+    external = [tensor for tensor in graph.initializer if tensor.external_data]
+    assert external
+    for tensor in external:
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        folder = bundle.folder / path
+        places = tensor_places(folder.parent / entries["location"])
+        key = tensor.name.split("/")[-1]
+        assert places[key] == (int(entries["offset"]), int(entries["length"]))
+        assert tensor.data_type == TensorProto.FLOAT16
+
+
+def test_the_graphs_hold_every_tensor_of_the_weights(bundle: Bundle) -> None:
+    for weights in {signature.weights for signature in COMPONENTS.values()}:
+        read: dict[str, np.ndarray] = {}
+        for signature in COMPONENTS.values():
+            if signature.weights == weights:
+                graph = onnx.load(str(bundle.folder / signature.path)).graph
+                read |= {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        for name, tensor in load_file(bundle.folder / weights).items():
+            np.testing.assert_array_equal(read[name], tensor)
+
+
+@pytest.mark.parametrize("path", GRAPHS)
+def test_fragile_operators_compute_in_float32(path: str, bundle: Bundle) -> None:
+    model = onnx.shape_inference.infer_shapes(onnx.load(str(bundle.folder / path), load_external_data=False))
+    types = {value.name: value.type.tensor_type.elem_type for value in model.graph.value_info}
+    fragile = [node for node in model.graph.node if node.op_type in WIDE_OPERATORS]
+    assert {node.op_type for node in fragile} & {"InstanceNormalization", "LayerNormalization"}
+    assert {types[node.output[0]] for node in fragile} == {TensorProto.FLOAT}
+    assert TensorProto.FLOAT16 in types.values()
+
+
+@pytest.mark.parametrize("path", GRAPHS)
+def test_no_note_of_the_exporter_stays(path: str, bundle: Bundle) -> None:
+    assert b"site-packages" not in (bundle.folder / path).read_bytes()

@@ -1,0 +1,64 @@
+"""The gate lets through what it should, and nothing else."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from export import networks, parity
+from export.bundle import Bundle
+from models.errors import BadInput
+from models.pipeline import Pipeline
+
+
+@given(st.floats(1e-6, 0.5))
+def test_relative_error_is_relative(size: float) -> None:
+    expected = np.random.default_rng(0).standard_normal((2, 3, 4))
+    assert parity.relative_error(expected * (1 + size), expected) == pytest.approx(size, rel=1e-6)
+    assert parity.relative_error(expected * 1000, expected * 1000) == 0
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_anything_but_finite_numbers_is_no_number(bad: float) -> None:
+    good, spoilt = np.ones(3), np.array([1.0, bad, 1.0])
+    assert math.isnan(parity.relative_error(spoilt, good)) and math.isnan(parity.relative_error(good, spoilt))
+
+
+def test_psnr() -> None:
+    black, white = np.zeros((1, 4, 4, 3), np.uint8), np.full((1, 4, 4, 3), 255, np.uint8)
+    assert parity.psnr(black, black) == 100
+    assert parity.psnr(black, white) == 0
+    assert parity.psnr(black, black + 1) == pytest.approx(48.13, abs=0.01)
+
+
+def test_a_graph_of_other_weights_fails_and_is_named(bundle: Bundle, pipeline: Pipeline) -> None:
+    right = networks.components(pipeline)["text_encoder"]
+    assert parity.component("text_encoder", right, pipeline, bundle.folder)["relative_error"] < 2e-3
+    other = copy.deepcopy(right)
+    with torch.no_grad():
+        next(other.parameters()).mul_(1.5)
+    with pytest.raises(BadInput, match="text_encoder failed the parity gate: relative error"):
+        parity.component("text_encoder", other, pipeline, bundle.folder)
+
+
+def test_activations_that_fp16_cannot_hold_fail(
+    bundle: Bundle, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = networks.components(pipeline)["vae_decoder"]
+    largest = parity.component("vae_decoder", network, pipeline, bundle.folder)["largest_activation"]
+    assert 1 < largest < 1000
+    monkeypatch.setattr(parity, "LARGEST_FP16", largest * 1.9)
+    with pytest.raises(BadInput, match="vae_decoder failed the parity gate: activations"):
+        parity.component("vae_decoder", network, pipeline, bundle.folder)
+
+
+def test_the_bar_for_images() -> None:
+    parity.require_psnr("ort", {"psnr": 35.0})
+    with pytest.raises(BadInput, match=r"one_step on ort failed the parity gate: 34.9 dB .* accepted 35 dB"):
+        parity.require_psnr("ort", {"psnr": 34.94})
