@@ -1,0 +1,72 @@
+"""A bundle served for one picture: start the server as a user does, ask over HTTP, stop it.
+
+python -m benchmarks.served BUNDLE PROMPT FILE
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+READY_SECONDS = 60.0
+
+
+@contextmanager
+def served(bundle: str, *options: str) -> Iterator[httpx.Client]:
+    """`ippo serve` on a free port, ready; a keep-alive client for it. The server is stopped at the end."""
+    port = _free_port()
+    command = [sys.executable, "ippo.py", "serve", "--bundle", bundle, "--port", str(port), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+                _wait(client, server)
+                yield client
+        finally:
+            server.send_signal(signal.SIGINT)
+            try:
+                server.communicate(timeout=15)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def main(bundle: str, prompt: str, file: str) -> None:
+    """Draw one picture over HTTP and say how long it took."""
+    started = time.perf_counter()
+    with served(bundle) as client:
+        ready = time.perf_counter()
+        answer = client.post("/generate", json={"prompt": prompt, "seed": 7}).raise_for_status()
+        first = time.perf_counter()
+        Path(file).write_bytes(answer.content)
+    print(f"served '{prompt}' as {file}: ready after {ready - started:.1f} s, drawn in {1e3 * (first - ready):.0f} ms")
+
+
+def _wait(client: httpx.Client, server: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            output = server.stdout.read() if server.stdout else ""
+            raise SystemExit(f"the server ended: {output.strip()[-300:]}")
+        try:
+            if client.get("/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise SystemExit(f"the server was not ready after {READY_SECONDS:.0f} s")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])

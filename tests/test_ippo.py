@@ -1,0 +1,74 @@
+"""The command line as a user meets it: one line for a mistake, exit code 2, nothing half-written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models import folder as folders
+from tests import tiny
+
+
+def ippo(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(Path(__file__).parents[1] / "ippo.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "techer", "x.yaml"], "no training method 'techer'; did you mean 'teacher'?"),
+        (["train", "teacher", "nowhere.yaml"], "no configuration file nowhere.yaml"),
+        (["data", "emoji", "--font", "nowhere.ttf", "--out", "set"], "nowhere.ttf"),
+        (["data", "build", "empty", "set"], "empty"),
+        (["generate", "a cat", "--bundle", "empty"], "empty"),
+        (["export", "nowhere", "--out", "bundle"], "nowhere"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_two(tmp_path: Path, arguments: list[str], message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    result = ippo(*arguments, cwd=tmp_path)
+    assert result.returncode == 2, result.stderr
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("ippo: ")
+    assert message in last
+    assert "Traceback" not in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_generate_draws_what_the_seed_says(tiny_bundle: Path, tmp_path: Path) -> None:
+    for name, seed in (("a.png", "7"), ("b.png", "7"), ("c.png", "8")):
+        result = ippo("generate", "red", "--bundle", str(tiny_bundle), "--seed", seed, "--out", str(tmp_path / name))
+        assert result.returncode == 0, result.stderr
+    first, again, other = (np.asarray(Image.open(tmp_path / name)) for name in ("a.png", "b.png", "c.png"))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--backend", "openvno"], "openvino"),
+        (["--steps", "5"], "accepted: 1, 2, 3, 4"),
+        (["--seed", "-1"], "seed -1 is out of range"),
+        (["--out", "cat.bmp"], "unknown image format '.bmp'"),
+    ],
+)
+def test_generate_refuses_in_one_line(tiny_bundle: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+    result = ippo("generate", "red", "--bundle", str(tiny_bundle), *arguments, cwd=tmp_path)
+    assert result.returncode == 2, result.stderr
+    assert message in result.stderr.strip().splitlines()[-1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_teacher_is_not_exported(tmp_path: Path) -> None:
+    folders.save(tiny.teacher(), tmp_path / "teacher")
+    result = ippo("export", str(tmp_path / "teacher"), "--out", str(tmp_path / "bundle"))
+    assert result.returncode == 2, result.stderr
+    assert "is no student" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["teacher"]
