@@ -1,0 +1,75 @@
+"""Times cases in turn, so that a busy minute of the machine falls on all of them; it knows nothing of what they do."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+LEAST, MOST = 3, 200
+"""Calls a case gets in one round."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to time."""
+
+    stage: str
+    """What is timed: a stage, or `image` for everything from the prompt to the pixels."""
+    by: str
+    """Who does it: a backend, or the teacher."""
+    batch: int
+    run: Callable[[], object] = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds of one case over all rounds."""
+
+    stage: str
+    by: str
+    batch: int
+    median: float
+    p25: float
+    p75: float
+    p90: float
+    least: float
+    calls: int
+    rounds: tuple[float, ...]
+    """Median of each round."""
+
+
+def interleaved(cases: Sequence[Case], rounds: int, seconds: float, seed: int = 0) -> list[Timing]:
+    """Time every case in every round, in a new order each time: one call to warm up, then calls for `seconds`."""
+    order, shuffle = list(range(len(cases))), random.Random(seed)
+    found: list[list[list[float]]] = [[] for _ in cases]
+    for case in cases:
+        case.run()  # compile, allocate
+    for _ in track(range(rounds), "timing, interleaved", console=Console(stderr=True)):
+        shuffle.shuffle(order)
+        for place in order:
+            found[place].append(_calls(cases[place].run, seconds))
+    return [_timing(case, times) for case, times in zip(cases, found, strict=True)]
+
+
+def _calls(run: Callable[[], object], seconds: float) -> list[float]:
+    run()
+    times: list[float] = []
+    began = time.perf_counter()
+    while len(times) < LEAST or (len(times) < MOST and time.perf_counter() - began < seconds):
+        before = time.perf_counter()
+        run()
+        times.append(1e3 * (time.perf_counter() - before))
+    return times
+
+
+def _timing(case: Case, rounds: list[list[float]]) -> Timing:
+    times = np.concatenate([np.array(row) for row in rounds])
+    p25, median, p75, p90 = np.percentile(times, [25, 50, 75, 90]).tolist()
+    medians = tuple(float(np.median(row)) for row in rounds)
+    return Timing(case.stage, case.by, case.batch, median, p25, p75, p90, float(times.min()), len(times), medians)

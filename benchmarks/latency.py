@@ -1,0 +1,122 @@
+"""Latency of the one-step student beside its guided teacher, interleaved in one run; it knows no quality.
+
+python -m benchmarks.latency --bundle models/pretrained/emoji-mini/student --teacher models/pretrained/emoji-mini/teacher
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from benchmarks import machine, over_http, page
+from benchmarks.cases import Settings, ceiling, label, open_teacher, png, student_cases, teacher_cases
+from benchmarks.clock import Case, interleaved
+from benchmarks.result import HTTP, Overhead, Result
+from export import backend as backends
+from export.bundle import Bundle, open_bundle
+from export.generator import Generator
+from models.errors import BadInput
+
+SHIPPED = Path("models/pretrained/emoji-mini")
+HTTP_ROUNDS, HTTP_SECONDS = 10, 1.0
+
+
+def overhead(bundle: Bundle, url: str | None, log: Path) -> Overhead:
+    """The same image over HTTP and without it, in turns; `url` of a running service, else one of our own."""
+    generator = Generator(bundle, backends.load("auto", bundle))
+    with ExitStack() as stack:
+        address = url or stack.enter_context(over_http.service(bundle.folder, log))
+        client = stack.enter_context(over_http.client(address))
+        cases = [
+            Case(HTTP, address, 1, lambda: over_http.draw(client)),
+            Case("image as PNG", label(generator), 1, lambda: png(generator)),
+        ]
+        http, bare = interleaved(cases, HTTP_ROUNDS, HTTP_SECONDS)
+    return Overhead(http, bare)
+
+
+def measure(
+    bundle: Bundle, teacher_folder: Path, settings: Settings, rounds: int, seconds: float, out: Path,
+    url: str | None, http: bool,
+) -> Result:  # fmt: skip
+    """Time everything; HTTP first, while no other runtime's threads are there."""
+    before = machine.load()
+    found = overhead(bundle, url, out / "service.log") if http else None
+    teacher = open_teacher(teacher_folder)
+    threads = sorted({1, torch.get_num_threads()})
+    cases = [*student_cases(bundle, settings.batches), *teacher_cases(teacher, settings, threads)]
+    timings = interleaved(cases, rounds, seconds)
+    return Result(
+        date=datetime.date.today().isoformat(),
+        hardware=machine.hardware(),
+        versions=machine.versions(),
+        load=(before, machine.load()),
+        settings={
+            "model": bundle.manifest.model_name,
+            "teacher steps": settings.steps,
+            "guidance": settings.guidance,
+            "rounds": rounds,
+            "seconds a case and round": seconds,
+        },
+        ceiling=ceiling(teacher, settings),
+        timings=tuple(timings),
+        overhead=found,
+    )
+
+
+def write(result: Result, out: Path) -> str:
+    """`latency.json`, `latency.md`, `latency.png`; returns the summary as one line of JSON."""
+    ratios = [
+        {"batch": found.batch, "teacher ms": found.teacher.median, "student ms": found.student.median,
+         "student": found.student.by, "ratio": found.ratio, "low": found.low, "high": found.high}
+        for found in result.ratios
+    ]  # fmt: skip
+    http = result.overhead and {
+        "p50 ms": result.overhead.http.median,
+        "bare p50 ms": result.overhead.bare.median,
+        "overhead ms": result.overhead.milliseconds,
+    }
+    summary = {"folder": str(out), "ratios": ratios, "http": http}
+    (out / "latency.json").write_text(json.dumps({"summary": summary, **asdict(result)}, indent=1) + "\n")
+    (out / "latency.md").write_text(page.markdown(result))
+    page.plot(result, out / "latency.png")
+    return json.dumps(summary)
+
+
+def main(
+    bundle: Annotated[Path, typer.Option(help="The student's bundle.")] = SHIPPED / "student",
+    teacher: Annotated[Path, typer.Option(help="The teacher's diffusers folder.")] = SHIPPED / "teacher",
+    steps: Annotated[int, typer.Option(help="Of the teacher.")] = 50,
+    guidance: Annotated[float, typer.Option(help="Of the teacher.")] = 2.0,
+    batches: Annotated[str, typer.Option(help="Batch sizes; the ratio is taken at each.")] = "1,4,8",
+    rounds: Annotated[int, typer.Option(help="How often every case has its turn.")] = 7,
+    seconds: Annotated[float, typer.Option(help="For a case in a round; three calls at least.")] = 0.3,
+    url: Annotated[str | None, typer.Option(help="A running service; without it one is started.")] = None,
+    http: Annotated[bool, typer.Option(help="Measure the service as well.")] = True,
+    out: Annotated[Path | None, typer.Option(help="By default results/MACHINE-DATE beside this file.")] = None,
+) -> None:
+    """Measure latency; the last line of stdout is one JSON document."""
+    folder = out or machine.results_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = Settings(steps, guidance, tuple(int(size) for size in batches.split(",")))
+    result = measure(open_bundle(bundle), teacher, settings, rounds, seconds, folder, url, http)
+    summary = write(result, folder)
+    Console(stderr=True).print(f"written: {folder}")
+    print(summary)
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except BadInput as error:
+        print(f"latency: {error}", file=sys.stderr)
+        sys.exit(2)
