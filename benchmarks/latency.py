@@ -8,19 +8,20 @@ from __future__ import annotations
 import datetime
 import json
 import sys
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import torch
 import typer
 from rich.console import Console
 
-from benchmarks import machine, over_http, page
-from benchmarks.cases import Settings, ceiling, label, open_teacher, png, student_cases, teacher_cases
+from benchmarks import machine, page
+from benchmarks.cases import PROMPTS, Settings, ceiling, label, open_teacher, png, student_cases, teacher_cases
 from benchmarks.clock import Case, interleaved
 from benchmarks.result import HTTP, Overhead, Result
+from benchmarks.served import served
 from export import backend as backends
 from export.bundle import Bundle, open_bundle
 from export.generator import Generator
@@ -30,27 +31,31 @@ SHIPPED = Path("models/pretrained/emoji-mini")
 HTTP_ROUNDS, HTTP_SECONDS = 10, 1.0
 
 
-def overhead(bundle: Bundle, url: str | None, log: Path) -> Overhead:
+def overhead(bundle: Bundle, url: str | None) -> Overhead:
     """The same image over HTTP and without it, in turns; `url` of a running service, else one of our own."""
     generator = Generator(bundle, backends.load("auto", bundle))
-    with ExitStack() as stack:
-        address = url or stack.enter_context(over_http.service(bundle.folder, log))
-        client = stack.enter_context(over_http.client(address))
+    opened = httpx.Client(base_url=url, timeout=30) if url else served(str(bundle.folder.resolve()))
+    with opened as client:
         cases = [
-            Case(HTTP, address, 1, lambda: over_http.draw(client)),
+            Case(HTTP, "one client, kept alive", 1, lambda: draw(client)),
             Case("image as PNG", label(generator), 1, lambda: png(generator)),
         ]
         http, bare = interleaved(cases, HTTP_ROUNDS, HTTP_SECONDS)
     return Overhead(http, bare)
 
 
+def draw(client: httpx.Client) -> bytes:
+    """One PNG over HTTP."""
+    return client.post("/generate", json={"prompt": PROMPTS[0], "seed": 0}).raise_for_status().content
+
+
 def measure(
-    bundle: Bundle, teacher_folder: Path, settings: Settings, rounds: int, seconds: float, out: Path,
+    bundle: Bundle, teacher_folder: Path, settings: Settings, rounds: int, seconds: float,
     url: str | None, http: bool,
 ) -> Result:  # fmt: skip
     """Time everything; HTTP first, while no other runtime's threads are there."""
     before = machine.load()
-    found = overhead(bundle, url, out / "service.log") if http else None
+    found = overhead(bundle, url) if http else None
     teacher = open_teacher(teacher_folder)
     threads = sorted({1, torch.get_num_threads()})
     cases = [*student_cases(bundle, settings.batches), *teacher_cases(teacher, settings, threads)]
@@ -108,7 +113,7 @@ def main(
     folder = out or machine.results_folder()
     folder.mkdir(parents=True, exist_ok=True)
     settings = Settings(steps, guidance, tuple(int(size) for size in batches.split(",")))
-    result = measure(open_bundle(bundle), teacher, settings, rounds, seconds, folder, url, http)
+    result = measure(open_bundle(bundle), teacher, settings, rounds, seconds, url, http)
     summary = write(result, folder)
     Console(stderr=True).print(f"written: {folder}")
     print(summary)
