@@ -114,7 +114,7 @@ def _point_at(model: ir.Model, weights: Path) -> None:
     """Replace every parameter by a reference into the safetensors file beside the graph."""
     places = tensor_places(weights)
     for name, value in list(model.graph.initializers.items()):
-        key, tensor = name.removeprefix("network."), value.const_value
+        key, tensor = _stored(name.removeprefix("network."), places), value.const_value
         assert tensor is not None
         if key not in places:
             assert tensor.nbytes <= INLINE_BYTES, f"{name} is large, but not in {weights.name}"
@@ -125,6 +125,11 @@ def _point_at(model: ir.Model, weights: Path) -> None:
         value.const_value = ir.ExternalTensor(
             weights.name, offset, length, tensor.dtype, shape=tensor.shape, name=key, base_dir=weights.parent
         )
+
+
+def _stored(key: str, places: dict[str, tuple[int, int]]) -> str:
+    """A parameter's name in the file: transformers keeps the prefix (`text_model.`) of the checkpoint it opened."""
+    return key if key in places else next((name for name in places if name.endswith("." + key)), key)
 
 
 def _plain(model: ir.Model) -> onnx.ModelProto:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import diffusers
 
 from models.folder import load
@@ -15,6 +17,6 @@ def opened(name: str, decoder: str | None = None) -> Pipeline:
     pipeline = load(trained(name) if run_folder(name).is_dir() else name)
     if decoder is not None:
         vae = trained(decoder)
-        network = getattr(diffusers, diffusers.ModelMixin.load_config(vae)["_class_name"])
-        pipeline.autoencoder = LatentAutoencoder(network.from_pretrained(vae))
+        network = json.loads((vae / "config.json").read_text())["_class_name"]
+        pipeline.autoencoder = LatentAutoencoder(getattr(diffusers, network).from_pretrained(vae))
     return pipeline

@@ -22,6 +22,7 @@ from models.config import Config
 from models.folder import replace_folder
 from models.pipeline import from_uint8, to_uint8
 from training.augment import mirror, shift
+from training.balance import balance
 from training.data.folder import ImageFolder
 from training.draws import Draws
 from training.loop import LoopConfig, Losses, Phase
@@ -88,11 +89,12 @@ class AutoencoderMethod:
         return reconstruction_grid(*_codec(averages["vae"]), self.held_out)
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
-        """A diffusers VAE folder whose latents have mean 0 and spread 1 in every channel."""
+        """A diffusers VAE folder whose latents have mean 0 and spread 1 in every channel, fit for fp16."""
         vae = AutoencoderKL(**self.config.vae)
         vae.load_state_dict(averages["vae"].state_dict())
-        sample = range(0, self.size, max(1, self.size // 1000))
-        normalise(vae.eval(), from_uint8(self.train_images.images(list(sample))))
+        sample = from_uint8(self.train_images.images(list(range(0, self.size, max(1, self.size // 1000)))))
+        normalise(vae.eval(), sample)
+        balance(vae, sample[:: max(1, len(sample) // 64)])
         save_network(vae, folder)
 
 

@@ -6,6 +6,7 @@ Shapes: `N` batch, `C` latent channels, `h w` latent, `H W` pixels.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from models.pipeline import from_uint8
 from training import losses
 from training.augment import mirror, shift
 from training.autoencoder import edge_distance, reconstruction_figures, reconstruction_grid, save_network
+from training.balance import balance
 from training.data.folder import ImageFolder
 from training.draws import Draws
 from training.loop import LoopConfig, Losses, Phase
@@ -137,8 +139,11 @@ class DecoderMethod:
         return reconstruction_grid(self._latents, _decode_with(averages["vae"]), self.held_out)
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
-        """A diffusers VAE folder."""
-        save_network(averages["vae"], folder)
+        """A diffusers VAE folder, fit for fp16."""
+        vae = copy.deepcopy(averages["vae"])
+        if isinstance(vae, AutoencoderKL):
+            balance(vae, from_uint8(self.held_out.images(list(range(min(len(self.held_out), 64))))))
+        save_network(vae, folder)
 
     def _images(self, indices: list[int], draws: Draws) -> Tensor:
         images = from_uint8(self.train_images.images(indices)).to(draws.device)
