@@ -10,12 +10,6 @@ from typing import NoReturn
 from models.errors import BadInput
 from serving.config import ROOT, ServeConfig
 
-QUIET = {
-    "BENTOML_DO_NOT_TRACK": "True",
-    "GRADIO_ANALYTICS_ENABLED": "False",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-}
-"""Nothing that is served calls home."""
 LEAN = {"MALLOC_ARENA_MAX": "2"}
 """glibc would keep a pool of memory for every thread."""
 
@@ -24,7 +18,7 @@ def serve(config: ServeConfig) -> NoReturn:
     """Become `bentoml serve`; the page's address is printed when it is ready. Raises BadInput for a port in use."""
     _check_port(config)
     resolved = config.model_copy(update={"bundle": config.bundle.expanduser().resolve()})
-    environment = {**QUIET, **LEAN, **os.environ, **resolved.environment()}
+    environment = {**LEAN, **os.environ, **resolved.environment()}
     where = ["--host", config.host, "--port", str(config.port), "--working-dir", str(ROOT)]
     os.chdir(ROOT)
     os.execve(sys.executable, [sys.executable, "-m", "bentoml", "serve", "serving.service:Ippo", *where], environment)

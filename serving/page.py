@@ -71,10 +71,10 @@ def layout(model: str, examples: Sequence[str]) -> gr.Blocks:
         gr.HTML(f'<div id="ippo-variations" data-count="{VARIATIONS}"></div>')
         wanted = [prompt, seed, steps]
         draw = "(prompt, seed, steps) => ippo.draw(prompt, seed, steps)"
-        gr.on([page.load, prompt.input, seed.change, steps.change], None, wanted, js=draw)
+        gr.on([page.load, prompt.change, seed.change, steps.change], None, wanted, js=draw)
         dice.click(None, None, seed, js=f"() => Math.floor(Math.random() * {SEEDS})")
         for choice in choices:
-            choice.click(None, [choice, seed, steps], prompt, js="(p, s, k) => { ippo.draw(p, s, k); return p; }")
+            choice.click(None, choice, prompt, js="(example) => example")
     return page
 
 

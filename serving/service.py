@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NoReturn
 
-os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+for silenced in ("BENTOML_DO_NOT_TRACK=True", "GRADIO_ANALYTICS_ENABLED=False", "HF_HUB_DISABLE_TELEMETRY=1"):
+    os.environ.setdefault(*silenced.split("="))  # nothing that is served calls home; read when they are imported
 
 import bentoml
 from fastapi import FastAPI

@@ -21,7 +21,7 @@ READY_WITHIN = 120
 
 @pytest.fixture(scope="session")
 def config(tiny_bundle: Path) -> ServeConfig:
-    return ServeConfig(bundle=tiny_bundle, backend="ort", threads=1, page=False)
+    return ServeConfig(bundle=tiny_bundle, backend="ort", threads=1, page=False, batches=(1, 4))
 
 
 @pytest.fixture(scope="session")

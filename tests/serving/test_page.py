@@ -1,0 +1,93 @@
+"""The page in a real browser: it draws when it opens, redraws as one types, and asks nobody but its own server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serving.config import ServeConfig
+from tests.serving.browser import Browser, executable
+from tests.serving.conftest import launched, wait_until_ready
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not executable(), reason="no Chromium")]
+
+PICTURE = "document.querySelector('#ippo-picture.drawn img')?.src"
+PROMPT = "document.querySelector('#ippo-controls textarea')"
+PAGE_WITHIN = 120
+
+
+@pytest.fixture(scope="module")
+def address(config: ServeConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    log = tmp_path_factory.mktemp("page") / "log"
+    with log.open("w") as output, launched(config.model_copy(update={"page": True}), output.fileno()) as started:
+        process, address = started
+        wait_until_ready(address, process, log)
+        _wait_for_page(address)
+        yield address
+
+
+def _wait_for_page(address: str) -> None:
+    deadline = time.monotonic() + PAGE_WITHIN
+    while httpx.get(f"{address}/ui/", timeout=60).status_code == 503:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    with Browser(tmp_path / "profile") as browser:
+        yield browser
+
+
+def test_root_leads_to_the_page(address: str) -> None:
+    answer = httpx.get(address, follow_redirects=True, timeout=60)
+    assert answer.status_code == 200 and answer.url.path == "/ui/"
+
+
+def test_draws_on_opening_and_with_every_letter(browser: Browser, address: str) -> None:
+    browser.call("Page.navigate", url=f"{address}/")
+    shown = browser.until(PICTURE)
+    browser.evaluate(f"{PROMPT}.focus()")
+    pictures = {shown}
+    for letter in "xyz":
+        browser.type(letter)
+        shown = browser.until(f"({PICTURE} !== '{shown}') && {PICTURE}")
+        pictures.add(shown)
+    assert len(pictures) == 4
+    browser.until("document.querySelector('#ippo-picture a').download.endsWith('eyesxyz-7.png')")
+    assert "ms" in browser.evaluate("document.querySelector('#ippo-picture output').textContent")
+
+
+def test_dice_and_variations_change_the_seed(browser: Browser, address: str) -> None:
+    browser.call("Page.navigate", url=f"{address}/ui/")
+    first = browser.until(PICTURE)
+    count = browser.until("document.querySelectorAll('#ippo-variations img').length")
+    assert count == 7
+    browser.evaluate("document.querySelector('#ippo-variations button').click()")
+    second = browser.until(f"({PICTURE} !== '{first}') && {PICTURE}")
+    browser.until("document.querySelector('#ippo-picture a').download.endsWith('-8.png')")
+    browser.evaluate("document.querySelector('#ippo-dice').click()")
+    browser.until(f"{PICTURE} !== '{second}'")
+
+
+def test_example_is_drawn_and_an_empty_prompt_says_so(browser: Browser, address: str) -> None:
+    browser.call("Page.navigate", url=f"{address}/ui/")
+    first = browser.until(PICTURE)
+    browser.evaluate("[...document.querySelectorAll('#ippo-examples button')].at(1).click()")
+    browser.until(f"{PICTURE} !== '{first}'")
+    assert browser.until(f"{PROMPT}.value === 'red heart'")
+    browser.evaluate(f"{PROMPT}.select()")
+    browser.call("Input.insertText", text="")
+    browser.evaluate(f"{PROMPT}.value = ''; {PROMPT}.dispatchEvent(new Event('input', {{bubbles: true}}))")
+    assert browser.until("document.querySelector('#ippo-picture output').textContent.includes('type something')")
+
+
+def test_asks_nobody_but_its_server(browser: Browser, address: str) -> None:
+    browser.call("Page.navigate", url=f"{address}/ui/")
+    browser.until("document.querySelectorAll('#ippo-variations img').length")
+    assert browser.requests
+    assert [url for url in browser.requests if not url.startswith((address, "data:", "blob:", "about:"))] == []
