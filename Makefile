@@ -52,6 +52,15 @@ apt = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	apt-get update -qq && apt-get install -y -qq $(1) >/dev/null; \
 	else echo "please install: $(1)"; fi
 
+# Figures: speed and quality of the model that ships, into benchmarks/results/. Needs a quiet machine, ten minutes.
+SHIPPED := models/pretrained/emoji-mini
+.PHONY: bench
+bench: $(VENV)/installed-dev debian
+	@$(VENV)/bin/python -m benchmarks.latency --bundle $(SHIPPED)/student --teacher $(SHIPPED)/teacher
+	@$(VENV)/bin/python ippo.py data emoji emoji-mini
+	@$(VENV)/bin/python -m benchmarks.quality --student $(SHIPPED)/student --teacher $(SHIPPED)/teacher \
+		--judge $(SHIPPED)/judge --data emoji-mini --out $(SHIPPED)/quality
+
 # The whole line on emoji-mini, from nothing to a served picture. Two jobs at a time, one thread each: on two cores
 # two threads in one job wait for each other more than they work.
 LINE := $(or $(IPPO_RUNS),runs)
@@ -64,7 +73,7 @@ line: $(VENV)/installed-dev debian
 	@$(MAKE) --no-print-directory -j2 line-bundle line-judge
 	@$(IN_LINE) -m benchmarks.quality --student $(LINE)/line/student --teacher emoji-mini/teacher \
 		--decoder emoji-mini/decoder --judge emoji-mini/judge --data emoji-mini --out $(LINE)/line/quality \
-		--steps 20 --images 100 --sweep 50 --guidances 1.5,2 > /dev/null
+		--steps 10 --images 100 --sweep 50 --guidances 1.5,2 > /dev/null
 	@$(VENV)/bin/python -m benchmarks.served $(LINE)/line/student "smiling cat with heart eyes" $(LINE)/line/served.png
 	@echo "$$(date +%T) tables and grids: $(LINE)/line/quality"
 line-data:

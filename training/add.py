@@ -97,7 +97,9 @@ class AddMethod:
         self.latents = latents.encode(self.teacher.autoencoder, images, run / "train.safetensors")
         self.captions = Captions(images, config.captions, self.teacher.conditioner.tokenize)  # type: ignore[arg-type]
         flat = self.captions.ids.flatten(0, 1)
-        self.pairs = pairs.draw(self.teacher, flat, config.pairs, run / "pairs")
+        device = self.teacher.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=config.loop.precision == "bf16"):
+            self.pairs = pairs.draw(self.teacher, flat, config.pairs, run / "pairs")
         self.size = len(images)
         self.judged = self._held_features(min(1000, self.size))
 
