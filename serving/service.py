@@ -13,9 +13,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NoReturn
 
-for silenced in ("BENTOML_DO_NOT_TRACK=True", "GRADIO_ANALYTICS_ENABLED=False", "HF_HUB_DISABLE_TELEMETRY=1"):
-    os.environ.setdefault(*silenced.split("="))  # nothing that is served calls home; read when they are imported
-
 import bentoml
 from fastapi import FastAPI
 
@@ -27,6 +24,9 @@ from serving import api
 from serving.config import ServeConfig
 
 NAME = "ippo"
+
+for silenced in ("BENTOML_DO_NOT_TRACK=True", "GRADIO_ANALYTICS_ENABLED=False", "HF_HUB_DISABLE_TELEMETRY=1"):
+    os.environ.setdefault(*silenced.split("="))  # nothing that is served calls home; all read them later than this
 
 
 def application(config: ServeConfig) -> FastAPI:
