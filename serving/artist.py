@@ -47,6 +47,7 @@ class Artist:
         self.config = config
         self.model = generator.name
         self.sizes = generator.sizes
+        self.examples: Sequence[str] = generator.bundle.manifest.card.get("examples", ())
         self._generator = generator
         self._batcher = Batcher(self._run, config.batches, config.max_queue, config.max_wait_ms)
         self._encoders = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="encode")

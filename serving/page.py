@@ -68,7 +68,7 @@ def layout(model: str, examples: Sequence[str]) -> gr.Blocks:
                 steps = gr.Radio([1, 2, 3, 4], value=1, label="Steps")
                 with gr.Row(elem_id="ippo-examples"):
                     choices = [gr.Button(example, size="sm", min_width=0) for example in examples]
-        gr.HTML(f'<div id="ippo-variations" data-count="{VARIATIONS}"></div>')
+        gr.HTML(f'<div id="ippo-variations" data-count="{VARIATIONS}"></div>', elem_id="ippo-strip")
         wanted = [prompt, seed, steps]
         draw = "(prompt, seed, steps) => ippo.draw(prompt, seed, steps)"
         gr.on([page.load, prompt.change, seed.change, steps.change], None, wanted, js=draw)

@@ -54,7 +54,8 @@ def application(config: ServeConfig) -> FastAPI:
 async def _add_page(app: FastAPI, config: ServeConfig, stack: AsyncExitStack) -> None:
     from serving import page
 
-    await page.mount(app, stack, app.state.artist.model)
+    artist = app.state.artist
+    await page.mount(app, stack, artist.model, artist.examples)
     _say(f"page: {_address(config)}/ui")
 
 
