@@ -40,6 +40,8 @@ class ServeConfig(Config):
     """Whether to serve the page at /ui (about 100 MB of memory)."""
     access_log: bool = False
     """Whether every request is logged: its path and time, never its prompt."""
+    tracing: bool = False
+    """Whether OpenTelemetry sees every request, through BentoML; costs 0.2 ms a request."""
     format: Format = "png"
     """Image format when a request names none."""
     batches: tuple[int, ...] = (1,)

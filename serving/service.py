@@ -97,6 +97,7 @@ CONFIG = _configuration()
     workers=1,
     http={"host": CONFIG.host, "port": CONFIG.port},
     logging={"access": {"enabled": CONFIG.access_log}},
+    tracing={"excluded_urls": [] if CONFIG.tracing else ["."]},
 )
 @bentoml.asgi_app(application(CONFIG), path="/")
 class Ippo:
