@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -49,9 +48,9 @@ def export(
     try:
         folders.save(pipeline, beside, torch.float16)
         figures = _write_graphs(pipeline, beside)
-        manifest = _manifest(pipeline, beside).model_copy(update={**names, "card": card or {}})
-        figures |= _draw(Bundle(beside, manifest), pipeline, prompts, trained)
-        manifest = manifest.model_copy(update={"parity": figures})
+        manifest = _manifest(pipeline, beside, figures).model_copy(update={**names, "card": card or {}})
+        drawn = _draw(Bundle(beside, manifest), pipeline, prompts, trained)
+        manifest = manifest.model_copy(update={"parity": figures | drawn})
         (beside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
         folders.replace_folder(beside, out)
     finally:
@@ -60,12 +59,16 @@ def export(
 
 
 def _write_graphs(pipeline: Pipeline, bundle: Path) -> dict[str, dict[str, float]]:
-    """Every graph, each measured as soon as it is there; the fused one last."""
+    """Every graph, each measured as soon as it is there; the fused one last.
+
+    A network whose activations leave fp16's range (VAE decoders are known for it) gets a wide graph.
+    """
     inputs, figures = networks.examples(pipeline, batch=2), {}
     for name, network in networks.components(pipeline).items():
-        graphs.write(name, network, inputs[name], bundle)
-        figures[name] = parity.component(name, network, pipeline, bundle)
-    fused.write(bundle, pipeline.schedule, _scaling_factor(bundle))
+        expected = parity.reference(name, network, pipeline)
+        graphs.write(name, network, inputs[name], bundle, wide=not parity.fits_fp16(expected.largest_activation))
+        figures[name] = parity.component(name, expected, bundle)
+    fused.write(bundle, pipeline.schedule, networks.scaling_factor(pipeline))
     return figures
 
 
@@ -89,7 +92,7 @@ def _backends(bundle: Bundle) -> Iterator[tuple[str, backend.Backend]]:
             yield "openvino_bf16", openvino.OpenVinoBackend(bundle, precision="bf16")
 
 
-def _manifest(pipeline: Pipeline, bundle: Path) -> Manifest:
+def _manifest(pipeline: Pipeline, bundle: Path, figures: dict[str, dict[str, float]]) -> Manifest:
     schedule = pipeline.schedule
     times = sorted({time for times in STUDENT_TIMESTEPS.values() for time in times}, reverse=True)
     files = sorted(path for path in bundle.rglob("*") if path.is_file())
@@ -100,14 +103,15 @@ def _manifest(pipeline: Pipeline, bundle: Path) -> Manifest:
         source="",
         inputs=("prompt",),
         precision="fp16",
+        wide=tuple(name for name in figures if not parity.fits_fp16(figures[name]["largest_activation"])),
         prediction_type=schedule.prediction_type,
         timesteps=tuple(Step(timestep=t, alpha=schedule.alpha[t], sigma=schedule.sigma[t]) for t in times),
         sizes=(networks.image_size(pipeline),),
         latent_shape=pipeline.latent_shape,
-        scaling_factor=_scaling_factor(bundle),
+        scaling_factor=networks.scaling_factor(pipeline),
         tokens=pipeline.conditioner.tokenize([""]).shape[1],  # type: ignore[operator]
         files={path.relative_to(bundle).as_posix(): sha256(path) for path in files},
-        parity={},
+        parity=figures,
         versions=dict(_versions()),
     )
 
@@ -118,10 +122,6 @@ def _versions() -> Iterator[tuple[str, str]]:
             yield package, version(package)
         except PackageNotFoundError:  # a runtime that is not installed here
             continue
-
-
-def _scaling_factor(bundle: Path) -> float:
-    return float(json.loads((bundle / "vae" / "config.json").read_text())["scaling_factor"])
 
 
 def _check_student(pipeline: Pipeline, name: str) -> None:

@@ -46,6 +46,8 @@ class Manifest(BaseModel):
     """What a request holds besides its seed."""
     precision: str
     """Of the weights and inside the graphs: `fp16`."""
+    wide: tuple[str, ...] = ()
+    """Components whose activations leave fp16's range: fp16 weights, float32 inside."""
     prediction_type: Prediction
     timesteps: tuple[Step, ...]
     """All that the student's 1 to 4 steps use, descending."""

@@ -27,13 +27,18 @@ INLINE_BYTES = 1 << 16
 """Constants up to this size (masks, sinusoids) lie in the graph itself; anything larger must be in the weights' file."""
 
 
-def write(name: str, network: Component, inputs: dict[str, Tensor], bundle: Path) -> None:
-    """Export one component in fp16 beside its weights, and let onnx check it."""
+def write(name: str, network: Component, inputs: dict[str, Tensor], bundle: Path, wide: bool = False) -> None:
+    """Export one component beside its fp16 weights, and let onnx check it.
+
+    The graph computes in fp16 but for `WIDE_OPERATORS`; a `wide` one computes in float32 throughout.
+    """
     signature = COMPONENTS[name]
-    model = _trace(copy.deepcopy(network).half().eval(), signature, inputs)
+    model = _trace(copy.deepcopy(network).to(torch.float32 if wide else torch.float16).eval(), signature, inputs)
     _fold(model)
     _widen(model)
-    _point_at(model, bundle / signature.weights)
+    for parameter in _point_at(model, bundle / signature.weights):
+        if wide:
+            _cast_up(model, parameter)
     save(_plain(model), bundle / signature.path)
 
 
@@ -110,9 +115,9 @@ def _widen(model: ir.Model) -> None:
         model.graph.insert_after(node, narrowed)
 
 
-def _point_at(model: ir.Model, weights: Path) -> None:
-    """Replace every parameter by a reference into the safetensors file beside the graph."""
-    places = tensor_places(weights)
+def _point_at(model: ir.Model, weights: Path) -> list[ir.Value]:
+    """Make every parameter a reference to the fp16 tensor in the safetensors file beside the graph."""
+    places, parameters = tensor_places(weights), []
     for name, value in list(model.graph.initializers.items()):
         key, tensor = _stored(name.removeprefix("network."), places), value.const_value
         assert tensor is not None
@@ -120,11 +125,21 @@ def _point_at(model: ir.Model, weights: Path) -> None:
             assert tensor.nbytes <= INLINE_BYTES, f"{name} is large, but not in {weights.name}"
             continue
         offset, length = places[key]
-        assert tensor.nbytes == length, f"{weights.name} holds {key} in {length} bytes, the graph in {tensor.nbytes}"
-        value.name = key
+        assert tensor.size * 2 == length, f"{weights.name} holds {key} in {length} bytes, not as fp16 {tensor.shape}"
+        value.name, value.dtype = key, ir.DataType.FLOAT16
         value.const_value = ir.ExternalTensor(
-            weights.name, offset, length, tensor.dtype, shape=tensor.shape, name=key, base_dir=weights.parent
+            weights.name, offset, length, ir.DataType.FLOAT16, shape=tensor.shape, name=key, base_dir=weights.parent
         )
+        parameters.append(value)
+    return parameters
+
+
+def _cast_up(model: ir.Model, parameter: ir.Value) -> None:
+    """Let everything read the parameter as float32; runtimes do this once, when they load the graph."""
+    widened = ir.node("Cast", [parameter], {"to": ir.DataType.FLOAT})
+    ir.convenience.replace_all_uses_with(parameter, widened.outputs[0])
+    widened.replace_input_with(0, parameter)  # undone by the line above
+    model.graph.insert_before(model.graph[0], widened)
 
 
 def _stored(key: str, places: dict[str, tuple[int, int]]) -> str:

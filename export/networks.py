@@ -79,7 +79,7 @@ def examples(pipeline: Pipeline, batch: int, scale: int = 1) -> dict[str, dict[s
     hidden = pipeline.conditioner(ids).encoder_hidden_states
     return {
         "text_encoder": {"input_ids": ids},
-        "vae_decoder": {"latent_sample": latent},
+        "vae_decoder": {"latent_sample": latent / scaling_factor(pipeline)},
         "vae_encoder": {"sample": image},
         "unet": {
             "sample": latent,
@@ -94,3 +94,9 @@ def image_size(pipeline: Pipeline) -> tuple[int, int]:
     """(W, H) of the pipeline's images."""
     image = pipeline.autoencoder.decode(torch.zeros(1, *pipeline.latent_shape))  # type: ignore[operator]
     return image.shape[3], image.shape[2]
+
+
+def scaling_factor(pipeline: Pipeline) -> float:
+    """The decoder's graph takes latents divided by it."""
+    vae: Any = pipeline.autoencoder.vae
+    return float(vae.config["scaling_factor"])

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto
 from safetensors.numpy import load_file
 
-from export import networks
+from export import graphs, networks, parity
 from export.backend import Backend
 from export.bundle import Bundle
 from export.graphs import tensor_places
 from export.parity import relative_error
 from export.signature import COMPONENTS, FUSED_PATH, WIDE_OPERATORS
+from models import folder
 from models.pipeline import Pipeline
+from tests import tiny
 
 GRAPHS = [signature.path for signature in COMPONENTS.values()] + [FUSED_PATH]
 
@@ -71,3 +76,20 @@ def test_fragile_operators_compute_in_float32(path: str, bundle: Bundle) -> None
 @pytest.mark.parametrize("path", GRAPHS)
 def test_no_note_of_the_exporter_stays(path: str, bundle: Bundle) -> None:
     assert b"site-packages" not in (bundle.folder / path).read_bytes()
+
+
+def test_a_network_beyond_fp16_gets_a_wide_graph(tmp_path: Path) -> None:
+    big = tiny.student()
+    with torch.no_grad():
+        big.autoencoder.vae.decoder.mid_block.resnets[0].conv2.weight.mul_(1e4)
+        big.autoencoder.vae.decoder.mid_block.resnets[1].conv2.weight.mul_(1e4)
+        big.autoencoder.vae.decoder.mid_block.attentions[0].to_out[0].weight.mul_(2e5)
+    folder.save(big, tmp_path / "b", torch.float16)
+    network = networks.components(big)["vae_decoder"]
+    expected = parity.reference("vae_decoder", network, big)
+    assert not parity.fits_fp16(expected.largest_activation)
+    graphs.write("vae_decoder", network, networks.examples(big, 2)["vae_decoder"], tmp_path / "b", wide=True)
+    assert parity.component("vae_decoder", expected, tmp_path / "b")["relative_error"] < 1e-2
+    graph = onnx.load(str(tmp_path / "b" / "vae" / "decoder.onnx"), load_external_data=False).graph
+    assert all(tensor.data_type == TensorProto.FLOAT16 for tensor in graph.initializer if tensor.external_data)
+    assert not [node for node in graph.node for a in node.attribute if a.name == "to" and a.i == TensorProto.FLOAT16]
