@@ -9,6 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from benchmarks.clock import Timing
 from benchmarks.result import HTTP, STAGES, Result, is_teacher, pick
@@ -102,6 +103,7 @@ def _bars(axes: Axes, result: Result) -> None:
                 f"{height:.3g}", (at, timing.p75 / batch), (0, 3), textcoords="offset points", ha="center", fontsize=8
             )
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_ylabel("ms an image, median")
     axes.set_xticks(range(len(best)), [f"batch {batch}\n{found.ratio:.0f} × faster" for batch, found in best.items()])
     axes.set_title("One step against its teacher")

@@ -1,0 +1,117 @@
+"""The latency benchmark on a tiny bundle and its tiny teacher; no figure is asserted, only what follows from figures."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks import machine, page
+from benchmarks.cases import Settings, ceiling, open_teacher, student_cases, teacher_cases
+from benchmarks.clock import Case, Timing, interleaved
+from benchmarks.latency import measure, write
+from benchmarks.result import HTTP, STAGES, Overhead, Result, pick
+from export.bundle import open_bundle
+from models import folder
+from tests import tiny
+
+
+def timing(stage: str, by: str, batch: int, *rounds: float) -> Timing:
+    middle = sorted(rounds)[len(rounds) // 2]
+    return Timing(stage, by, batch, middle, min(rounds), max(rounds), max(rounds), min(rounds), len(rounds), rounds)
+
+
+def result() -> Result:
+    stages = tuple(timing(stage, "ort", 1, 1.0, 2.0, 3.0) for stage in (*STAGES, "image as PNG"))
+    images = (
+        timing("image", "teacher, threads 1", 1, 900.0, 1000.0, 1200.0),
+        timing("image", "teacher, threads 2", 1, 1900.0, 2000.0, 2200.0),
+        timing("image", "ort", 1, 9.0, 10.0, 8.0),
+        timing("image", "eager", 1, 30.0, 40.0, 50.0),
+    )
+    overhead = Overhead(timing(HTTP, "one client", 1, 6.5), timing("image as PNG", "ort", 1, 5.0))
+    settings = {"teacher steps": 50}
+    hardware = machine.hardware()
+    return Result(
+        "2026-01-01", hardware, machine.versions(), (0.1, 0.2), settings, {"ratio": 40.0}, stages + images, overhead
+    )
+
+
+def test_cases_take_turns_and_every_call_is_counted() -> None:
+    calls: list[str] = []
+    cases = [Case("a", "x", 1, lambda: calls.append("a")), Case("b", "x", 1, lambda: calls.append("b"))]
+    first, second = interleaved(cases, rounds=3, seconds=0.0)
+    assert (first.stage, second.stage) == ("a", "b")
+    assert len(first.rounds) == 3 and first.calls == 9
+    assert calls.count("a") == 1 + 3 * (1 + 3) == calls.count("b")
+    turns = [name for place, name in enumerate(calls) if place == 0 or calls[place - 1] != name]
+    assert len(turns) >= 4  # not all of a, then all of b
+    assert first.least <= first.p25 <= first.median <= first.p75 <= first.p90
+
+
+def test_the_ratio_takes_both_at_their_best() -> None:
+    (found,) = result().ratios
+    assert (found.teacher.by, found.student.by) == ("teacher, threads 1", "ort")
+    assert found.ratio == pytest.approx(1000 / 9)
+    assert (found.low, found.high) == (100.0, 150.0)
+    assert result().overhead and result().overhead.milliseconds == 1.5  # type: ignore[union-attr]
+
+
+def test_page_and_plot(tmp_path: Path) -> None:
+    text = page.markdown(result())
+    assert "**111** (100 to 150)" in text and "**1.50 ms**" in text and "ratio of 40" in text
+    assert "Over HTTP" not in page.markdown(replace(result(), overhead=None))
+    page.plot(result(), tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_whole_run_on_tiny_networks(tiny_bundle: Path, tmp_path: Path) -> None:
+    folder.save(tiny.teacher(), tmp_path / "teacher")
+    settings = Settings(steps=2, guidance=2.0, batches=(1, 2))
+    found = measure(open_bundle(tiny_bundle), tmp_path / "teacher", settings, 2, 0.0, url=None, http=False)
+    stages = {(found.stage, found.batch) for found in found.timings}
+    assert stages == {(stage, batch) for stage in (*STAGES, "image", "image as PNG") for batch in (1, 2)}
+    assert all(timing.least > 0 for timing in found.timings)
+    summary = json.loads(write(found, tmp_path))
+    assert "\n" not in write(found, tmp_path)
+    assert [ratio["batch"] for ratio in summary["ratios"]] == [1, 2]
+    saved = json.loads((tmp_path / "latency.json").read_text())
+    assert saved["hardware"]["cores"] >= 1 and saved["versions"]["torch"]
+    assert len(saved["timings"]) == len(found.timings)
+
+
+def test_the_ceiling_counts_the_teachers_passes(tmp_path: Path) -> None:
+    folder.save(tiny.teacher(), tmp_path / "teacher")
+    teacher = open_teacher(tmp_path / "teacher")
+    few, many = (ceiling(teacher, Settings(steps, 2.0, (1,)))["ratio"] for steps in (1, 50))
+    unguided = ceiling(teacher, Settings(50, 1.0, (1,)))["ratio"]
+    assert 1 < few < 2 < unguided < many < 100
+    assert ceiling(teacher, Settings(1, 1.0, (1,)))["ratio"] == pytest.approx(1)
+
+
+def test_teacher_and_student_draw_what_they_are_timed_for(tiny_bundle: Path, tmp_path: Path) -> None:
+    folder.save(tiny.teacher(), tmp_path / "teacher")
+    settings = Settings(steps=1, guidance=2.0, batches=(3,))
+    (case,) = teacher_cases(open_teacher(tmp_path / "teacher"), settings, [1])
+    assert case.run().shape == (3, 16, 16, 3)  # type: ignore[attr-defined]
+    cases = list(student_cases(open_bundle(tiny_bundle), (3,), ["ort"]))
+    shapes = {case.stage: getattr(case.run(), "shape", None) for case in cases}
+    assert shapes["image"] == (3, 16, 16, 3)
+    assert shapes["unet"] == (3, 4, 4, 4)
+    assert shapes["tokenise"] == (3, tiny.TOKENS)
+    files = next(case for case in cases if case.stage == "image as PNG").run()
+    assert [file[:4] for file in files] == [b"\x89PNG"] * 3  # type: ignore[attr-defined]
+    assert pick([], "image", 1) == []
+
+
+def test_no_bundle_is_one_line() -> None:
+    import typer
+
+    from benchmarks.latency import main
+    from models.errors import BadInput
+
+    app = typer.Typer()
+    app.command()(main)
+    outcome = CliRunner().invoke(app, ["--bundle", "nowhere", "--out", "/nonexistent/folder"])
+    assert isinstance(outcome.exception, (BadInput, OSError))
