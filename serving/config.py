@@ -30,11 +30,11 @@ class ServeConfig(Config):
     """Folder of the bundle to serve."""
     backend: str = "auto"
     """Who runs the graphs: ort, openvino, or auto for the best present."""
-    threads: int | None = Field(None, ge=1, le=1024)
+    threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads of the backend; none: its own choice."""
     host: str = "127.0.0.1"
     """Address to listen on, as numbers; 0.0.0.0 opens the service to the network."""
-    port: int = Field(3000, ge=1, le=65535)
+    port: int = Field(default=3000, ge=1, le=65535)
     """Port to listen on."""
     page: bool = True
     """Whether to serve the page at /ui (about 100 MB of memory)."""
@@ -46,15 +46,15 @@ class ServeConfig(Config):
     """Image format when a request names none."""
     batches: tuple[int, ...] = (1,)
     """Batch sizes that are prepared, `1,4,8` in the environment. On a CPU 4 gains a sixth and costs 80 MB."""
-    max_queue: int = Field(64, ge=1, le=100_000)
+    max_queue: int = Field(default=64, ge=1, le=100_000)
     """Most images waiting; above it a request is answered 429."""
-    max_wait_ms: float = Field(0.0, ge=0, le=1000)
+    max_wait_ms: float = Field(default=0.0, ge=0, le=1000)
     """How long a busy server waits for a batch to fill; an idle one never waits."""
-    max_images: int = Field(8, ge=1, le=64)
+    max_images: int = Field(default=8, ge=1, le=64)
     """Most images in one request."""
-    max_prompt: int = Field(1000, ge=1)
+    max_prompt: int = Field(default=1000, ge=1)
     """Most characters in a prompt."""
-    max_body: int = Field(1 << 20, ge=1024)
+    max_body: int = Field(default=1 << 20, ge=1024)
     """Most bytes in a request's body."""
 
     @field_validator("batches", mode="before")

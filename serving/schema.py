@@ -37,11 +37,11 @@ class GenerateBody(Body):
 
     prompt: str
     """What to draw."""
-    seed: int | None = Field(None, ge=0, le=MAX_SEED)
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
     """The same seed gives the same picture; random when absent, and returned in the header `x-seed`."""
-    steps: int = Field(1, ge=1, le=4)
+    steps: int = Field(default=1, ge=1, le=4)
     """How often the student refines; one is enough."""
-    n: int = Field(1, ge=1)
+    n: int = Field(default=1, ge=1)
     """How many pictures; picture i is drawn with seed + i. More than one are answered as JSON."""
     size: str = "auto"
     """`WIDTHxHEIGHT` in pixels, one of those the model offers, or auto."""
@@ -54,13 +54,13 @@ class ImagesBody(Body):
 
     prompt: str
     model: str | None = None
-    n: int | None = Field(1, ge=1)
+    n: int | None = Field(default=1, ge=1)
     size: str | None = "auto"
     response_format: Literal["b64_json"] | None = None
     output_format: Format | None = None
-    output_compression: int | None = Field(None, ge=0, le=100)
-    seed: int | None = Field(None, ge=0, le=MAX_SEED)
-    num_inference_steps: int | None = Field(1, ge=1, le=4)
+    output_compression: int | None = Field(default=None, ge=0, le=100)
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
+    num_inference_steps: int | None = Field(default=1, ge=1, le=4)
     stream: Literal[False] | None = None
     background: Any = None
     """Accepted and ignored, as are the fields below."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,8 @@ from starlette.testclient import TestClient
 
 from serving.config import ROOT, ServeConfig
 
-READY_WITHIN = 120
+READY_WITHIN = 300
+LAUNCH = "from serving import config, launch; launch.serve(config.ServeConfig.from_environment())"
 
 
 @pytest.fixture(scope="session")
@@ -42,24 +44,21 @@ def server(config: ServeConfig, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield address
 
 
-class launched:  # noqa: N801  (a context manager)
-    """`serving.launch.serve(config)` in a process of its own, on a free port."""
+@contextmanager
+def launched(config: ServeConfig, output: int) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """`serving.launch.serve(config)` in a process of its own, on a free port, and its address."""
+    config = config.model_copy(update={"port": free_port()})
+    process = subprocess.Popen([sys.executable, "-c", LAUNCH], env=environment(config), stdout=output, stderr=output)
+    try:
+        yield process, f"http://127.0.0.1:{config.port}"
+    finally:
+        process.terminate()
+        process.wait(60)
 
-    def __init__(self, config: ServeConfig, output: int, folder: Path = ROOT) -> None:
-        self.config = config.model_copy(update={"port": free_port()})
-        self.output, self.folder = output, folder
 
-    def __enter__(self) -> tuple[subprocess.Popen[bytes], str]:
-        code = "from serving import config, launch; launch.serve(config.ServeConfig.from_environment())"
-        environment = {**os.environ, **self.config.environment(), "PYTHONPATH": str(self.folder)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code], env=environment, stdout=self.output, stderr=self.output
-        )
-        return self.process, f"http://127.0.0.1:{self.config.port}"
-
-    def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        self.process.wait(30)
+def environment(config: ServeConfig) -> dict[str, str]:
+    """That makes a Python process find the packages and this configuration."""
+    return {**os.environ, **config.environment(), "PYTHONPATH": str(ROOT)}
 
 
 def free_port() -> int:

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 from starlette.testclient import TestClient
 
@@ -35,7 +34,7 @@ def _artist(client: TestClient) -> Artist:
 
 @pytest.mark.parametrize("path", ["/generate", "/v1/images/generations"])
 def test_full_queue_answers_429_with_retry_after_and_serves_the_others(small: TestClient, path: str) -> None:
-    answers: queue.Queue[httpx.Response] = queue.Queue()
+    answers: queue.Queue[Any] = queue.Queue()
     threads = [threading.Thread(target=lambda: answers.put(small.post(path, json=CAT))) for _ in range(4)]
     with _artist(small)._generator._lock:  # one batch is inside the generator, two images wait: the fourth must go
         for thread in threads:
@@ -51,7 +50,8 @@ def test_full_queue_answers_429_with_retry_after_and_serves_the_others(small: Te
 
 def test_client_that_hangs_up_is_given_up_before_it_is_drawn(small: TestClient) -> None:
     """The app is called as a server calls it, by hand: a body, then a disconnect while the generator is held."""
-    messages = [{"type": "http.request", "body": json.dumps(CAT).encode()}, {"type": "http.disconnect"}]
+    body = json.dumps(CAT).encode()
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": body}, {"type": "http.disconnect"}]
     sent: list[dict[str, Any]] = []
     headers = [(b"content-type", b"application/json")]
     scope = {"type": "http", "method": "POST", "path": "/generate", "headers": headers, "query_string": b""}

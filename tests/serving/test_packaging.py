@@ -84,4 +84,4 @@ def test_bento_is_built_and_served_from_another_folder(tiny_bundle: Path, tmp_pa
         assert answer.status_code == 200 and answer.headers["content-type"] == "image/png"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)

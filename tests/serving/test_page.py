@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not executable(), reason="no 
 
 PICTURE = "document.querySelector('#ippo-picture.drawn img')?.src"
 PROMPT = "document.querySelector('#ippo-controls textarea')"
-PAGE_WITHIN = 120
+PAGE_WITHIN = 300
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def address(config: ServeConfig, tmp_path_factory: pytest.TempPathFactory) -> It
 
 def _wait_for_page(address: str) -> None:
     deadline = time.monotonic() + PAGE_WITHIN
-    while httpx.get(f"{address}/ui/", timeout=60).status_code == 503:
+    while httpx.get(f"{address}/ui/", timeout=PAGE_WITHIN).status_code == 503:
         assert time.monotonic() < deadline
         time.sleep(0.2)
 
@@ -44,7 +44,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 
 def test_root_leads_to_the_page(address: str) -> None:
-    answer = httpx.get(address, follow_redirects=True, timeout=60)
+    answer = httpx.get(address, follow_redirects=True, timeout=PAGE_WITHIN)
     assert answer.status_code == 200 and answer.url.path == "/ui/"
 
 

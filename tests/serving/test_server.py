@@ -6,7 +6,6 @@ import base64
 import http.client
 import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +16,8 @@ import openai
 import pytest
 from PIL import Image
 
-from serving.config import ROOT, ServeConfig
-from tests.serving.conftest import free_port
+from serving.config import ServeConfig
+from tests.serving.conftest import LAUNCH, READY_WITHIN, environment, free_port
 
 CAT = {"prompt": "a cat", "seed": 7}
 
@@ -99,9 +98,12 @@ def test_bad_bundle_and_backend_end_the_start_with_one_line(config: ServeConfig,
 
 
 def _launch(config: ServeConfig) -> subprocess.CompletedProcess[str]:
-    code = "from serving import config, launch; launch.serve(config.ServeConfig.from_environment())"
-    environment = {**os.environ, **config.environment(), "PYTHONPATH": str(ROOT)}
-    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    return _python(LAUNCH, config)
+
+
+def _python(code: str, config: ServeConfig) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=environment(config), capture_output=True, text=True, timeout=READY_WITHIN)
 
 
 def test_serving_reaches_no_torch(config: ServeConfig) -> None:
@@ -115,6 +117,5 @@ artist = Artist.open(service.CONFIG)
 artist._run(2, [Request("a cat", 7)])
 print(sorted({"torch", "diffusers", "transformers", "training"} & set(sys.modules)))
 """
-    environment = {**os.environ, **config.environment(), "PYTHONPATH": str(ROOT)}
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    result = _python(code, config)
     assert result.stdout.splitlines()[-1] == "[]", result.stderr
