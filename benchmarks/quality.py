@@ -89,7 +89,8 @@ def write(report: Report, reals: Reals, teacher: GuidedDraw, student: Draw, out:
     title = f"teacher, {steps} steps, guidance {report.guidance:g}"
     for name, captioned in reals.captions.items():
         captions = captioned.even(16, seed=2).captions
-        rows = {title: teacher(report.guidance)(captions, range(16)), "student, 1 step": student(captions, range(16))}
+        seeds = range(len(captions))
+        rows = {title: teacher(report.guidance)(captions, seeds), "student, 1 step": student(captions, seeds)}
         grid(rows, captions).save(out / f"{name.replace(' ', '-')}.png", optimize=True)
 
 
