@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +34,7 @@ class ServeConfig(Config):
     threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads of the backend; none: its own choice."""
     host: str = "127.0.0.1"
-    """Address to listen on, as numbers; 0.0.0.0 opens the service to the network."""
+    """Address to listen on; 0.0.0.0 opens the service to the network."""
     port: int = Field(default=3000, ge=1, le=65535)
     """Port to listen on."""
     page: bool = True
@@ -56,6 +57,11 @@ class ServeConfig(Config):
     """Most characters in a prompt."""
     max_body: int = Field(default=1 << 20, ge=1024)
     """Most bytes in a request's body."""
+
+    @field_validator("host")
+    @classmethod
+    def _numeric(cls, value: str) -> str:
+        return str(ipaddress.ip_address("127.0.0.1" if value == "localhost" else value))
 
     @field_validator("batches", mode="before")
     @classmethod

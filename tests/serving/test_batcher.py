@@ -147,7 +147,7 @@ def test_busy_waits_for_the_batch_to_fill() -> None:
         run.gate.set()
         await first
         (third,) = batcher.submit("a", [2])
-        assert await asyncio.gather(second, third) == [2, 4]
+        assert [await second, await third] == [2, 4]
         await batcher.close()
         assert run.batches == [("a", [0]), ("a", [1, 2])]
 

@@ -41,6 +41,7 @@ def test_what_is_handed_on_is_the_same() -> None:
         ("IPPO_PORT", "many", "port"),
         ("IPPO_PORT", "70000", "port"),
         ("IPPO_FORMAT", "gif", "format"),
+        ("IPPO_HOST", "example.org", "host"),
         ("IPPO_BATCHES", "1,x", "batches"),
         ("IPPO_BATCHES", "0", "batches"),
         ("IPPO_MAX_IMAGES", "65", "max_images"),
