@@ -27,8 +27,8 @@ def test_fused_and_split_draw_the_same_image(
     name: str, most: int, bundle: Bundle, backends: dict[str, Backend]
 ) -> None:
     generator = Generator(bundle, backends[name])
-    ids = generator.tokenizer.ids(["a cat", ""])
-    drawn = noise.gaussian([1, 2], 1, bundle.manifest.latent_shape)
+    ids = generator.tokenizer.ids(["a cat"])
+    drawn = noise.gaussian([1], 1, bundle.manifest.latent_shape)
     one, split = generator._one_step(ids, drawn), generator._split(ids, drawn)
     assert np.abs(one.astype(int) - split).max() <= most
     assert one.std() > 1
