@@ -6,6 +6,7 @@ It knows nothing about training, graphs or serving. Shapes: `N` batch, `C` chann
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -143,6 +144,10 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
         requires_safety_checker=False,
     )
     stock.save_pretrained(folder, safe_serialization=True)
+    for file in folder.glob("*/config.json"):  # where the weights were opened from is nobody's business
+        config = json.loads(file.read_text())
+        config.pop("_name_or_path", None)
+        file.write_text(json.dumps(config, indent=2) + "\n")
     save_tokenizer(conditioner.tokenizer, folder / "tokenizer")
 
 
