@@ -90,7 +90,7 @@ def write(result: Result, out: Path) -> str:
         "bare p50 ms": result.overhead.bare.median,
         "overhead ms": result.overhead.milliseconds,
     }
-    summary = {"folder": str(out), "ratios": ratios, "http": http}
+    summary = {"folder": out.name, "ratios": ratios, "http": http}
     (out / "latency.json").write_text(json.dumps({"summary": summary, **asdict(result)}, indent=1) + "\n")
     (out / "latency.md").write_text(page.markdown(result))
     page.plot(result, out / "latency.png")
