@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +23,7 @@ from metrics import judge as judges
 from metrics import tables
 from metrics.captioned import Captioned, join
 from metrics.grid import grid
-from metrics.report import Draw, Effort, GuidedDraw, Reals, Report, RoundTrip, evaluate
+from metrics.report import Draw, Effort, GuidedDraw, Reals, RoundTrip, evaluate
 from models.errors import BadInput
 from models.pipeline import Pipeline, from_uint8, to_uint8
 from training.assemble import opened
@@ -32,6 +32,8 @@ from training.runs import data_folder, trained
 
 KNOWN_LABELS = ("seen", "unseen-background")
 """Kinds of held-out images whose labels were trained on: distances are taken from these."""
+SHOWN = 16
+"""Pictures in a row of grids."""
 
 
 def open_reals(data: str) -> Reals:
@@ -81,17 +83,16 @@ def round_trip(pipeline: Pipeline, batch: int = 50) -> RoundTrip:
     return back
 
 
-def write(report: Report, reals: Reals, teacher: GuidedDraw, student: Draw, out: Path, steps: int) -> None:
-    """`quality.json`, `quality.md`, and a grid of training and one of held-out captions."""
-    out.mkdir(parents=True, exist_ok=True)
-    report.save(out / "quality.json")
-    (out / "quality.md").write_text(tables.markdown(report))
-    title = f"teacher, {steps} steps, guidance {report.guidance:g}"
+def draw_grids(reals: Reals, sources: Mapping[str, Draw], back: RoundTrip, out: Path) -> None:
+    """The sources above one another on each set of captions; held-out reals above what the autoencoder leaves of them."""
     for name, captioned in reals.captions.items():
-        captions = captioned.even(16, seed=2).captions
-        seeds = range(len(captions))
-        rows = {title: teacher(report.guidance)(captions, seeds), "student, 1 step": student(captions, seeds)}
+        captions = captioned.even(SHOWN, seed=2).captions
+        rows = {title: draw(captions, range(len(captions))) for title, draw in sources.items()}
         grid(rows, captions).save(out / f"{name.replace(' ', '-')}.png", optimize=True)
+    shown = reals.held_out.even(SHOWN, seed=2)
+    grid({"real": shown.images, "autoencoder": back(shown.images)}, shown.captions).save(
+        out / "autoencoder.png", optimize=True
+    )
 
 
 def main(
@@ -112,8 +113,13 @@ def main(
     reals, pipeline = open_reals(data), opened(teacher, decoder)
     guided, draw = teacher_draw(pipeline, steps), student_draw(student, backend)
     effort = Effort(images, captions, tuple(float(weight) for weight in guidances.split(",")), sweep)
-    report = evaluate(judges.load(trained(judge)), reals, guided, draw, round_trip(pipeline), effort)
-    write(report, reals, guided, draw, out, steps)
+    name, back = f"teacher, {steps} steps", round_trip(pipeline)
+    report = evaluate(judges.load(trained(judge)), reals, guided, draw, back, effort, name)
+    out.mkdir(parents=True, exist_ok=True)
+    report.save(out / "quality.json")
+    (out / "quality.md").write_text(tables.markdown(report))
+    best, one_step = report.lines[1].name, report.lines[2].name
+    draw_grids(reals, {best: guided(report.guidance), one_step: draw}, back, out)
     Console(stderr=True).print(tables.rich_table(report))
     print(json.dumps(json.loads((out / "quality.json").read_text())))
 

@@ -84,6 +84,18 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Restored:
+    """Held-out reals after the autoencoder: no pipeline on top of it draws better than this."""
+
+    psnr: float
+    """In dB."""
+    detail: float
+    """Mean absolute Laplacian ÷ the reals'."""
+    fd: float
+    """From the reals as they were."""
+
+
+@dataclass(frozen=True)
 class Report:
     """What `evaluate` found."""
 
@@ -94,8 +106,7 @@ class Report:
     """Guidance → FD at the sweep's N."""
     sweep_n: int
     validity: Validity
-    autoencoder: tuple[float, float] | None
-    """PSNR in dB and mean absolute Laplacian ÷ the reals', on held-out reals."""
+    autoencoder: Restored | None
 
     def save(self, path: Path) -> None:
         """Write JSON, atomically."""
@@ -112,18 +123,19 @@ def evaluate(
     student: Draw,
     autoencoder: RoundTrip | None = None,
     effort: Effort | None = None,
+    teacher_name: str = "teacher",
 ) -> Report:
     """Draw, measure, compare. The same captions and seeds go to teacher and student."""
     bench = _Bench(judge, reals, effort or Effort())
     sweep, guidance, started = bench.sweep(teacher)
     lines = (
         bench.floor(),
-        bench.line(f"teacher, guidance {guidance:g}", teacher(guidance), started),
+        bench.line(f"{teacher_name}, guidance {guidance:g}", teacher(guidance), started),
         bench.line("student, 1 step", student),
     )
     examined = validity.examine(bench.features, bench.held_out.images, bench.held_out.labels, lines[1].fd)
-    trip = _round_trip(autoencoder, bench.held_out.images) if autoencoder else None
-    return Report(lines, guidance, sweep, bench.sweep_n, examined, trip)
+    restored = bench.restored(autoencoder) if autoencoder else None
+    return Report(lines, guidance, sweep, bench.sweep_n, examined, restored)
 
 
 class _Bench:
@@ -178,6 +190,16 @@ class _Bench:
         nearest = sharpness.nearest(self.embeddings(images), self.train_embeddings) / self.usual
         return self._measure(name, images, drawn, self._spread(draw, name), nearest)
 
+    def restored(self, autoencoder: RoundTrip) -> Restored:
+        """What the autoencoder leaves of the held-out reals."""
+        images = self.held_out.images
+        back = autoencoder(images)
+        return Restored(
+            psnr=sharpness.psnr(images, back),
+            detail=sharpness.laplacian(back) / sharpness.laplacian(images),
+            fd=distances.frechet(self.real_features, self.features(back)),
+        )
+
     def _spread(self, draw: Draw, name: str) -> float:
         prompts = [prompt for prompt in self.fixed for _ in range(self.effort.seeds)]
         drawn = np.concatenate(self._draw(draw, prompts, range(len(prompts)), name))
@@ -216,8 +238,3 @@ class _Bench:
             spread=spread,
             nearest=nearest,
         )
-
-
-def _round_trip(autoencoder: RoundTrip, images: Images) -> tuple[float, float]:
-    back = autoencoder(images)
-    return sharpness.psnr(images, back), sharpness.laplacian(back) / sharpness.laplacian(images)

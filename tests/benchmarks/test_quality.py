@@ -61,9 +61,13 @@ def test_from_folders_to_files(
     printed = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert printed == json.loads((out / "quality.json").read_text())
     assert printed["lines"][2]["n"] == 12
-    assert printed["autoencoder"][0] > 0
+    assert printed["autoencoder"]["psnr"] > 0
     assert "student, 1 step" in (out / "quality.md").read_text()
-    assert {file.name for file in out.glob("*.png")} == {"training-captions.png", "held-out-captions.png"}
+    assert {file.name for file in out.glob("*.png")} == {
+        "training-captions.png",
+        "held-out-captions.png",
+        "autoencoder.png",
+    }
 
 
 def test_a_student_is_a_bundle_or_a_folder(tiny_bundle: Path, tiny_student: Path) -> None:

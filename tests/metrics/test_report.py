@@ -15,7 +15,7 @@ from metrics import tables
 from metrics.captioned import Captioned
 from metrics.features import Images, features
 from metrics.judge import Judge, JudgeConfig, judge_loss
-from metrics.report import Effort, Reals, evaluate
+from metrics.report import Effort, Reals, Restored, evaluate
 from metrics.validity import blurred, examine
 from models.pipeline import Pipeline
 from tests import tiny
@@ -90,7 +90,7 @@ def test_a_perfect_teacher_and_a_student_that_ignores_seed_and_prompt(judge: Jud
     assert student.detail < 0.6
     assert student.identified["training captions"].top1 == pytest.approx(0.25)
     assert teacher.identified["training captions"].top1 > 0.9
-    assert report.autoencoder == (float("inf"), 1.0)
+    assert report.autoencoder == Restored(float("inf"), 1.0, pytest.approx(0, abs=1e-9))
 
 
 def draw(pipeline: Pipeline, guidance: float | None = None):  # type: ignore[no-untyped-def]
