@@ -21,12 +21,12 @@ PATH = "/ui"
 SEEDS = 1000
 VARIATIONS = 7
 EXAMPLES = (
-    "smiling cat with heart eyes",
+    "face with tears of joy",
     "red heart",
     "panda on green",
-    "strawberry",
+    "strawberry on pink",
+    "smiling cat with heart eyes",
     "unicorn on purple",
-    "face with tears of joy",
     "renard sur fond bleu",
 )
 """What to try when the bundle's card names no `examples`."""

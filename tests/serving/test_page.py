@@ -58,7 +58,7 @@ def test_draws_on_opening_and_with_every_letter(browser: Browser, address: str) 
         shown = browser.until(f"({PICTURE} !== '{shown}') && {PICTURE}")
         pictures.add(shown)
     assert len(pictures) == 4
-    browser.until("document.querySelector('#ippo-picture a').download.endsWith('eyesxyz-7.png')")
+    browser.until("document.querySelector('#ippo-picture a').download.endsWith('joyxyz-7.png')")
     assert "ms" in browser.evaluate("document.querySelector('#ippo-picture output').textContent")
 
 
