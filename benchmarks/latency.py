@@ -8,7 +8,10 @@ from __future__ import annotations
 import datetime
 import json
 import sys
+from contextlib import closing
 from dataclasses import asdict
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Annotated
 
@@ -29,24 +32,31 @@ from models.errors import BadInput
 
 SHIPPED = Path("models/pretrained/emoji-mini")
 HTTP_ROUNDS, HTTP_SECONDS = 10, 1.0
+BODY = {"prompt": PROMPTS[0], "seed": 0}
 
 
 def overhead(bundle: Bundle, url: str | None) -> Overhead:
     """The same image over HTTP and without it, in turns; `url` of a running service, else one of our own."""
     generator = Generator(bundle, backends.load("auto", bundle))
     opened = httpx.Client(base_url=url, timeout=30) if url else served(str(bundle.folder.resolve()))
-    with opened as client:
+    with opened as client, closing(HTTPConnection(client.base_url.host, client.base_url.port)) as lean:
         cases = [
-            Case(HTTP, "one client, kept alive", 1, lambda: draw(client)),
+            Case(HTTP, "http.client, kept alive", 1, lambda: ask(lean)),
             Case("image as PNG", label(generator), 1, lambda: png(generator)),
+            Case(HTTP, "httpx, kept alive", 1, lambda: client.post("/generate", json=BODY).raise_for_status().content),
         ]
-        http, bare = interleaved(cases, HTTP_ROUNDS, HTTP_SECONDS)
-    return Overhead(http, bare)
+        http, bare, comfortable = interleaved(cases, HTTP_ROUNDS, HTTP_SECONDS)
+    return Overhead(http, bare, comfortable)
 
 
-def draw(client: httpx.Client) -> bytes:
-    """One PNG over HTTP."""
-    return client.post("/generate", json={"prompt": PROMPTS[0], "seed": 0}).raise_for_status().content
+def ask(connection: HTTPConnection) -> bytes:
+    """One PNG over a connection that stays open."""
+    connection.request("POST", "/generate", json.dumps(BODY), {"content-type": "application/json"})
+    answer = connection.getresponse()
+    content = answer.read()
+    if answer.status != HTTPStatus.OK:
+        raise BadInput(f"the service answered {answer.status}: {content[:200].decode(errors='replace')}")
+    return content
 
 
 def measure(
@@ -111,9 +121,9 @@ def main(
 ) -> None:
     """Measure latency; the last line of stdout is one JSON document."""
     folder = out or machine.results_folder()
-    folder.mkdir(parents=True, exist_ok=True)
     settings = Settings(steps, guidance, tuple(int(size) for size in batches.split(",")))
     result = measure(open_bundle(bundle), teacher, settings, rounds, seconds, url, http)
+    folder.mkdir(parents=True, exist_ok=True)
     summary = write(result, folder)
     Console(stderr=True).print(f"written: {folder}")
     print(summary)

@@ -53,9 +53,16 @@ def _ratios(result: Result) -> str:
 
 def _http(result: Result) -> str:
     assert result.overhead is not None
-    http, bare = result.overhead.http, result.overhead.bare
-    rows = [[name, f"{timing.median:.2f}", f"{timing.p25:.2f} to {timing.p75:.2f}", f"{timing.p90:.2f}", str(timing.calls)]
-            for name, timing in ((HTTP, http), (f"{bare.stage} without HTTP, {bare.by}", bare))]  # fmt: skip
+    found = result.overhead
+    named = [
+        (f"{HTTP}, {found.http.by}", found.http),
+        (f"{found.bare.stage} without HTTP, {found.bare.by}", found.bare),
+    ]
+    named += [(f"{HTTP}, {timing.by}", timing) for timing in [found.comfortable] if timing]
+    rows = [
+        [name, f"{timing.median:.2f}", f"{timing.p25:.2f} to {timing.p75:.2f}", f"{timing.p90:.2f}", str(timing.calls)]
+        for name, timing in named
+    ]
     heads = ["", "p50 ms", "p25 to p75", "p90", "N"]
     return _table(heads, rows) + f"\n\nOverhead at p50: **{result.overhead.milliseconds:.2f} ms**."
 

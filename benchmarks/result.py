@@ -32,7 +32,10 @@ class Overhead:
     """One image over HTTP against the same generator and encoder without it, p50 in milliseconds."""
 
     http: Timing
+    """By the leanest client there is, so that it is the service that is measured."""
     bare: Timing
+    comfortable: Timing | None = None
+    """By httpx, as most Python programs would ask."""
 
     @property
     def milliseconds(self) -> float:

@@ -5,15 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from benchmarks import machine, page
+from benchmarks import latency, machine, page
 from benchmarks.cases import Settings, ceiling, open_teacher, student_cases, teacher_cases
 from benchmarks.clock import Case, Timing, interleaved
 from benchmarks.latency import measure, write
 from benchmarks.result import HTTP, STAGES, Overhead, Result, pick
 from export.bundle import open_bundle
 from models import folder
+from models.errors import BadInput
 from tests import tiny
 
 
@@ -105,13 +105,16 @@ def test_teacher_and_student_draw_what_they_are_timed_for(tiny_bundle: Path, tmp
     assert pick([], "image", 1) == []
 
 
-def test_no_bundle_is_one_line() -> None:
-    import typer
+@pytest.mark.slow
+def test_overhead_of_a_real_service(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "HTTP_ROUNDS", 2)
+    monkeypatch.setattr(latency, "HTTP_SECONDS", 0.0)
+    found = latency.overhead(open_bundle(tiny_bundle), None)
+    assert found.http.calls == found.bare.calls == 6
+    assert found.comfortable is not None and found.comfortable.by.startswith("httpx")
+    assert "httpx, kept alive" in page.markdown(replace(result(), overhead=found))
 
-    from benchmarks.latency import main
-    from models.errors import BadInput
 
-    app = typer.Typer()
-    app.command()(main)
-    outcome = CliRunner().invoke(app, ["--bundle", "nowhere", "--out", "/nonexistent/folder"])
-    assert isinstance(outcome.exception, (BadInput, OSError))
+def test_a_missing_bundle_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no bundle"):
+        latency.main(bundle=tmp_path / "none", out=tmp_path / "out")
