@@ -17,17 +17,32 @@ from export import backend
 from export.bundle import open_bundle
 from export.generator import Generator, Request
 from serving.batcher import Batcher
-from serving.config import ServeConfig
+from serving.config import Format, ServeConfig
 from serving.images import Provenance, encode
 from serving.schema import Order
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """One image (H, W, 3), and how long its batch took."""
+class Wanted:
+    """One image of an order, and the file it becomes."""
 
-    pixels: NDArray[np.uint8]
-    seconds: float
+    request: Request
+    format: Format
+    quality: int
+    provenance: Provenance
+
+    def file(self, pixels: NDArray[np.uint8]) -> bytes:
+        """Encode `pixels` (H, W, 3)."""
+        return encode(pixels, self.format, self.provenance, self.quality)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A file, or where others wait for the thread that draws, the pixels (H, W, 3) it is still to be made of."""
+
+    result: bytes | NDArray[np.uint8]
+    drawing: float
+    encoding: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,20 +87,29 @@ class Artist:
     async def draw(self, order: Order) -> Pictures:
         """Raises QueueFull, and BadInput when the model cannot take the prompt. Cancelled, it costs nothing more."""
         start = time.perf_counter()
-        requests = [Request(order.prompt, order.seed + index) for index in range(order.n)]
-        drawn = await asyncio.gather(*self._batcher.submit(order.steps, requests))
+        wanted = [self._wanted(order, order.seed + index) for index in range(order.n)]
+        drawn = await asyncio.gather(*self._batcher.submit(order.steps, wanted))
         encoding = time.perf_counter()
-        files = await asyncio.gather(*(self._encode(order, *pair) for pair in zip(requests, drawn, strict=True)))
+        files = await asyncio.gather(*map(self._file, wanted, drawn))
         end = time.perf_counter()
-        return Pictures(files, max(one.seconds for one in drawn), end - encoding, end - start)
+        encoded = end - encoding + max(one.encoding for one in drawn)
+        return Pictures(files, max(one.drawing for one in drawn), encoded, end - start)
 
-    async def _encode(self, order: Order, request: Request, drawn: Drawn) -> bytes:
-        provenance = Provenance(request.prompt, request.seed, order.steps, self.model)
-        work = (drawn.pixels, order.format, provenance, order.quality)
-        return await asyncio.get_running_loop().run_in_executor(self._encoders, encode, *work)
+    def _wanted(self, order: Order, seed: int) -> Wanted:
+        provenance = Provenance(order.prompt, seed, order.steps, self.model)
+        return Wanted(Request(order.prompt, seed), order.format, order.quality, provenance)
 
-    def _run(self, steps: int, requests: Sequence[Request]) -> list[Drawn]:
+    def _run(self, steps: int, wanted: Sequence[Wanted]) -> list[Drawn]:
         start = time.perf_counter()
-        images = self._generator.generate(requests, steps)  # (N, H, W, 3)
-        seconds = time.perf_counter() - start
-        return [Drawn(image, seconds) for image in images]
+        images = self._generator.generate([one.request for one in wanted], steps)  # (N, H, W, 3)
+        drawing = time.perf_counter() - start
+        if len(wanted) > 1 or self._batcher.depth:
+            return [Drawn(image, drawing) for image in images]
+        # Nobody waits for this thread: it encodes as well, which saves the way through another.
+        file = wanted[0].file(images[0])
+        return [Drawn(file, drawing, time.perf_counter() - start - drawing)]
+
+    async def _file(self, wanted: Wanted, drawn: Drawn) -> bytes:
+        if isinstance(drawn.result, bytes):
+            return drawn.result
+        return await asyncio.get_running_loop().run_in_executor(self._encoders, wanted.file, drawn.result)

@@ -109,12 +109,16 @@ def _python(code: str, config: ServeConfig) -> subprocess.CompletedProcess[str]:
 def test_serving_reaches_no_torch(config: ServeConfig) -> None:
     """All that the worker imports, drawing included."""
     code = """
-import sys
+import asyncio, sys
 from serving import page, service
 from serving.artist import Artist
-from export.generator import Request
-artist = Artist.open(service.CONFIG)
-artist._run(2, [Request("a cat", 7)])
+from serving.schema import Order
+async def draw():
+    artist = Artist.open(service.CONFIG)
+    artist.start()
+    await artist.draw(Order(prompt="a cat", seed=7, n=2, steps=2, format="png"))
+    await artist.close()
+asyncio.run(draw())
 print(sorted({"torch", "diffusers", "transformers", "training"} & set(sys.modules)))
 """
     result = _python(code, config)
