@@ -51,7 +51,7 @@ class DecoderConfig(Config):
     adversarial_weight: float = 0.02
     """Weight of the patch discriminator."""
     adversarial_start: int = 0
-    """Step at which the discriminator joins."""
+    """Step at which the discriminator joins; before it the loss is the squared error."""
     penalty: float = 1.0
     """Weight γ of R1 and R2, on the pixels of a quarter of the batch."""
     loop: LoopConfig
@@ -81,7 +81,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class DecoderMethod:
-    """Reconstruction, and from `adversarial_start` on a relativistic game over patches."""
+    """Squared error until `adversarial_start`, then L1 on pixels and edges and a relativistic game over patches."""
 
     averaged: Sequence[str] = ("vae",)
 
@@ -98,13 +98,19 @@ class DecoderMethod:
         self.size = len(self.train_images)
 
     def phases(self, steps: int) -> Sequence[Phase]:
-        """Decoder, and the discriminator when it has joined."""
+        """First the decoder alone, then the decoder and the discriminator."""
         patches = list(self.discriminator.parameters())
         begin = self.config.adversarial_start
         return [
+            Phase("fit", self.trainable, self.config.optimizer, self.fit, stop=begin),
             Phase("discriminator", patches, self.config.discriminator, self.discern, start=begin),
-            Phase("decoder", self.trainable, self.config.optimizer, self.reconstruct),
+            Phase("decoder", self.trainable, self.config.optimizer, self.reconstruct, start=begin),
         ]
+
+    def fit(self, indices: list[int], draws: Draws) -> Losses:
+        """Squared error: where a decoder from scratch learns fastest, and blurred."""
+        images = self._images(indices, draws)
+        return {"total": functional.mse_loss(self._decode(images, draws), images)}
 
     def discern(self, indices: list[int], draws: Draws) -> Losses:
         """Tell originals from decoded latents of the same images."""
