@@ -11,9 +11,12 @@ from types import ModuleType
 
 import torch
 from diffusers import DiffusionPipeline
+from diffusers.utils import logging as diffusers_logging
 
 from models.errors import BadInput
 from models.pipeline import Pipeline
+
+diffusers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # our own bars are the ones that matter
 
 
 def load(name: str | Path) -> Pipeline:
