@@ -11,10 +11,8 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+import models.quiet  # noqa: F401
 from models.errors import BadInput
-
-for quiet in ("TRANSFORMERS_VERBOSITY=error", "DIFFUSERS_VERBOSITY=error", "HF_HUB_DISABLE_PROGRESS_BARS=1"):
-    os.environ.setdefault(*quiet.split("="))  # read when a command imports them: our own lines are the ones to see
 
 app = typer.Typer(
     help="ippo: a folder of captioned images becomes a model that draws in one step, served over HTTP.",
