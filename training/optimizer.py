@@ -50,6 +50,7 @@ def build(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.
     chosen = list(parameters)
     if config.name == "muon":
         return Muon(chosen, config)
+    # Not fused: on a CPU that reads gradients as if they lay in memory like the weights, and those of convolutions do not.
     return torch.optim.AdamW(chosen, config.rate, betas=config.betas, weight_decay=config.decay, foreach=True)
 
 
