@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers.utils import logging as diffusers_logging
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.clock import Case
@@ -97,6 +98,7 @@ def _provenance(generator: Generator) -> Provenance:
 
 def open_teacher(folder: Path) -> StableDiffusionPipeline:
     """Stock diffusers in float32 with DDIM, eager."""
+    diffusers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     teacher = StableDiffusionPipeline.from_pretrained(
         folder, safety_checker=None, requires_safety_checker=False, torch_dtype=torch.float32
     )
