@@ -61,8 +61,8 @@ bench: $(VENV)/installed-dev debian
 	@$(VENV)/bin/python -m benchmarks.quality --student $(SHIPPED)/student --teacher $(SHIPPED)/teacher \
 		--judge $(SHIPPED)/judge --data emoji-mini --out $(SHIPPED)/quality
 
-# The whole line on emoji-mini, from nothing to a served picture. What waits for one stage gives it all cores; student
-# and decoder have half of them each, and so has the judge after the decoder.
+# The whole line on emoji-mini, from nothing to a served picture. The teacher has all cores; the other stages run two
+# at a time on half of them each, since threads of one job wait for each other more than two jobs do.
 LINE := $(or $(IPPO_RUNS),runs)
 CORES := $(shell nproc 2>/dev/null || echo 2)
 THREADS := $(shell echo $$(( ($(CORES) + 1) / 2 )))
@@ -73,24 +73,24 @@ LOG = > $(LINE)/line/$@.log 2>&1 || { tail -n 5 $(LINE)/line/$@.log; exit 1; }
 .PHONY: line line-data line-autoencoder line-clip line-judge line-teacher line-decoder line-student line-bundle
 line: private THREADS := $(CORES)
 line: $(VENV)/installed-dev debian
-	@$(MAKE) --no-print-directory -j2 line-bundle line-judge
+	@$(MAKE) --no-print-directory -j2 line-bundle
 	@$(IN_LINE) -m benchmarks.quality --student $(LINE)/line/student --teacher emoji-mini/teacher \
 		--decoder emoji-mini/decoder --judge emoji-mini/judge --data emoji-mini --out $(LINE)/line/quality \
 		--steps 10 --images 100 --sweep 50 --guidances 1.5,2 > /dev/null
 	@$(VENV)/bin/python -m benchmarks.served $(LINE)/line/student "smiling cat with heart eyes" $(LINE)/line/served.png
 	@echo "$$(date +%T) tables and grids: $(LINE)/line/quality"
-line-clip line-autoencoder line-teacher line-bundle: private THREADS := $(CORES)
 line-data:
 	$(NARRATE) data emoji emoji-mini $(LOG)
-line-autoencoder: line-clip
+line-autoencoder: line-data
 	$(NARRATE) train autoencoder configs/emoji-mini/autoencoder.yaml $(LOG)
 line-clip: line-data
 	$(NARRATE) train clip configs/emoji-mini/clip.yaml $(LOG)
-line-teacher: line-autoencoder
+line-teacher line-bundle: private THREADS := $(CORES)
+line-teacher: line-autoencoder line-clip | line-judge
 	$(NARRATE) train teacher configs/emoji-mini/teacher.yaml $(LOG)
 line-decoder: line-autoencoder | line-teacher
 	$(NARRATE) train decoder configs/emoji-mini/decoder.yaml $(LOG)
-line-judge: line-decoder
+line-judge: line-clip
 	$(NARRATE) train judge configs/emoji-mini/judge.yaml $(LOG)
 line-student: line-teacher
 	$(NARRATE) train student configs/emoji-mini/student.yaml $(LOG)
