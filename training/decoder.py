@@ -1,6 +1,7 @@
 """Train a decoder alone on a frozen encoder's latents, sharpened by a patch discriminator; it knows no denoiser.
 
-`kind: kl` goes on with the autoencoder's own decoder, `kind: tiny` trains an `AutoencoderTiny` in its place.
+`kind: kl` goes on with the autoencoder's own decoder. `kind: tiny` trains an `AutoencoderTiny` in its place, and its
+encoder beside it, which learns to give the same latents.
 Shapes: `N` batch, `C` latent channels, `h w` latent, `H W` pixels.
 """
 
@@ -20,9 +21,10 @@ from torch.nn import functional
 
 from models.config import Config
 from models.pipeline import from_uint8
+from models.stable_diffusion import LatentAutoencoder
 from training import losses
 from training.augment import mirror, shift
-from training.autoencoder import reconstruction_figures, reconstruction_grid, save_network
+from training.autoencoder import Codec, reconstruction_figures, reconstruction_grid, save_network
 from training.balance import balance
 from training.data.folder import ImageFolder
 from training.draws import Draws
@@ -50,13 +52,15 @@ class DecoderConfig(Config):
     """Weight of the L1 distance between finite differences."""
     adversarial_weight: float = 0.02
     """Weight of the patch discriminator."""
-    adversarial_start: int = 0
-    """Step at which the discriminator joins; before it the loss is the squared error."""
     penalty: float = 1.0
     """Weight γ of R1 and R2, on the pixels of a quarter of the batch."""
-    loop: LoopConfig
+    warmup: int = 0
+    """Steps of squared error before the discriminator joins."""
+    warmup_optimizer: OptimizerConfig
+    """Of the warm-up, and of a tiny encoder all along."""
     optimizer: OptimizerConfig
     discriminator: OptimizerConfig
+    loop: LoopConfig
 
 
 class PatchDiscriminator(nn.Module):
@@ -81,15 +85,16 @@ class PatchDiscriminator(nn.Module):
 
 
 class DecoderMethod:
-    """Squared error until `adversarial_start`, then L1 on pixels and edges and a relativistic game over patches."""
+    """Squared error in the warm-up, then L1 on pixels and edges and a relativistic game over patches."""
 
     averaged: Sequence[str] = ("vae",)
 
     def __init__(self, config: DecoderConfig) -> None:
         torch.manual_seed(config.loop.seed)
         self.config = config
-        self.encoder = AutoencoderKL.from_pretrained(trained(config.vae)).requires_grad_(False).eval()
-        self.vae = self.encoder if config.kind == "kl" else AutoencoderTiny(**config.tiny)
+        encoder = AutoencoderKL.from_pretrained(trained(config.vae)).requires_grad_(False).eval()
+        self.encoder = LatentAutoencoder(encoder)
+        self.vae = encoder if config.kind == "kl" else AutoencoderTiny(**config.tiny)
         self.trainable = _decoder_parameters(self.vae)
         self.discriminator = PatchDiscriminator()
         self.modules: Mapping[str, nn.Module] = {"vae": self.vae, "discriminator": self.discriminator}
@@ -98,19 +103,30 @@ class DecoderMethod:
         self.size = len(self.train_images)
 
     def phases(self, steps: int) -> Sequence[Phase]:
-        """First the decoder alone, then the decoder and the discriminator."""
+        """Warm-up up to `config.warmup`, the game from there on."""
         patches = list(self.discriminator.parameters())
-        begin = self.config.adversarial_start
-        return [
-            Phase("fit", self.trainable, self.config.optimizer, self.fit, stop=begin),
+        begin = self.config.warmup
+        alone = [
+            Phase("warmup", self.trainable, self.config.warmup_optimizer, self.fit, stop=begin),
             Phase("discriminator", patches, self.config.discriminator, self.discern, start=begin),
             Phase("decoder", self.trainable, self.config.optimizer, self.reconstruct, start=begin),
+        ]
+        if self.config.kind == "kl":
+            return alone
+        return [
+            *alone,
+            Phase("encoder", list(self.vae.encoder.parameters()), self.config.warmup_optimizer, self.encode),
         ]
 
     def fit(self, indices: list[int], draws: Draws) -> Losses:
         """Squared error: where a decoder from scratch learns fastest, and blurred."""
         images = self._images(indices, draws)
         return {"total": functional.mse_loss(self._decode(images, draws), images)}
+
+    def encode(self, indices: list[int], draws: Draws) -> Losses:
+        """Squared error of the tiny encoder's latents."""
+        images = self._images(indices, draws)
+        return {"total": functional.mse_loss(LatentAutoencoder(self.vae).encode(images).float(), self._latents(images))}
 
     def discern(self, indices: list[int], draws: Draws) -> Losses:
         """Tell originals from decoded latents of the same images."""
@@ -158,7 +174,7 @@ class DecoderMethod:
 
     @torch.no_grad()
     def _latents(self, images: Tensor) -> Tensor:
-        return self.encoder.encode(images.to(next(self.encoder.parameters()).device)).latent_dist.mode()
+        return self.encoder.encode(images.to(next(self.encoder.parameters()).device))
 
     def _decode(self, images: Tensor, draws: Draws) -> Tensor:
         latents = self._latents(images)
@@ -174,18 +190,17 @@ def edge_distance(images: Tensor, others: Tensor) -> Tensor:
     return horizontal + vertical
 
 
-def _decode_with(vae: Any) -> Any:
-    return lambda latents: vae.decode(latents).sample.float()
+def _decode_with(vae: Any) -> Codec:
+    return lambda latents: LatentAutoencoder(vae).decode(latents).float()
 
 
 def _decoder_parameters(vae: AutoencoderKL | AutoencoderTiny) -> list[nn.Parameter]:
-    """The decoder's weights are trained, everything else is frozen."""
-    vae.requires_grad_(False)
+    """The decoder's weights; everything that comes before the latents stays as it is."""
     parts = [vae.decoder, getattr(vae, "post_quant_conv", None)]
-    for part in parts:
-        if part is not None:
-            part.requires_grad_(True)
-    return [weight for weight in vae.parameters() if weight.requires_grad]
+    weights = [weight for part in parts if part is not None for weight in part.parameters()]
+    for weight in weights:
+        weight.requires_grad_(True)
+    return weights
 
 
 CONFIG, METHOD = DecoderConfig, DecoderMethod

@@ -114,11 +114,11 @@ def test_a_decoder_learns_and_the_encoder_stays(data: Path, runs: Path, tmp_path
     channels = {"encoder_block_out_channels": [8, 8], "decoder_block_out_channels": [8, 8], "latent_channels": 2}
     blocks = {"num_encoder_blocks": [1, 1], "num_decoder_blocks": [1, 1]}
     tiny_vae = {**channels, **blocks} if kind == "tiny" else {}
-    settings = {"kind": kind, "tiny": tiny_vae, "discriminator": RATE, "adversarial_start": 1}
+    settings = {"kind": kind, "tiny": tiny_vae, "discriminator": RATE, "warmup": 1, "warmup_optimizer": RATE}
     train("decoder", tmp_path, data=str(data), vae="autoencoder", **settings)
     first, second, *_ = (runs / "decoder" / "metrics.jsonl").read_text().splitlines()
-    assert "fit/total" in first and "discriminator/total" not in first
-    assert "fit/total" not in second and all(f"{name}/total" in second for name in ("discriminator", "decoder"))
+    assert "warmup/total" in first and "discriminator/total" not in first
+    assert "warmup/total" not in second and all(f"{name}/total" in second for name in ("discriminator", "decoder"))
     opened = {"kl": AutoencoderKL, "tiny": AutoencoderTiny}[kind].from_pretrained(runs / "decoder" / "model")
     if kind == "kl":
         before = AutoencoderKL.from_pretrained(runs / "autoencoder" / "model")
