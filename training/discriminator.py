@@ -22,6 +22,8 @@ def encoder_features(
     """Feature maps `(N, C_i, h_i, w_i)` of every encoder block before its downsampling, and of the middle block."""
     hidden_states = conditioning.encoder_hidden_states
     embedding = unet.time_embedding(unet.get_time_embed(sample=sample, timestep=timesteps))
+    added = unet.get_aug_embed(embedding, hidden_states, added_cond_kwargs={})
+    embedding = embedding if added is None else embedding + added
     hidden = unet.conv_in(sample)
     features = []
     for block in unet.down_blocks:

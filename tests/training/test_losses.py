@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 
 from models.conditioning import Conditioning
 from tests import tiny
@@ -34,9 +36,10 @@ def test_the_penalty_of_a_linear_head_is_half_its_squared_weight() -> None:
     assert torch.allclose(gradient, weight, atol=1e-5)
 
 
-def test_features_are_what_the_unets_own_forward_computes() -> None:
+@pytest.mark.parametrize("added", [{}, {"addition_embed_type": "text", "addition_embed_type_num_heads": 4}])
+def test_features_are_what_the_unets_own_forward_computes(added: dict[str, Any]) -> None:
     pipeline = tiny.teacher()
-    unet = pipeline.denoiser
+    unet = pipeline.denoiser = UNet2DConditionModel.from_config({**tiny.unet().config, **added}).eval()
     seen: list[torch.Tensor] = []
     unet.mid_block.register_forward_hook(lambda module, inputs, output: seen.append(output))  # type: ignore[union-attr]
     conditioning = pipeline.condition(["red", "blue"])
