@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.config import Config
 
@@ -55,10 +56,10 @@ def build(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.
 
 
 class Muon(torch.optim.Optimizer):
-    """`torch.optim.Muon` over matrices and convolutions seen as matrices, AdamW over the rest.
+    """Muon over matrices and convolutions seen as matrices, AdamW over the rest.
 
-    The matrices are views that share storage with the weights, so both optimizers stay torch's own
-    (Jordan et al. 2024; rates matched to AdamW's as in arXiv 2502.16982).
+    The matrices are views that share storage with the weights (Jordan et al. 2024; rates matched to AdamW's as in
+    arXiv 2502.16982).
     """
 
     def __init__(self, parameters: list[nn.Parameter], config: OptimizerConfig) -> None:
@@ -66,9 +67,7 @@ class Muon(torch.optim.Optimizer):
         self._weights = [weight for weight in parameters if weight.ndim >= 2 and min(weight.shape[:2]) > 1]
         chosen = {id(weight) for weight in self._weights}
         self._views = [nn.Parameter(weight.detach().view(weight.shape[0], -1)) for weight in self._weights]
-        self._muon = torch.optim.Muon(
-            self._views, config.rate, weight_decay=config.decay, adjust_lr_fn="match_rms_adamw"
-        )
+        self._muon = StackedMuon(self._views, config.rate, weight_decay=config.decay, adjust_lr_fn="match_rms_adamw")
         rest = [weight for weight in parameters if id(weight) not in chosen]
         self._adamw = torch.optim.AdamW(rest, config.rate, betas=config.betas, weight_decay=0.0)
 
@@ -99,3 +98,41 @@ class Muon(torch.optim.Optimizer):
         )
         rest = {index - shift: values for index, values in state.items() if index >= shift}
         self._adamw.load_state_dict({"state": rest, "param_groups": [adamw]})
+
+
+class StackedMuon(torch.optim.Muon):
+    """torch's Muon, matrices of one shape together: many small products become a few."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One update from the gradients in place."""
+        assert closure is None
+        (group,) = self.param_groups
+        stacks: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for weight in group["params"]:
+            if weight.grad is not None:
+                stacks[weight.shape].append((weight, weight.grad))
+        for shape, stack in stacks.items():
+            weights, gradients = map(list, zip(*stack, strict=True))
+            for weight in weights:
+                if not self.state[weight]:
+                    self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+            momenta = [self.state[weight]["momentum_buffer"] for weight in weights]
+            torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+            ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])  # Nesterov's
+            updates = orthogonal(torch.stack(ahead), group["ns_coefficients"], group["ns_steps"])
+            rate = group["lr"] * 0.2 * math.sqrt(max(shape))  # match_rms_adamw
+            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_add_(weights, list(updates.unbind()), alpha=-rate)
+
+
+def orthogonal(matrices: Tensor, coefficients: tuple[float, float, float], steps: int) -> Tensor:
+    """Newton–Schulz in bf16: every matrix of `(K, R, C)` with its singular values moved near 1, float32."""
+    a, b, c = coefficients
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = (matrices.mT if tall else matrices).bfloat16()
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x.mT if tall else x).float()
