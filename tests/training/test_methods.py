@@ -166,4 +166,4 @@ def test_frequent_words_become_one_token() -> None:
 
 def test_an_untrained_run_is_refused_in_one_line(data: Path, runs: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no trained model in .*nowhere"):
-        train("decoder", tmp_path, data=str(data), vae="nowhere", discriminator=RATE)
+        train("decoder", tmp_path, data=str(data), vae="nowhere", warmup_optimizer=RATE, discriminator=RATE)
