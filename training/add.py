@@ -85,7 +85,7 @@ class AddMethod:
     def __init__(self, config: StudentConfig) -> None:
         torch.manual_seed(config.loop.seed)
         self.config = config
-        self.teacher = open_base(config.teacher)
+        self.teacher = open_base(config.teacher, config.loop.attention)
         for module in (self.teacher.conditioner, self.teacher.denoiser, self.teacher.autoencoder):
             module.requires_grad_(False).eval()
         self.tables = Tables(self.teacher.schedule)
