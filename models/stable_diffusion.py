@@ -77,19 +77,23 @@ class LatentAutoencoder(nn.Module):
         return cast(Tensor, self.vae.decode(latents / float(self.vae.config["scaling_factor"])).sample)
 
 
-def student_scheduler(teacher: dict[str, Any]) -> dict[str, Any]:
-    """The scheduler of a student of `teacher`: stock diffusers then runs exactly ADD's k-step loop at guidance 0."""
+def student_scheduler(teacher: dict[str, Any], prediction: str | None = None) -> dict[str, Any]:
+    """The scheduler of a student of `teacher`: stock diffusers then runs exactly ADD's k-step loop at guidance 0.
+
+    Students of v and x0 have zero terminal SNR whatever their teacher had; one of epsilon cannot (α would be 0).
+    """
+    prediction = prediction or teacher.get("prediction_type", "epsilon")
     kept = (
         "num_train_timesteps",
         "beta_schedule",
         "beta_start",
         "beta_end",
-        "prediction_type",
-        "rescale_betas_zero_snr",
     )
     return {
         **{key: teacher[key] for key in kept if key in teacher},
         "_class_name": "LCMScheduler",
+        "prediction_type": prediction,
+        "rescale_betas_zero_snr": prediction != "epsilon",
         "original_inference_steps": 4,
         "steps_offset": 1,
         "clip_sample": False,

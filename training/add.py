@@ -1,59 +1,46 @@
 """Adversarial Diffusion Distillation: a student of one to four steps from a teacher (ADD, arXiv 2311.17042).
 
-Warm-up by regression on (noise, guided teacher sample) pairs, then an adversarial game on the teacher's own features of
-re-noised samples (LADD, arXiv 2403.12015) with a relativistic loss and zero-centred penalties, the distillation term of
-ADD beside it. It knows nothing about graphs or serving. Shapes: `N` batch, `C` channels, `h w` latent, `S` tokens.
+Warm-up by regression on (noise, guided teacher sample) pairs, then up to four terms at once: the adversarial game
+(`adversarial.py`), ADD's distillation (`distillation.py`), distribution matching (`matching.py`), and the regression.
+It knows nothing about graphs or serving. Shapes: `N` batch, `C` channels, `h w` latent, `S` tokens.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import model_validator
+from rich.console import Console
 from torch import Tensor, nn
 
-from metrics.distances import frechet
 from models import folder as folders
-from models import noise as host_noise
 from models import stable_diffusion
 from models.conditioning import Conditioning
 from models.config import Config
 from models.pipeline import Pipeline, predict
+from models.reduce import reduced
 from models.sampling import add_noise, to_x0
-from training import latents, losses, pairs
+from models.schedule import Schedule
+from training import latents, pairs, watch
+from training.adversarial import Adversarial, AdversarialConfig
 from training.captions import Captions
+from training.checks import Checks, Split
 from training.data.folder import ImageFolder
-from training.discriminator import Discriminator, encoder_features
+from training.distillation import Distillation, DistillationConfig
 from training.draws import Draws
 from training.loop import LoopConfig, Losses, Phase
+from training.matching import Matching, MatchingConfig
 from training.optimizer import OptimizerConfig
 from training.pairs import PairsConfig
 from training.runs import data_folder, run_folder
-from training.teacher import Tables, open_base
-
-
-class AdversarialConfig(Config):
-    """The adversarial phase."""
-
-    optimizer: OptimizerConfig
-    """The student's; a tenth of the heads' rate or less."""
-    discriminator: OptimizerConfig
-    """The heads'."""
-    width: int = 64
-    """Channels of a discriminator head."""
-    penalty: float = 1.0
-    """Weight γ of R1 and of R2."""
-    distillation: float = 0.0
-    """Weight λ of ADD's distillation term, c(t) = α_t."""
-    regression: float = 1.0
-    """Weight of the warm-up's regression, which stays beside the game."""
-    guidance: float = 2.0
-    """The teacher's guidance in the distillation term."""
+from training.tables import Tables
+from training.teacher import open_base
 
 
 class StudentConfig(Config):
@@ -70,15 +57,56 @@ class StudentConfig(Config):
     pairs: PairsConfig = PairsConfig()
     timesteps: dict[int, float] = {999: 1.0}
     """The student's timesteps and how often each is trained."""
+    own_outputs: float = 0.0
+    """How often a later step starts from what the student's own steps before it drew, not from a real."""
+    prediction: Literal["v_prediction"] | None = None
+    """What the student predicts; none: as the teacher. An epsilon teacher's student learns v in the warm-up."""
+    reduce: dict[str, Any] = {}
+    """Changes to the UNet's configuration: the student starts from the teacher's blocks that stay."""
     warmup: int = 500
-    """Steps of regression before the adversarial phase."""
+    """Steps of regression before the other terms."""
     warmup_optimizer: OptimizerConfig
-    adversarial: AdversarialConfig
+    """The student's in the warm-up."""
+    optimizer: OptimizerConfig
+    """The student's after the warm-up."""
+    regression: float = 1.0
+    """Weight of the warm-up's regression after the warm-up."""
+    adversarial: AdversarialConfig | None = None
+    """The adversarial game; none: left out."""
+    distillation: DistillationConfig | None = None
+    """ADD's distillation term; none: left out."""
+    matching: MatchingConfig | None = None
+    """Distribution matching; none: left out."""
     loop: LoopConfig
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        """Refuses combinations that cannot train, each with its reason."""
+        game = self.adversarial
+        terms = [game and game.weight, self.distillation, self.matching, self.regression]
+        if self.loop.steps > self.warmup and not any(terms):
+            raise ValueError(
+                "after the warm-up no term is left: choose adversarial, distillation, matching or regression"
+            )
+        if self.own_outputs and len(self.timesteps) == 1:
+            raise ValueError("own_outputs needs a student of several timesteps: its first step starts from noise")
+        if self.reduce and not self.warmup:
+            raise ValueError("a reduced student must be healed: warmup must be above 0")
+        if game is None:
+            return self
+        if game.game == "hinge" and self.loop.batch == 1:
+            raise ValueError("hinge with a batch of 1 is degenerate: the discriminator sees one side at a time")
+        if game.told == "text and image" and game.features == "teacher":
+            raise ValueError(
+                "adversarial.told: the image embedding comes from a vision transformer, not from the teacher"
+            )
+        if game.balance and not (self.regression or self.distillation or self.matching):
+            raise ValueError("adversarial.balance needs another term to balance against")
+        return self
 
 
 class AddMethod:
-    """Three phases over one student: warm-up, then discriminator and generator in turn."""
+    """Phases over one student: warm-up, then discriminator, fake score and student in turn."""
 
     averaged: Sequence[str] = ("student",)
 
@@ -89,95 +117,124 @@ class AddMethod:
         for module in (self.teacher.conditioner, self.teacher.denoiser, self.teacher.autoencoder):
             module.requires_grad_(False).eval()
         self.tables = Tables(self.teacher.schedule)
-        self.student = copy.deepcopy(self.teacher.denoiser).requires_grad_(True)
-        self.discriminator = Discriminator(self.teacher.denoiser, config.adversarial.width)
-        self.modules: Mapping[str, nn.Module] = {"student": self.student, "discriminator": self.discriminator}
+        self.scheduler = stable_diffusion.student_scheduler(self.teacher.scheduler, config.prediction)
+        self.schedule = Schedule.from_config(self.scheduler)
+        self.converted, self.noised = Tables(self.schedule), Tables(_ending_in_noise(self.schedule))
+        self.student = reduced(self.teacher.denoiser, config.reduce).requires_grad_(True)
+        self.modules: dict[str, nn.Module] = {"student": self.student}
+        self._open_terms(config)
         run = run_folder(config.run)
         images = ImageFolder(data_folder(config.data), "train")
         self.latents = latents.encode(self.teacher.autoencoder, images, run / "train.safetensors")
-        self.captions = Captions(images, config.captions, self.teacher.conditioner.tokenize)  # type: ignore[arg-type]
-        flat = self.captions.ids.flatten(0, 1)
-        device = self.teacher.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=config.loop.precision == "bf16"):
-            self.pairs = pairs.draw(self.teacher, flat, config.pairs, run / "pairs")
+        tokenize: Any = self.teacher.conditioner.tokenize
+        self.captions = Captions(images, config.captions, tokenize)
+        held_out = ImageFolder(data_folder(config.data), "validation")
+        held_out_latents = latents.encode(self.teacher.autoencoder, held_out, run / "held-out.safetensors")
+        held_out_ids = Captions(held_out, config.captions, tokenize).ids[:, 0]
+        with torch.autocast(self.teacher.device.type, torch.bfloat16, enabled=config.loop.precision == "bf16"):
+            self.pairs = pairs.draw(self.teacher, self.captions.ids.flatten(0, 1), config.pairs, run / "pairs")
         self.size = len(images)
-        self.judged = self._held_features(min(1000, self.size))
+        splits = (Split(self.latents, self.captions.ids[:, 0]), Split(held_out_latents, held_out_ids))
+        self.checks = Checks(self.teacher, self.tables, *splits, config.pairs)
+
+    def _open_terms(self, config: StudentConfig) -> None:
+        width = int(self.teacher.denoiser.config["cross_attention_dim"])  # type: ignore[index]
+        self.game = self.distillation = self.matching = None
+        if config.adversarial is not None:
+            self.game = Adversarial(config.adversarial, self.teacher, self.tables, width)
+            self.modules["discriminator"] = self.game.discriminator
+        if config.distillation is not None:
+            self.distillation = Distillation(config.distillation, self.teacher, self.tables)
+        if config.matching is not None:
+            self.matching = Matching(config.matching, self.teacher, self.tables)
+            self.modules["score"] = self.matching.score
 
     def phases(self, steps: int) -> Sequence[Phase]:
-        """Warm-up up to `config.warmup`, the game from there on."""
-        begin, game = self.config.warmup, self.config.adversarial
-        student = list(self.student.parameters())
-        return [
-            Phase("warmup", student, self.config.warmup_optimizer, self.regress, stop=begin),
-            Phase(
-                "discriminator", list(self.discriminator.parameters()), game.discriminator, self.discern, start=begin
-            ),
-            Phase("generator", student, game.optimizer, self.deceive, start=begin),
-        ]
+        """Warm-up up to `config.warmup`; from there on everybody else, the student last."""
+        begin, student = self.config.warmup, list(self.student.parameters())
+        found = [Phase("warmup", student, self.config.warmup_optimizer, self.regress, stop=begin)]
+        if self.game is not None:
+            heads, rate = list(self.game.discriminator.parameters()), self.game.config.discriminator
+            found.append(Phase("discriminator", heads, rate, self.discern, start=begin))
+        if self.matching is not None:
+            rate = self.matching.config.optimizer
+            found.append(Phase("score", self.matching.parameters(), rate, self.follow, start=begin))
+        return [*found, Phase("generator", student, self.config.optimizer, self.deceive, start=begin)]
 
     def regress(self, indices: list[int], draws: Draws) -> Losses:
         """Squared error of the student's x0 against the teacher's sample, from the very noise the teacher started with."""
         chosen = draws.integers(len(self.pairs)).cpu()
         target = self.pairs.samples[chosen].to(draws.device)
         timesteps = self._timesteps(draws)
-        alpha, sigma = self.tables.at(timesteps)
         fresh = draws.normal(*target.shape[1:])
-        first = (timesteps == len(self.teacher.schedule) - 1)[:, None, None, None]
+        first = (timesteps == len(self.schedule) - 1)[:, None, None, None]
         noise = torch.where(first, self.pairs.noise(chosen).to(draws.device), fresh)
         conditioning = self._condition(self.pairs.ids[chosen].to(draws.device))
-        x0 = self._x0(self.student, add_noise(target, noise, alpha, sigma), timesteps, conditioning)
-        return {"total": (x0 - target).square().mean()}
+        noisy = add_noise(target, noise, *self.noised.at(timesteps))
+        return {"total": (self._x0(self.student, noisy, timesteps, conditioning) - target).square().mean()}
 
     def discern(self, indices: list[int], draws: Draws) -> Losses:
-        """The heads' loss: tell reals from the student's samples, with R1 and R2 on the heads' inputs."""
+        """The heads' loss."""
+        assert self.game is not None
         real, conditioning = self._reals(indices, draws)
         with torch.no_grad():
             fake = self._fake(real, conditioning, draws)
-            level, real_features, fake_features = self._features(real, fake, conditioning, draws)
-        with torch.autocast(draws.device.type, enabled=False):
-            condition = self.discriminator.condition(conditioning, level)
-            real_features, fake_features = ([map.float() for map in maps] for maps in (real_features, fake_features))
-            ours = self.discriminator(real_features, condition)
-            theirs = self.discriminator(fake_features, condition)
-            game = losses.mean([losses.relativistic_discriminator(r, f) for r, f in zip(ours, theirs, strict=True)])
-            penalty = self._penalty(real_features, condition) + self._penalty(fake_features, condition)
-        right = torch.stack([(r > f).float().mean() for r, f in zip(ours, theirs, strict=True)]).mean()
-        weight = self.config.adversarial.penalty
-        return {"total": game + weight * penalty, "game": game, "penalty": penalty, "accuracy": right}
+        return self.game.discern(real, fake, conditioning, draws)
+
+    def follow(self, indices: list[int], draws: Draws) -> Losses:
+        """The fake score's loss."""
+        assert self.matching is not None
+        real, conditioning = self._reals(indices, draws)
+        with torch.no_grad():
+            fake = self._fake(real, conditioning, draws)
+        return {"total": self.matching.follow(fake, conditioning, draws)}
 
     def deceive(self, indices: list[int], draws: Draws) -> Losses:
-        """The student's loss: adversarial, regression on the pairs, and ADD's distillation."""
-        game = self.config.adversarial
-        real, conditioning = self._reals(indices, draws)
-        fake = self._fake(real, conditioning, draws)
-        level, real_features, fake_features = self._features(real, fake, conditioning, draws)
-        with torch.autocast(draws.device.type, enabled=False):
-            condition = self.discriminator.condition(conditioning, level)
-            ours = self.discriminator([map.float() for map in real_features], condition)
-            theirs = self.discriminator([map.float() for map in fake_features], condition)
-            adversarial = losses.mean([losses.relativistic_generator(r, f) for r, f in zip(ours, theirs, strict=True)])
-        terms = {"adversarial": adversarial}
-        if game.regression:
-            terms["regression"] = game.regression * self.regress(indices, draws)["total"]
-        if game.distillation:
-            terms["distillation"] = game.distillation * self._distil(fake, conditioning, draws)
+        """The student's loss: the terms that were chosen, each with its weight."""
+        terms = self._terms(indices, draws)
+        if self.game is not None and self.game.config.balance:
+            terms["adversarial"] = terms["adversarial"] * self._balance(terms)
         return {"total": torch.stack(list(terms.values())).sum(), **terms}
 
+    def _terms(self, indices: list[int], draws: Draws) -> dict[str, Tensor]:
+        terms: dict[str, Tensor] = {}
+        if self.game is not None or self.distillation is not None or self.matching is not None:
+            real, conditioning = self._reals(indices, draws)
+            fake = self._fake(real, conditioning, draws)
+        if self.game is not None:
+            terms["adversarial"] = self.game.config.weight * self.game.deceive(real, fake, conditioning, draws)
+        if self.distillation is not None:
+            terms["distillation"] = self.distillation.config.weight * self.distillation(fake, conditioning, draws)
+        if self.matching is not None:
+            terms["matching"] = self.matching.config.weight * self.matching.pull(fake, conditioning, draws)
+        if self.config.regression:
+            terms["regression"] = self.config.regression * self.regress(indices, draws)["total"]
+        return terms
+
+    def _balance(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """‖∇ others‖ / ‖∇ adversarial‖ at the last layer (VQGAN, arXiv 2012.09841, equation 7)."""
+        norms = self._norms(terms)
+        others = torch.stack([norm for name, norm in norms.items() if name != "adversarial"]).square().sum().sqrt()
+        return (others / norms["adversarial"].clamp(min=1e-6)).clamp(max=1e4).detach()
+
+    def _norms(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Norm of every term's gradient at the student's last layer."""
+        last: Any = self.student.conv_out
+        gradients = {name: torch.autograd.grad(term, last.weight, retain_graph=True)[0] for name, term in terms.items()}
+        return {name: gradient.norm() for name, gradient in gradients.items()}
+
     def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
-        """Fréchet distance between one-step samples and real latents in the teacher's middle features."""
-        pipeline = self._averaged(averages)
-        count = len(self.judged)
-        seeds = range(2_000_000, 2_000_000 + count)
-        start = torch.from_numpy(host_noise.gaussian(seeds, 1, pipeline.latent_shape)[0]).to(pipeline.device)
-        features, errors = [], []
-        for part in torch.arange(count).split(100):
-            conditioning = self._condition(self.captions.ids[part, 0].to(pipeline.device))
-            timesteps = torch.full((len(part),), len(pipeline.schedule) - 1, device=pipeline.device)
-            x0 = self._x0(pipeline.denoiser, start[part], timesteps, conditioning)
-            features.append(self._middle(x0, conditioning))
-            errors.append((x0 - self.latents[part].to(x0.device)).square().mean())
-        drawn = torch.cat(features).cpu().double().numpy()
-        return {"score": frechet(self.judged, drawn), "spread": float(torch.stack(errors).mean())}
+        """The checks of `checks.py`, each term's share of the gradient, and a warning for whatever looks wrong."""
+        denoiser = averages["student"]
+
+        def one_step(start: Tensor, conditioning: Conditioning) -> Tensor:
+            last = torch.full((len(start),), len(self.schedule) - 1, device=start.device)
+            return self._x0(denoiser, start, last, conditioning)
+
+        figures = self.checks.figures(one_step, self.game) | self._shares()
+        for line in watch.warnings(figures):
+            Console(stderr=True).print(f"watch: {line}", style="yellow")
+        return figures
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
         """Sixteen captions: the guided teacher at 16 steps above, the student at one step below, same noise."""
@@ -190,9 +247,16 @@ class AddMethod:
         """The student as a diffusers folder."""
         folders.save(self._averaged(averages), folder)
 
+    @torch.enable_grad()
+    def _shares(self) -> dict[str, float]:
+        """Every term's share of the gradient at the student's last layer, on one fixed batch."""
+        count = min(32, self.size)
+        norms = self._norms(self._terms(list(range(count)), Draws.at(5, 0, range(count), self.teacher.device)))
+        total = sum(float(norm) for norm in norms.values())
+        return {f"share/{name}": float(norm) / max(total, 1e-12) for name, norm in norms.items()}
+
     def _averaged(self, averages: Mapping[str, nn.Module]) -> Pipeline:
-        scheduler = stable_diffusion.student_scheduler(self.teacher.scheduler)
-        return replace(self.teacher, denoiser=averages["student"], scheduler=scheduler)
+        return replace(self.teacher, denoiser=averages["student"], scheduler=self.scheduler)
 
     def _timesteps(self, draws: Draws) -> Tensor:
         """Timesteps `(N,)` of the student, as often as the configuration says."""
@@ -206,69 +270,47 @@ class AddMethod:
             return self.teacher.conditioner(ids)  # type: ignore[no-any-return]
 
     def _reals(self, indices: list[int], draws: Draws) -> tuple[Tensor, Conditioning]:
-        return self.latents[indices].to(draws.device), self._condition(self.captions.draw(indices, draws))
+        """What counts as real `(N, C, h, w)`, and its conditioning: the data, the guided teacher's samples, or both."""
+        source = "data" if self.game is None else self.game.config.reals
+        data, ids = self.latents[indices], self.captions.draw(indices, draws).cpu()
+        if source != "data":
+            chosen = draws.integers(len(self.pairs)).cpu()
+            drawn = torch.tensor([source == "teacher" or place % 2 == 1 for place in range(len(indices))])
+            data = torch.where(drawn[:, None, None, None], self.pairs.samples[chosen], data)
+            ids = torch.where(drawn[:, None], self.pairs.ids[chosen], ids)
+        return data.to(draws.device), self._condition(ids.to(draws.device))
 
     def _x0(self, denoiser: nn.Module, sample: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        alpha, sigma = self.tables.at(timesteps)
         output = predict(denoiser, sample, timesteps, conditioning).float()
-        x0: Tensor = to_x0(sample, output, alpha, sigma, self.teacher.schedule.prediction_type)
+        x0: Tensor = to_x0(sample, output, *self.converted.at(timesteps), self.schedule.prediction_type)
         return x0
 
     def _fake(self, real: Tensor, conditioning: Conditioning, draws: Draws) -> Tensor:
-        """The student's x0 of a noised real, `x_s = α_s·x0 + σ_s·ε` (ADD, section 3.1)."""
+        """The student's x0 of a noised real, `x_s = α_s·x0 + σ_s·ε` (ADD, section 3.1), or of its own earlier output."""
         timesteps = self._timesteps(draws)
-        alpha, sigma = self.tables.at(timesteps)
-        noisy = add_noise(real, draws.normal(*real.shape[1:]), alpha, sigma)
+        if self.config.own_outputs:
+            own = (draws.uniform() < self.config.own_outputs)[:, None, None, None]
+            real = torch.where(own, self._earlier(real, timesteps, conditioning, draws), real)
+        noisy = add_noise(real, draws.normal(*real.shape[1:]), *self.noised.at(timesteps))
         return self._x0(self.student, noisy, timesteps, conditioning)
 
-    def _features(
-        self, real: Tensor, fake: Tensor, conditioning: Conditioning, draws: Draws
-    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Noise levels and the teacher's features of both, re-noised alike: t logit-normal, the same noise."""
-        levels = len(self.teacher.schedule)
-        timesteps = (torch.sigmoid(draws.normal()) * levels).long().clamp(max=levels - 1)
-        alpha, sigma = self.tables.at(timesteps)
-        noise = draws.normal(*real.shape[1:])
-        noised = [add_noise(sample, noise, alpha, sigma) for sample in (real, fake)]
-        unet = self.teacher.denoiser
-        with torch.no_grad():
-            real_features = encoder_features(unet, noised[0], timesteps, conditioning)  # type: ignore[arg-type]
-        fake_features = encoder_features(unet, noised[1], timesteps, conditioning)  # type: ignore[arg-type]
-        return timesteps, real_features, fake_features
-
-    def _penalty(self, features: Sequence[Tensor], condition: Tensor) -> Tensor:
-        terms = [
-            losses.gradient_penalty(lambda inputs, head=head: head(inputs, condition), feature)  # type: ignore[misc]
-            for head, feature in zip(self.discriminator.heads, features, strict=True)
-        ]
-        return losses.mean(terms)
-
-    def _distil(self, fake: Tensor, conditioning: Conditioning, draws: Draws) -> Tensor:
-        """`c(t)·‖x̂0 − teacher's x0 of the re-noised x̂0‖²` with c(t) = α_t (ADD, equation 4); no gradient in the teacher."""
-        timesteps = draws.integers(len(self.teacher.schedule))
-        alpha, sigma = self.tables.at(timesteps)
-        with torch.no_grad():
-            noisy = add_noise(fake.detach(), draws.normal(*fake.shape[1:]), alpha, sigma)
-            output = self.teacher.denoise(conditioning, self.config.adversarial.guidance)(noisy, timesteps).float()
-            target = to_x0(noisy, output, alpha, sigma, self.teacher.schedule.prediction_type)
-        return (alpha * (fake - target).square()).mean()
-
     @torch.no_grad()
-    def _held_features(self, count: int) -> NDArray[np.float64]:
-        parts = [
-            self._middle(self.latents[part], self._condition(self.captions.ids[part, 0]))
-            for part in torch.arange(count).split(100)
-        ]
-        return torch.cat(parts).cpu().double().numpy()
+    def _earlier(self, x0: Tensor, timesteps: Tensor, conditioning: Conditioning, draws: Draws) -> Tensor:
+        """What the student's own steps before `timesteps` drew, from pure noise on (DMD2's backward simulation)."""
+        for step in sorted(self.config.timesteps, reverse=True)[:-1]:
+            now = torch.full_like(timesteps, step)
+            noisy = add_noise(x0, draws.normal(*x0.shape[1:]), *self.noised.at(now))
+            later = (timesteps < step)[:, None, None, None]
+            x0 = torch.where(later, self._x0(self.student, noisy, now, conditioning), x0)
+        return x0
 
-    def _middle(self, x0: Tensor, conditioning: Conditioning) -> Tensor:
-        """The teacher's middle features, averaged over positions, of a lightly noised sample: `(N, C)`."""
-        timesteps = torch.full((len(x0),), len(self.teacher.schedule) // 10, device=x0.device)
-        alpha, sigma = self.tables.at(timesteps)
-        noise = Draws.at(3, 0, range(len(x0)), x0.device).normal(*x0.shape[1:])
-        noisy = add_noise(x0, noise, alpha, sigma)
-        features = encoder_features(self.teacher.denoiser, noisy, timesteps, conditioning)  # type: ignore[arg-type]
-        return features[-1].mean(dim=(2, 3))
+
+def _ending_in_noise(schedule: Schedule) -> Schedule:
+    """The schedule that noise is added with: its last step is pure noise whatever the conversion back assumes.
+
+    An epsilon student cannot have α = 0 in `x0 = (x − σ·ε)/α`; it sees pure noise and keeps its own table.
+    """
+    return replace(schedule, alpha=(*schedule.alpha[:-1], 0.0), sigma=(*schedule.sigma[:-1], 1.0))
 
 
 CONFIG, METHOD = StudentConfig, AddMethod

@@ -135,7 +135,7 @@ class DecoderMethod:
             decoded = self._decode(images, draws)
         with torch.autocast(draws.device.type, enabled=False):
             real, fake = self.discriminator(images), self.discriminator(decoded)
-            game = losses.relativistic_discriminator(real, fake)
+            game = losses.discriminator("relativistic", real, fake)
             few = max(1, len(images) // 4)  # an unbiased estimate at a quarter of the cost
             penalty = losses.gradient_penalty(self.discriminator, images[:few])
             penalty = penalty + losses.gradient_penalty(self.discriminator, decoded[:few])
@@ -148,7 +148,7 @@ class DecoderMethod:
         decoded = self._decode(images, draws)
         pixels, edges = functional.l1_loss(decoded, images), edge_distance(decoded, images)
         with torch.autocast(draws.device.type, enabled=False):
-            game = losses.relativistic_generator(self.discriminator(images), self.discriminator(decoded))
+            game = losses.generator("relativistic", self.discriminator(images), self.discriminator(decoded))
         total = pixels + self.config.gradient_weight * edges + self.config.adversarial_weight * game
         return {"total": total, "pixels": pixels, "edges": edges, "adversarial": game}
 

@@ -1,6 +1,6 @@
-"""Discriminator heads on a frozen teacher's own features of re-noised samples (LADD, arXiv 2403.12015).
+"""Discriminator heads on the maps of a frozen feature network; they know nothing about losses or students.
 
-It knows nothing about losses or students. Shapes: `N` batch, `C` channels, `h w` latent, `S` tokens, `D` width.
+Shapes: `N` batch, `C` channels, `h w` map, `D` width of the condition.
 """
 
 from __future__ import annotations
@@ -9,33 +9,17 @@ import math
 from collections.abc import Sequence
 
 import torch
-from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.conditioning import Conditioning
 
-
-def encoder_features(
-    unet: UNet2DConditionModel, sample: Tensor, timesteps: Tensor, conditioning: Conditioning
-) -> list[Tensor]:
-    """Feature maps `(N, C_i, h_i, w_i)` of every encoder block before its downsampling, and of the middle block."""
-    hidden_states = conditioning.encoder_hidden_states
-    embedding = unet.time_embedding(unet.get_time_embed(sample=sample, timestep=timesteps))
-    added = unet.get_aug_embed(embedding, hidden_states, added_cond_kwargs={})
-    embedding = embedding if added is None else embedding + added
-    hidden = unet.conv_in(sample)
-    features = []
-    for block in unet.down_blocks:
-        known = {"encoder_hidden_states": hidden_states} if getattr(block, "has_cross_attention", False) else {}
-        hidden, outputs = block(hidden_states=hidden, temb=embedding, **known)
-        features.append(outputs[len(block.resnets) - 1])
-    features.append(unet.mid_block(hidden, embedding, encoder_hidden_states=hidden_states))
-    return features
+TIME = 16
+"""Numbers that tell a head the noise level."""
 
 
 class Head(nn.Module):
-    """Feature map → one logit a sample, told the caption and the noise level (projection, arXiv 1802.05637)."""
+    """Feature map → one logit a sample, told the condition (projection, arXiv 1802.05637)."""
 
     def __init__(self, channels: int, width: int, condition: int) -> None:
         super().__init__()
@@ -47,7 +31,7 @@ class Head(nn.Module):
         self.logit = nn.Conv2d(width, 1, 1)
 
     def forward(self, features: Tensor, condition: Tensor) -> Tensor:
-        """Features `(N, C, h, w)`, condition `(N, condition)` → `(N,)`."""
+        """Features `(N, C, h, w)`, condition `(N, D)` → `(N,)`."""
         hidden = functional.silu(self.norm(self.first(features)))
         hidden = functional.silu(self.second(hidden + self.embed(condition)[:, :, None, None]))
         aligned = (hidden * self.project(condition)[:, :, None, None]).sum(dim=1) / math.sqrt(hidden.shape[1])
@@ -56,29 +40,26 @@ class Head(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """One light head for every feature map of the teacher's encoder; the teacher itself is not part of it."""
+    """One light head for every map; the feature network itself is not part of it."""
 
-    def __init__(self, unet: UNet2DConditionModel, width: int) -> None:
+    def __init__(self, channels: Sequence[int], width: int, condition: int) -> None:
         super().__init__()
-        channels = [*unet.config["block_out_channels"], unet.config["block_out_channels"][-1]]
-        condition = int(unet.config["cross_attention_dim"]) + _TIME
         self.heads = nn.ModuleList([Head(count, width, condition) for count in channels])
-
-    def condition(self, conditioning: Conditioning, timesteps: Tensor) -> Tensor:
-        """The caption's last token (it has seen all others) and the noise level, `(N, D + 16)`."""
-        assert conditioning.encoder_hidden_states is not None
-        last = conditioning.encoder_hidden_states[:, -1].float()
-        return torch.cat([last, _waves(timesteps)], dim=1)
 
     def forward(self, features: Sequence[Tensor], condition: Tensor) -> list[Tensor]:
         """Logits `(N,)` of every head."""
-        return [head(feature, condition) for head, feature in zip(self.heads, features, strict=True)]
+        return [head(feature.float(), condition) for head, feature in zip(self.heads, features, strict=True)]
 
 
-_TIME = 16
+def told(conditioning: Conditioning, timesteps: Tensor, image: Tensor | None = None) -> Tensor:
+    """What heads are told `(N, D)`: the caption's last token (it has seen all others), noise level, image embedding."""
+    assert conditioning.encoder_hidden_states is not None
+    parts = [conditioning.encoder_hidden_states[:, -1].float(), waves(timesteps)]
+    return torch.cat(parts if image is None else [*parts, image.float()], dim=1)
 
 
-def _waves(timesteps: Tensor) -> Tensor:
-    frequencies = 2.0 ** torch.arange(_TIME // 2, device=timesteps.device) * math.pi / 1000
+def waves(timesteps: Tensor) -> Tensor:
+    """Timesteps `(N,)` of 1,000 as sines and cosines `(N, 16)`."""
+    frequencies = 2.0 ** torch.arange(TIME // 2, device=timesteps.device) * math.pi / 1000
     angles = timesteps[:, None].float() * frequencies
     return torch.cat([angles.sin(), angles.cos()], dim=1)

@@ -24,7 +24,6 @@ from models import stable_diffusion
 from models.config import Config
 from models.pipeline import Pipeline, predict
 from models.sampling import add_noise, to_velocity
-from models.schedule import Schedule
 from training import latents
 from training.assemble import opened
 from training.captions import Captions
@@ -33,6 +32,7 @@ from training.draws import Draws
 from training.loop import LoopConfig, Losses, Phase
 from training.optimizer import OptimizerConfig
 from training.runs import data_folder, run_folder, trained
+from training.tables import Tables
 
 
 class Parts(Config):
@@ -172,20 +172,6 @@ class TeacherMethod:
                 return ratio.clamp(max=gamma) / ratio.clamp(min=1e-6)
             case "sample":
                 return ratio.clamp(max=gamma)
-
-
-class Tables:
-    """A schedule as tensors, gathered at timesteps and shaped to broadcast over `(N, C, h, w)`."""
-
-    def __init__(self, schedule: Schedule) -> None:
-        self.alpha = torch.tensor(schedule.alpha, dtype=torch.float32)
-        self.sigma = torch.tensor(schedule.sigma, dtype=torch.float32)
-
-    def at(self, timesteps: Tensor) -> tuple[Tensor, Tensor]:
-        """Timesteps `(N,)` → alpha and sigma `(N, 1, 1, 1)`."""
-        index = timesteps.cpu()
-        alpha, sigma = (table[index].to(timesteps.device)[:, None, None, None] for table in (self.alpha, self.sigma))
-        return alpha, sigma
 
 
 def open_base(base: str | Parts, attention: str) -> Pipeline:

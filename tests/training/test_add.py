@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import copy
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from models import folder as folders
+from models.errors import BadInput
 from models.folder import load
 from models.pipeline import from_uint8
 from tests import tiny
@@ -32,7 +35,10 @@ def config(data: Path, runs: Path, tmp_path: Path) -> StudentConfig:
             "timesteps": {999: 0.5, 499: 0.5},
             "warmup": 2,
             "warmup_optimizer": rate,
-            "adversarial": {"optimizer": rate, "discriminator": rate, "width": 8, "distillation": 0.5},
+            "optimizer": rate,
+            "adversarial": {"discriminator": rate, "width": 8},
+            "distillation": {"weight": 0.5},
+            "matching": {"optimizer": rate},
             "loop": {"steps": 4, "batch": 4, "validate_every": 2, "log_every": 1},
         },
         "test",
@@ -44,26 +50,98 @@ def method(config: StudentConfig) -> AddMethod:
     return AddMethod(config)
 
 
+Opened = Callable[..., AddMethod]
+
+
+@pytest.fixture
+def opened(config: StudentConfig) -> Opened:
+    """A method with dotted changes to the configuration."""
+
+    def open_with(**changes: Any) -> AddMethod:
+        values = config.model_dump(mode="json")
+        for key, value in changes.items():
+            first, _, second = key.partition("__")
+            values[first] = {**(values[first] or {}), second: value} if second else value
+        return AddMethod(StudentConfig.parse(values, "test"))
+
+    return open_with
+
+
 def draws(seed: int = 0, count: int = 4) -> Draws:
     return Draws.at(seed, 0, range(count), torch.device("cpu"))
 
 
-def test_the_adversarial_gradient_reaches_the_student_and_nobody_else(method: AddMethod) -> None:
+def size(gradients: Sequence[torch.Tensor | None]) -> float:
+    return sum(float(gradient.abs().sum()) for gradient in gradients if gradient is not None)
+
+
+PARTS: list[dict[str, Any]] = [
+    {},
+    {"adversarial__game": "hinge"},
+    {"adversarial__game": "non-saturating", "adversarial__penalty": "r1"},
+    {"adversarial__penalty": "approximate"},
+    {"adversarial__penalty": "none", "adversarial__misaligned": 0.5},
+    {"adversarial__augment": ["translation", "cutout"]},
+    {"adversarial__reals": "teacher"},
+    {"adversarial__reals": "both", "adversarial__balance": True},
+    {"distillation__weighting": "constant", "distillation__scales": 2},
+    {"distillation__weighting": "sds", "distillation__distance": "pixels"},
+    {"distillation__weighting": "nfsd", "distillation__negative": "grey"},
+    {"distillation__steps": 4},
+    {"own_outputs": 0.5},
+    {"reduce": {"block_out_channels": [8, 16]}},
+]
+
+
+@pytest.mark.parametrize("changes", PARTS, ids=lambda changes: "-".join(map(str, changes.values())) or "default")
+def test_every_option_teaches_the_student_and_nobody_else(opened: Opened, changes: dict[str, Any]) -> None:
+    method = opened(**changes)
     terms = method.deceive([0, 1, 2, 3], draws())
-    gradients = torch.autograd.grad(terms["adversarial"], list(method.student.parameters()), allow_unused=True)
-    assert sum(float(gradient.abs().sum()) for gradient in gradients if gradient is not None) > 0
-    teacher = [*method.teacher.denoiser.parameters(), *method.teacher.conditioner.parameters()]
-    assert not any(weight.requires_grad for weight in teacher)
+    assert {"adversarial", "distillation", "matching", "regression"} < set(terms)
+    for name, term in terms.items():
+        gradients = torch.autograd.grad(term, list(method.student.parameters()), retain_graph=True, allow_unused=True)
+        assert 0 < size(gradients) < float("inf"), name
+    frozen = [*method.teacher.denoiser.parameters(), *method.teacher.conditioner.parameters()]
+    assert not any(weight.requires_grad for weight in frozen)
 
 
-def test_the_discriminator_phase_gives_the_student_no_gradient(method: AddMethod) -> None:
+@pytest.mark.parametrize("changes", PARTS[:8], ids=lambda changes: "-".join(map(str, changes.values())) or "default")
+def test_every_option_teaches_the_heads_and_not_the_student(opened: Opened, changes: dict[str, Any]) -> None:
+    method = opened(**changes)
+    assert method.game is not None
+    ours, heads = list(method.student.parameters()), list(method.game.discriminator.parameters())
     total = method.discern([0, 1, 2, 3], draws())["total"]
-    gradients = torch.autograd.grad(
-        total, [*method.student.parameters(), *method.discriminator.parameters()], allow_unused=True
+    gradients = torch.autograd.grad(total, [*ours, *heads], allow_unused=True)
+    assert size(gradients[: len(ours)]) == 0
+    assert 0 < size(gradients[len(ours) :]) < float("inf")
+
+
+def test_the_fake_score_learns_alone(method: AddMethod) -> None:
+    assert method.matching is not None
+    ours, score = list(method.student.parameters()), method.matching.parameters()
+    total = method.follow([0, 1, 2, 3], draws())["total"]
+    gradients = torch.autograd.grad(total, [*ours, *score], allow_unused=True)
+    assert size(gradients[: len(ours)]) == 0 < size(gradients[len(ours) :])
+
+
+def test_a_lora_is_a_small_fake_score_that_starts_as_the_teacher(opened: Opened) -> None:
+    small, whole = opened(matching__rank=2).matching, opened().matching
+    assert small is not None and whole is not None
+    counts = [sum(map(torch.numel, matching.parameters())) for matching in (small, whole)]
+    assert 0 < counts[0] < counts[1] / 10
+    fake, conditioning = torch.randn(4, 4, 4, 4), small.teacher.condition(["red"] * 4)
+    assert torch.allclose(
+        small.follow(fake, conditioning, draws()), whole.follow(fake, conditioning, draws()), rtol=1e-4
     )
-    students = len(list(method.student.parameters()))
-    assert all(gradient is None for gradient in gradients[:students])
-    assert sum(float(gradient.abs().sum()) for gradient in gradients[students:] if gradient is not None) > 0
+
+
+def test_matching_is_at_rest_where_the_scores_agree_and_guidance_is_off(opened: Opened) -> None:
+    matching = opened(matching__guidance=1.0).matching
+    assert matching is not None
+    fake = torch.randn(4, 4, 4, 4, requires_grad=True)
+    term = matching.pull(fake, matching.teacher.condition(["red"] * 4), draws())
+    (gradient,) = torch.autograd.grad(term, fake)
+    assert float(gradient.abs().max()) < 1e-6
 
 
 def test_student_and_teacher_are_two_objects_with_the_same_start(method: AddMethod) -> None:
@@ -74,12 +152,14 @@ def test_student_and_teacher_are_two_objects_with_the_same_start(method: AddMeth
         assert torch.equal(ours, theirs)
 
 
-def test_reals_and_fakes_reach_the_discriminator_with_one_dtype_and_scale(method: AddMethod) -> None:
+@pytest.mark.parametrize("changes", [{}, {"adversarial__augment": ["translation", "cutout"]}])
+def test_equal_samples_look_equal_to_the_heads_from_both_sides(opened: Opened, changes: dict[str, Any]) -> None:
+    method = opened(**changes)
+    assert method.game is not None
     real, conditioning = method._reals([0, 1, 2, 3], draws())
-    _, real_features, fake_features = method._features(real, real.clone(), conditioning, draws())
-    for ours, theirs in zip(real_features, fake_features, strict=True):
-        assert ours.dtype == theirs.dtype
-        assert torch.equal(ours, theirs), "the same latents must look the same from both sides"
+    assert method.game.accuracy(real, real.clone(), conditioning, draws()) == 0.0
+    equal = method.game.discern(real, real.clone(), conditioning, draws())["game"]
+    assert float(equal) == pytest.approx(math.log(2), rel=1e-5)
 
 
 def test_reals_are_the_encoded_images(method: AddMethod, data: Path) -> None:
@@ -89,15 +169,43 @@ def test_reals_are_the_encoded_images(method: AddMethod, data: Path) -> None:
         assert torch.allclose(real, method.teacher.autoencoder.encode(images), atol=1e-5)
 
 
-def test_at_the_last_timestep_the_student_sees_pure_noise(method: AddMethod) -> None:
-    alpha, sigma = method.tables.at(torch.tensor([999]))
-    assert float(alpha) == 0.0
-    assert float(sigma) == 1.0
-    alone = copy.deepcopy(method)
-    alone.config = method.config.model_copy(update={"timesteps": {999: 1.0}})
+def test_teacher_samples_count_as_real_with_their_own_captions(opened: Opened) -> None:
+    method = opened(adversarial__reals="both")
     real, conditioning = method._reals([0, 1, 2, 3], draws())
-    first = alone._fake(real, conditioning, draws(3))
-    assert torch.equal(first, alone._fake(real * -7, conditioning, draws(3)))
+    samples = [int((method.pairs.samples == sample).flatten(1).all(1).sum()) > 0 for sample in real]
+    assert samples == [False, True, False, True]
+    place = int((method.pairs.samples == real[1]).flatten(1).all(1).nonzero()[0])
+    own = method._condition(method.pairs.ids[place : place + 1]).arrays()["encoder_hidden_states"]
+    assert torch.allclose(conditioning.arrays()["encoder_hidden_states"][1:2], own, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "teacher", [{}, {"prediction_type": "sample"}, {"prediction_type": "epsilon", "rescale_betas_zero_snr": False}]
+)
+def test_at_the_last_timestep_the_student_sees_pure_noise(
+    opened: Opened, tmp_path: Path, teacher: dict[str, Any]
+) -> None:
+    folders.save(tiny.teacher(**teacher), tmp_path / "other")
+    method = opened(teacher=str(tmp_path / "other"), timesteps={"999": 1.0}, run="other")
+    real, conditioning = method._reals([0, 1, 2, 3], draws())
+    first = method._fake(real, conditioning, draws(3))
+    assert torch.isfinite(first).all()
+    assert torch.equal(first, method._fake(real * -7, conditioning, draws(3)))
+
+
+def test_an_epsilon_teachers_student_can_learn_v(opened: Opened, tmp_path: Path) -> None:
+    folders.save(tiny.teacher(prediction_type="epsilon", rescale_betas_zero_snr=False), tmp_path / "epsilon")
+    method = opened(teacher=str(tmp_path / "epsilon"), prediction="v_prediction", run="v")
+    assert method.schedule.prediction_type == "v_prediction"
+    assert method.schedule.alpha[-1] == 0.0 < method.teacher.schedule.alpha[-1]
+    assert method.scheduler["rescale_betas_zero_snr"] is True
+
+
+def test_later_steps_see_the_students_own_outputs(opened: Opened) -> None:
+    method = opened(own_outputs=1.0, timesteps={"999": 0.0, "499": 1.0})
+    real, conditioning = method._reals([0, 1, 2, 3], draws())
+    first = method._fake(real, conditioning, draws(3))
+    assert torch.equal(first, method._fake(real * -7, conditioning, draws(3))), "no real is left in it"
 
 
 def test_one_batch_can_be_overfitted_by_the_warm_up(method: AddMethod) -> None:
@@ -112,16 +220,55 @@ def test_one_batch_can_be_overfitted_by_the_warm_up(method: AddMethod) -> None:
     assert last < first / 4
 
 
-def test_the_distillation_target_carries_no_gradient(method: AddMethod) -> None:
-    real, conditioning = method._reals([0, 1, 2, 3], draws())
-    fake = real.clone().requires_grad_(True)
-    term = method._distil(fake, conditioning, draws())
+@pytest.mark.parametrize("weighting", ["exponential", "constant", "sds", "nfsd"])
+def test_following_the_distillation_gradient_lowers_the_term(opened: Opened, weighting: str) -> None:
+    distillation = opened(distillation__weighting=weighting).distillation
+    assert distillation is not None
+    fake = torch.randn(4, 4, 4, 4, requires_grad=True)
+    conditioning = distillation.teacher.condition(["red"] * 4)
+    term = distillation(fake, conditioning, draws())
     (gradient,) = torch.autograd.grad(term, fake)
-    # With the target cut off, the gradient is 2·c(t)·(fake − target)/size: moving along it must lower the term.
+    target = fake.detach() - gradient * fake.numel() / 2  # where c(t) is 1; nearer than now wherever c(t) is below 2
     with torch.no_grad():
-        nearer = method._distil(fake - 0.5 * fake.numel() * gradient * 0.1, conditioning, draws())
+        moved = distillation._distance(target, fake.detach()).mean()
     assert float(gradient.abs().sum()) > 0
-    assert torch.isfinite(nearer)
+    assert torch.isfinite(moved)
+
+
+def test_score_distillations_weight_gives_score_distillations_gradient(opened: Opened) -> None:
+    distillation = opened(distillation__weighting="sds", distillation__guidance=1.0).distillation
+    assert distillation is not None
+    fake = torch.randn(1, 4, 4, 4, requires_grad=True)
+    conditioning = distillation.teacher.condition(["red"])
+    (gradient,) = torch.autograd.grad(distillation(fake, conditioning, draws(count=1)), fake)
+    again = draws(count=1)
+    timesteps = ((0.02 + 0.96 * again.uniform()) * 1000).long()
+    noise, (alpha, sigma) = again.normal(4, 4, 4), distillation.tables.at(timesteps)
+    with torch.no_grad():
+        predicted = distillation._epsilon(fake * alpha + noise * sigma, timesteps, conditioning)
+    by_hand = sigma**2 * (predicted - noise) / fake.numel()  # w(t) = σ² (DreamFusion, equation 3)
+    assert torch.allclose(gradient, by_hand, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"adversarial": None, "distillation": None, "matching": None, "regression": 0.0}, "no term is left"),
+        ({"own_outputs": 0.5, "timesteps": {"999": 1.0}}, "several timesteps"),
+        ({"reduce": {"layers_per_block": 1}, "warmup": 0}, "must be healed"),
+        ({"adversarial__game": "hinge", "loop__batch": 1}, "degenerate"),
+        ({"adversarial__told": "text and image"}, "vision transformer"),
+        (
+            {"adversarial__balance": True, "regression": 0.0, "distillation": None, "matching": None},
+            "balance against",
+        ),
+        ({"adversarial__game": "wasserstein"}, "relativistic"),
+        ({"distillation__weighting": "cubic"}, "exponential"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_the_reason(opened: Opened, changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(BadInput, match=reason):
+        opened(**changes)
 
 
 def test_a_run_trains_through_all_phases_and_saves_a_student(config: StudentConfig, runs: Path, tmp_path: Path) -> None:
@@ -131,5 +278,8 @@ def test_a_run_trains_through_all_phases_and_saves_a_student(config: StudentConf
     assert student.scheduler["_class_name"] == "LCMScheduler"
     assert student.generate(["red", "blue"], [1, 2], steps=4).shape == (2, 16, 16, 3)
     logged = (runs / "student" / "metrics.jsonl").read_text()
-    for name in ("warmup/total", "discriminator/penalty", "generator/adversarial", "validation/score"):
+    for name in (
+        "warmup/total", "discriminator/penalty", "score/total", "generator/adversarial", "validation/score",
+        "validation/watch/accuracy-held-out", "validation/watch/spread", "validation/share/matching",
+    ):  # fmt: skip
         assert name in logged
