@@ -76,7 +76,7 @@ line: $(VENV)/installed-dev debian
 	@$(MAKE) --no-print-directory -j2 line-bundle
 	@$(IN_LINE) -m benchmarks.quality --student $(LINE)/line/student --teacher emoji-mini/teacher \
 		--decoder emoji-mini/decoder --judge emoji-mini/judge --data emoji-mini --out $(LINE)/line/quality \
-		--steps 10 --images 100 --sweep 50 --guidances 1.5,2 > /dev/null
+		--steps 10 --images 100 --sweep 50 --guidances 2,3 > /dev/null
 	@$(VENV)/bin/python -m benchmarks.served $(LINE)/line/student "smiling cat with heart eyes" $(LINE)/line/served.png
 	@echo "$$(date +%T) tables and grids: $(LINE)/line/quality"
 line-data:
