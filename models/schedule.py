@@ -48,6 +48,25 @@ class Schedule:
         )
 
 
+def student_scheduler(teacher: Mapping[str, Any]) -> dict[str, Any]:
+    """The scheduler of a student of `teacher`: stock diffusers then runs exactly ADD's k-step loop at guidance 0."""
+    kept = (
+        "num_train_timesteps",
+        "beta_schedule",
+        "beta_start",
+        "beta_end",
+        "prediction_type",
+        "rescale_betas_zero_snr",
+    )
+    return {
+        **{key: teacher[key] for key in kept if key in teacher},
+        "_class_name": "LCMScheduler",
+        "original_inference_steps": 4,
+        "steps_offset": 1,
+        "clip_sample": False,
+    }
+
+
 def _alphas_cumprod(config: Mapping[str, Any], total: int) -> list[float]:
     products, product = [], 1.0
     for beta in _betas(config, total):

@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from metrics.distances import frechet
 from models import folder as folders
 from models import noise as host_noise
-from models import stable_diffusion
 from models.conditioning import Conditioning
 from models.config import Config
 from models.pipeline import Pipeline, predict
 from models.sampling import add_noise, to_x0
+from models.schedule import student_scheduler
 from training import latents, losses, pairs
 from training.captions import Captions
 from training.data.folder import ImageFolder
@@ -191,7 +191,7 @@ class AddMethod:
         folders.save(self._averaged(averages), folder)
 
     def _averaged(self, averages: Mapping[str, nn.Module]) -> Pipeline:
-        scheduler = stable_diffusion.student_scheduler(self.teacher.scheduler)
+        scheduler = student_scheduler(self.teacher.scheduler)
         return replace(self.teacher, denoiser=averages["student"], scheduler=scheduler)
 
     def _timesteps(self, draws: Draws) -> Tensor:
