@@ -40,6 +40,29 @@ def data_emoji(
     Console(stderr=True).print(*emoji.render(out or runs_root() / "data" / subset, subset, font).tables())
 
 
+@data_app.command("digits")
+def data_digits(
+    out: Annotated[Path | None, typer.Option(help="Folder; by default data/digits below IPPO_RUNS.")] = None,
+) -> None:
+    """Write scikit-learn's real handwritten digits, 8x8 shown at 16x16, with their labels."""
+    from training.data.digits import digits
+    from training.runs import runs_root
+
+    Console(stderr=True).print(*digits(out or runs_root() / "data" / "digits").tables())
+
+
+@data_app.command("mnist")
+def data_mnist(
+    source: Annotated[str, typer.Argument(help="Folder of the IDX files, gz or not, or a name on the Hub.")],
+    out: Annotated[Path | None, typer.Option(help="Folder; by default data/mnist below IPPO_RUNS.")] = None,
+) -> None:
+    """Write MNIST, or any set in its format, padded to 32x32, with its labels."""
+    from training.data.mnist import mnist
+    from training.runs import runs_root
+
+    Console(stderr=True).print(*mnist(source, out or runs_root() / "data" / "mnist").tables())
+
+
 @data_app.command("build")
 def data_build(
     source: Annotated[Path, typer.Argument(help="Images with captions: sidecar .txt, CSV or metadata.jsonl.")],

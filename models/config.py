@@ -46,6 +46,8 @@ class Config(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"]) or "it"
+            if isinstance(reason := first.get("ctx", {}).get("error"), BadInput):
+                raise BadInput(f"{where}: {key}: {reason}") from error
             raise BadInput(f"{where}: {key}: {first['msg']}, got {first['input']!r}") from error
 
     def write(self, path: Path) -> None:

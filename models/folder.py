@@ -6,13 +6,16 @@ import importlib
 import os
 import re
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 
+from models.config import Config, nearest
 from models.errors import BadInput
 from models.pipeline import Pipeline
 
@@ -27,7 +30,19 @@ def load(name: str | Path) -> Pipeline:
         raise BadInput(
             f"{name} is neither a diffusers folder (no model_index.json) nor a reachable Hub name"
         ) from error
-    return _family(str(config["_class_name"])).load(str(name))  # type: ignore[no-any-return]
+    stem = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(config["_class_name"]).removesuffix("Pipeline")).lower()
+    return _family(stem).load(str(name))  # type: ignore[no-any-return]
+
+
+def parts(values: Mapping[str, Any]) -> Config:
+    """What a pipeline from scratch is made of: `family` names a file in `models/`, the rest is its `Parts`."""
+    family = str(values.get("family", "stable_diffusion"))
+    return _family(family).Parts.parse({**values, "family": family}, family)  # type: ignore[no-any-return]
+
+
+def build(made_of: Config, find: Callable[[str], Path]) -> Pipeline:
+    """A pipeline from such parts; `find` turns the name of a run into the folder of what it trained."""
+    return importlib.import_module(type(made_of).__module__).build(made_of, find)  # type: ignore[no-any-return]
 
 
 def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
@@ -35,9 +50,13 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
     beside = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(beside, ignore_errors=True)
     beside.parent.mkdir(parents=True, exist_ok=True)
-    module = importlib.import_module(type(pipeline.conditioner).__module__)
-    module.save(pipeline, beside, dtype)
+    _family_of(pipeline).save(pipeline, beside, dtype)
     replace_folder(beside, folder)
+
+
+def weights(pipeline: Pipeline) -> dict[str, str]:
+    """Part (conditioner, denoiser, autoencoder) → its safetensors file inside a saved folder, where it has weights."""
+    return dict(_family_of(pipeline).WEIGHTS)
 
 
 def replace_folder(new: Path, folder: Path) -> None:
@@ -50,14 +69,13 @@ def replace_folder(new: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _family(class_name: str) -> ModuleType:
-    stem = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", class_name.removesuffix("Pipeline")).lower()
-    try:
-        return importlib.import_module(f"models.{stem}")
-    except ModuleNotFoundError as error:
-        if error.name != f"models.{stem}":
-            raise
-        families = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
-        raise BadInput(
-            f"no family for {class_name}: there is no models/{stem}.py (models/ holds {families})"
-        ) from error
+def _family_of(pipeline: Pipeline) -> ModuleType:
+    return importlib.import_module(type(pipeline.conditioner).__module__)
+
+
+def _family(stem: str) -> ModuleType:
+    files = [path.stem for path in Path(__file__).parent.glob("*.py")]
+    module = importlib.import_module(f"models.{stem}") if stem in files else None
+    if not hasattr(module, "Parts"):
+        raise BadInput(f"no family '{stem}': a family is a file in models/{nearest(stem, files)}")
+    return cast(ModuleType, module)

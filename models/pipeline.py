@@ -19,12 +19,15 @@ from models import noise, sampling
 from models.conditioning import Conditioning
 from models.schedule import STUDENT_TIMESTEPS, Schedule
 
+Input = str | int
+"""What a sample is asked for: a prompt, or a label's name or number; `""` is the null condition of every family."""
+
 
 class Conditioner(Protocol):
     """Inputs of a task → `Conditioning`."""
 
-    def tokenize(self, inputs: Sequence[str]) -> Tensor:
-        """Task inputs → ids `(N, S)` int64."""
+    def tokenize(self, inputs: Sequence[Input]) -> Tensor:
+        """Task inputs → ids `(N, S)` int64. BadInput: an input that this conditioner does not know."""
 
     def __call__(self, ids: Tensor) -> Conditioning:
         """Ids → conditioning."""
@@ -39,6 +42,15 @@ class Autoencoder(Protocol):
     def decode(self, latents: Tensor) -> Tensor:
         """`(N, C, h, w)` → `(N, 3, H, W)`."""
 
+    scaling_factor: float
+    """`encode` multiplies by it what `to_latents` gives, `decode` divides by it what `to_images` takes."""
+
+    def to_latents(self, images: Tensor) -> Tensor:
+        """`encode` before it scales; what the exported encoder computes."""
+
+    def to_images(self, latents: Tensor) -> Tensor:
+        """`decode` of unscaled latents; what the exported decoder computes."""
+
 
 @dataclass
 class Pipeline:
@@ -51,6 +63,8 @@ class Pipeline:
     scheduler: dict[str, Any]  # as diffusers writes it, `_class_name` included
     latent_shape: tuple[int, int, int]  # (C, h, w)
     null_input: str = ""
+    inputs: tuple[str, ...] = ("prompt",)  # what a request holds besides its seed
+    classes: tuple[str, ...] = ()  # names of the labels, where the input is a label
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -62,7 +76,7 @@ class Pipeline:
             module.to(device=device, dtype=dtype)
         return self
 
-    def condition(self, inputs: Sequence[str]) -> Conditioning:
+    def condition(self, inputs: Sequence[Input]) -> Conditioning:
         """Task inputs → conditioning, on the denoiser's device."""
         ids = self.conditioner.tokenize(inputs).to(self.device)  # type: ignore[operator]
         return self.conditioner(ids)  # type: ignore[no-any-return]
@@ -90,7 +104,7 @@ class Pipeline:
 
     @torch.no_grad()
     def generate(
-        self, inputs: Sequence[str], seeds: Sequence[int], steps: int = 1, guidance: float | None = None
+        self, inputs: Sequence[Input], seeds: Sequence[int], steps: int = 1, guidance: float | None = None
     ) -> NDArray[np.uint8]:
         """Draw images `(N, H, W, 3)`; `guidance=None` runs the student's loop, a number guided DDIM (the teacher)."""
         count = steps if guidance is None else 1

@@ -48,6 +48,24 @@ class Schedule:
         )
 
 
+def student_scheduler(teacher: Mapping[str, Any], prediction: Prediction | None = None) -> dict[str, Any]:
+    """The scheduler of a student of `teacher`: stock diffusers then runs exactly ADD's k-step loop at guidance 0.
+
+    Students of v and x0 have zero terminal SNR whatever their teacher had; one of epsilon cannot (α would be 0).
+    """
+    prediction = prediction or teacher.get("prediction_type", "epsilon")
+    kept = ("num_train_timesteps", "beta_schedule", "beta_start", "beta_end")
+    return {
+        **{key: teacher[key] for key in kept if key in teacher},
+        "_class_name": "LCMScheduler",
+        "prediction_type": prediction,
+        "rescale_betas_zero_snr": prediction != "epsilon",
+        "original_inference_steps": 4,
+        "steps_offset": 1,
+        "clip_sample": False,
+    }
+
+
 def _alphas_cumprod(config: Mapping[str, Any], total: int) -> list[float]:
     products, product = [], 1.0
     for beta in _betas(config, total):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import diffusers
 import torch
@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from models.conditioning import Conditioning
+from models.config import Config
 from models.errors import BadInput
-from models.pipeline import Pipeline
+from models.pipeline import Input, Pipeline
 
 TASK = "text-to-image"
 
@@ -38,6 +39,14 @@ TEACHER_SCHEDULER: dict[str, Any] = {
 """What a teacher trained from scratch uses: SD's betas, v-prediction, zero terminal SNR (arXiv 2305.08891)."""
 
 
+WEIGHTS = {
+    "conditioner": "text_encoder/model.safetensors",
+    "denoiser": "unet/diffusion_pytorch_model.safetensors",
+    "autoencoder": "vae/diffusion_pytorch_model.safetensors",
+}
+"""Where the weights of each part lie in the folder."""
+
+
 class CLIPConditioner(nn.Module):
     """Prompts → token ids → hidden states of the last layer, as Stable Diffusion 1.x and 2.x condition on them."""
 
@@ -46,8 +55,10 @@ class CLIPConditioner(nn.Module):
         self.tokenizer = tokenizer
         self.text_encoder = text_encoder
 
-    def tokenize(self, inputs: Sequence[str]) -> Tensor:
-        """Prompts → ids `(N, S)` int64, padded and cut to the tokenizer's length."""
+    def tokenize(self, inputs: Sequence[Input]) -> Tensor:
+        """Prompts → ids `(N, S)` int64, padded and cut to the tokenizer's length. BadInput: not text."""
+        if strange := next((prompt for prompt in inputs if not isinstance(prompt, str)), None):
+            raise BadInput(f"a prompt must be text, got {strange!r:.40}")
         length = self.tokenizer.model_max_length
         encoded = self.tokenizer(
             list(inputs), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
@@ -66,38 +77,26 @@ class LatentAutoencoder(nn.Module):
         super().__init__()
         self.vae = vae
 
+    @property
+    def scaling_factor(self) -> float:
+        return float(self.vae.config["scaling_factor"])
+
     def encode(self, images: Tensor) -> Tensor:
-        """`(N, 3, H, W)` in [−1, 1] → scaled latents `(N, C, h, w)`: the mode, not a draw."""
-        encoded = self.vae.encode(images)
-        latents = encoded.latents if isinstance(self.vae, AutoencoderTiny) else encoded.latent_dist.mode()
-        return latents * float(self.vae.config["scaling_factor"])
+        """`(N, 3, H, W)` in [−1, 1] → scaled latents `(N, C, h, w)`."""
+        return self.to_latents(images) * self.scaling_factor
 
     def decode(self, latents: Tensor) -> Tensor:
         """Scaled latents `(N, C, h, w)` → images `(N, 3, H, W)`."""
-        return cast(Tensor, self.vae.decode(latents / float(self.vae.config["scaling_factor"])).sample)
+        return self.to_images(latents / self.scaling_factor)
 
+    def to_latents(self, images: Tensor) -> Tensor:
+        """`(N, 3, H, W)` in [−1, 1] → latents `(N, C, h, w)` as they are: the mode, not a draw."""
+        encoded = self.vae.encode(images)
+        return cast(Tensor, encoded.latents if isinstance(self.vae, AutoencoderTiny) else encoded.latent_dist.mode())
 
-def student_scheduler(teacher: dict[str, Any], prediction: str | None = None) -> dict[str, Any]:
-    """The scheduler of a student of `teacher`: stock diffusers then runs exactly ADD's k-step loop at guidance 0.
-
-    Students of v and x0 have zero terminal SNR whatever their teacher had; one of epsilon cannot (α would be 0).
-    """
-    prediction = prediction or teacher.get("prediction_type", "epsilon")
-    kept = (
-        "num_train_timesteps",
-        "beta_schedule",
-        "beta_start",
-        "beta_end",
-    )
-    return {
-        **{key: teacher[key] for key in kept if key in teacher},
-        "_class_name": "LCMScheduler",
-        "prediction_type": prediction,
-        "rescale_betas_zero_snr": prediction != "epsilon",
-        "original_inference_steps": 4,
-        "steps_offset": 1,
-        "clip_sample": False,
-    }
+    def to_images(self, latents: Tensor) -> Tensor:
+        """Latents `(N, C, h, w)` as they are → images `(N, 3, H, W)`."""
+        return cast(Tensor, self.vae.decode(latents).sample)
 
 
 def assemble(
@@ -119,6 +118,28 @@ def assemble(
         scheduler=scheduler,
         latent_shape=(unet.config["in_channels"], side, side),
     )
+
+
+class Parts(Config):
+    """A teacher from scratch."""
+
+    family: Literal["stable_diffusion"] = "stable_diffusion"
+    vae: str
+    """Run or folder of the autoencoder."""
+    clip: str
+    """Run or folder of the CLIP whose text encoder conditions."""
+    unet: dict[str, Any]
+    """Keyword arguments of diffusers' `UNet2DConditionModel`; the text encoder's width is filled in."""
+
+
+def build(parts: Parts, find: Callable[[str], Path]) -> Pipeline:
+    """A fresh denoiser between trained parts; `find` turns the name of a run into a folder."""
+    clip = find(parts.clip)
+    text_encoder = CLIPTextModel.from_pretrained(clip)
+    vae = AutoencoderKL.from_pretrained(find(parts.vae))
+    unet = UNet2DConditionModel(cross_attention_dim=text_encoder.config.hidden_size, **parts.unet)
+    vae.requires_grad_(False)
+    return assemble(CLIPTokenizer.from_pretrained(clip), text_encoder, unet, vae, dict(TEACHER_SCHEDULER))
 
 
 def load(name: str) -> Pipeline:

@@ -26,6 +26,7 @@ def ippo(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProces
         (["train", "teacher", "nowhere.yaml"], "no configuration file nowhere.yaml"),
         (["data", "emoji", "--font", "nowhere.ttf", "--out", "set"], "nowhere.ttf"),
         (["data", "build", "empty", "set"], "empty"),
+        (["data", "mnist", "empty", "--out", "set"], "empty holds no train-images-idx3-ubyte"),
         (["generate", "a cat", "--bundle", "empty"], "empty"),
         (["export", "nowhere", "--out", "bundle"], "nowhere"),
     ],

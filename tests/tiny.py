@@ -9,11 +9,13 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from models import stable_diffusion
+from models import ddpm, stable_diffusion
 from models.pipeline import Pipeline
+from models.schedule import Prediction, student_scheduler
 
 TOKENS = 8
 WIDTH = 32
+CLASSES = ("red", "green", "blue", "yellow")
 
 
 def tokenizer() -> CLIPTokenizer:
@@ -77,5 +79,37 @@ def teacher(seed: int = 0, **scheduler: Any) -> Pipeline:
 def student(seed: int = 0, **scheduler: Any) -> Pipeline:
     """The same networks with the student's scheduler."""
     pipeline = teacher(seed)
-    pipeline.scheduler = stable_diffusion.student_scheduler({**pipeline.scheduler, **scheduler})
+    pipeline.scheduler = student_scheduler({**pipeline.scheduler, **scheduler})
+    return pipeline
+
+
+def pixel_unet(width: int = 16) -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=1,
+        out_channels=1,
+        block_out_channels=(16, 32),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        cross_attention_dim=width,
+        attention_head_dim=8,
+        norm_num_groups=8,
+    ).eval()
+
+
+def pixel_teacher(
+    seed: int = 0, classes: tuple[str, ...] = CLASSES, prediction: Prediction = "v_prediction"
+) -> Pipeline:
+    """A random teacher of the pixel family: grey images of 16 pixels, drawn at 8."""
+    torch.manual_seed(seed)
+    conditioner = ddpm.ClassConditioner(classes, 16)
+    scheduler = ddpm.teacher_scheduler(prediction, "squaredcos_cap_v2")
+    return ddpm.assemble(conditioner.eval(), pixel_unet(), ddpm.PixelAutoencoder(1, 2), scheduler)
+
+
+def pixel_student(seed: int = 0, **teacher: Any) -> Pipeline:
+    """The same networks with the student's scheduler."""
+    pipeline = pixel_teacher(seed, **teacher)
+    pipeline.scheduler = student_scheduler(pipeline.scheduler)
     return pipeline

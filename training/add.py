@@ -20,13 +20,12 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from models import folder as folders
-from models import stable_diffusion
 from models.conditioning import Conditioning
 from models.config import Config
 from models.pipeline import Pipeline, predict
 from models.reduce import reduced
 from models.sampling import add_noise, to_x0
-from models.schedule import Schedule
+from models.schedule import Schedule, student_scheduler
 from training import latents, pairs, watch
 from training.adversarial import Adversarial, AdversarialConfig
 from training.captions import Captions
@@ -117,7 +116,7 @@ class AddMethod:
         for module in (self.teacher.conditioner, self.teacher.denoiser, self.teacher.autoencoder):
             module.requires_grad_(False).eval()
         self.tables = Tables(self.teacher.schedule)
-        self.scheduler = stable_diffusion.student_scheduler(self.teacher.scheduler, config.prediction)
+        self.scheduler = student_scheduler(self.teacher.scheduler, config.prediction)
         self.schedule = Schedule.from_config(self.scheduler)
         self.converted, self.noised = Tables(self.schedule), Tables(_ending_in_noise(self.schedule))
         self.student = reduced(self.teacher.denoiser, config.reduce).requires_grad_(True)

@@ -1,24 +1,33 @@
-"""Captions of a data set as token ids, one language drawn at random for each sample; it knows nothing about networks."""
+"""Captions or labels of a data set as ids, one column drawn at random for each sample; it knows nothing about networks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from models.errors import BadInput
+from models.pipeline import Input
 from training.data.folder import ImageFolder
 from training.draws import Draws
 
 
 class Captions:
-    """Token ids of every caption column of one split, kept in memory: `(N, columns, S)`."""
+    """Ids of every input column of one split, kept in memory: `(N, columns, S)`. BadInput: inputs of another kind."""
 
     def __init__(
-        self, images: ImageFolder, columns: Sequence[str], tokenize: Callable[[Sequence[str]], Tensor]
+        self, images: ImageFolder, columns: Sequence[str], tokenize: Callable[[Sequence[Any]], Tensor]
     ) -> None:
-        self.texts = [images.captions(column) for column in columns]
-        self.ids = torch.stack([tokenize(texts) for texts in self.texts], dim=1)
+        self.texts: list[list[Input]] = [images.column(column) for column in columns]
+        ids = []
+        for column, texts in zip(columns, self.texts, strict=True):
+            try:
+                ids.append(tokenize(texts))
+            except BadInput as error:
+                raise BadInput(f"column '{column}' of {images.name}: {error}") from None
+        self.ids = torch.stack(ids, dim=1)
 
     def draw(self, indices: Sequence[int], draws: Draws) -> Tensor:
         """Ids `(N, S)` of the samples, the column drawn."""

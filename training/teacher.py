@@ -1,11 +1,10 @@
-"""Train or fine-tune a teacher: the denoiser (and the text encoder by choice) of a latent text-to-image pipeline.
+"""Train or fine-tune a teacher: the denoiser (and the conditioner by choice) of a pipeline of any family.
 
 It knows nothing about students. Shapes: `N` batch, `C` channels, `h w` latent, `S` tokens.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +12,13 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
+from pydantic import SerializeAsAny, field_validator
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from models import folder as folders
-from models import stable_diffusion
 from models.config import Config
 from models.pipeline import Pipeline, predict
 from models.sampling import add_noise, to_velocity
@@ -35,17 +33,6 @@ from training.runs import data_folder, run_folder, trained
 from training.tables import Tables
 
 
-class Parts(Config):
-    """A teacher from scratch."""
-
-    vae: str
-    """Run or folder of the autoencoder."""
-    clip: str
-    """Run or folder of the CLIP whose text encoder conditions."""
-    unet: dict[str, Any]
-    """Keyword arguments of diffusers' `UNet2DConditionModel`; the text encoder's width is filled in."""
-
-
 class TeacherConfig(Config):
     """`ippo train teacher`."""
 
@@ -54,13 +41,14 @@ class TeacherConfig(Config):
     data: str
     """Folder or name of the image set."""
     captions: list[str] = ["text"]
-    """Caption columns; each sample draws one."""
-    base: str | Parts
-    """A run, a diffusers folder or a Hub name to fine-tune, or the parts of a teacher from scratch."""
-    train_text_encoder: bool = False
-    """Whether the text encoder learns with the denoiser."""
+    """Columns of captions or labels; each sample draws one."""
+    base: str | SerializeAsAny[Config]
+    """A run, a diffusers folder or a Hub name to fine-tune, or the parts of a teacher from scratch: `family` names a file
+    in `models/`, and its `Parts` say what belongs beside."""
+    train_conditioner: bool = False
+    """Whether the conditioner (a text encoder, a table of classes) learns with the denoiser."""
     condition_dropout: float = 0.1
-    """How often a caption is replaced by the null caption (arXiv 2207.12598)."""
+    """How often an input is replaced by the null condition (arXiv 2207.12598)."""
     min_snr_gamma: float | None = 5.0
     """Min-SNR weighting (arXiv 2303.09556), with SNR + 1 for v-prediction; none weighs every timestep alike."""
     shift: float = 1.0
@@ -70,9 +58,14 @@ class TeacherConfig(Config):
     loop: LoopConfig
     optimizer: OptimizerConfig
 
+    @field_validator("base", mode="before")
+    @classmethod
+    def _of_its_family(cls, value: Any) -> Any:
+        return folders.parts(value) if isinstance(value, Mapping) else value
+
 
 class TeacherMethod:
-    """Denoising in the pipeline's own prediction type, captions dropped now and then."""
+    """Denoising in the pipeline's own prediction type, inputs dropped now and then."""
 
     def __init__(self, config: TeacherConfig) -> None:
         torch.manual_seed(config.loop.seed)
@@ -88,9 +81,9 @@ class TeacherMethod:
         self.captions = Captions(self.train_images, config.captions, tokenize)  # type: ignore[arg-type]
         self.held_out_captions = Captions(self.held_out, config.captions, tokenize)  # type: ignore[arg-type]
         self.null = tokenize([self.pipeline.null_input])  # type: ignore[operator]
-        self.pipeline.conditioner.requires_grad_(config.train_text_encoder)
+        self.pipeline.conditioner.requires_grad_(config.train_conditioner)
         self.modules: Mapping[str, nn.Module] = {"denoiser": self.pipeline.denoiser}
-        if config.train_text_encoder:
+        if config.train_conditioner:
             self.modules = {**self.modules, "conditioner": self.pipeline.conditioner}
         self.averaged: Sequence[str] = tuple(self.modules)
         self.size = len(self.train_images)
@@ -125,9 +118,9 @@ class TeacherMethod:
         return {"score": float(torch.cat(errors).mean())}
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
-        """Sixteen held-out captions, twenty guided steps."""
-        prompts = self.held_out.captions(self.config.captions[0])[:16]
-        images = self._averaged(averages).generate(prompts, range(len(prompts)), 20, self.config.guidance)
+        """Sixteen held-out inputs, twenty guided steps."""
+        inputs = self.held_out_captions.texts[0][:16]
+        images = self._averaged(averages).generate(inputs, range(len(inputs)), 20, self.config.guidance)
         return np.concatenate([np.concatenate(list(row), axis=1) for row in np.array_split(images, 2)], axis=0)
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
@@ -159,7 +152,7 @@ class TeacherMethod:
         return (moved * len(self.pipeline.schedule)).long().clamp(max=len(self.pipeline.schedule) - 1)
 
     def _weight(self, timesteps: Tensor) -> Tensor:
-        """Min-SNR weights `(N,)`; with v, SNR + 1 stands for SNR, so that pure noise keeps weight 1."""
+        """Min-SNR weights `(N,)`; with v and x0, SNR + 1 stands for SNR, so that pure noise keeps weight 1."""
         gamma = self.config.min_snr_gamma
         if gamma is None:
             return torch.ones(len(timesteps), device=timesteps.device)
@@ -171,29 +164,18 @@ class TeacherMethod:
             case "epsilon":
                 return ratio.clamp(max=gamma) / ratio.clamp(min=1e-6)
             case "sample":
-                return ratio.clamp(max=gamma)
+                return (ratio + 1).clamp(max=gamma)
 
 
-def open_base(base: str | Parts, attention: str) -> Pipeline:
+def open_base(base: str | Config, attention: str) -> Pipeline:
     """The pipeline to train: an existing one, or parts put together around a fresh denoiser.
 
     `attention` as in `LoopConfig`: `math` also spares the denoiser what torch's own plain path does besides (6 %).
     """
-    pipeline = opened(base) if isinstance(base, str) else _from_parts(base)
+    pipeline = opened(base) if isinstance(base, str) else folders.build(base, trained)
     if attention == "math":
         cast(UNet2DConditionModel, pipeline.denoiser).set_attn_processor(AttnProcessor())
     return pipeline
-
-
-def _from_parts(base: Parts) -> Pipeline:
-    clip = trained(base.clip)
-    text_encoder = CLIPTextModel.from_pretrained(clip)
-    vae = AutoencoderKL.from_pretrained(trained(base.vae))
-    unet = UNet2DConditionModel(cross_attention_dim=text_encoder.config.hidden_size, **base.unet)
-    vae.requires_grad_(False)
-    return stable_diffusion.assemble(
-        CLIPTokenizer.from_pretrained(clip), text_encoder, unet, vae, copy.copy(stable_diffusion.TEACHER_SCHEDULER)
-    )
 
 
 CONFIG, METHOD = TeacherConfig, TeacherMethod

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from models import sampling
 from models.errors import BadInput
-from models.schedule import STUDENT_TIMESTEPS, Prediction, Schedule
-from models.stable_diffusion import TEACHER_SCHEDULER, student_scheduler
+from models.schedule import STUDENT_TIMESTEPS, Prediction, Schedule, student_scheduler
+from models.stable_diffusion import TEACHER_SCHEDULER
 
 PREDICTIONS: list[Prediction] = ["epsilon", "v_prediction", "sample"]
 

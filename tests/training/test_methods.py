@@ -73,12 +73,44 @@ def test_from_images_to_a_teacher_that_stock_diffusers_opens(data: Path, runs: P
     train("autoencoder", tmp_path, data=str(data), vae=VAE)
     train("clip", tmp_path, data=str(data), captions=captions, **CLIP)
     base = {"vae": "autoencoder", "clip": "clip", "unet": UNET}
-    train("teacher", tmp_path, data=str(data), captions=captions, base=base, train_text_encoder=True)
+    train("teacher", tmp_path, data=str(data), captions=captions, base=base, train_conditioner=True)
     assert CLIPModel.from_pretrained(runs / "clip" / "model").config.projection_dim == 16
     stock = StableDiffusionPipeline.from_pretrained(runs / "teacher" / "model")
     assert isinstance(stock.text_encoder, CLIPTextModel)
     image = stock("red", num_inference_steps=2, output_type="np").images
     assert image.shape == (1, 16, 16, 3)
+
+
+PIXELS = {"family": "ddpm", "width": 8, "channels": 1, "scale": 2, "unet": {**UNET, "sample_size": 8}}
+
+
+@pytest.mark.parametrize("column", ["label", "text"])
+@pytest.mark.parametrize("prediction", ["v_prediction", "epsilon", "sample"])
+def test_a_teacher_of_pixels_is_trained_from_labels(
+    data: Path, runs: Path, tmp_path: Path, prediction: str, column: str
+) -> None:
+    base = {**PIXELS, "classes": ["red", "green", "blue", "yellow"], "prediction": prediction}
+    train("teacher", tmp_path, data=str(data), captions=[column], base=base, train_conditioner=True)
+    teacher = folders.load(runs / "teacher" / "model")
+    assert teacher.task == "class-to-image" and teacher.schedule.prediction_type == prediction
+    assert teacher.generate(["red", 3], [0, 1], steps=2, guidance=2.0).shape == (2, 16, 16, 3)
+    launch.launch("teacher", runs / "teacher" / "config.yaml")  # the resolved configuration is the same one
+
+
+def test_an_unconditional_teacher_takes_any_column(data: Path, runs: Path, tmp_path: Path) -> None:
+    train("teacher", tmp_path, data=str(data), base=PIXELS, train_conditioner=True)
+    assert folders.load(runs / "teacher" / "model").task == "unconditional-image-generation"
+
+
+def test_labels_that_the_teacher_has_not_are_refused_by_their_column(data: Path, runs: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"column 'text' of .*: label 'yellow' is unknown; accepted: blue, green, red"):
+        train("teacher", tmp_path, data=str(data), base={**PIXELS, "classes": ["red", "green", "blue"]})
+
+
+def test_parts_of_a_family_are_checked_before_anything_starts(data: Path, runs: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="base: ddpm: unknown key 'vae'"):
+        train("teacher", tmp_path, data=str(data), base={**PIXELS, "vae": "autoencoder"})
+    assert not list(runs.iterdir())
 
 
 @pytest.mark.parametrize("prediction", ["v_prediction", "epsilon"])
@@ -104,7 +136,7 @@ def test_min_snr_weights_are_finite_and_never_zero_at_pure_noise(
     values = {"run": "x", "data": str(data), "base": str(tmp_path / "base"), "loop": LOOP, "optimizer": RATE}
     weights = TeacherMethod(TeacherConfig.parse(values, "test"))._weight(torch.tensor([0, 500, 999]))
     assert torch.isfinite(weights).all()
-    if prediction == "v_prediction":
+    if prediction != "epsilon":
         assert float(weights[-1]) == pytest.approx(1.0)
 
 

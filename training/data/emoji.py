@@ -16,7 +16,7 @@ from rich.progress import track
 
 from models.errors import BadInput
 from training.data import captions, glyphs
-from training.data.report import Dropped, Report, appearing, write_metadata
+from training.data.report import Dropped, Report, appearing, finished, write_metadata
 
 Subset = Literal["emoji", "emoji-mini"]
 MADE_BY = "ippo data emoji"
@@ -64,7 +64,7 @@ def render(
     opened = glyphs.open_font(font)
     wanted, held_out = choose(subset, only)
     plan = Report(MADE_BY, out, {}, (), _parameters(subset, size, seed, renderings, only), _versions(font))
-    if (existing := _existing(out, plan)) is not None:
+    if (existing := finished(plan)) is not None:
         return existing
     drawn, dropped = _draw_all(opened, wanted)
     unseen = choose_unseen(list(drawn), seed) if held_out is None else [char for char in held_out if char in drawn]
@@ -183,16 +183,6 @@ def _write(folder: Path, rows: Sequence[Row], drawn: dict[str, Image.Image], siz
     for split in SPLITS:
         write_metadata(folder / split, metadata[split])
     return {split: len(metadata[split]) for split in SPLITS}
-
-
-def _existing(out: Path, plan: Report) -> Report | None:
-    """The report of a finished set with the same parameters. BadInput when something else lies there."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return None
-    report = Report.load(out)
-    if report is None or report.made_by != MADE_BY:
-        raise BadInput(f"{out} exists and is not an emoji set: give another folder, or empty it first")
-    return report if (report.parameters, report.versions) == (plan.parameters, plan.versions) else None
 
 
 def _parameters(subset: str, size: int, seed: int, renderings: int, only: Sequence[str] | None) -> dict[str, object]:

@@ -66,6 +66,20 @@ class Report:
             yield table
 
 
+def finished(plan: Report) -> Report | None:
+    """The report of a set made before with `plan`'s parameters and versions; None when it must be made.
+
+    BadInput when something that the same command did not make lies in its folder.
+    """
+    out = plan.folder
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    report = Report.load(out)
+    if report is None or report.made_by != plan.made_by:
+        raise BadInput(f"{out} exists and was not made by `{plan.made_by}`: give another folder, or empty it first")
+    return report if (report.parameters, report.versions) == (plan.parameters, plan.versions) else None
+
+
 @contextmanager
 def appearing(out: Path) -> Iterator[Path]:
     """A folder beside `out` to write into, which takes its name, replacing what lies there, if the block ends well."""

@@ -143,7 +143,7 @@ def test_other_parameters_replace_our_own_set_but_nobody_elses(tmp_path: Path) -
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("years of work")
-    with pytest.raises(BadInput, match="not an emoji set"):
+    with pytest.raises(BadInput, match="was not made by `ippo data emoji`"):
         render(other, "emoji-mini", only=["😀"])
     assert [path.name for path in other.iterdir()] == ["thesis.txt"]
 

@@ -1,0 +1,206 @@
+"""The pixel family: class labels or nothing as input, no latent space, a UNet, and its diffusers folder on disk.
+
+It knows nothing about training, graphs or serving. Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `D` width.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import diffusers
+import torch
+from diffusers import ConfigMixin, DDIMScheduler, ModelMixin, UNet2DConditionModel
+from diffusers.configuration_utils import register_to_config
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.conditioning import Conditioning
+from models.config import Config
+from models.errors import BadInput
+from models.labels import class_id
+from models.pipeline import Input, Pipeline
+from models.schedule import Prediction
+
+CONDITIONAL, UNCONDITIONAL = "class-to-image", "unconditional-image-generation"
+
+BETAS: dict[str, tuple[float, float]] = {
+    "linear": (1e-4, 0.02),
+    "scaled_linear": (0.00085, 0.012),
+    "squaredcos_cap_v2": (1e-4, 0.02),
+}
+"""First and last β of each schedule: DDPM's (arXiv 2006.11239), Stable Diffusion's; the cosine one needs none."""
+
+WEIGHTS = {
+    "conditioner": "conditioner/diffusion_pytorch_model.safetensors",
+    "denoiser": "unet/diffusion_pytorch_model.safetensors",
+    "autoencoder": "autoencoder/diffusion_pytorch_model.safetensors",  # the identity has none: there is no such file
+}
+"""Where the weights of each part lie in the folder."""
+
+
+class ClassConditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """Labels → one token each; the last row of the table is the null condition, without classes the only one."""
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(self, classes: Sequence[str] = (), width: int = 64) -> None:
+        super().__init__()
+        self.classes = tuple(classes)
+        self.embedding = nn.Embedding(len(self.classes) + 1, width)
+
+    def tokenize(self, inputs: Sequence[Input]) -> Tensor:
+        """Numbers or names of labels → ids `(N, 1)` int64. BadInput: no such class."""
+        return torch.tensor([[class_id(label, self.classes)] for label in inputs], dtype=torch.int64)
+
+    def forward(self, ids: Tensor) -> Conditioning:
+        """Ids `(N, 1)` → hidden states `(N, 1, D)`."""
+        return Conditioning(encoder_hidden_states=self.embedding(ids))
+
+
+class PixelAutoencoder(nn.Module, ConfigMixin):  # type: ignore[misc]
+    """The identity: "latents" are pixels, grey where `channels` is 1, shown `scale` times as large."""
+
+    config_name = "config.json"
+    scaling_factor = 1.0
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(self, channels: int = 3, scale: int = 1) -> None:
+        super().__init__()
+        self.channels, self.scale = channels, scale
+
+    def encode(self, images: Tensor) -> Tensor:
+        """`(N, 3, H, W)` in [−1, 1] → `(N, C, h, w)` with h = H ÷ scale: means over channels and over squares."""
+        grey = images.mean(dim=1, keepdim=True) if self.channels == 1 else images
+        return functional.avg_pool2d(grey, self.scale)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """`(N, C, h, w)` → `(N, 3, H, W)`: channels repeated, pixels doubled without mixing them."""
+        large = functional.interpolate(latents, scale_factor=float(self.scale), mode="nearest")
+        return large.expand(-1, 3, -1, -1)
+
+    to_latents, to_images = encode, decode
+
+
+class Parts(Config):
+    """A teacher from scratch."""
+
+    family: Literal["ddpm"]
+    classes: Annotated[int, Field(ge=0)] | list[str] = 0
+    """How many classes, or their names; 0: unconditional."""
+    width: int = 64
+    """Width D of a class's token."""
+    channels: Literal[1, 3] = 3
+    """1 for grey images."""
+    scale: int = 1
+    """Side of the square of image pixels that is one pixel to the denoiser."""
+    prediction: Prediction = "v_prediction"
+    beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"] = "squaredcos_cap_v2"
+    """`squaredcos_cap_v2` is the cosine schedule (arXiv 2102.09672)."""
+    zero_snr: bool | None = None
+    """Zero terminal SNR (arXiv 2305.08891); by default wherever the prediction allows it: v and sample, not epsilon."""
+    unet: dict[str, Any]
+    """Keyword arguments of diffusers' `UNet2DConditionModel`; channels and the token's width are filled in."""
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, value: int | list[str]) -> int | list[str]:
+        if isinstance(value, list) and ("" in value or len(set(value)) < len(value)):
+            raise ValueError("names of classes must be distinct and not empty")
+        return value
+
+
+def teacher_scheduler(prediction: Prediction, beta_schedule: str, zero_snr: bool | None = None) -> dict[str, Any]:
+    """The scheduler of a teacher as diffusers writes it. BadInput: epsilon with zero terminal SNR."""
+    zero = prediction != "epsilon" if zero_snr is None else zero_snr
+    if zero and prediction == "epsilon":
+        raise BadInput("zero_snr with prediction epsilon: pure noise holds no x0; accepted: v_prediction, sample")
+    start, end = BETAS[beta_schedule]
+    return {
+        "_class_name": "DDIMScheduler",
+        "num_train_timesteps": 1000,
+        "beta_schedule": beta_schedule,
+        "beta_start": start,
+        "beta_end": end,
+        "clip_sample": False,
+        "prediction_type": prediction,
+        "rescale_betas_zero_snr": zero,
+        "set_alpha_to_one": True,
+        "timestep_spacing": "trailing",
+    }
+
+
+def build(parts: Parts, find: Callable[[str], Path]) -> Pipeline:
+    """Fresh networks; nothing of this family comes from another run."""
+    names = [str(label) for label in range(parts.classes)] if isinstance(parts.classes, int) else parts.classes
+    channels = {"in_channels": parts.channels, "out_channels": parts.channels}
+    return assemble(
+        ClassConditioner(names, parts.width),
+        UNet2DConditionModel(**{**parts.unet, **channels, "cross_attention_dim": parts.width}),
+        PixelAutoencoder(parts.channels, parts.scale),
+        teacher_scheduler(parts.prediction, parts.beta_schedule, parts.zero_snr),
+    )
+
+
+def assemble(
+    conditioner: ClassConditioner,
+    unet: UNet2DConditionModel,
+    autoencoder: PixelAutoencoder,
+    scheduler: dict[str, Any],
+) -> Pipeline:
+    """Put the components together: `class-to-image`, without classes `unconditional-image-generation`."""
+    side = unet.config["sample_size"]
+    if not isinstance(side, int):
+        raise BadInput(f"the denoiser's sample_size must be one number, got {side}")
+    return Pipeline(
+        task=CONDITIONAL if conditioner.classes else UNCONDITIONAL,
+        conditioner=conditioner,
+        denoiser=unet,
+        autoencoder=autoencoder,
+        scheduler=scheduler,
+        latent_shape=(unet.config["in_channels"], side, side),
+        inputs=("label",) if conditioner.classes else (),
+        classes=conditioner.classes,
+    )
+
+
+def load(name: str) -> Pipeline:
+    """Open a folder that `save` wrote, or its Hub name, in float32. BadInput: another kind of DDPM."""
+    index = diffusers.DiffusionPipeline.load_config(name)
+    found = {part: index.get(part, [None, "nothing"])[1] for part in ("conditioner", "unet", "autoencoder")}
+    wanted = {"conditioner": "ClassConditioner", "unet": "UNet2DConditionModel", "autoencoder": "PixelAutoencoder"}
+    if strange := next((part for part in wanted if found[part] != wanted[part]), None):
+        raise BadInput(f"{name}: its {strange} is {found[strange]}; accepted: {wanted[strange]}")
+    autoencoder = PixelAutoencoder.from_config(PixelAutoencoder.load_config(name, subfolder="autoencoder"))
+    return assemble(
+        ClassConditioner.from_pretrained(name, subfolder="conditioner", torch_dtype=torch.float32),
+        UNet2DConditionModel.from_pretrained(name, subfolder="unet", torch_dtype=torch.float32),
+        cast(PixelAutoencoder, autoencoder),
+        dict(DDIMScheduler.load_config(name, subfolder="scheduler")),
+    )
+
+
+def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Write the folder, laid out as diffusers does; `folder` must not exist yet."""
+    parts = {"conditioner": pipeline.conditioner, "unet": pipeline.denoiser}
+    for part, network in parts.items():
+        cast(Any, copy.deepcopy(network)).to("cpu", dtype).save_pretrained(folder / part)
+    cast(Any, pipeline.autoencoder).save_config(folder / "autoencoder")
+    scheduler = getattr(diffusers, pipeline.scheduler["_class_name"]).from_config(pipeline.scheduler)
+    scheduler.save_pretrained(folder / "scheduler")
+    for file in folder.glob("*/config.json"):  # where the weights were opened from is nobody's business
+        config = json.loads(file.read_text())
+        config.pop("_name_or_path", None)
+        file.write_text(json.dumps(config, indent=2) + "\n")
+    index = {
+        "_class_name": "DDPMPipeline",
+        "_diffusers_version": diffusers.__version__,
+        "autoencoder": [__name__, "PixelAutoencoder"],
+        "conditioner": [__name__, "ClassConditioner"],
+        "scheduler": ["diffusers", type(scheduler).__name__],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+    }
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")

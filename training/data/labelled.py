@@ -1,0 +1,74 @@
+"""Writes small grey pictures with class labels as an imagefolder; knows nothing of where they come from.
+
+Shapes: `N` pictures, `H W` pixels.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from training.data.report import Report, appearing, write_metadata
+
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Grey pictures `(N, H, W)` uint8 and their labels `(N,)`, whole numbers from 0."""
+
+    pictures: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def rows(self, places: Rows) -> "Labelled":
+        return Labelled(self.pictures[places], self.labels[places])
+
+
+def stratify(labels: NDArray[np.int64], counts: Mapping[str, int], seed: int) -> dict[str, Rows]:
+    """Each split's rows in their own order: `counts` of every label, and what is left goes to `train`.
+
+    Rows are chosen by a hash of seed and row number, so that every machine chooses the same.
+    """
+    order = sorted(range(len(labels)), key=lambda row: hashlib.sha256(f"{seed}/{row}".encode()).digest())
+    split = np.full(len(labels), "train", dtype=object)
+    for label in np.unique(labels):
+        own = [row for row in order if labels[row] == label]
+        start = 0
+        for name, count in counts.items():
+            split[own[start : start + count]] = name
+            start += count
+    return {name: np.flatnonzero(split == name) for name in ("train", *counts)}
+
+
+def write(plan: Report, splits: Mapping[str, Labelled]) -> Report:
+    """The imagefolder `plan.folder`, RGB PNGs with columns `file_name, text, label`, where `text` is the label's name."""
+    with appearing(plan.folder) as folder:
+        for name, split in splits.items():
+            (folder / name).mkdir()
+            rows: list[dict[str, object]] = []
+            shown = track(split.pictures, f"writing {name}", console=Console(stderr=True))
+            for picture, label in zip(shown, split.labels.tolist(), strict=True):
+                file_name = f"{len(rows):05d}.png"
+                Image.fromarray(picture).convert("RGB").save(folder / name / file_name, compress_level=1)
+                rows.append({"file_name": file_name, "text": str(label), "label": label})
+            write_metadata(folder / name, rows)
+        report = replace(plan, rows={name: len(split) for name, split in splits.items()})
+        report.save(folder)
+    return report
+
+
+def plan(made_by: str, out: Path, parameters: dict[str, object], versions: dict[str, str], code: Path) -> Report:
+    """What is going to be made, to be compared with what lies there; `code` is the file that makes it."""
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in (Path(__file__), code))).hexdigest()
+    known = {"code sha256": digest, "pillow": PIL.__version__, "numpy": np.__version__}
+    return Report(made_by, Path(out), {}, (), parameters, {**versions, **known})
