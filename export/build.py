@@ -13,15 +13,17 @@ import torch
 from export import backend, fused, graphs, networks, parity
 from export.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
 from export.generator import Generator
+from export.signature import COMPONENTS, FUSED, FUSED_PATH
 from models import folder as folders
 from models.errors import BadInput
+from models.labels import Input
 from models.pipeline import Pipeline
 from models.schedule import STUDENT_TIMESTEPS
 
 STUDENT_SCHEDULER = "LCMScheduler"
 PACKAGES = ("torch", "diffusers", "transformers", "onnx", "onnxruntime", "openvino")
-PROMPTS = ("a cat", "a red heart", "an apple on blue", "a smiling face", "a tree", "", "two dogs", "the sun")
-"""What the gate draws when the caller names nothing better."""
+DRAWN = 8
+"""Images that the gate draws."""
 
 
 def export(
@@ -32,13 +34,13 @@ def export(
     model_name: str | None = None,
     source: str | None = None,
     card: dict[str, Any] | None = None,
-    prompts: Sequence[str] = PROMPTS,
+    inputs: Sequence[Input] | None = None,
     overwrite: bool = False,
 ) -> Bundle:
     """Export the student in `pipeline_folder` (or a Hub name) as the bundle `out`.
 
-    Random weights (`trained=False`) are not asked for PSNR. Whatever is raised, nothing is left behind and an older
-    bundle at `out` stays as it was.
+    Random weights (`trained=False`) are not asked for PSNR; `inputs` are what the gate draws. Whatever is raised,
+    nothing is left behind and an older bundle at `out` stays as it was.
     """
     _check_out(out, overwrite)
     pipeline = folders.load(pipeline_folder)
@@ -47,9 +49,10 @@ def export(
     beside = out.with_name(out.name + ".tmp")
     try:
         folders.save(pipeline, beside, torch.float16)
-        figures = _write_graphs(pipeline, beside)
-        manifest = _manifest(pipeline, beside, figures).model_copy(update={**names, "card": card or {}})
-        drawn = _draw(Bundle(beside, manifest), pipeline, prompts, trained)
+        places, figures = _write_graphs(pipeline, beside)
+        manifest = _manifest(pipeline, beside, places, figures).model_copy(update={**names, "card": card or {}})
+        wanted = inputs or networks.inputs(pipeline, DRAWN)
+        drawn = _draw(Bundle(beside, manifest), pipeline, wanted, trained)
         manifest = manifest.model_copy(update={"parity": figures | drawn})
         (beside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
         folders.replace_folder(beside, out)
@@ -58,25 +61,28 @@ def export(
     return open_bundle(out)
 
 
-def _write_graphs(pipeline: Pipeline, bundle: Path) -> dict[str, dict[str, float]]:
-    """Every graph, each measured as soon as it is there; the fused one last.
+def _write_graphs(pipeline: Pipeline, bundle: Path) -> tuple[dict[str, str], dict[str, dict[str, float]]]:
+    """Every graph, each measured as soon as it is there, the fused one last: name → path, and name → figures.
 
     A network whose activations leave fp16's range (VAE decoders are known for it) gets a wide graph.
     """
-    inputs, figures = networks.examples(pipeline, batch=2), {}
+    inputs, weights = networks.examples(pipeline, batch=2), folders.weights(pipeline)
+    places, figures = {FUSED: FUSED_PATH}, {}
     for name, network in networks.components(pipeline).items():
         expected = parity.reference(name, network, pipeline)
-        graphs.write(name, network, inputs[name], bundle, wide=not parity.fits_fp16(expected.largest_activation))
-        figures[name] = parity.component(name, expected, bundle)
-    fused.write(bundle, pipeline.schedule, networks.scaling_factor(pipeline))
-    return figures
+        beside, wide = bundle / weights[COMPONENTS[name].part], not parity.fits_fp16(expected.largest_activation)
+        graph = graphs.write(name, network, inputs[name], beside, wide)
+        places[name] = graph.relative_to(bundle).as_posix()
+        figures[name] = parity.component(name, expected, graph)
+    fused.write(bundle, places, pipeline.schedule, networks.scaling_factor(pipeline))
+    return places, figures
 
 
-def _draw(bundle: Bundle, pipeline: Pipeline, prompts: Sequence[str], trained: bool) -> dict[str, dict[str, float]]:
+def _draw(bundle: Bundle, pipeline: Pipeline, inputs: Sequence[Input], trained: bool) -> dict[str, dict[str, float]]:
     """Backend → PSNR of its images, for every backend installed here; bf16 that misses the bar is not used later."""
     figures = {}
     for name, runner in _backends(bundle):
-        figures[name] = parity.image(Generator(bundle, runner), pipeline, prompts)
+        figures[name] = parity.image(Generator(bundle, runner), pipeline, inputs)
         if trained and name in backend.NEEDS:
             parity.require_psnr(name, figures[name])
     return figures
@@ -92,7 +98,9 @@ def _backends(bundle: Bundle) -> Iterator[tuple[str, backend.Backend]]:
             yield "openvino_bf16", openvino.OpenVinoBackend(bundle, precision="bf16")
 
 
-def _manifest(pipeline: Pipeline, bundle: Path, figures: dict[str, dict[str, float]]) -> Manifest:
+def _manifest(
+    pipeline: Pipeline, bundle: Path, places: dict[str, str], figures: dict[str, dict[str, float]]
+) -> Manifest:
     schedule = pipeline.schedule
     times = sorted({time for times in STUDENT_TIMESTEPS.values() for time in times}, reverse=True)
     files = sorted(path for path in bundle.rglob("*") if path.is_file())
@@ -101,7 +109,9 @@ def _manifest(pipeline: Pipeline, bundle: Path, figures: dict[str, dict[str, flo
         task=pipeline.task,
         model_name="",
         source="",
-        inputs=("prompt",),
+        inputs=pipeline.inputs,
+        classes=pipeline.classes,
+        graphs=places,
         precision="fp16",
         wide=tuple(name for name in figures if not parity.fits_fp16(figures[name]["largest_activation"])),
         prediction_type=schedule.prediction_type,
@@ -109,7 +119,7 @@ def _manifest(pipeline: Pipeline, bundle: Path, figures: dict[str, dict[str, flo
         sizes=(networks.image_size(pipeline),),
         latent_shape=pipeline.latent_shape,
         scaling_factor=networks.scaling_factor(pipeline),
-        tokens=pipeline.conditioner.tokenize([""]).shape[1],  # type: ignore[operator]
+        tokens=pipeline.conditioner.tokenize([pipeline.null_input]).shape[1],  # type: ignore[operator]
         files={path.relative_to(bundle).as_posix(): sha256(path) for path in files},
         parity=figures,
         versions=dict(_versions()),

@@ -11,12 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from export.signature import graph_path
 from models.errors import BadInput
 from models.schedule import Prediction, Schedule
 
 MANIFEST = "manifest.json"
-VERSION = 1
+VERSION = 2
 
 
 class Step(BaseModel):
@@ -37,13 +36,23 @@ class Manifest(BaseModel):
     version: int
     """Of this format."""
     task: str
-    """In Hugging Face's words: `text-to-image`."""
+    """In Hugging Face's words: `text-to-image`, `class-to-image`, `unconditional-image-generation`."""
     model_name: str
     """What people call the model."""
     source: str
     """Where the weights came from."""
     inputs: tuple[str, ...]
-    """What a request holds besides its seed."""
+    """What a request holds besides its seed: a prompt, a label, nothing."""
+    classes: tuple[str, ...] = ()
+    """Names of the labels, where a request holds one."""
+    graphs: dict[str, str] = {
+        "conditioner": "text_encoder/model.onnx",
+        "denoiser": "unet/model.onnx",
+        "decoder": "vae/decoder.onnx",
+        "encoder": "vae/encoder.onnx",
+        "one_step": "one_step.onnx",
+    }
+    """Graph → its path inside the bundle; before version 2 every bundle had these."""
     precision: str
     """Of the weights and inside the graphs: `fp16`."""
     wide: tuple[str, ...] = ()
@@ -58,7 +67,7 @@ class Manifest(BaseModel):
     scaling_factor: float
     """The decoder takes latents divided by it."""
     tokens: int
-    """S: longer prompts are cut."""
+    """S, 1 for a label; longer prompts are cut."""
     files: dict[str, str]
     """Path inside the bundle → SHA-256."""
     parity: dict[str, dict[str, float]]
@@ -83,8 +92,8 @@ class Bundle:
         return self.folder / name
 
     def graph(self, name: str) -> Path:
-        """The ONNX file of a graph: `text_encoder`, `unet`, `vae_decoder`, `vae_encoder` or `one_step`."""
-        return self.path(graph_path(name))
+        """The ONNX file of a graph: `conditioner`, `denoiser`, `decoder`, `encoder` or `one_step`."""
+        return self.path(self.manifest.graphs.get(name, name))
 
     @cached_property
     def schedule(self) -> Schedule:

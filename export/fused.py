@@ -5,6 +5,7 @@ Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import onnx
 from onnx import NodeProto, TensorProto, ValueInfoProto, compose, helper, numpy_helper
 
 from export.graphs import save
-from export.signature import COMPONENTS, FUSED, FUSED_PATH
+from export.signature import FUSED, FUSED_PATH
 from models import sampling
 from models.schedule import STUDENT_TIMESTEPS, Schedule
 
@@ -68,24 +69,29 @@ class Symbol:
         return self._with("Div", other)
 
 
-def write(bundle: Path, schedule: Schedule, scaling_factor: float) -> None:
-    """Write `one_step.onnx`: `input_ids (N, S)`, `noise (N, C, h, w)` → `images (N, H, W, 3)` uint8."""
-    text_encoder, unet, decoder = (_part(bundle, name) for name in ("text_encoder", "unet", "vae_decoder"))
+def write(bundle: Path, graphs: Mapping[str, str], schedule: Schedule, scaling_factor: float) -> None:
+    """Write `one_step.onnx` from `graphs` (name → path): `input_ids (N, S)`, `noise (N, C, h, w)` → `images (N, H, W, 3)`."""
+    conditioner, denoiser, decoder = (
+        _part(bundle, name, graphs[name]) for name in ("conditioner", "denoiser", "decoder")
+    )
     tape, (timestep,) = Tape(), STUDENT_TIMESTEPS[1]
-    hidden = tape.splice(text_encoder, {"input_ids": "input_ids"})
+    hidden = tape.splice(conditioner, {"input_ids": "input_ids"})
     now = tape.constant(timestep, np.int64)
-    output = tape.splice(unet, {"sample": "noise", "timestep": now, "encoder_hidden_states": hidden.name})
+    output = tape.splice(denoiser, {"sample": "noise", "timestep": now, "encoder_hidden_states": hidden.name})
     alpha, sigma = schedule.alpha[timestep], schedule.sigma[timestep]
     x0: Symbol = sampling.to_x0(Symbol(tape, "noise"), output, alpha, sigma, schedule.prediction_type)
     _to_uint8(tape.splice(decoder, {"latent_sample": (x0 / scaling_factor).name}))  # (N, H, W, 3)
     graph = helper.make_graph(
         tape.nodes,
         FUSED,
-        [_named(text_encoder.graph.input[0], "input_ids"), _named(unet.graph.input[0], "noise")],
+        [_named(conditioner.graph.input[0], "input_ids"), _named(denoiser.graph.input[0], "noise")],
         [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", "image_height", "image_width", 3])],
         tape.constants,
     )
-    save(helper.make_model(graph, opset_imports=unet.opset_import, ir_version=unet.ir_version), bundle / FUSED_PATH)
+    save(
+        helper.make_model(graph, opset_imports=denoiser.opset_import, ir_version=denoiser.ir_version),
+        bundle / FUSED_PATH,
+    )
 
 
 def _to_uint8(images: Symbol) -> Symbol:
@@ -97,14 +103,13 @@ def _to_uint8(images: Symbol) -> Symbol:
     return tape.apply("Transpose", pixels.name, output="images", perm=[0, 2, 3, 1])
 
 
-def _part(bundle: Path, name: str) -> onnx.ModelProto:
+def _part(bundle: Path, name: str, path: str) -> onnx.ModelProto:
     """A split graph with prefixed names and its weights seen from the bundle's root."""
-    signature = COMPONENTS[name]
-    model = compose.add_prefix(onnx.load(str(bundle / signature.path), load_external_data=False), f"{name}/")
+    model = compose.add_prefix(onnx.load(str(bundle / path), load_external_data=False), f"{name}/")
     for tensor in model.graph.initializer:
         for entry in tensor.external_data:
             if entry.key == "location":
-                entry.value = signature.weights
+                entry.value = Path(path).with_name(entry.value).as_posix()
     return model
 
 

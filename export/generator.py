@@ -13,19 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from export import tokenize
 from export.backend import Backend
 from export.bundle import Bundle
-from export.tokenize import PromptTokenizer
 from models import noise, sampling
 from models.errors import BadInput
+from models.labels import Input
 from models.schedule import STUDENT_TIMESTEPS
 
 
 @dataclass(frozen=True)
 class Request:
-    """One image. An empty prompt draws what the null caption gives."""
+    """One image of a prompt or a label; an empty one draws what the null condition gives."""
 
-    prompt: str
+    input: Input
     seed: int
 
 
@@ -35,7 +36,7 @@ class Generator:
     def __init__(self, bundle: Bundle, backend: Backend) -> None:
         self.bundle = bundle
         self.backend = backend
-        self.tokenizer = PromptTokenizer(bundle)
+        self.tokenizer = tokenize.load(bundle)
         self._lock = threading.Lock()
 
     @property
@@ -54,16 +55,16 @@ class Generator:
         return tuple(STUDENT_TIMESTEPS)
 
     def generate(self, requests: Sequence[Request], steps: int = 1) -> NDArray[np.uint8]:
-        """Requests → images `(N, H, W, 3)`. An image depends on its own prompt and seed, not on its neighbours."""
+        """Requests → images `(N, H, W, 3)`. An image depends on its own input and seed, not on its neighbours."""
         self._check(requests, steps)
-        ids = self.tokenizer.ids([request.prompt for request in requests])
+        ids = self.tokenizer.ids([request.input for request in requests])
         drawn = noise.gaussian([request.seed for request in requests], steps, self.bundle.manifest.latent_shape)
         with self._lock:
             return self._one_step(ids, drawn) if steps == 1 else self._split(ids, drawn)
 
-    def dropped(self, prompt: str) -> int:
-        """How many tokens of the prompt the model will not see."""
-        return self.tokenizer.dropped(prompt)
+    def dropped(self, input: Input) -> int:
+        """How many tokens of the input the model will not see."""
+        return self.tokenizer.dropped(input)
 
     def warm(self, batches: Sequence[int] = (1,), steps: Sequence[int] = (1,)) -> None:
         """Load and compile what these batch sizes and steps need, so that no request waits for it."""
@@ -76,17 +77,17 @@ class Generator:
 
     def _split(self, ids: NDArray[np.int64], drawn: NDArray[np.float32]) -> NDArray[np.uint8]:
         """The k-step student; `drawn (steps, N, C, h, w)`."""
-        hidden = self.backend.run("text_encoder", {"input_ids": ids})  # (N, S, D)
+        hidden = self.backend.run("conditioner", {"input_ids": ids})  # (N, S, D)
 
         def denoise(sample: NDArray[Any], timestep: int) -> NDArray[Any]:
             time = np.array(timestep, np.int64)
             inputs = {"sample": sample, "timestep": time, "encoder_hidden_states": hidden}
-            return self.backend.run("unet", inputs)
+            return self.backend.run("denoiser", inputs)
 
         timesteps = STUDENT_TIMESTEPS[len(drawn)]
         x0 = sampling.student_loop(denoise, list(drawn), timesteps, self.bundle.schedule)  # (N, C, h, w)
         latents = x0 / self.bundle.manifest.scaling_factor
-        return _to_uint8(self.backend.run("vae_decoder", {"latent_sample": latents}))
+        return _to_uint8(self.backend.run("decoder", {"latent_sample": latents}))
 
     def _check(self, requests: Sequence[Request], steps: int) -> None:
         if not requests:

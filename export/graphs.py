@@ -28,8 +28,8 @@ INLINE_BYTES = 1 << 16
 """Constants up to this size (masks, sinusoids) lie in the graph itself; anything larger must be in the weights' file."""
 
 
-def write(name: str, network: Component, inputs: dict[str, Tensor], bundle: Path, wide: bool = False) -> None:
-    """Export one component beside its fp16 weights, and let onnx check it.
+def write(name: str, network: Component, inputs: dict[str, Tensor], weights: Path, wide: bool = False) -> Path:
+    """Export one component beside its fp16 weights (a safetensors file, if it has any), and let onnx check it.
 
     The graph computes in fp16 but for `WIDE_OPERATORS`; a `wide` one computes in float32 throughout.
     """
@@ -37,10 +37,12 @@ def write(name: str, network: Component, inputs: dict[str, Tensor], bundle: Path
     model = _trace(copy.deepcopy(network).to(torch.float32 if wide else torch.float16).eval(), signature, inputs)
     _fold(model)
     _widen(model)
-    for parameter in _point_at(model, bundle / signature.weights):
+    for parameter in _point_at(model, weights):
         if wide:
             _cast_up(model, parameter)
-    save(_plain(model), bundle / signature.path)
+    path = weights.with_name(signature.file)
+    save(_plain(model), path)
+    return path
 
 
 def save(model: onnx.ModelProto, path: Path) -> None:
@@ -51,7 +53,9 @@ def save(model: onnx.ModelProto, path: Path) -> None:
 
 
 def tensor_places(weights: Path) -> dict[str, tuple[int, int]]:
-    """Tensor name → (offset, length) in bytes from the start of a safetensors file."""
+    """Tensor name → (offset, length) in bytes from the start of a safetensors file; nothing where there is no file."""
+    if not weights.is_file():
+        return {}
     with weights.open("rb") as file:
         (size,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(size))
@@ -144,8 +148,16 @@ def _cast_up(model: ir.Model, parameter: ir.Value) -> None:
 
 
 def _stored(key: str, places: dict[str, tuple[int, int]]) -> str:
-    """A parameter's name in the file: transformers keeps the prefix (`text_model.`) of the checkpoint it opened."""
-    return key if key in places else next((name for name in places if name.endswith("." + key)), key)
+    """A parameter's name in the file.
+
+    Its path in the module may begin earlier, at the conditioner or autoencoder around the network that was saved, and
+    the file's path as well: transformers keeps the prefix (`text_model.`) of the checkpoint it opened.
+    """
+    parts = key.split(".")
+    inner = [".".join(parts[start:]) for start in range(max(1, len(parts) - 1))]  # never the bare last name
+    exact = (name for name in inner if name in places)
+    longer = (name for tail in inner for name in places if name.endswith("." + tail))
+    return next(exact, None) or next(longer, key)
 
 
 def _plain(model: ir.Model) -> onnx.ModelProto:

@@ -5,13 +5,17 @@ Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `D` wid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from models.labels import Input
 from models.pipeline import Pipeline
 from models.schedule import STUDENT_TIMESTEPS
+
+PROMPTS = ("a cat", "a red heart", "an apple on blue", "a smiling face", "a tree", "", "two dogs", "the sun")
 
 
 class Component(nn.Module):
@@ -22,15 +26,15 @@ class Component(nn.Module):
         self.network = network
 
     def narrow(self, array: Tensor) -> Tensor:
-        """To the network's own precision."""
-        return array.to(next(self.network.parameters()).dtype)
+        """To the network's own precision, if it has weights."""
+        return array.to(next(self.network.parameters(), array).dtype)
 
 
-class TextEncoder(Component):
+class Conditioner(Component):
     """`input_ids (N, S)` → `last_hidden_state (N, S, D)`."""
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        return cast(Tensor, self.network(input_ids).last_hidden_state.float())
+        return cast(Tensor, self.network(input_ids).encoder_hidden_states.float())
 
 
 class Denoiser(Component):
@@ -45,26 +49,30 @@ class Decoder(Component):
     """`latent_sample (N, C, h, w)`, not scaled → `(N, 3, H, W)`."""
 
     def forward(self, latent_sample: Tensor) -> Tensor:
-        return cast(Tensor, self.network.decode(self.narrow(latent_sample)).sample.float())
+        return cast(Tensor, self.network.to_images(self.narrow(latent_sample)).float())
 
 
 class Encoder(Component):
-    """`sample (N, 3, H, W)` → `(N, C, h, w)`, not scaled: the mode, not a draw."""
+    """`sample (N, 3, H, W)` → `(N, C, h, w)`, not scaled."""
 
     def forward(self, sample: Tensor) -> Tensor:
-        encoded = self.network.encode(self.narrow(sample))
-        latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
-        return cast(Tensor, latents.float())
+        return cast(Tensor, self.network.to_latents(self.narrow(sample)).float())
 
 
 def components(pipeline: Pipeline) -> dict[str, Component]:
     """By the names of `export.signature.COMPONENTS`, cheapest first."""
     return {
-        "text_encoder": TextEncoder(pipeline.conditioner.text_encoder),
-        "vae_decoder": Decoder(pipeline.autoencoder.vae),
-        "vae_encoder": Encoder(pipeline.autoencoder.vae),
-        "unet": Denoiser(pipeline.denoiser),
+        "conditioner": Conditioner(pipeline.conditioner),
+        "decoder": Decoder(pipeline.autoencoder),
+        "encoder": Encoder(pipeline.autoencoder),
+        "denoiser": Denoiser(pipeline.denoiser),
     }
+
+
+def inputs(pipeline: Pipeline, count: int) -> list[Input]:
+    """`count` things that the pipeline can be asked for, going round."""
+    known: Sequence[Input] = pipeline.classes or PROMPTS
+    return [known[index % len(known)] for index in range(count)]
 
 
 @torch.no_grad()
@@ -75,13 +83,13 @@ def examples(pipeline: Pipeline, batch: int, scale: int = 1) -> dict[str, dict[s
     latent = torch.randn(batch, channels, height * scale, width * scale, generator=draw)
     columns, rows = image_size(pipeline)
     image = torch.rand(batch, 3, rows * scale, columns * scale, generator=draw) * 2 - 1
-    ids = pipeline.conditioner.tokenize([f"{index} a b c"[: 2 * index] for index in range(batch)])  # type: ignore[operator]
+    ids = pipeline.conditioner.tokenize(inputs(pipeline, batch))  # type: ignore[operator]
     hidden = pipeline.conditioner(ids).encoder_hidden_states
     return {
-        "text_encoder": {"input_ids": ids},
-        "vae_decoder": {"latent_sample": latent / scaling_factor(pipeline)},
-        "vae_encoder": {"sample": image},
-        "unet": {
+        "conditioner": {"input_ids": ids},
+        "decoder": {"latent_sample": latent / scaling_factor(pipeline)},
+        "encoder": {"sample": image},
+        "denoiser": {
             "sample": latent,
             "timestep": torch.tensor(STUDENT_TIMESTEPS[1][0]),
             "encoder_hidden_states": hidden,
@@ -98,5 +106,4 @@ def image_size(pipeline: Pipeline) -> tuple[int, int]:
 
 def scaling_factor(pipeline: Pipeline) -> float:
     """The decoder's graph takes latents divided by it."""
-    vae: Any = pipeline.autoencoder.vae
-    return float(vae.config["scaling_factor"])
+    return float(pipeline.autoencoder.scaling_factor)  # type: ignore[arg-type]

@@ -21,6 +21,7 @@ from export.generator import Generator, Request
 from export.networks import Component, examples
 from export.signature import COMPONENTS, LEAST_PSNR
 from models.errors import BadInput
+from models.labels import Input
 from models.pipeline import Pipeline
 
 LARGEST_FP16 = 65504.0
@@ -63,10 +64,10 @@ def reference(name: str, network: Component, pipeline: Pipeline) -> Reference:
     return Reference(cases, float(np.max(seen)))  # unlike Python's, numpy's max keeps NaN
 
 
-def component(name: str, expected: Reference, bundle: Path) -> dict[str, float]:
+def component(name: str, expected: Reference, graph: Path) -> dict[str, float]:
     """Figures of one graph against its network; `BadInput` names the component that fails."""
     signature = COMPONENTS[name]
-    session = onnxruntime.InferenceSession(str(bundle / signature.path), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
     errors = []
     for inputs, output in expected.cases:
         (found,) = session.run(None, {key: value.numpy() for key, value in inputs.items()})
@@ -77,11 +78,11 @@ def component(name: str, expected: Reference, bundle: Path) -> dict[str, float]:
     return {"relative_error": worst, "largest_activation": expected.largest_activation}
 
 
-def image(generator: Generator, pipeline: Pipeline, prompts: Sequence[str]) -> dict[str, float]:
+def image(generator: Generator, pipeline: Pipeline, inputs: Sequence[Input]) -> dict[str, float]:
     """PSNR of fused one-step images against torch float32: alone and as one batch, the worse of the two."""
-    seeds = range(len(prompts))
-    expected = pipeline.generate(prompts, list(seeds))  # (N, H, W, 3)
-    requests = [Request(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
+    seeds = range(len(inputs))
+    expected = pipeline.generate(inputs, list(seeds))  # (N, H, W, 3)
+    requests = [Request(wanted, seed) for wanted, seed in zip(inputs, seeds, strict=True)]
     alone = np.concatenate([generator.generate([request]) for request in requests])
     return {"psnr": min(psnr(alone, expected), psnr(generator.generate(requests), expected))}
 

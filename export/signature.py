@@ -1,6 +1,7 @@
-"""What each graph of a bundle takes and gives, where it lies and how exact it must be; it knows neither torch nor any runtime.
+"""What each graph of a bundle takes and gives and how exact it must be; it knows neither torch nor any runtime.
 
-Names are optimum's. Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `D` width.
+A graph is named by its part in the pipeline; its inputs and output have optimum's names.
+Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `D` width.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from dataclasses import dataclass
 class Signature:
     """One graph. Axes name the dynamic dimensions of each input and output; all others are fixed."""
 
-    path: str
-    """Inside the bundle. External data cannot leave its own folder, so a graph lies beside (or above) its weights."""
-    weights: str
-    """The safetensors file that holds the parameters, inside the bundle."""
+    part: str
+    """Whose weights it reads. External data cannot leave its own folder, so a graph lies beside (or above) its weights."""
+    file: str
+    """Its name in the folder of those weights."""
     inputs: dict[str, dict[int, str]]
     output: str
     output_axes: dict[int, str]
@@ -25,20 +26,19 @@ class Signature:
 
 _LATENT = {0: "batch", 2: "height", 3: "width"}
 _PIXELS = {0: "batch", 2: "image_height", 3: "image_width"}
-_VAE = "vae/diffusion_pytorch_model.safetensors"
 
 COMPONENTS: dict[str, Signature] = {
-    "text_encoder": Signature(
-        path="text_encoder/model.onnx",
-        weights="text_encoder/model.safetensors",
+    "conditioner": Signature(
+        part="conditioner",
+        file="model.onnx",
         inputs={"input_ids": {0: "batch"}},  # (N, S) int64
         output="last_hidden_state",  # (N, S, D)
         output_axes={0: "batch"},
         tolerance=1e-2,
     ),
-    "unet": Signature(
-        path="unet/model.onnx",
-        weights="unet/diffusion_pytorch_model.safetensors",
+    "denoiser": Signature(
+        part="denoiser",
+        file="model.onnx",
         inputs={
             "sample": _LATENT,
             "timestep": {},
@@ -48,17 +48,17 @@ COMPONENTS: dict[str, Signature] = {
         output_axes=_LATENT,
         tolerance=2e-2,
     ),
-    "vae_decoder": Signature(
-        path="vae/decoder.onnx",
-        weights=_VAE,
+    "decoder": Signature(
+        part="autoencoder",
+        file="decoder.onnx",
         inputs={"latent_sample": _LATENT},  # (N, C, h, w), not scaled
         output="sample",  # (N, 3, H, W) in [−1, 1]
         output_axes=_PIXELS,
         tolerance=1e-2,
     ),
-    "vae_encoder": Signature(
-        path="vae/encoder.onnx",
-        weights=_VAE,
+    "encoder": Signature(
+        part="autoencoder",
+        file="encoder.onnx",
         inputs={"sample": _PIXELS},  # (N, 3, H, W) in [−1, 1]
         output="latent_sample",  # (N, C, h, w), the mode, not scaled
         output_axes=_LATENT,
@@ -78,8 +78,3 @@ WIDE_OPERATORS = frozenset(
 
 LEAST_PSNR = 35.0
 """dB that 8-bit one-step images keep against torch float32 with the same noise, where the weights are trained."""
-
-
-def graph_path(graph: str) -> str:
-    """Where a graph lies inside the bundle."""
-    return FUSED_PATH if graph == FUSED else COMPONENTS[graph].path

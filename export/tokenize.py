@@ -1,17 +1,53 @@
-"""Prompts → token ids exactly as transformers' CLIPTokenizer gives them, without transformers; it knows no network."""
+"""What a request holds → ids, for each task: prompts exactly as transformers' CLIPTokenizer gives them, labels; no network."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from export.bundle import Bundle
+from models.config import nearest
 from models.errors import BadInput
+from models.labels import Input, class_id
+
+
+class InputTokenizer(Protocol):
+    """The inputs of one task → ids."""
+
+    def ids(self, inputs: Sequence[Input]) -> NDArray[np.int64]:
+        """Inputs → ids `(N, S)`. BadInput: an input that the model cannot take."""
+
+    def dropped(self, input: Input) -> int:
+        """How many tokens of the input the model will not see."""
+
+
+def load(bundle: Bundle) -> InputTokenizer:
+    """The tokenizer of the bundle's task. BadInput: a task that this version does not know."""
+    if bundle.manifest.task not in TOKENIZERS:
+        raise BadInput(
+            f"{bundle.folder}: unknown task '{bundle.manifest.task}'{nearest(bundle.manifest.task, TOKENIZERS)}"
+        )
+    return TOKENIZERS[bundle.manifest.task](bundle)
+
+
+class LabelTokenizer:
+    """Numbers or names of labels → rows of the table; without classes there is but one."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.classes = bundle.manifest.classes
+
+    def ids(self, inputs: Sequence[Input]) -> NDArray[np.int64]:
+        """Labels → ids `(N, 1)`."""
+        return np.array([[class_id(label, self.classes)] for label in inputs], dtype=np.int64)
+
+    def dropped(self, input: Input) -> int:
+        """A label is one token: nothing."""
+        return 0
 
 
 class PromptTokenizer:
@@ -26,16 +62,18 @@ class PromptTokenizer:
         pad_id = self._tokenizer.token_to_id(pad)
         self._tokenizer.enable_padding(length=self.length, pad_id=pad_id, pad_token=pad)
 
-    def ids(self, prompts: Sequence[str]) -> NDArray[np.int64]:
+    def ids(self, inputs: Sequence[Input]) -> NDArray[np.int64]:
         """Prompts → ids `(N, S)`."""
-        return np.array([self._encode(prompt).ids for prompt in prompts], dtype=np.int64)
+        return np.array([self._encode(prompt).ids for prompt in inputs], dtype=np.int64)
 
-    def dropped(self, prompt: str) -> int:
+    def dropped(self, input: Input) -> int:
         """How many tokens of the prompt do not fit into S."""
-        pieces = self._encode(prompt).overflowing
+        pieces = self._encode(input).overflowing
         return sum(piece.special_tokens_mask.count(0) for piece in pieces)
 
-    def _encode(self, prompt: str) -> Encoding:
+    def _encode(self, prompt: Input) -> Encoding:
+        if not isinstance(prompt, str):
+            raise BadInput(f"a prompt must be text, got {prompt!r:.40}")
         try:
             prompt.encode()
         except UnicodeEncodeError as error:
@@ -46,3 +84,10 @@ class PromptTokenizer:
 def _text(token: Any) -> str:
     """A token as `tokenizer_config.json` writes it: a string, or an object that holds one."""
     return str(token["content"]) if isinstance(token, dict) else str(token)
+
+
+TOKENIZERS: dict[str, Callable[[Bundle], InputTokenizer]] = {
+    "text-to-image": PromptTokenizer,
+    "class-to-image": LabelTokenizer,
+    "unconditional-image-generation": LabelTokenizer,
+}

@@ -22,8 +22,8 @@ from torch.nn import functional
 from models.conditioning import Conditioning
 from models.config import Config
 from models.errors import BadInput
-from models.labels import class_id
-from models.pipeline import Input, Pipeline
+from models.labels import Input, class_id
+from models.pipeline import Pipeline
 from models.schedule import Prediction
 
 CONDITIONAL, UNCONDITIONAL = "class-to-image", "unconditional-image-generation"

@@ -1,4 +1,4 @@
-"""Labels of a class-conditional model → rows of its table; it knows neither torch nor numpy."""
+"""What a sample is asked for, and labels → rows of a class-conditional model's table; it knows neither torch nor numpy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from models.config import nearest
 from models.errors import BadInput
+
+Input = str | int
+"""A prompt, or a label's name or number; `""` is the null condition of every family."""
 
 _LISTED = 20
 _DIGITS = 9

@@ -17,10 +17,8 @@ from torch import Tensor, nn
 
 from models import noise, sampling
 from models.conditioning import Conditioning
+from models.labels import Input
 from models.schedule import STUDENT_TIMESTEPS, Schedule
-
-Input = str | int
-"""What a sample is asked for: a prompt, or a label's name or number; `""` is the null condition of every family."""
 
 
 class Conditioner(Protocol):

@@ -20,7 +20,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from models.conditioning import Conditioning
 from models.config import Config
 from models.errors import BadInput
-from models.pipeline import Input, Pipeline
+from models.labels import Input
+from models.pipeline import Pipeline
 
 TASK = "text-to-image"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
@@ -20,7 +20,7 @@ from serving.batcher import QueueFull
 from serving.config import ServeConfig
 from serving.images import MEDIA_TYPE
 from serving.limits import BodyLimit
-from serving.schema import GenerateBody, ImagesBody, Order, Refused, explain, order
+from serving.schema import BODIES, GenerateBody, ImagesBody, LabelBody, Order, PromptBody, Refused, explain, order
 
 T = TypeVar("T")
 OPENAI = "/v1/"
@@ -30,7 +30,7 @@ CLIENT_GONE = 499
 
 
 def build(config: ServeConfig) -> FastAPI:
-    """The application; `app.state.artist` must be set before it is asked to draw."""
+    """The application; it draws once `offer` has given it an artist."""
     app = FastAPI(title="ippo", summary="Draws in one step.", docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit, most=config.max_body)
     for kind in (BadInput, RequestValidationError, HTTPException, QueueFull, Exception):
@@ -38,16 +38,45 @@ def build(config: ServeConfig) -> FastAPI:
     app.add_api_route("/", _home(config), include_in_schema=False)
     if config.page:
         app.add_api_route("/ui/{path:path}", page_to_come, include_in_schema=False)
-    app.add_api_route("/generate", generate, methods=["POST"], response_class=Response, responses=GENERATE_ANSWERS)
     app.add_api_route("/v1/images/generations", images_generations, methods=["POST"], responses=ERROR_ANSWERS)
     app.add_api_route("/v1/models", models)
     return app
 
 
-async def generate(body: GenerateBody, request: Request) -> Response:
+def offer(app: FastAPI, artist: Artist) -> None:
+    """Let the application draw with `artist`: `/generate` takes what the model's task needs."""
+    app.state.artist = artist
+    app.add_api_route(
+        "/generate", DRAW[artist.manifest.task], methods=["POST"], response_class=Response, responses=GENERATE_ANSWERS
+    )
+
+
+async def from_prompt(body: PromptBody, request: Request) -> Response:
     """Draw: one image is answered as it is, several as JSON of OpenAI's shape. The header `x-seed` holds the seed."""
+    return await _generate(body, request)
+
+
+async def from_label(body: LabelBody, request: Request) -> Response:
+    """Draw a class: one image is answered as it is, several as JSON. The header `x-seed` holds the seed."""
+    return await _generate(body, request)
+
+
+async def from_nothing(body: GenerateBody, request: Request) -> Response:
+    """Draw: one image is answered as it is, several as JSON. The header `x-seed` holds the seed."""
+    return await _generate(body, request)
+
+
+DRAW: dict[str, Callable[..., Any]] = {
+    "text-to-image": from_prompt,
+    "class-to-image": from_label,
+    "unconditional-image-generation": from_nothing,
+}
+"""Task → who answers `/generate`."""
+
+
+async def _generate(body: GenerateBody, request: Request) -> Response:
     artist = _artist(request)
-    wanted = order(body, artist.config, artist.sizes)
+    wanted = order(body, artist.config, artist.manifest)
     pictures = await _unless_gone(request, artist.draw(wanted))
     headers = _headers(wanted, pictures)
     if wanted.n == 1:
@@ -58,17 +87,17 @@ async def generate(body: GenerateBody, request: Request) -> Response:
 async def images_generations(body: ImagesBody, request: Request) -> JSONResponse:
     """OpenAI's Images API."""
     artist = _artist(request)
-    if body.model not in (None, artist.model):
-        message = f"the model {body.model!r:.60} does not exist; accepted: {artist.model}"
+    if body.model not in (None, artist.manifest.model_name):
+        message = f"the model {body.model!r:.60} does not exist; accepted: {artist.manifest.model_name}"
         raise Refused(message, "model", status=404, code="model_not_found")
-    wanted = order(body, artist.config, artist.sizes)
+    wanted = order(body, artist.config, artist.manifest)
     pictures = await _unless_gone(request, artist.draw(wanted))
     return JSONResponse(_as_json(wanted, pictures), headers=_headers(wanted, pictures))
 
 
 async def models(request: Request) -> dict[str, Any]:
     """OpenAI's list of models: the one that is served."""
-    model = {"id": _artist(request).model, "object": "model", "created": 0, "owned_by": "ippo"}
+    model = {"id": _artist(request).manifest.model_name, "object": "model", "created": 0, "owned_by": "ippo"}
     return {"object": "list", "data": [model]}
 
 
@@ -147,8 +176,8 @@ def _as_refused(request: Request, error: Exception) -> tuple[Refused, dict[str, 
 def _invalid(request: Request, error: RequestValidationError) -> Refused:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         return Refused("the body must be JSON: send the header content-type: application/json", status=415)
-    known = (ImagesBody if request.url.path.startswith(OPENAI) else GenerateBody).model_fields
-    return explain(error.errors(), list(known))
+    body = ImagesBody if request.url.path.startswith(OPENAI) else BODIES[_artist(request).manifest.task]
+    return explain(error.errors(), list(body.model_fields))
 
 
 ERROR_ANSWERS: dict[int | str, dict[str, Any]] = {

@@ -60,9 +60,7 @@ class Artist:
 
     def __init__(self, generator: Generator, config: ServeConfig) -> None:
         self.config = config
-        self.model = generator.name
-        self.sizes = generator.sizes
-        self.examples: Sequence[str] = generator.bundle.manifest.card.get("examples", ())
+        self.manifest = generator.bundle.manifest
         self._generator = generator
         self._batcher = Batcher(self._run, config.batches, config.max_queue, config.max_wait_ms)
         self._encoders = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="encode")
@@ -85,7 +83,7 @@ class Artist:
         self._encoders.shutdown()
 
     async def draw(self, order: Order) -> Pictures:
-        """Raises QueueFull, and BadInput when the model cannot take the prompt. Cancelled, it costs nothing more."""
+        """Raises QueueFull, and BadInput when the model cannot take the input. Cancelled, it costs nothing more."""
         start = time.perf_counter()
         wanted = [self._wanted(order, order.seed + index) for index in range(order.n)]
         drawn = await asyncio.gather(*self._batcher.submit(order.steps, wanted))
@@ -96,8 +94,9 @@ class Artist:
         return Pictures(files, max(one.drawing for one in drawn), encoded, end - start)
 
     def _wanted(self, order: Order, seed: int) -> Wanted:
-        provenance = Provenance(order.prompt, seed, order.steps, self.model)
-        return Wanted(Request(order.prompt, seed), order.format, order.quality, provenance)
+        inputs = dict.fromkeys(self.manifest.inputs, order.input)
+        provenance = Provenance(inputs, seed, order.steps, self.manifest.model_name)
+        return Wanted(Request(order.input, seed), order.format, order.quality, provenance)
 
     def _run(self, steps: int, wanted: Sequence[Wanted]) -> list[Drawn]:
         start = time.perf_counter()

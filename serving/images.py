@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,17 @@ QUALITY = 90
 class Provenance:
     """Where a picture came from: enough to draw it again."""
 
-    prompt: str
+    inputs: Mapping[str, str]
+    """`{"prompt": …}` or `{"label": …}`, whichever the model was asked with."""
     seed: int
     steps: int
     model: str
     software: str = "ippo"
+
+    def told(self) -> dict[str, str | int]:
+        """By name, as the file holds it."""
+        others = ("seed", "steps", "model", "software")
+        return {**self.inputs, **{name: getattr(self, name) for name in others}}
 
 
 def encode(pixels: NDArray[np.uint8], format: Format, provenance: Provenance, quality: int = QUALITY) -> bytes:
@@ -43,13 +50,13 @@ def encode(pixels: NDArray[np.uint8], format: Format, provenance: Provenance, qu
 
 def _text_chunks(provenance: Provenance) -> PngImagePlugin.PngInfo:
     chunks = PngImagePlugin.PngInfo()
-    for name, value in asdict(provenance).items():
+    for name, value in provenance.told().items():
         chunks.add_text(name, str(value))
     return chunks
 
 
 def _exif(provenance: Provenance) -> Image.Exif:
     exif = Image.Exif()
-    exif[ExifTags.Base.ImageDescription] = json.dumps(asdict(provenance))  # ASCII, as EXIF wants it
+    exif[ExifTags.Base.ImageDescription] = json.dumps(provenance.told())  # ASCII, as EXIF wants it
     exif[ExifTags.Base.Software] = provenance.software
     return exif

@@ -5,8 +5,11 @@ const ippo = {
   url: null, // of the picture shown
   pause: null, // the timer that ends in variations
 
-  draw(prompt, seed, steps) {
-    this.wish = { prompt: prompt.trim(), seed, steps };
+  // `names` is what the model is asked with: ["prompt"], ["label"] or nothing.
+  draw(names, wanted, seed, steps) {
+    const input = String(wanted).trim();
+    const asked = Object.fromEntries(names.map((name) => [name, input]));
+    this.wish = { title: names.length ? input : "picture", body: { ...asked, seed, steps } };
     clearTimeout(this.pause);
     if (!this.busy) this.work();
   },
@@ -16,7 +19,7 @@ const ippo = {
     while (this.wish) {
       const wish = this.wish;
       this.wish = null;
-      if (wish.prompt) await this.fulfil(wish);
+      if (wish.title) await this.fulfil(wish);
       else this.say("type something to draw");
     }
     this.busy = false;
@@ -25,7 +28,7 @@ const ippo = {
   async fulfil(wish) {
     const start = performance.now();
     try {
-      const answer = await this.ask(wish);
+      const answer = await this.ask(wish.body);
       const file = await answer.blob();
       const took = performance.now() - start;
       await this.show(file, wish);
@@ -52,10 +55,11 @@ const ippo = {
     const old = this.url;
     this.url = URL.createObjectURL(file);
     image.src = this.url;
-    image.alt = wish.prompt;
+    image.alt = wish.title;
     await image.decode();
+    image.style.imageRendering = image.naturalWidth < 64 ? "pixelated" : "";
     link.href = this.url;
-    link.download = `${wish.prompt.replace(/[^\p{L}\p{N}]+/gu, "-")}-${wish.seed}.${file.type.split("/")[1]}`;
+    link.download = `${wish.title.replace(/[^\p{L}\p{N}]+/gu, "-")}-${wish.body.seed}.${file.type.split("/")[1]}`;
     figure.className = "drawn";
     if (old) URL.revokeObjectURL(old);
   },
@@ -63,14 +67,14 @@ const ippo = {
   // The same prompt with the seeds that follow, once the typing rests; a click takes one's seed.
   async vary(wish) {
     const many = Number(document.getElementById("ippo-variations").dataset.count);
-    const answer = await this.ask({ ...wish, seed: wish.seed + 1, n: many }).catch(() => null);
+    const answer = await this.ask({ ...wish.body, seed: wish.body.seed + 1, n: many }).catch(() => null);
     if (!answer || this.busy || this.wish) return;
     const { data, output_format } = await answer.json();
     const choices = data.map(({ b64_json, seed }) => {
       const choice = document.createElement("button");
       const image = choice.appendChild(new Image());
       image.src = `data:image/${output_format};base64,${b64_json}`;
-      image.alt = wish.prompt;
+      image.alt = wish.title;
       choice.append(`seed ${seed}`);
       choice.onclick = () => this.takeSeed(seed);
       return choice;

@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from export.bundle import Manifest
 from models.config import nearest
 from models.errors import BadInput
+from models.labels import class_id
 from models.noise import MAX_SEED
 from serving.config import Format, ServeConfig
 from serving.images import QUALITY
@@ -33,10 +35,8 @@ class Body(BaseModel):
 
 
 class GenerateBody(Body):
-    """`POST /generate`."""
+    """`POST /generate`, and all of it where the model draws without being asked for anything."""
 
-    prompt: str
-    """What to draw."""
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
     """The same seed gives the same picture; random when absent, and returned in the header `x-seed`."""
     steps: int = Field(default=1, ge=1, le=4)
@@ -49,8 +49,33 @@ class GenerateBody(Body):
     """Image format."""
 
 
+class PromptBody(GenerateBody):
+    """`POST /generate` of a model that draws what a text says."""
+
+    prompt: str
+    """What to draw."""
+
+
+class LabelBody(GenerateBody):
+    """`POST /generate` of a model that knows classes."""
+
+    label: int | str
+    """What to draw: a class's number from 0, or its name."""
+
+
+BODIES: dict[str, type[GenerateBody]] = {
+    "text-to-image": PromptBody,
+    "class-to-image": LabelBody,
+    "unconditional-image-generation": GenerateBody,
+}
+"""Task → what `POST /generate` takes."""
+
+
 class ImagesBody(Body):
-    """`POST /v1/images/generations` of the OpenAI Images API, with `seed` and `num_inference_steps` beside."""
+    """`POST /v1/images/generations` of the OpenAI Images API, with `seed` and `num_inference_steps` beside.
+
+    Where the model knows classes, the prompt is the name of one.
+    """
 
     prompt: str
     model: str | None = None
@@ -76,7 +101,8 @@ class Order(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    prompt: str
+    input: str
+    """The prompt, the label's name, or nothing."""
     seed: int
     n: int
     steps: int
@@ -84,33 +110,55 @@ class Order(BaseModel):
     quality: int = QUALITY
 
 
-def order(body: GenerateBody | ImagesBody, config: ServeConfig, sizes: Sequence[tuple[int, int]]) -> Order:
-    """Check what a schema cannot: the operator's limits and the model's sizes (width, height). Raises Refused."""
-    if not body.prompt.strip():
-        raise Refused("prompt is empty; describe what to draw", "prompt")
-    if len(body.prompt) > config.max_prompt:
-        raise Refused(f"prompt has {len(body.prompt)} characters; at most {config.max_prompt}", "prompt")
-    if any("\ud800" <= letter <= "\udfff" for letter in body.prompt):
-        raise Refused("prompt holds half of a surrogate pair, which is no text", "prompt")
+def order(body: GenerateBody | ImagesBody, config: ServeConfig, model: Manifest) -> Order:
+    """Check what a schema cannot: the operator's limits, the model's labels and its sizes. Raises Refused."""
+    wanted = _wanted(body, config, model)
     n = body.n or 1
     if n > config.max_images:
         raise Refused(f"n is {n}; at most {config.max_images}", "n")
-    offered = [f"{width}x{height}" for width, height in sizes]
+    offered = [f"{width}x{height}" for width, height in model.sizes]
     if body.size not in (None, "auto", *offered):
         raise Refused(f"size {body.size!r:.40} is not offered; accepted: auto, {', '.join(offered)}", "size")
     seed = secrets.randbelow(RANDOM_SEEDS) if body.seed is None else body.seed
     if seed + n - 1 > MAX_SEED:
         raise Refused(f"seed {seed} leaves no room for {n} pictures; the largest seed is {MAX_SEED}", "seed")
     if isinstance(body, GenerateBody):
-        return Order(prompt=body.prompt, seed=seed, n=n, steps=body.steps, format=body.format or config.format)
+        return Order(input=wanted, seed=seed, n=n, steps=body.steps, format=body.format or config.format)
     return Order(
-        prompt=body.prompt,
+        input=wanted,
         seed=seed,
         n=n,
         steps=body.num_inference_steps or 1,
         format=body.output_format or config.format,
         quality=QUALITY if body.output_compression is None else body.output_compression,
     )
+
+
+def _wanted(body: GenerateBody | ImagesBody, config: ServeConfig, model: Manifest) -> str:
+    """What to draw: the prompt, or the name of the label. Raises Refused."""
+    if not model.inputs:
+        return ""
+    if not model.classes:
+        assert isinstance(body, PromptBody | ImagesBody)
+        return _prompt(body.prompt, config.max_prompt)
+    assert isinstance(body, LabelBody | ImagesBody)
+    key, label = ("label", body.label) if isinstance(body, LabelBody) else ("prompt", body.prompt)
+    try:
+        if label == "":
+            raise BadInput("label is empty; accepted: a class's number from 0, or its name")
+        return model.classes[class_id(label, model.classes)]
+    except BadInput as error:
+        raise Refused(str(error), key, status=422) from None
+
+
+def _prompt(prompt: str, most: int) -> str:
+    if not prompt.strip():
+        raise Refused("prompt is empty; describe what to draw", "prompt")
+    if len(prompt) > most:
+        raise Refused(f"prompt has {len(prompt)} characters; at most {most}", "prompt")
+    if any("\ud800" <= letter <= "\udfff" for letter in prompt):
+        raise Refused("prompt holds half of a surrogate pair, which is no text", "prompt")
+    return prompt
 
 
 def explain(errors: Sequence[Mapping[str, Any]], known: Sequence[str]) -> Refused:

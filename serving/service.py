@@ -17,7 +17,7 @@ import bentoml
 from fastapi import FastAPI
 
 from export import backend
-from export.bundle import open_bundle
+from export.bundle import Manifest, open_bundle
 from models.config import nearest
 from models.errors import BadInput
 from serving import api
@@ -36,13 +36,14 @@ def application(config: ServeConfig) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         from serving.artist import Artist
 
-        app.state.artist = artist = await asyncio.to_thread(Artist.open, config)
+        artist = await asyncio.to_thread(Artist.open, config)
         artist.start()
+        api.offer(app, artist)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(artist.close)
-            _say(f"draws with {artist.model}: POST {_address(config)}/generate")
+            _say(f"draws with {artist.manifest.model_name}: POST {_address(config)}/generate")
             if config.page:  # it follows, so that it delays nobody
-                page = asyncio.create_task(_add_page(app, config, stack))
+                page = asyncio.create_task(_add_page(app, config, stack, artist.manifest))
                 stack.callback(page.cancel)
             yield
 
@@ -51,11 +52,10 @@ def application(config: ServeConfig) -> FastAPI:
     return app
 
 
-async def _add_page(app: FastAPI, config: ServeConfig, stack: AsyncExitStack) -> None:
+async def _add_page(app: FastAPI, config: ServeConfig, stack: AsyncExitStack, model: Manifest) -> None:
     from serving import page
 
-    artist = app.state.artist
-    await page.mount(app, stack, artist.model, artist.examples)
+    await page.mount(app, stack, model)
     _say(f"page: {_address(config)}/ui")
 
 

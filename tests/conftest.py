@@ -26,3 +26,24 @@ def tiny_bundle(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) ->
     out = tmp_path_factory.mktemp("bundle") / "tiny"
     export(str(tiny_student), out, trained=False)
     return out
+
+
+@pytest.fixture(scope="session")
+def pixel_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a tiny class-to-image student of the pixel family."""
+    return _pixels(tmp_path_factory.mktemp("pixels"), tiny_classes=True)
+
+
+@pytest.fixture(scope="session")
+def unconditional_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a tiny student without inputs."""
+    return _pixels(tmp_path_factory.mktemp("unconditional"), tiny_classes=False)
+
+
+def _pixels(out: Path, tiny_classes: bool) -> Path:
+    from export.build import export
+    from models import folder
+    from tests import tiny
+
+    folder.save(tiny.pixel_student(classes=tiny.CLASSES if tiny_classes else ()), out / "student")
+    return export(str(out / "student"), out / "tiny", trained=False).folder

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models.errors import BadInput
-from models.pipeline import Input
+from models.labels import Input
 from training.data.folder import ImageFolder
 from training.draws import Draws
 

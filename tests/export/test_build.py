@@ -21,7 +21,7 @@ BACKENDS = {"openvino", "ort", "eager"}
 
 def test_the_figures_of_the_gate_are_in_the_manifest(bundle: Bundle) -> None:
     figures = bundle.manifest.parity
-    for name in ("text_encoder", "unet", "vae_decoder", "vae_encoder"):
+    for name in ("conditioner", "denoiser", "decoder", "encoder"):
         assert 0 < figures[name]["relative_error"] < 1e-2
     assert set(figures) >= BACKENDS
     assert all(figures[name]["psnr"] > 50 for name in BACKENDS)
@@ -78,7 +78,7 @@ def test_a_failed_gate_names_the_component_and_leaves_nothing(tmp_path: Path) ->
     folder.save(broken, tmp_path / "broken")
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "manifest.json").write_text("{}")
-    with pytest.raises(BadInput, match="text_encoder failed the parity gate"):
+    with pytest.raises(BadInput, match="conditioner failed the parity gate"):
         export(str(tmp_path / "broken"), tmp_path / "old", overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "old"]
     assert [path.name for path in (tmp_path / "old").iterdir()] == ["manifest.json"]

@@ -63,8 +63,8 @@ def test_an_altered_truncated_or_missing_file_is_named(name: str, copy: Path) ->
 
 
 def test_a_newer_manifest_says_to_upgrade(copy: Path) -> None:
-    _rewrite(copy, version=2, unheard_of=True)
-    _refused(copy, "version 2, this ippo reads up to version 1: upgrade ippo")
+    _rewrite(copy, version=3, unheard_of=True)
+    _refused(copy, "version 3, this ippo reads up to version 2: upgrade ippo")
 
 
 def test_a_manifest_that_is_none(copy: Path, tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ from export.backend import Backend
 from export.bundle import Bundle
 from export.graphs import tensor_places
 from export.parity import relative_error
-from export.signature import COMPONENTS, FUSED_PATH, WIDE_OPERATORS
-from models import folder
+from export.signature import COMPONENTS, FUSED, WIDE_OPERATORS
+from models import folder as folders
 from models.pipeline import Pipeline
 from tests import tiny
 
-GRAPHS = [signature.path for signature in COMPONENTS.values()] + [FUSED_PATH]
+GRAPHS = [*COMPONENTS, FUSED]
 
 
 @pytest.mark.parametrize("batch, scale", [(1, 1), (5, 1), (2, 3)])
@@ -36,36 +36,35 @@ def test_a_graph_is_its_network_at_batches_and_sizes_it_was_not_traced_at(
     assert relative_error(found, expected) < 2e-3  # both have the same fp16 weights
 
 
-@pytest.mark.parametrize("path", GRAPHS)
-def test_every_parameter_is_the_tensor_in_the_safetensors_file(path: str, bundle: Bundle) -> None:
-    graph = onnx.load(str(bundle.folder / path), load_external_data=False).graph
+@pytest.mark.parametrize("name", GRAPHS)
+def test_every_parameter_is_the_tensor_in_the_safetensors_file(name: str, bundle: Bundle) -> None:
+    graph = onnx.load(str(bundle.graph(name)), load_external_data=False).graph
     inside = sum(tensor.ByteSize() for tensor in graph.initializer if not tensor.external_data)
     assert inside < 50_000  # small constants only: no second copy
     external = [tensor for tensor in graph.initializer if tensor.external_data]
     assert external
     for tensor in external:
         entries = {entry.key: entry.value for entry in tensor.external_data}
-        folder = bundle.folder / path
-        places = tensor_places(folder.parent / entries["location"])
+        places = tensor_places(bundle.graph(name).parent / entries["location"])
         key = tensor.name.split("/")[-1]
         assert places[key] == (int(entries["offset"]), int(entries["length"]))
         assert tensor.data_type == TensorProto.FLOAT16
 
 
-def test_the_graphs_hold_every_tensor_of_the_weights(bundle: Bundle) -> None:
-    for weights in {signature.weights for signature in COMPONENTS.values()}:
+def test_the_graphs_hold_every_tensor_of_the_weights(bundle: Bundle, pipeline: Pipeline) -> None:
+    for part, weights in folders.weights(pipeline).items():
         read: dict[str, np.ndarray] = {}
-        for signature in COMPONENTS.values():
-            if signature.weights == weights:
-                graph = onnx.load(str(bundle.folder / signature.path)).graph
+        for name, signature in COMPONENTS.items():
+            if signature.part == part:
+                graph = onnx.load(str(bundle.graph(name))).graph
                 read |= {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
         for name, tensor in load_file(bundle.folder / weights).items():
             np.testing.assert_array_equal(read[name], tensor)
 
 
-@pytest.mark.parametrize("path", GRAPHS)
-def test_fragile_operators_compute_in_float32(path: str, bundle: Bundle) -> None:
-    model = onnx.shape_inference.infer_shapes(onnx.load(str(bundle.folder / path), load_external_data=False))
+@pytest.mark.parametrize("name", GRAPHS)
+def test_fragile_operators_compute_in_float32(name: str, bundle: Bundle) -> None:
+    model = onnx.shape_inference.infer_shapes(onnx.load(str(bundle.graph(name)), load_external_data=False))
     types = {value.name: value.type.tensor_type.elem_type for value in model.graph.value_info}
     fragile = [node for node in model.graph.node if node.op_type in WIDE_OPERATORS]
     assert {node.op_type for node in fragile} & {"InstanceNormalization", "LayerNormalization"}
@@ -73,9 +72,9 @@ def test_fragile_operators_compute_in_float32(path: str, bundle: Bundle) -> None
     assert TensorProto.FLOAT16 in types.values()
 
 
-@pytest.mark.parametrize("path", GRAPHS)
-def test_no_note_of_the_exporter_stays(path: str, bundle: Bundle) -> None:
-    assert b"site-packages" not in (bundle.folder / path).read_bytes()
+@pytest.mark.parametrize("name", GRAPHS)
+def test_no_note_of_the_exporter_stays(name: str, bundle: Bundle) -> None:
+    assert b"site-packages" not in bundle.graph(name).read_bytes()
 
 
 def test_a_network_beyond_fp16_gets_a_wide_graph(tmp_path: Path) -> None:
@@ -84,12 +83,14 @@ def test_a_network_beyond_fp16_gets_a_wide_graph(tmp_path: Path) -> None:
         big.autoencoder.vae.decoder.mid_block.resnets[0].conv2.weight.mul_(1e4)
         big.autoencoder.vae.decoder.mid_block.resnets[1].conv2.weight.mul_(1e4)
         big.autoencoder.vae.decoder.mid_block.attentions[0].to_out[0].weight.mul_(2e5)
-    folder.save(big, tmp_path / "b", torch.float16)
-    network = networks.components(big)["vae_decoder"]
-    expected = parity.reference("vae_decoder", network, big)
+    folders.save(big, tmp_path / "b", torch.float16)
+    network = networks.components(big)["decoder"]
+    expected = parity.reference("decoder", network, big)
     assert not parity.fits_fp16(expected.largest_activation)
-    graphs.write("vae_decoder", network, networks.examples(big, 2)["vae_decoder"], tmp_path / "b", wide=True)
-    assert parity.component("vae_decoder", expected, tmp_path / "b")["relative_error"] < 1e-2
-    graph = onnx.load(str(tmp_path / "b" / "vae" / "decoder.onnx"), load_external_data=False).graph
+    weights = tmp_path / "b" / folders.weights(big)["autoencoder"]
+    file = graphs.write("decoder", network, networks.examples(big, 2)["decoder"], weights, wide=True)
+    assert file == tmp_path / "b" / "vae" / "decoder.onnx"
+    assert parity.component("decoder", expected, file)["relative_error"] < 1e-2
+    graph = onnx.load(str(file), load_external_data=False).graph
     assert all(tensor.data_type == TensorProto.FLOAT16 for tensor in graph.initializer if tensor.external_data)
     assert not [node for node in graph.node for a in node.attribute if a.name == "to" and a.i == TensorProto.FLOAT16]

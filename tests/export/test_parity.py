@@ -38,23 +38,23 @@ def test_psnr() -> None:
 
 
 def test_a_graph_of_other_weights_fails_and_is_named(bundle: Bundle, pipeline: Pipeline) -> None:
-    right = networks.components(pipeline)["text_encoder"]
-    expected = parity.reference("text_encoder", right, pipeline)
-    assert parity.component("text_encoder", expected, bundle.folder)["relative_error"] < 2e-3
+    right = networks.components(pipeline)["conditioner"]
+    expected = parity.reference("conditioner", right, pipeline)
+    assert parity.component("conditioner", expected, bundle.graph("conditioner"))["relative_error"] < 2e-3
     other = copy.deepcopy(right)
     with torch.no_grad():
         next(other.parameters()).mul_(1.5)
-    with pytest.raises(BadInput, match="text_encoder failed the parity gate: relative error"):
-        parity.component("text_encoder", parity.reference("text_encoder", other, pipeline), bundle.folder)
+    with pytest.raises(BadInput, match="conditioner failed the parity gate: relative error"):
+        parity.component("conditioner", parity.reference("conditioner", other, pipeline), bundle.graph("conditioner"))
 
 
 def test_every_layer_is_listened_to(pipeline: Pipeline) -> None:
-    network = copy.deepcopy(networks.components(pipeline)["vae_decoder"])
-    before = parity.reference("vae_decoder", network, pipeline).largest_activation
+    network = copy.deepcopy(networks.components(pipeline)["decoder"])
+    before = parity.reference("decoder", network, pipeline).largest_activation
     assert 1 < before < 1000 and parity.fits_fp16(before)
     with torch.no_grad():
-        network.network.decoder.conv_in.weight.mul_(1e6)  # the norms behind it hide this from the output
-    after = parity.reference("vae_decoder", network, pipeline)
+        network.network.vae.decoder.conv_in.weight.mul_(1e6)  # the norms behind it hide this from the output
+    after = parity.reference("decoder", network, pipeline)
     assert not parity.fits_fp16(after.largest_activation)
     assert np.abs(after.cases[0][1]).max() < 10
     assert not parity.fits_fp16(math.nan)

@@ -17,7 +17,7 @@ from serving.images import Provenance, encode
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 SMOOTH = np.broadcast_to(np.arange(32, dtype=np.uint8)[None, :, None] * 8, (24, 32, 3))
-CAT = Provenance("a cat", 7, 1, "tiny")
+CAT = Provenance({"prompt": "a cat"}, 7, 1, "tiny")
 
 
 def _decode(file: bytes) -> Image.Image:
@@ -38,7 +38,7 @@ def test_lossy_formats_stay_close_and_shrink_with_quality(format: Format) -> Non
 @settings(max_examples=40, deadline=None)
 @given(prompt=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40), seed=st.integers(0, MAX_SEED))
 def test_provenance_survives_in_every_format(prompt: str, seed: int) -> None:
-    provenance = Provenance(prompt, seed, 2, "tiny")
+    provenance = Provenance({"prompt": prompt}, seed, 2, "tiny")
     told = _decode(encode(SMOOTH, "png", provenance)).info
     assert (told["prompt"], told["seed"], told["steps"], told["model"]) == (prompt, str(seed), "2", "tiny")
     for format in ("jpeg", "webp"):
