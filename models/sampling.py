@@ -5,6 +5,7 @@ Coefficients come in as Python floats (samplers) or as arrays of the sample's ow
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -89,7 +90,7 @@ def dpm_solver(denoise: Denoise, sample: Array, timesteps: Sequence[int], schedu
     """
     before: Array | None = None
     step_before = math.inf
-    for timestep, following in zip(timesteps, timesteps[1:], strict=False):
+    for timestep, following in itertools.pairwise(timesteps):
         x0 = _predict(denoise, sample, timestep, schedule)
         step = _log_snr(schedule, following) - _log_snr(schedule, timestep)  # h in the paper, > 0
         slope = 0.0 if before is None else step / (2 * step_before)  # 1/2r
