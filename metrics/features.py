@@ -56,21 +56,30 @@ def load(name: str, folder: str | Path) -> Network:
 
 def features(network: Network, images: Images) -> Features:
     """What distances are taken on, `(N, D)`."""
-    return _batches(network, network.features, images)
+    return rows(network, network.features, images)
 
 
 def embeddings(network: Network, images: Images) -> Features:
     """What is drawn, `(N, D')` of length 1: for identification, neighbours and diversity."""
-    return _batches(network, network.embed, images)
+    return rows(network, network.embed, images)
+
+
+def texts(network: Captioner, captions: Sequence[str]) -> Features:
+    """What captions say, `(N, D')` of length 1; each different caption is read once."""
+    different = list(dict.fromkeys(captions))
+    parts = [different[start : start + BATCH] for start in range(0, len(different), BATCH)]
+    found = np.concatenate([network.texts(part).double().cpu().numpy() for part in parts])
+    places = {caption: place for place, caption in enumerate(different)}
+    return np.asarray(found[[places[caption] for caption in captions]], dtype=np.float64)
 
 
 @torch.no_grad()
-def _batches(network: Network, function: Callable[[Tensor], Tensor], images: Images) -> Features:
+def rows(network: Network, function: Callable[[Tensor], Tensor], images: Images) -> Features:
+    """`function` of a network over images `(N, 3, H, W)` in [−1, 1], batch by batch: `(N, …)`."""
     assert isinstance(network, torch.nn.Module)
     device = next(network.parameters()).device
     parts = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    rows = [function(_to_tensor(part).to(device)).double().cpu().numpy() for part in parts]
-    return np.concatenate(rows)
+    return np.concatenate([function(_to_tensor(part).to(device)).double().cpu().numpy() for part in parts])
 
 
 def _to_tensor(images: Images) -> Tensor:

@@ -19,16 +19,16 @@ class Similarity:
 
     own: float
     """Mean over images with their own captions."""
-    shuffled: float
-    """Mean over images with every caption that is another: the floor of who ignores captions."""
+    shuffled: float | None
+    """Mean over images with every caption that is another: the floor of who ignores captions. None: all are equal."""
 
 
 def similarity(images: Features, texts: Features, captions: Sequence[str]) -> Similarity:
     """Rows `(N, D)` of length 1 of images and of their captions; the captions say which rows are equal.
 
-    `shuffled` is not a draw but the mean over all wrong pairs; NaN where all captions are equal.
+    `shuffled` is not a draw but the mean over all wrong pairs.
     """
     cosines = images @ texts.T  # (N, N)
     names = np.array(captions)
     wrong = cosines[names[:, None] != names[None, :]]
-    return Similarity(float(np.diag(cosines).mean()), float(wrong.mean()) if wrong.size else float("nan"))
+    return Similarity(float(np.diag(cosines).mean()), float(wrong.mean()) if wrong.size else None)
