@@ -107,8 +107,8 @@ class Bench:
         return tuple(points), *best
 
     def floor(self) -> Line:
-        """As many training reals, labels taking turns, as if they had been drawn."""
-        chosen = self.reals.train.even(len(self.held_out))
+        """As many training reals of the same labels, as if they had been drawn."""
+        chosen = self.reals.train.alike(self.held_out)
         drawn = {name: part.images for name, part in self.captions.items()}
         return self._measure("floor: training reals", chosen.images, chosen, drawn)
 
@@ -126,10 +126,12 @@ class Bench:
         nearest = sharpness.nearest(self.embeddings(images), self.train_embeddings) / self.usual
         return self._measure(name, images, self.held_out, drawn, groups, nearest)
 
-    def restored(self, autoencoder: RoundTrip) -> Restored:
-        """What the autoencoder leaves of the held-out reals."""
+    def restored(self, autoencoder: RoundTrip) -> Restored | None:
+        """What the autoencoder leaves of the held-out reals; None where it leaves them as they are."""
         images = self.held_out.images
         back = autoencoder(images)
+        if np.array_equal(back, images):
+            return None
         return Restored(
             psnr=sharpness.psnr(images, back),
             detail=sharpness.laplacian(back) / sharpness.laplacian(images),

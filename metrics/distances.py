@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 Features = NDArray[np.float64]
 """`(N, D)` float64."""
 
+NEIGHBOURS = 3
+"""k of precision and recall: each set needs one row more."""
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -77,7 +80,7 @@ def _kernel(first: Features, second: Features) -> Features:
     return np.asarray((first @ second.T / first.shape[1] + 1) ** 3, dtype=np.float64)
 
 
-def precision_recall(real: Features, drawn: Features, neighbours: int = 3) -> tuple[float, float]:
+def precision_recall(real: Features, drawn: Features, neighbours: int = NEIGHBOURS) -> tuple[float, float]:
     """Improved precision and recall (arXiv 1904.06991, equation 2): shares of rows inside the other set's k-NN balls."""
     assert min(len(real), len(drawn)) > neighbours, f"{neighbours} neighbours need more rows than that"
     across = distances(drawn, real)  # (N drawn, M real)

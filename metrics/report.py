@@ -5,10 +5,9 @@ Shapes: `N` images, `H W` pixels.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from typing import Any
 
 from metrics.captioned import Captioned
 from metrics.distances import Spread
@@ -160,9 +159,7 @@ class Report:
         """Of the sweep."""
         return min(self.sweep, key=lambda point: point.fd)
 
-    def save(self, path: Path) -> None:
-        """Write JSON, atomically."""
+    def figures(self) -> dict[str, Any]:
+        """Everything, as JSON takes it."""
         verdict = {"margin": self.validity.margin, "rises": self.validity.rises, "valid": self.validity.valid}
-        beside = path.with_name(path.name + ".tmp")
-        beside.write_text(json.dumps({**asdict(self), "best": asdict(self.best), "verdict": verdict}, indent=1) + "\n")
-        beside.replace(path)
+        return {**asdict(self), "best": asdict(self.best), "verdict": verdict}

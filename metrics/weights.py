@@ -43,7 +43,9 @@ def fitting(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], where: ob
 
 
 def write(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write both files, each atomically."""
+    """Write both files, each atomically. ValueError: another model is there already."""
+    if (folder / CONFIG).exists() or (folder / WEIGHTS).exists():
+        raise ValueError(f"{folder} holds a model already: choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     weights, text = folder / f"{WEIGHTS}.tmp", folder / f"{CONFIG}.tmp"
     save_file(dict(tensors), weights)
