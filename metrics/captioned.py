@@ -41,6 +41,21 @@ class Captioned:
             turns[own] = np.arange(len(own))
         return self.rows(order[np.argsort(turns[order], kind="stable")][:count])
 
+    def alike(self, other: Captioned, seed: int = 0) -> Captioned:
+        """A row for each of `other`, of the same label where there is one: the same shares, so that only images differ.
+
+        A row comes twice only where its label has fewer rows here than there.
+        """
+        rng = np.random.Generator(np.random.Philox(key=seed))
+        order, taken = rng.permutation(len(self)), dict[int, int]()
+        places = []
+        for name in other.labels.tolist():
+            own = order[self.labels[order] == name]
+            own = own if len(own) else order
+            places.append(own[taken.get(name, 0) % len(own)])
+            taken[name] = taken.get(name, 0) + 1
+        return self.rows(np.array(places, dtype=np.intp))
+
 
 def join(parts: Sequence[Captioned]) -> Captioned:
     """All rows of several sets."""

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 Features = NDArray[np.float64]
 """`(N, D)` float64."""
 
+NEIGHBOURS = 3
+"""k of precision and recall: each set needs one row more."""
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -34,6 +37,16 @@ def frechet(first: Features, second: Features) -> float:
     traces = float(sum(np.square(root).sum() for root in roots))
     overlap = float(np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum())
     return max(mean + traces - 2 * overlap, 0.0)
+
+
+def frechet_deviation(real: Features, drawn: Features, times: int = 20, seed: int = 0) -> float:
+    """How far a Fréchet distance moves with the draw of its images: the deviation over bootstraps of `drawn`.
+
+    Of one trained network and one set of reals: what another training would give, it does not say.
+    """
+    rng = np.random.Generator(np.random.Philox(key=seed))
+    found = [frechet(real, drawn[rng.integers(len(drawn), size=len(drawn))]) for _ in range(times)]
+    return float(np.std(found))
 
 
 def _scatter(rows: Features) -> Features:
@@ -67,7 +80,7 @@ def _kernel(first: Features, second: Features) -> Features:
     return np.asarray((first @ second.T / first.shape[1] + 1) ** 3, dtype=np.float64)
 
 
-def precision_recall(real: Features, drawn: Features, neighbours: int = 3) -> tuple[float, float]:
+def precision_recall(real: Features, drawn: Features, neighbours: int = NEIGHBOURS) -> tuple[float, float]:
     """Improved precision and recall (arXiv 1904.06991, equation 2): shares of rows inside the other set's k-NN balls."""
     assert min(len(real), len(drawn)) > neighbours, f"{neighbours} neighbours need more rows than that"
     across = distances(drawn, real)  # (N drawn, M real)
@@ -79,6 +92,20 @@ def precision_recall(real: Features, drawn: Features, neighbours: int = 3) -> tu
 def _radii(rows: Features, neighbours: int) -> Features:
     """Distance of each row to its k-th neighbour; place 0 is the row itself."""
     return np.asarray(np.partition(distances(rows, rows), neighbours, axis=1)[:, neighbours], dtype=np.float64)
+
+
+def neighbours(rows: Features, training: Features, count: int) -> tuple[NDArray[np.intp], Features]:
+    """The `count` training rows nearest to each row, the nearest first: places and distances, both `(N, count)`."""
+    apart = distances(rows, training)
+    places = np.argsort(apart, axis=1, kind="stable")[:, :count]
+    return places, np.take_along_axis(apart, places, axis=1)
+
+
+def diversity(groups: Features) -> float:
+    """Mean distance between two seeds of a prompt: rows `(P, N, D)` of P prompts under N seeds each."""
+    count = groups.shape[1]
+    assert count >= 2, "diversity needs several rows of each prompt"
+    return float(np.mean([distances(group, group)[np.triu_indices(count, 1)].mean() for group in groups]))
 
 
 def distances(first: Features, second: Features) -> Features:

@@ -1,21 +1,21 @@
-"""Images to features by the name of an extractor; it knows no distance and nothing of where images come from.
+"""Images to features by the name of a network; it knows no distance and nothing of where images come from.
 
 Shapes: `N` batch, `H W` pixels, `D` width of a feature.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metrics import judge
 from metrics.distances import Features
-from metrics.judge import Judge
 
 Images = NDArray[np.uint8]
 """`(N, H, W, 3)` uint8 RGB."""
@@ -24,31 +24,62 @@ Extract = Callable[[Images], Features]
 
 BATCH = 100
 
-
-def load(name: str, folder: Path) -> Extract:
-    """The extractor `name` with the weights in `folder`; so far there is `judge`. ValueError: no such extractor."""
-    if name != "judge":
-        raise ValueError(f"no feature extractor '{name}'; accepted: judge")
-    loaded = judge.load(folder)
-    return lambda images: features(loaded, images)
+NETWORKS = {"judge": "judge", "inception": "inception", "clip": "clip", "dino": "dino", "dinov2": "dino"}
+"""The name of a network → the file in `metrics/` whose `load` opens its folder (CLIP, DINO: a Hub name too)."""
 
 
-def features(network: Judge, images: Images) -> Features:
-    """What is drawn and how sharply, `(N, D + T)`: for distances."""
-    return _batches(network, network.features, images)
+class Network(Protocol):
+    """What every file of `NETWORKS` opens: a `torch.nn.Module` with two ways to see images `(N, 3, H, W)` in [−1, 1]."""
+
+    def features(self, images: Tensor) -> Tensor:
+        """`(N, D)`: what distances are taken on."""
+
+    def embed(self, images: Tensor) -> Tensor:
+        """`(N, D')` of length 1: for identification, neighbours and diversity."""
 
 
-def embeddings(network: Judge, images: Images) -> Features:
-    """What is drawn, `(N, D)` of length 1: for identification and nearest neighbours."""
-    return _batches(network, network.embed, images)
+class Captioner(Network, Protocol):
+    """A network that sees captions as well."""
+
+    def texts(self, captions: Sequence[str]) -> Tensor:
+        """`(N, D')` of length 1, in the space of `embed`."""
+
+
+def load(name: str, folder: str | Path) -> Network:
+    """The network `name` with the weights in `folder`. ValueError, one line: no such network, or none there."""
+    if name not in NETWORKS:
+        raise ValueError(f"no feature network '{name}'; accepted: {', '.join(NETWORKS)}")
+    module = importlib.import_module(f"metrics.{NETWORKS[name]}")
+    network: Network = module.load(Path(folder) if Path(folder).exists() else folder)
+    return network
+
+
+def features(network: Network, images: Images) -> Features:
+    """What distances are taken on, `(N, D)`."""
+    return rows(network, network.features, images)
+
+
+def embeddings(network: Network, images: Images) -> Features:
+    """What is drawn, `(N, D')` of length 1: for identification, neighbours and diversity."""
+    return rows(network, network.embed, images)
+
+
+def texts(network: Captioner, captions: Sequence[str]) -> Features:
+    """What captions say, `(N, D')` of length 1; each different caption is read once."""
+    different = list(dict.fromkeys(captions))
+    parts = [different[start : start + BATCH] for start in range(0, len(different), BATCH)]
+    found = np.concatenate([network.texts(part).double().cpu().numpy() for part in parts])
+    places = {caption: place for place, caption in enumerate(different)}
+    return np.asarray(found[[places[caption] for caption in captions]], dtype=np.float64)
 
 
 @torch.no_grad()
-def _batches(network: Judge, function: Callable[[Tensor], Tensor], images: Images) -> Features:
+def rows(network: Network, function: Callable[[Tensor], Tensor], images: Images) -> Features:
+    """`function` of a network over images `(N, 3, H, W)` in [−1, 1], batch by batch: `(N, …)`."""
+    assert isinstance(network, torch.nn.Module)
     device = next(network.parameters()).device
     parts = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    rows = [function(_to_tensor(part).to(device)).double().cpu().numpy() for part in parts]
-    return np.concatenate(rows)
+    return np.concatenate([function(_to_tensor(part).to(device)).double().cpu().numpy() for part in parts])
 
 
 def _to_tensor(images: Images) -> Tensor:

@@ -1,80 +1,127 @@
-"""A report as a table: for a terminal with rich, for a model card as Markdown; it measures nothing."""
+"""A report as sheets of cells: for a terminal with rich, as Markdown, for a page; it measures nothing."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from rich.console import Group
 from rich.table import Table
 
-from metrics.report import Line, Report
-from metrics.validity import BLURS, DROPS, MARGIN, NOISES
+from metrics.remarks import notes, warnings
+from metrics.report import Report
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table: the first column names the row."""
+
+    title: str
+    heads: list[str]
+    rows: list[list[str]]
+
+
+def sheets(report: Report) -> list[Sheet]:
+    """Distances, captions, variety, and the teacher's sweep; a figure's network stands in its head."""
+    return [_distances(report), _captions(report), _variety(report), _sweep(report)]
 
 
 def rich_table(report: Report) -> Group:
-    """The three lines, and below them what they rest on."""
-    heads, *rows = cells(report)
-    table = Table(*heads)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in rows:
-        table.add_row(*row)
-    return Group(table, *notes(report))
+    """The sheets, and below them what they rest on."""
+    return Group(
+        *(_rich(sheet) for sheet in sheets(report)), *notes(report), *(f"! {line}" for line in warnings(report))
+    )
 
 
 def markdown(report: Report) -> str:
     """The same as `rich_table`, for a model card."""
-    heads, *rows = cells(report)
-    lines = [heads, ["---", *("---:" for _ in heads[1:])], *rows]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return table + "\n\n" + "\n".join(f"- {note}" for note in notes(report)) + "\n"
+    parts = [_markdown(sheet) for sheet in sheets(report)]
+    parts.append("\n".join(f"- {note}" for note in notes(report)))
+    if found := warnings(report):
+        parts.append("\n".join(f"- **{warning}**" for warning in found))
+    return "\n\n".join(parts) + "\n"
 
 
-def cells(report: Report) -> list[list[str]]:
-    """The heads, then one row a line."""
-    sets = list(report.lines[0].identified)
-    heads = ["", "FD ↓", "KID ×10³ ↓", *(f"{name}: top 1 / 5 ↑" for name in sets), "background ↑"]
-    return [[*heads, "detail", "spread", "recall ↑", "N"], *(_row(line, report) for line in report.lines)]
+def _rich(sheet: Sheet) -> Table:
+    table = Table(*sheet.heads, title=sheet.title, title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in sheet.rows:
+        table.add_row(*row)
+    return table
 
 
-def _row(line: Line, report: Report) -> list[str]:
-    teacher = report.lines[1].spread
-    return [
-        line.name,
-        f"{line.fd:.4f}",
-        f"{1000 * line.kid.mean:.2f} ± {1000 * line.kid.deviation:.2f}",
-        *(f"{found.top1:.3f} / {found.top5:.3f}" for found in line.identified.values()),
-        "" if line.ground is None else f"{line.ground:.3f}",
-        f"{line.detail:.2f}",
-        "" if line.spread is None or not teacher else f"{line.spread / teacher:.2f}",
-        f"{line.recall:.2f}",
-        str(line.n),
+def _markdown(sheet: Sheet) -> str:
+    lines = [[sheet.title, *sheet.heads[1:]], ["---", *("---:" for _ in sheet.heads[1:])], *sheet.rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _distances(report: Report) -> Sheet:
+    networks = list(report.floor.fidelity)
+    heads = []
+    for name in networks:
+        heads += [f"FD ({name}) ↓", f"KID ×10³ ({name}) ↓", f"precision / recall ({name}) ↑"]
+    rows = []
+    for line in report.lines:
+        row = [line.name]
+        for name in networks:
+            found = line.fidelity[name]
+            row += [
+                f"{found.fd:.4g} ± {found.fd_deviation:.1g}",
+                f"{1000 * found.kid.mean:.3g} ± {1000 * found.kid.deviation:.1g}",
+                f"{found.precision:.2f} / {found.recall:.2f}",
+            ]
+        rows.append([*row, f"{line.detail:.2f}", str(line.n)])
+    return Sheet("Distance from held-out reals", ["", *heads, "detail ÷ reals'", "N"], rows)
+
+
+def _captions(report: Report) -> Sheet:
+    sets, networks = list(report.floor.identified), list(report.floor.similarity)
+    heads = ["named by the judge ↑", *(f"{name}: top 1 / 5 ↑" for name in sets), "background ↑"]
+    heads += [f"similarity, own / shuffled ({name}) ↑" for name in networks]
+    rows = [
+        [
+            line.name,
+            _share(line.recognised),
+            *(f"{line.identified[name].top1:.3f} / {line.identified[name].top5:.3f}" for name in sets),
+            _share(line.ground),
+            *(f"{line.similarity[name].own:.3f} / {_share(line.similarity[name].shuffled)}" for name in networks),
+        ]
+        for line in report.lines
     ]
+    return Sheet("What was asked for", ["", *heads], rows)
 
 
-def notes(report: Report) -> list[str]:
-    """What the figures mean and rest on, a sentence each."""
-    checked = report.validity
-    sweep = ", ".join(f"{guidance:g}: {distance:.4f}" for guidance, distance in report.sweep.items())
-    verdict = "valid" if checked.valid else "NOT VALID"
-    found = [
-        "detail: mean absolute Laplacian ÷ the held-out reals'; "
-        "spread: pixel deviation over seeds at a fixed prompt ÷ the teacher's.",
-        f"Teacher at its best guidance by FD (N = {report.sweep_n}): {sweep}.",
-        f"Judge {verdict}: reals blurred by σ = 1 px lie at {checked.margin:.1f} × the teacher's FD "
-        f"(at least {MARGIN:g}); {_rise(report)}.",
-        *(f"{line.name}: nearest training image at {line.nearest:.2f} × the distance of held-out reals."
-          for line in report.lines if line.nearest is not None),
-    ]  # fmt: skip
-    if report.autoencoder:
-        after = report.autoencoder
-        found.append(
-            f"Autoencoder on held-out reals: PSNR {after.psnr:.1f} dB, detail {after.detail:.2f}, FD {after.fd:.4f}: "
-            "no teacher or student on top of it can do better."
-        )
-    return found
+def _variety(report: Report) -> Sheet:
+    teacher = report.teacher
+    heads = [
+        "pixels ÷ teacher's",
+        *(f"{name} ÷ teacher's" for name in teacher.diversity),
+        "nearest training ÷ held-out's",
+    ]
+    rows = [
+        [
+            line.name,
+            _ratio(line.spread, teacher.spread),
+            *(_ratio(line.diversity.get(name), value) for name, value in teacher.diversity.items()),
+            "" if line.nearest is None else f"{line.nearest:.2f}",
+        ]
+        for line in report.lines[1:]
+    ]
+    return Sheet("Variety at one prompt", ["", *heads], rows)
 
 
-def _rise(report: Report) -> str:
-    checked = report.validity
-    rows = (("blur", BLURS, checked.blur), ("noise", NOISES, checked.noise), ("dropped labels", DROPS, checked.dropped))
-    parts = [f"{name} " + ", ".join(f"{x:g}: {y:.3f}" for x, y in zip(*pair, strict=True)) for name, *pair in rows]
-    return ("FD rises with " if checked.rises else "FD does not rise with ") + "; ".join(parts)
+def _sweep(report: Report) -> Sheet:
+    found = {(point.guidance, point.sampler): point.fd for point in report.sweep}
+    guidances = list(dict.fromkeys(point.guidance for point in report.sweep))
+    samplers = list(dict.fromkeys(point.sampler for point in report.sweep))
+    rows = [[sampler, *(f"{found[guidance, sampler]:.4g}" for guidance in guidances)] for sampler in samplers]
+    title = f"Teacher's FD (judge, N = {report.sweep_n}) by guidance"
+    return Sheet(title, ["", *(f"{guidance:g}" for guidance in guidances)], rows)
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _ratio(value: float | None, by: float | None) -> str:
+    return "" if value is None or not by else f"{value / by:.2f}"

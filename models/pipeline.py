@@ -102,9 +102,14 @@ class Pipeline:
 
     @torch.no_grad()
     def generate(
-        self, inputs: Sequence[Input], seeds: Sequence[int], steps: int = 1, guidance: float | None = None
+        self,
+        inputs: Sequence[Input],
+        seeds: Sequence[int],
+        steps: int = 1,
+        guidance: float | None = None,
+        sampler: str = "ddim",
     ) -> NDArray[np.uint8]:
-        """Draw images `(N, H, W, 3)`; `guidance=None` runs the student's loop, a number guided DDIM (the teacher)."""
+        """Draw images `(N, H, W, 3)`; `guidance=None` runs the student's loop, a number the teacher's `sampler`."""
         count = steps if guidance is None else 1
         start = torch.from_numpy(noise.gaussian(seeds, count, self.latent_shape)).to(self.device)
         conditioning = self.condition(inputs)
@@ -113,7 +118,7 @@ class Pipeline:
             x0 = sampling.student_loop(self.denoise(conditioning), list(start), timesteps, self.schedule)
         else:
             timesteps = self.schedule.trailing(steps)
-            x0 = sampling.ddim(self.denoise(conditioning, guidance), start[0], timesteps, self.schedule)
+            x0 = sampling.SAMPLERS[sampler](self.denoise(conditioning, guidance), start[0], timesteps, self.schedule)
         return to_uint8(self.autoencoder.decode(x0))  # type: ignore[operator]
 
 

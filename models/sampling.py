@@ -5,6 +5,8 @@ Coefficients come in as Python floats (samplers) or as arrays of the sample's ow
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -78,6 +80,35 @@ def ddim(denoise: Denoise, sample: Array, timesteps: Sequence[int], schedule: Sc
         following = timesteps[index + 1]
         sample = add_noise(x0, epsilon, schedule.alpha[following], schedule.sigma[following])
     raise AssertionError("ddim needs at least one timestep")
+
+
+def dpm_solver(denoise: Denoise, sample: Array, timesteps: Sequence[int], schedule: Schedule) -> Array:
+    """DPM-Solver++(2M), data prediction (arXiv 2211.01095, algorithm 2), from `sample` at timesteps[0] down to x0.
+
+    The first step is of first order, and so is the second where the schedule starts at zero SNR: λ = log(α/σ) is −∞ there,
+    and no slope of x0 over λ can be known yet.
+    """
+    before: Array | None = None
+    step_before = math.inf
+    for timestep, following in itertools.pairwise(timesteps):
+        x0 = _predict(denoise, sample, timestep, schedule)
+        step = _log_snr(schedule, following) - _log_snr(schedule, timestep)  # h in the paper, > 0
+        slope = 0.0 if before is None else step / (2 * step_before)  # 1/2r
+        extrapolated = x0 if slope == 0.0 else x0 + (x0 - before) * slope
+        shrink = schedule.sigma[following] / schedule.sigma[timestep]
+        sample = sample * shrink - extrapolated * (schedule.alpha[following] * math.expm1(-step))
+        before, step_before = x0, step
+    return _predict(denoise, sample, timesteps[-1], schedule)
+
+
+SAMPLERS = {"ddim": ddim, "dpm-solver++": dpm_solver}
+"""The many-step samplers by name."""
+
+
+def _log_snr(schedule: Schedule, timestep: int) -> float:
+    """λ = log(α/σ)."""
+    alpha, sigma = schedule.alpha[timestep], schedule.sigma[timestep]
+    return -math.inf if alpha == 0.0 else math.log(alpha / sigma)
 
 
 def _predict(denoise: Denoise, sample: Array, timestep: int, schedule: Schedule) -> Array:

@@ -19,6 +19,9 @@ def ippo(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProces
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
 
 
+EVALUATE = ["evaluate", "s", "--data", "d", "--teacher", "t", "--judge", "j", "--out", "report", "--student-steps", "7"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -29,6 +32,10 @@ def ippo(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProces
         (["data", "mnist", "empty", "--out", "set"], "empty holds no train-images-idx3-ubyte"),
         (["generate", "a cat", "--bundle", "empty"], "empty"),
         (["export", "nowhere", "--out", "bundle"], "nowhere"),
+        (["compare", "nowhere"], "nowhere is no run"),
+        (["convert", "inception", "nowhere.pth", "out"], "no file nowhere.pth"),
+        (["convert", "lpips", "alexnet.pth", "out"], "--heads FILE"),
+        (EVALUATE, "students draw in 1, 2, 3, 4 steps, not in '7'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_two(tmp_path: Path, arguments: list[str], message: str) -> None:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.image.fid import FrechetInceptionDistance
-from torchmetrics.image.kid import poly_mmd
+from torchmetrics.image.kid import KernelInceptionDistance, poly_mmd
 
 from metrics import distances, features
 from metrics.judge import Judge, JudgeConfig
@@ -90,6 +90,29 @@ def test_mmd_equals_torchmetrics() -> None:
     assert distances.mmd(first, second) == pytest.approx(theirs, rel=1e-3)
 
 
+class Columns(torch.nn.Module):
+    """What torchmetrics takes for images is our features already: one row of pixels each."""
+
+    num_features = 8
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return rows.flatten(1)
+
+
+def test_both_distances_equal_torchmetrics_on_the_same_features() -> None:
+    first, second = rows(0, 50), rows(1, 50, shift=0.3)
+    fid = FrechetInceptionDistance(Columns(), input_img_size=(1, 1, 8))
+    kid = KernelInceptionDistance(Columns(), subsets=2, subset_size=50)
+    fid.set_dtype(torch.float64)
+    for real, values in ((True, first), (False, second)):
+        images = torch.from_numpy(values).view(-1, 1, 1, 8)
+        fid.update(images, real=real)
+        kid.update(images, real=real)
+    ours = distances.kid(first, second, subsets=2, size=50)
+    assert distances.frechet(first, second) == pytest.approx(fid.compute().item(), rel=1e-3)
+    assert ours.mean == pytest.approx(kid.compute()[0].item(), rel=1e-3)
+
+
 def test_kid_of_one_distribution_is_zero_within_its_spread_and_seeded() -> None:
     same = distances.kid(rows(0, 400)[:200], rows(0, 400)[200:])
     other = distances.kid(rows(0, 200), rows(0, 200) + 3)
@@ -113,6 +136,44 @@ def test_precision_falls_with_strays_and_recall_with_dropped_modes() -> None:
     strayed = distances.precision_recall(real, np.concatenate([left[50:], right[50:], right[50:] + 20]))
     assert precise[0] > 0.9 and precise[1] == pytest.approx(0.5, abs=0.1)
     assert strayed[0] == pytest.approx(2 / 3, abs=0.1) and strayed[1] > 0.9
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.integers(5, 25), st.integers(5, 25), st.integers(1, 4))
+def test_precision_and_recall_by_brute_force(seed: int, count: int, others: int, neighbours: int) -> None:
+    real, drawn = rows(seed, count, 3), rows(seed + 1, others, 3, shift=0.5)
+
+    def inside(row: distances.Features, among: distances.Features) -> bool:
+        for centre in among:
+            radius = sorted(float(np.linalg.norm(centre - other)) for other in among)[neighbours]
+            if np.linalg.norm(row - centre) <= radius:
+                return True
+        return False
+
+    by_hand = np.mean([inside(row, real) for row in drawn]), np.mean([inside(row, drawn) for row in real])
+    assert distances.precision_recall(real, drawn, neighbours) == pytest.approx(by_hand)
+
+
+def test_neighbours_are_the_nearest_first() -> None:
+    training = np.array([[0.0, 0.0], [10.0, 0.0], [3.0, 0.0]])
+    places, apart = distances.neighbours(np.array([[1.0, 0.0], [9.0, 0.0]]), training, 2)
+    assert places.tolist() == [[0, 2], [1, 2]]
+    assert apart == pytest.approx(np.array([[1.0, 2.0], [1.0, 6.0]]))
+    assert distances.neighbours(training, training, 9)[0].shape == (3, 3)
+
+
+def test_diversity_is_the_mean_distance_of_two_seeds() -> None:
+    groups = np.array([[[0.0], [0.0], [0.0]], [[0.0], [3.0], [6.0]]])
+    assert distances.diversity(groups) == pytest.approx((0 + (3 + 6 + 3) / 3) / 2)
+
+
+def test_a_bootstrapped_deviation_is_that_of_fresh_draws() -> None:
+    """Within a factor of two, which is what an error bar is for."""
+    real = rows(0, 300, 4)
+    mixing = np.random.default_rng(5)
+    fresh = [distances.frechet(real, mixing.standard_normal((200, 4)) + 0.5) for _ in range(60)]
+    found = distances.frechet_deviation(real, mixing.standard_normal((200, 4)) + 0.5)
+    assert np.std(fresh) / 2 < found < np.std(fresh) * 2
 
 
 def test_distances_are_euclidean() -> None:

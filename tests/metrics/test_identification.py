@@ -68,6 +68,18 @@ def test_even_choices_miss_no_label_and_double_no_row(labels: list[int], count: 
     assert chosen.captions == captioned(labels).even(count, seed).captions
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=30), st.lists(st.integers(0, 5), min_size=1, max_size=30))
+def test_alike_sets_have_the_same_labels(own: list[int], wanted: list[int]) -> None:
+    chosen = captioned(own).alike(captioned(wanted))
+    assert len(chosen) == len(wanted)
+    for found, label in zip(chosen.labels.tolist(), wanted, strict=True):
+        assert found == label or label not in own
+    for label in set(own) & set(wanted):
+        rows = [caption for caption, found in zip(chosen.captions, wanted, strict=True) if found == label]
+        assert len(set(rows)) == min(len(rows), own.count(label))
+
+
 def test_joined_sets_keep_their_rows_together() -> None:
     plain = captioned([1, 2])
     unknown = Captioned(plain.images, plain.captions, plain.labels)

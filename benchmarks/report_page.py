@@ -1,0 +1,102 @@
+"""An evaluation as one HTML page; it measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from PIL import Image
+
+from benchmarks import runs, web
+from benchmarks.chart import Points
+from benchmarks.clock import Timing
+from benchmarks.evaluate import SEARCHED, Evaluation
+from benchmarks.runs import Run
+from metrics import tables
+from metrics.remarks import notes, warnings
+from metrics.report import Line, Report
+from metrics.tables import Sheet
+
+GRIDS = {
+    "training captions": "Training captions: the same prompts and the same noise in every row.",
+    "held-out captions": "Held-out captions: the same prompts and the same noise in every row.",
+    "seeds": "One prompt under several seeds: what only the noise changes.",
+    "autoencoder": "Held-out reals above what the autoencoder leaves of them.",
+}
+NEIGHBOURS = (
+    f"Of {SEARCHED} images for training captions, those nearest to a training image (by the judge), and below each the "
+    "nearest training images. The number is the distance ÷ that of held-out reals: near 0 it is a copy."
+)
+NOT_CURVES = ("seconds",)
+
+
+def html(evaluation: Evaluation) -> str:
+    """The whole page."""
+    report, subjects = evaluation.report, evaluation.subjects
+    *measured, sweep = tables.sheets(report)
+    parts = [
+        web.section("In one line", *(web.paragraph(headline(line, report)) for line in report.students)),
+        web.section("Warnings", web.bullets(warnings(report), "warnings") or web.paragraph("None.")),
+        web.section("Figures", *(web.table(sheet, "figures") for sheet in measured), web.bullets(notes(report))),
+        web.section(
+            "The teacher's sweep", web.table(sweep, "figures"), web.charts({"FD over guidance": sweep_curves(report)})
+        ),
+        web.section("Pictures", *_pictures(evaluation.grids)),
+        web.section("Nearest training images", _picture(evaluation.grids, "neighbours", NEIGHBOURS)),
+        web.section("Time of one image", web.table(timings(evaluation.timings), "figures")),
+        *(training(name) for name in (subjects.student, subjects.teacher)),
+        web.section("What was measured where", web.table(Sheet("", ["", ""], _rows(evaluation.facts)), "facts")),
+    ]
+    return web.page(subjects.student, f"Evaluated beside {subjects.teacher} on {subjects.data}.", parts)
+
+
+def headline(line: Line, report: Report) -> str:
+    """A student's FD against the teacher's and the floor's."""
+    floor, teacher = report.floor.fd, report.teacher.fd
+    above = f"; above the floor {(line.fd - floor) / (teacher - floor):.2f} ×" if teacher > floor else ""
+    return (
+        f"{line.name}: FD {line.fd:.4g} by the judge, {line.fd / max(teacher, 1e-12):.2f} × its teacher's "
+        f"{teacher:.4g}{above}. Floor {floor:.4g}, N = {line.n}."
+    )
+
+
+def sweep_curves(report: Report) -> dict[str, Points]:
+    """Sampler → FD over guidance."""
+    names = dict.fromkeys(point.sampler for point in report.sweep)
+    return {name: sorted((p.guidance, p.fd) for p in report.sweep if p.sampler == name) for name in names}
+
+
+def timings(found: Sequence[Timing]) -> Sheet:
+    """Whole images, batch 1, timed in turns; the first row is the teacher."""
+    heads = ["whole image, batch 1", "median ms", "p25 to p75", "teacher ÷ this", "N"]
+    rows = [
+        [one.by, f"{one.median:.3g}", f"{one.p25:.3g} to {one.p75:.3g}", f"{found[0].median / one.median:.3g}",
+         str(one.calls)]
+        for one in found
+    ]  # fmt: skip
+    return Sheet("", heads, rows)
+
+
+def training(name: str) -> str:
+    """The curves of a run; nothing for a bundle or a plain folder."""
+    if not runs.is_run(name):
+        return ""
+    run = runs.read(name)
+    return web.section(f"Training of {name}", web.charts(curves([run])))
+
+
+def curves(found: Sequence[Run]) -> dict[str, dict[str, Points]]:
+    """Metric → run → its points, all runs over one pair of axes."""
+    metrics = sorted({metric for run in found for metric in run.curves if metric not in NOT_CURVES})
+    return {metric: {run.name: run.curves.get(metric, ()) for run in found} for metric in metrics}
+
+
+def _pictures(grids: Mapping[str, Image.Image]) -> list[str]:
+    return [_picture(grids, name, caption) for name, caption in GRIDS.items()]
+
+
+def _picture(grids: Mapping[str, Image.Image], name: str, caption: str) -> str:
+    return web.picture(grids[name], caption) if name in grids else ""
+
+
+def _rows(facts: Mapping[str, str]) -> list[list[str]]:
+    return [[name, value] for name, value in facts.items()]

@@ -1,0 +1,181 @@
+"""Opens what an evaluation is given by name: image set, teacher, student, networks that measure; it measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from export import backend as backends
+from export.build import STUDENT_SCHEDULER
+from export.bundle import MANIFEST, open_bundle
+from export.generator import Generator, Request
+from metrics import features, lpips
+from metrics import judge as judges
+from metrics.bench import Draw, GuidedDraw, Instruments, RoundTrip
+from metrics.captioned import Captioned, join
+from metrics.report import Reals
+from models.errors import BadInput
+from models.pipeline import Pipeline, from_uint8, to_uint8
+from models.schedule import STUDENT_TIMESTEPS
+from training.assemble import opened
+from training.data.folder import ImageFolder
+from training.runs import data_folder, run_folder, trained
+
+KNOWN_LABELS = ("seen", "unseen-background")
+"""Kinds of held-out images whose labels were trained on: distances are taken from these."""
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """What is evaluated, beside what, by what."""
+
+    student: str
+    """Bundle, run or diffusers folder."""
+    teacher: str
+    """Run, diffusers folder or Hub name."""
+    judge: str
+    """Run or folder."""
+    data: str
+    """Image set with labels."""
+    decoder: str | None = None
+    """Run of a sharpened decoder for the teacher."""
+    features: tuple[str, ...] = ()
+    """Further networks as `KIND:FOLDER`, `KIND:RUN` or `KIND:HUB-NAME`, LPIPS among them."""
+    backend: str = "auto"
+    """Of a bundle."""
+    steps: int = 50
+    """Of the teacher."""
+    student_steps: tuple[int, ...] = (1, 2, 4)
+
+
+def steps_of(text: str) -> tuple[int, ...]:
+    """`1,2,4` → the student's numbers of steps. BadInput: a student does not draw in so many."""
+    wanted = [part.strip() for part in text.split(",")]
+    known = {str(count) for count in STUDENT_TIMESTEPS}
+    if refused := [part for part in wanted if part not in known]:
+        raise BadInput(f"students draw in {', '.join(sorted(known))} steps, not in '{refused[0]}'")
+    return tuple(int(part) for part in wanted)
+
+
+def open_reals(data: str) -> Reals:
+    """The image set `data`: distances from held-out images of known labels, held-out captions from `test`."""
+    splits = [ImageFolder(data_folder(data), split) for split in ("train", "validation", "test")]
+    train, validation, test = (_captioned(split) for split in splits)
+    known = np.flatnonzero([kind is None or kind in KNOWN_LABELS for kind in _column(splits[2], "kind")])
+    held_out = join([validation, test.rows(known)])
+    return Reals(train, held_out, {"training captions": train, "held-out captions": test})
+
+
+def open_teacher(subjects: Subjects) -> Pipeline:
+    """On the GPU where there is one."""
+    pipeline = opened(subjects.teacher, subjects.decoder)
+    if pipeline.scheduler["_class_name"] == STUDENT_SCHEDULER:
+        raise BadInput(f"{subjects.teacher} is a student; a teacher of many steps is wanted")
+    return pipeline.to(_device())
+
+
+def teacher_draw(pipeline: Pipeline, steps: int) -> GuidedDraw:
+    """Guidance and sampler → the teacher with them."""
+
+    def guided(guidance: float, sampler: str) -> Draw:
+        return lambda prompts, seeds: pipeline.generate(prompts, seeds, steps, guidance, sampler)
+
+    return guided
+
+
+def student_draws(student: str, steps: Sequence[int] = (1,), backend: str = "auto") -> dict[str, Draw]:
+    """`student, 2 steps` → a bundle on a backend, or a run or diffusers folder in torch."""
+    by_steps = _bundle_draw(student, backend) if (Path(student) / MANIFEST).is_file() else _pipeline_draw(student)
+    return {f"student, {count} step{'s'[: count > 1]}": by_steps(count) for count in steps}
+
+
+def open_instruments(subjects: Subjects) -> Instruments:
+    """The judge, and every network that was named besides."""
+    others, perceptual = {}, {}
+    try:
+        judge = judges.load(trained(subjects.judge))
+        for name in subjects.features:
+            kind, _, where = name.partition(":")
+            if not where:
+                raise BadInput(f"--features {name}: where are its weights? Write {kind}:FOLDER, or {kind}:HUB-NAME")
+            folder = str(trained(where)) if run_folder(where).is_dir() else where
+            if kind == lpips.KIND:
+                perceptual[name] = lpips.load(Path(folder))
+            else:
+                others[name] = features.load(kind, folder)
+    except ValueError as error:  # `metrics` knows no BadInput
+        raise BadInput(str(error)) from error
+    for network in (judge, *others.values(), *perceptual.values()):
+        if isinstance(network, torch.nn.Module):
+            network.to(_device())
+    return Instruments(judge, others, perceptual)
+
+
+def round_trip(pipeline: Pipeline, batch: int = 50) -> RoundTrip:
+    """Images through the pipeline's autoencoder and back."""
+
+    @torch.no_grad()
+    def back(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        parts = [
+            from_uint8(images[start : start + batch]).to(pipeline.device) for start in range(0, len(images), batch)
+        ]
+        autoencoder: Any = pipeline.autoencoder
+        return np.concatenate([to_uint8(autoencoder.decode(autoencoder.encode(part))) for part in parts])
+
+    return back
+
+
+def _bundle_draw(student: str, backend: str) -> Callable[[int], Draw]:
+    bundle = open_bundle(student)
+    generator = Generator(bundle, backends.load(backend, bundle))
+
+    def by_steps(steps: int) -> Draw:
+        def draw(prompts: Sequence[str], seeds: Sequence[int]) -> NDArray[np.uint8]:
+            requests = [Request(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
+            return generator.generate(requests, steps)
+
+        return draw
+
+    return by_steps
+
+
+def _pipeline_draw(student: str) -> Callable[[int], Draw]:
+    pipeline = opened(student)
+    if pipeline.scheduler["_class_name"] != STUDENT_SCHEDULER:
+        raise BadInput(f"{student} is no student: its scheduler is not {STUDENT_SCHEDULER}; is it a teacher?")
+    pipeline.to(_device())
+
+    def by_steps(steps: int) -> Draw:
+        return lambda prompts, seeds: pipeline.generate(prompts, seeds, steps)
+
+    return by_steps
+
+
+def _captioned(split: ImageFolder) -> Captioned:
+    """Inputs are the captions, or the labels as words where there are none."""
+    labels = split.column("label")
+    texts = [
+        text if text is not None else str(label) for text, label in zip(_column(split, "text"), labels, strict=True)
+    ]
+    grounds = tuple(
+        ground if ground and text.endswith(f" on {ground}") else None
+        for text, ground in zip(texts, _column(split, "background"), strict=True)
+    )
+    return Captioned(split.images(), tuple(texts), np.array(labels, np.int64), grounds)
+
+
+def _column(split: ImageFolder, name: str) -> list[Any]:
+    try:
+        return split.column(name)
+    except BadInput:
+        return [None] * len(split)
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"

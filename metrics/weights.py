@@ -1,0 +1,69 @@
+"""Converted networks on disk, `config.json` beside `model.safetensors`, and the door for foreign files; knows no network.
+
+Foreign `.pth` files enter here alone, by torch's reader that takes tensors and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+
+def foreign(file: Path) -> dict[str, Tensor]:
+    """The tensors of a `.pth` state dict. ValueError, one line: no such file, or more in it than tensors."""
+    if not file.is_file():
+        raise ValueError(f"no file {file}")
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{file} is no state dict of torch, or holds more than tensors") from error
+    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise ValueError(f"{file} holds no state dict: names with a tensor each")
+    return dict(found)
+
+
+def fitting(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], where: object) -> dict[str, Tensor]:
+    """The tensors `wanted` by name, of their shapes, in float32. ValueError names the first that is not there or not so."""
+    for name, like in wanted.items():
+        if name not in found:
+            raise ValueError(f"{where} has no tensor {name}")
+        if found[name].shape != like.shape:
+            raise ValueError(f"{where}: {name} is {tuple(found[name].shape)}, wanted {tuple(like.shape)}")
+    return {name: found[name].float().contiguous() for name in wanted}
+
+
+def write(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write both files, each atomically. ValueError: another model is there already."""
+    if (folder / CONFIG).exists() or (folder / WEIGHTS).exists():
+        raise ValueError(f"{folder} holds a model already: choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    weights, text = folder / f"{WEIGHTS}.tmp", folder / f"{CONFIG}.tmp"
+    save_file(dict(tensors), weights)
+    text.write_text(json.dumps(dict(config), indent=1) + "\n")
+    weights.replace(folder / WEIGHTS)
+    text.replace(folder / CONFIG)
+
+
+def read(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What `write` wrote with `{"kind": kind}`. ValueError, one line: it is not there, or damaged."""
+    try:
+        config, tensors = json.loads((folder / CONFIG).read_text()), load_file(folder / WEIGHTS)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"{folder} holds no {kind}: it needs {CONFIG} and {WEIGHTS} (`ippo convert {kind}`)"
+        ) from error
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(f"{folder} holds a damaged {kind}: {str(error).splitlines()[0]}") from error
+    if not isinstance(config, dict) or config.get("kind") != kind:
+        raise ValueError(f"{folder} holds no {kind}: its {CONFIG} says otherwise")
+    return config, tensors

@@ -1,0 +1,159 @@
+"""An evaluation from folders on disk to files on disk, on tiny pipelines: figures, grids, one page."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import evaluate, quality, report_page, sources
+from benchmarks.sources import Subjects
+from metrics import judge
+from metrics.judge import Judge, JudgeConfig
+from metrics.report import Effort
+from models import folder
+from models.errors import BadInput
+from tests import tiny
+from tests.benchmarks.pages import fetched
+
+COLOURS = {"white": (255, 255, 255), "red": (200, 60, 60)}
+SIZES = {"train": 12, "validation": 8, "test": 8}
+GRIDS = {"training-captions.png", "held-out-captions.png", "autoencoder.png", "seeds.png", "neighbours.png"}
+EFFORT = Effort(images=12, captions=4, guidances=(1.0, 2.0), samplers=("dpm-solver++",), sweep=6, prompts=2, seeds=2)
+
+
+def write_set(root: Path, captions: bool = True) -> Path:
+    """Four labels on two backgrounds; the last label only in the test split."""
+    rng = np.random.default_rng(0)
+    for split, count in SIZES.items():
+        (root / split).mkdir(parents=True)
+        rows = []
+        for place in range(count):
+            label = 3 if split == "test" and place % 2 else place % 3
+            background = "red" if place % 2 else "white"
+            pixels = np.zeros((16, 16, 3), np.uint8) + np.array(COLOURS[background], np.uint8)
+            pixels[3:13, 3:13] = rng.integers(0, 255, (10, 10, 1))
+            Image.fromarray(pixels).save(root / split / f"{place}.png")
+            kind = "seen" if split != "test" else "unseen-emoji" if label == 3 else "unseen-background"
+            row = {"file_name": f"{place}.png", "label": label}
+            if captions:
+                text = f"thing {'abcd'[label]}" + (f" on {background}" if place % 4 < 2 else "")
+                row |= {"text": text, "background": background, "kind": kind}
+            rows.append(row)
+        (root / split / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return root
+
+
+@pytest.fixture(scope="module")
+def image_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_set(tmp_path_factory.mktemp("set"))
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A teacher and a judge."""
+    root = tmp_path_factory.mktemp("networks")
+    judge.save(Judge(JudgeConfig(labels=4, channels=(8, 8), width=8)), root / "judge")
+    folder.save(tiny.teacher(), root / "teacher")
+    return root
+
+
+def test_distances_come_from_known_labels_and_captions_from_the_test_split(image_set: Path) -> None:
+    reals = sources.open_reals(str(image_set))
+    assert (len(reals.train), len(reals.held_out)) == (12, 8 + 4)
+    assert 3 not in reals.held_out.labels
+    assert set(reals.captions) == {"training captions", "held-out captions"}
+    assert 3 in reals.captions["held-out captions"].labels
+    assert reals.train.grounds == ("white", "red", None, None) * 3
+
+
+def test_the_benchmark_writes_what_a_model_card_shows(
+    image_set: Path, networks: Path, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    quality.main(
+        data=str(image_set), judge=str(networks / "judge"), teacher=str(networks / "teacher"), student=str(tiny_bundle),
+        out=out, backend="ort", steps=2, images=12, captions=4, sweep=6, guidances="1,2", samplers="ddim",
+    )  # fmt: skip
+    printed = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert printed == json.loads((out / "quality.json").read_text())
+    assert printed["lines"][2]["n"] == 12
+    assert printed["autoencoder"]["psnr"] > 0
+    assert printed["timings"] == []
+    assert "student, 1 step" in (out / "quality.md").read_text()
+    assert {file.name for file in out.iterdir()} == GRIDS | {"quality.json", "quality.md"}
+
+
+@pytest.mark.parametrize("captions", [True, False], ids=["captions", "labels alone"])
+def test_the_page_holds_everything_and_fetches_nothing(
+    captions: bool, networks: Path, tiny_student: Path, tmp_path: Path
+) -> None:
+    data = str(write_set(tmp_path / "set", captions))
+    judge_folder = str(networks / "judge")
+    extra = f"judge:{networks / 'judge'}"
+    subjects = Subjects(
+        str(tiny_student), str(networks / "teacher"), judge_folder, data, None, (extra,), "auto", 3, (1, 4)
+    )
+    found = evaluate.evaluate(subjects, EFFORT, rounds=1)
+    page = report_page.html(found)
+    assert fetched(page) == []
+    assert page.count("<img ") == 5 and page.count("<svg ") >= 1
+    for shown in ("teacher, 3 steps", "student, 1 step", "student, 4 steps", "dpm-solver++", f"FD ({extra})"):
+        assert shown in page
+    assert f"{found.report.students[1].fd:.4g} ±" in page
+    assert found.facts["N"].startswith("12 for distances, 6 at each point")
+    assert [timing.by for timing in found.timings] == [line.name for line in found.report.lines[1:]]
+    assert found.facts["versions"].split(",")[0] in page
+    if not captions:
+        assert sources.open_reals(data).train.captions[:4] == ("0", "1", "2", "0")
+        assert found.report.teacher.ground is None
+
+
+def test_a_student_is_a_bundle_or_a_folder(tiny_bundle: Path, tiny_student: Path) -> None:
+    """The bundle is that student's: both draw the same picture, up to fp16."""
+    for steps, title in ((1, "student, 1 step"), (2, "student, 2 steps")):
+        by_bundle = sources.student_draws(str(tiny_bundle), (steps,), "ort")[title](["a cat"], [3])
+        by_folder = sources.student_draws(str(tiny_student), (steps,))[title](["a cat"], [3])
+        assert by_bundle.shape == by_folder.shape == (1, 16, 16, 3)
+        assert np.abs(by_bundle.astype(int) - by_folder).max() <= 6
+
+
+def test_what_makes_no_sense_is_refused_in_one_line(networks: Path, tiny_student: Path, image_set: Path) -> None:
+    teacher, judge_folder = str(networks / "teacher"), str(networks / "judge")
+
+    def subjects(**changes: object) -> Subjects:
+        return Subjects(
+            **{"student": str(tiny_student), "teacher": teacher, "judge": judge_folder, "data": str(image_set)}
+            | changes
+        )  # type: ignore[arg-type]
+
+    with pytest.raises(BadInput, match="is no student"):
+        sources.student_draws(teacher)
+    with pytest.raises(BadInput, match="is a student; a teacher"):
+        sources.open_teacher(subjects(teacher=str(tiny_student)))
+    with pytest.raises(BadInput, match="students draw in 1, 2, 3, 4 steps, not in '5'"):
+        sources.steps_of("1,5")
+    with pytest.raises(BadInput, match="where are its weights"):
+        sources.open_instruments(subjects(features=("clip",)))
+    with pytest.raises(BadInput, match="no feature network 'vit'"):
+        sources.open_instruments(subjects(features=("vit:x",)))
+    with pytest.raises(BadInput, match="holds no lpips"):
+        sources.open_instruments(subjects(features=(f"lpips:{networks}",)))
+    with pytest.raises(BadInput, match="are not numbers"):
+        evaluate.effort_of(400, 200, 100, "1,two", "ddim")
+    with pytest.raises(BadInput, match="no sampler 'euler'; accepted: ddim, dpm-solver"):
+        evaluate.evaluate(subjects(), evaluate.effort_of(400, 200, 100, "1", "euler"))
+    with pytest.raises(BadInput, match="at least 4"):
+        evaluate.evaluate(subjects(), evaluate.effort_of(2, 200, 100, "1", "ddim"))
+
+
+def test_a_run_shows_its_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IPPO_RUNS", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    lines = [{"step": step, "generator/total": 1 / step, "seconds": step} for step in range(1, 30)]
+    (tmp_path / "mine" / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    shown = report_page.training("mine")
+    assert re.findall(r'aria-label="([^"]*)"', shown) == ["generator/total"]
+    assert report_page.training("another") == ""
