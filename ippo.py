@@ -204,14 +204,14 @@ def convert(
 
 @app.command()
 def generate(
-    prompts: Annotated[list[str], typer.Argument(help="One prompt an image.")],
+    inputs: Annotated[list[str], typer.Argument(help="One prompt or label an image.")],
     bundle: Annotated[Path, typer.Option(help="Folder of the bundle; by default the one that ships.")] = Path(
         "models/pretrained/emoji-mini/student"
     ),
     out: Annotated[Path, typer.Option(help="File to write; with several images a number is added.")] = Path("out.png"),
     seed: Annotated[int, typer.Option(help="Seed of the first image; image i has seed + i.")] = 0,
     steps: Annotated[int, typer.Option(help="1 to 4.")] = 1,
-    count: Annotated[int, typer.Option(help="Images a prompt.")] = 1,
+    count: Annotated[int, typer.Option(help="Images a prompt or label.")] = 1,
     grid: Annotated[bool, typer.Option(help="One picture of all images.")] = False,
     backend: Annotated[str, typer.Option(help="auto, openvino, ort or eager.")] = "auto",
 ) -> None:
@@ -222,9 +222,9 @@ def generate(
     from export.pictures import write
 
     opened = open_bundle(bundle)
-    requests = [Request(prompt, seed + number) for prompt in prompts for number in range(count)]
+    requests = [Request(wanted, seed + number) for wanted in inputs for number in range(count)]
     images = Generator(opened, backends.load(backend, opened)).generate(requests, steps)
-    for file in write(images, out, columns=count if count > 1 else len(prompts), grid=grid):
+    for file in write(images, out, columns=count if count > 1 else len(inputs), grid=grid):
         print(file)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import json
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict
 from http import HTTPStatus
@@ -21,37 +22,38 @@ import typer
 from rich.console import Console
 
 from benchmarks import machine, page
-from benchmarks.cases import PROMPTS, Settings, ceiling, label, open_teacher, png, student_cases, teacher_cases
+from benchmarks.cases import Settings, body, ceiling, label, png, student_cases, teacher_cases
 from benchmarks.clock import Case, interleaved
 from benchmarks.result import HTTP, Overhead, Result
 from benchmarks.served import served
 from export import backend as backends
 from export.bundle import Bundle, open_bundle
 from export.generator import Generator
+from models import folder
 from models.errors import BadInput
+from models.labels import Input
 
 SHIPPED = Path("models/pretrained/emoji-mini")
 HTTP_ROUNDS, HTTP_SECONDS = 10, 1.0
-BODY = {"prompt": PROMPTS[0], "seed": 0}
 
 
 def overhead(bundle: Bundle, url: str | None) -> Overhead:
     """The same image over HTTP and without it, in turns; `url` of a running service, else one of our own."""
-    generator = Generator(bundle, backends.load("auto", bundle))
+    generator, asked = Generator(bundle, backends.load("auto", bundle)), body(bundle.manifest)
     opened = httpx.Client(base_url=url, timeout=30) if url else served(str(bundle.folder.resolve()))
     with opened as client, closing(HTTPConnection(client.base_url.host, client.base_url.port)) as lean:
         cases = [
-            Case(HTTP, "http.client, kept alive", 1, lambda: ask(lean)),
+            Case(HTTP, "http.client, kept alive", 1, lambda: ask(lean, asked)),
             Case("image as PNG", label(generator), 1, lambda: png(generator)),
-            Case(HTTP, "httpx, kept alive", 1, lambda: client.post("/generate", json=BODY).raise_for_status().content),
+            Case(HTTP, "httpx, kept alive", 1, lambda: client.post("/generate", json=asked).raise_for_status().content),
         ]
         http, bare, comfortable = interleaved(cases, HTTP_ROUNDS, HTTP_SECONDS)
     return Overhead(http, bare, comfortable)
 
 
-def ask(connection: HTTPConnection) -> bytes:
+def ask(connection: HTTPConnection, asked: Mapping[str, Input]) -> bytes:
     """One PNG over a connection that stays open."""
-    connection.request("POST", "/generate", json.dumps(BODY), {"content-type": "application/json"})
+    connection.request("POST", "/generate", json.dumps(asked), {"content-type": "application/json"})
     answer = connection.getresponse()
     content = answer.read()
     if answer.status != HTTPStatus.OK:
@@ -66,7 +68,7 @@ def measure(
     """Time everything; HTTP first, while no other runtime's threads are there."""
     before = machine.load()
     found = overhead(bundle, url) if http else None
-    teacher = open_teacher(teacher_folder)
+    teacher = folder.load(teacher_folder)
     threads = sorted({1, torch.get_num_threads()})
     cases = [*student_cases(bundle, settings.batches), *teacher_cases(teacher, settings, threads)]
     timings = interleaved(cases, rounds, seconds)
@@ -120,12 +122,12 @@ def main(
     out: Annotated[Path | None, typer.Option(help="By default results/MACHINE-DATE beside this file.")] = None,
 ) -> None:
     """Measure latency; the last line of stdout is one JSON document."""
-    folder = out or machine.results_folder()
+    results = out or machine.results_folder()
     settings = Settings(steps, guidance, tuple(int(size) for size in batches.split(",")))
     result = measure(open_bundle(bundle), teacher, settings, rounds, seconds, url, http)
-    folder.mkdir(parents=True, exist_ok=True)
-    summary = write(result, folder)
-    Console(stderr=True).print(f"written: {folder}")
+    results.mkdir(parents=True, exist_ok=True)
+    summary = write(result, results)
+    Console(stderr=True).print(f"written: {results}")
     print(summary)
 
 

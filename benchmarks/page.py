@@ -119,7 +119,7 @@ def _bars(axes: Axes, result: Result) -> None:
 
 
 def _stack(axes: Axes, result: Result) -> None:
-    names = [timing.by for timing in pick(result.timings, "unet", 1)][::-1]
+    names = [timing.by for timing in pick(result.timings, "denoiser", 1)][::-1]
     for row, name in enumerate(names):
         start = 0.0
         for stage, ink in zip(STAGES, STAGE_INKS, strict=True):

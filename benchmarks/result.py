@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.clock import Timing
 
-STAGES = ("tokenise", "text encoder", "unet", "decoder", "encode PNG")
+STAGES = ("tokenise", "conditioner", "denoiser", "decoder", "encode PNG")
 """Parts of one image in the order in which they run."""
 HTTP = "image over HTTP"
 

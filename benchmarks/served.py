@@ -1,6 +1,6 @@
 """A bundle served for one picture: start the server as a user does, ask over HTTP, stop it.
 
-python -m benchmarks.served BUNDLE PROMPT FILE
+python -m benchmarks.served BUNDLE PROMPT|LABEL FILE
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+
+from export.bundle import open_bundle
 
 READY_SECONDS = 60.0
 
@@ -37,15 +39,16 @@ def served(bundle: str, *options: str) -> Iterator[httpx.Client]:
                 server.kill()
 
 
-def main(bundle: str, prompt: str, file: str) -> None:
+def main(bundle: str, wanted: str, file: str) -> None:
     """Draw one picture over HTTP and say how long it took."""
+    asked = {**dict.fromkeys(open_bundle(bundle).manifest.inputs, wanted), "seed": 7}
     started = time.perf_counter()
     with served(bundle) as client:
         ready = time.perf_counter()
-        answer = client.post("/generate", json={"prompt": prompt, "seed": 7}).raise_for_status()
+        answer = client.post("/generate", json=asked).raise_for_status()
         first = time.perf_counter()
         Path(file).write_bytes(answer.content)
-    print(f"served '{prompt}' as {file}: ready after {ready - started:.1f} s, drawn in {1e3 * (first - ready):.0f} ms")
+    print(f"served '{wanted}' as {file}: ready after {ready - started:.1f} s, drawn in {1e3 * (first - ready):.0f} ms")
 
 
 def _wait(client: httpx.Client, server: subprocess.Popen[str]) -> None:

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.cases import Settings, open_teacher, student_cases, teacher_cases
+from benchmarks.cases import Settings, student_cases, teacher_cases
 from benchmarks.clock import Case
 from benchmarks.latency import SHIPPED
 from export import backend as backends
 from export.bundle import open_bundle
+from models import folder
 
 BATCHES = (1, 4, 8)
-STAGES = ("tokenise", "text encoder", "unet", "decoder", "encode PNG", "image", "image as PNG")
+STAGES = ("tokenise", "conditioner", "denoiser", "decoder", "encode PNG", "image", "image as PNG")
 BUNDLE = Path(os.environ.get("IPPO_BUNDLE", SHIPPED / "student"))
 TEACHER = Path(os.environ.get("IPPO_TEACHER", SHIPPED / "teacher"))
 
@@ -46,6 +47,6 @@ def test_teacher(benchmark: BenchmarkFixture, batch: int) -> None:
     if not TEACHER.is_dir():
         pytest.skip(f"no teacher at {TEACHER}")
     settings = Settings(steps=50, guidance=2.0, batches=(batch,))
-    (case,) = teacher_cases(open_teacher(TEACHER), settings, [1])
+    (case,) = teacher_cases(folder.load(TEACHER), settings, [1])
     benchmark.group = f"image, batch {batch}"
     benchmark.pedantic(case.run, rounds=3, warmup_rounds=1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import latency, machine, page
-from benchmarks.cases import Settings, ceiling, open_teacher, student_cases, teacher_cases
+from benchmarks.cases import Settings, ceiling, student_cases, teacher_cases
 from benchmarks.clock import Case, Timing, interleaved
 from benchmarks.latency import measure, write
 from benchmarks.result import HTTP, STAGES, Overhead, Result, pick
@@ -83,7 +83,7 @@ def test_a_whole_run_on_tiny_networks(tiny_bundle: Path, tmp_path: Path) -> None
 
 def test_the_ceiling_counts_the_teachers_passes(tmp_path: Path) -> None:
     folder.save(tiny.teacher(), tmp_path / "teacher")
-    teacher = open_teacher(tmp_path / "teacher")
+    teacher = folder.load(tmp_path / "teacher")
     few, many = (ceiling(teacher, Settings(steps, 2.0, (1,)))["ratio"] for steps in (1, 50))
     unguided = ceiling(teacher, Settings(50, 1.0, (1,)))["ratio"]
     assert 1 < few < 2 < unguided < many < 100
@@ -93,12 +93,12 @@ def test_the_ceiling_counts_the_teachers_passes(tmp_path: Path) -> None:
 def test_teacher_and_student_draw_what_they_are_timed_for(tiny_bundle: Path, tmp_path: Path) -> None:
     folder.save(tiny.teacher(), tmp_path / "teacher")
     settings = Settings(steps=1, guidance=2.0, batches=(3,))
-    (case,) = teacher_cases(open_teacher(tmp_path / "teacher"), settings, [1])
+    (case,) = teacher_cases(folder.load(tmp_path / "teacher"), settings, [1])
     assert case.run().shape == (3, 16, 16, 3)  # type: ignore[attr-defined]
     cases = list(student_cases(open_bundle(tiny_bundle), (3,), ["ort"]))
     shapes = {case.stage: getattr(case.run(), "shape", None) for case in cases}
     assert shapes["image"] == (3, 16, 16, 3)
-    assert shapes["unet"] == (3, 4, 4, 4)
+    assert shapes["denoiser"] == (3, 4, 4, 4)
     assert shapes["tokenise"] == (3, tiny.TOKENS)
     files = next(case for case in cases if case.stage == "image as PNG").run()
     assert [file[:4] for file in files] == [b"\x89PNG"] * 3  # type: ignore[attr-defined]
