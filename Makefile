@@ -61,6 +61,15 @@ bench: $(VENV)/installed-dev debian
 	@$(VENV)/bin/python -m benchmarks.quality --student $(SHIPPED)/student --teacher $(SHIPPED)/teacher \
 		--judge $(SHIPPED)/judge --data emoji-mini --out $(SHIPPED)/quality
 
+# What each option is worth, on digits: every variant with three seeds into benchmarks/results/. Hours; goes on where it stopped.
+.PHONY: digits evidence
+digits: $(VENV)/installed-dev
+	@for step in "data digits" "train judge configs/digits/judge.yaml" "train teacher configs/digits/teacher.yaml" \
+		"train student configs/digits/student.yaml"; do $(VENV)/bin/python ippo.py $$step || exit 1; done
+evidence: digits
+	@for file in $(or $(NAME:%=configs/evidence/%.yaml),$(wildcard configs/evidence/*.yaml)); do \
+		OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.evidence $$file || exit 1; done
+
 # The whole line on emoji-mini, from nothing to a served picture. The teacher has all cores; the other stages run two
 # at a time on half of them each, since threads of one job wait for each other more than two jobs do.
 LINE := $(or $(IPPO_RUNS),runs)

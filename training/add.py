@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import torch
+from diffusers import UNet2DConditionModel
 from numpy.typing import NDArray
 from pydantic import model_validator
 from rich.console import Console
@@ -60,6 +61,8 @@ class StudentConfig(Config):
     """How often a later step starts from what the student's own steps before it drew, not from a real."""
     prediction: Literal["v_prediction"] | None = None
     """What the student predicts; none: as the teacher. An epsilon teacher's student learns v in the warm-up."""
+    start: Literal["teacher", "random"] = "teacher"
+    """Where the student's weights come from; `random` is the paper's ablation, not a way to work."""
     reduce: dict[str, Any] = {}
     """Changes to the UNet's configuration: the student starts from the teacher's blocks that stay."""
     warmup: int = 500
@@ -89,6 +92,8 @@ class StudentConfig(Config):
             )
         if self.own_outputs and len(self.timesteps) == 1:
             raise ValueError("own_outputs needs a student of several timesteps: its first step starts from noise")
+        if self.reduce and self.start == "random":
+            raise ValueError("reduce copies the teacher's blocks: start must be teacher")
         if self.reduce and not self.warmup:
             raise ValueError("a reduced student must be healed: warmup must be above 0")
         if game is None:
@@ -120,6 +125,8 @@ class AddMethod:
         self.schedule = Schedule.from_config(self.scheduler)
         self.converted, self.noised = Tables(self.schedule), Tables(_ending_in_noise(self.schedule))
         self.student = reduced(self.teacher.denoiser, config.reduce).requires_grad_(True)
+        if config.start == "random":
+            self.student = UNet2DConditionModel.from_config(self.student.config)  # type: ignore[assignment]
         self.modules: dict[str, nn.Module] = {"student": self.student}
         self._open_terms(config)
         run = run_folder(config.run)

@@ -208,6 +208,12 @@ def test_later_steps_see_the_students_own_outputs(opened: Opened) -> None:
     assert torch.equal(first, method._fake(real * -7, conditioning, draws(3))), "no real is left in it"
 
 
+def test_a_random_start_shares_nothing_with_the_teacher(opened: Opened) -> None:
+    method = opened(start="random")
+    pairs = zip(method.student.parameters(), method.teacher.denoiser.parameters(), strict=True)
+    assert not any(torch.equal(ours, theirs) for ours, theirs in pairs if ours.ndim > 1)
+
+
 def test_one_batch_can_be_overfitted_by_the_warm_up(method: AddMethod) -> None:
     optimizer = torch.optim.AdamW(method.student.parameters(), 3e-3)
     first = last = 0.0
@@ -256,6 +262,7 @@ def test_score_distillations_weight_gives_score_distillations_gradient(opened: O
         ({"adversarial": None, "distillation": None, "matching": None, "regression": 0.0}, "no term is left"),
         ({"own_outputs": 0.5, "timesteps": {"999": 1.0}}, "several timesteps"),
         ({"reduce": {"layers_per_block": 1}, "warmup": 0}, "must be healed"),
+        ({"reduce": {"layers_per_block": 1}, "start": "random"}, "start must be teacher"),
         ({"adversarial__game": "hinge", "loop__batch": 1}, "degenerate"),
         ({"adversarial__told": "text and image"}, "vision transformer"),
         (
