@@ -50,7 +50,7 @@ def evaluate(subjects: Subjects, effort: Effort, rounds: int = 0) -> Evaluation:
     _check(effort)
     load = machine.load()
     reals, pipeline = sources.open_reals(subjects.data), sources.open_teacher(subjects)
-    students = sources.student_draws(subjects.student, subjects.student_steps, subjects.backend)
+    students = sources.student_draws(subjects.student, subjects.student_steps, subjects.backend, subjects.decoder)
     bench = Bench(sources.open_instruments(subjects), reals, effort)
     guided, back = sources.teacher_draw(pipeline, subjects.steps), sources.round_trip(pipeline)
     report = bench.report(guided, students, back, f"teacher, {subjects.steps} steps")
