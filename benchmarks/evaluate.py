@@ -50,7 +50,7 @@ def evaluate(subjects: Subjects, effort: Effort, rounds: int = 0) -> Evaluation:
     _check(effort)
     load = machine.load()
     reals, pipeline = sources.open_reals(subjects.data), sources.open_teacher(subjects)
-    students = sources.student_draws(subjects.student, subjects.student_steps, subjects.backend)
+    students = sources.student_draws(subjects.student, subjects.student_steps, subjects.backend, subjects.decoder)
     bench = Bench(sources.open_instruments(subjects), reals, effort)
     guided, back = sources.teacher_draw(pipeline, subjects.steps), sources.round_trip(pipeline)
     report = bench.report(guided, students, back, f"teacher, {subjects.steps} steps")
@@ -122,7 +122,8 @@ def _neighbours(bench: Bench, students: Mapping[str, Draw]) -> Image.Image:
     """The first student's images that lie nearest to a training image, and those training images."""
     title, draw = next(iter(students.items()))
     captions = bench.reals.train.even(SEARCHED, seed=3).captions
-    images = np.concatenate([draw([caption], [seed]) for seed, caption in enumerate(captions)])
+    parts = [range(len(captions))[start : start + SHOWN] for start in range(0, len(captions), SHOWN)]
+    images = np.concatenate([draw([captions[seed] for seed in part], part) for part in parts])
     places, apart = bench.neighbours(images, NEAR)
     shown = np.argsort(apart[:, 0], kind="stable")[:SEEDS]
     training = bench.reals.train.images

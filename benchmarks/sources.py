@@ -44,7 +44,7 @@ class Subjects:
     data: str
     """Image set with labels."""
     decoder: str | None = None
-    """Run of a sharpened decoder for the teacher."""
+    """Run of a sharpened decoder for the teacher, and for a student that is no bundle: a bundle has its own."""
     features: tuple[str, ...] = ()
     """Further networks as `KIND:FOLDER`, `KIND:RUN` or `KIND:HUB-NAME`, LPIPS among them."""
     backend: str = "auto"
@@ -89,9 +89,12 @@ def teacher_draw(pipeline: Pipeline, steps: int) -> GuidedDraw:
     return guided
 
 
-def student_draws(student: str, steps: Sequence[int] = (1,), backend: str = "auto") -> dict[str, Draw]:
+def student_draws(
+    student: str, steps: Sequence[int] = (1,), backend: str = "auto", decoder: str | None = None
+) -> dict[str, Draw]:
     """`student, 2 steps` → a bundle on a backend, or a run or diffusers folder in torch."""
-    by_steps = _bundle_draw(student, backend) if (Path(student) / MANIFEST).is_file() else _pipeline_draw(student)
+    is_bundle = (Path(student) / MANIFEST).is_file()
+    by_steps = _bundle_draw(student, backend) if is_bundle else _pipeline_draw(student, decoder)
     return {f"student, {count} step{'s'[: count > 1]}": by_steps(count) for count in steps}
 
 
@@ -145,8 +148,8 @@ def _bundle_draw(student: str, backend: str) -> Callable[[int], Draw]:
     return by_steps
 
 
-def _pipeline_draw(student: str) -> Callable[[int], Draw]:
-    pipeline = opened(student)
+def _pipeline_draw(student: str, decoder: str | None) -> Callable[[int], Draw]:
+    pipeline = opened(student, decoder)
     if pipeline.scheduler["_class_name"] != STUDENT_SCHEDULER:
         raise BadInput(f"{student} is no student: its scheduler is not {STUDENT_SCHEDULER}; is it a teacher?")
     pipeline.to(_device())
