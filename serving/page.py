@@ -33,7 +33,7 @@ EXAMPLES = (
     "renard sur fond bleu",
 )
 """What to try when the bundle's card names no `examples`."""
-VERBS = {"prompt": "Type", "label": "Choose"}
+VERBS = {"text-to-image": "Type", "class-to-image": "Choose", "unconditional-image-generation": "Turn the dice"}
 CHOICES = 20
 """Up to so many labels are shown at once."""
 OWN_ONLY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'"
@@ -58,7 +58,7 @@ async def mount(app: FastAPI, stack: AsyncExitStack, model: Manifest) -> None:
 
 def layout(model: Manifest) -> gr.Blocks:
     """The page; `ippo` in the JavaScript is the object of `page.js`."""
-    name, verb = html.escape(model.model_name), VERBS.get("".join(model.inputs), "Turn the dice")
+    name, verb = html.escape(model.model_name), VERBS[model.task]
     with gr.Blocks(title=f"ippo · {model.model_name}", analytics_enabled=False) as page:
         gr.HTML(f"<h1>ippo</h1><p>{verb}, and <b>{name}</b> draws it in one step.</p>", elem_id="ippo-title")
         with gr.Row(elem_id="ippo-desk"):

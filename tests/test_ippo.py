@@ -58,6 +58,17 @@ def test_generate_draws_what_the_seed_says(tiny_bundle: Path, tmp_path: Path) ->
     assert not np.array_equal(first, other)
 
 
+def test_generate_takes_labels_by_number_and_by_name(pixel_bundle: Path, tmp_path: Path) -> None:
+    options = ("--bundle", str(pixel_bundle), "--out", str(tmp_path / "a.png"))
+    result = ippo("generate", "2", "blue", *options)
+    assert result.returncode == 0, result.stderr
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["a-0.png", "a-1.png"]
+    first, second = (np.asarray(Image.open(tmp_path / f"a-{place}.png")) for place in (0, 1))
+    assert np.abs(first.astype(int) - second).max() <= 3
+    refused = ippo("generate", "4", *options)
+    assert refused.returncode == 2 and "label '4' is out of range; accepted: 0 to 3" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

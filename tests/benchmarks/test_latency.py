@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import latency, machine, page
-from benchmarks.cases import Settings, ceiling, student_cases, teacher_cases
+from benchmarks.cases import Settings, body, ceiling, student_cases, teacher_cases
 from benchmarks.clock import Case, Timing, interleaved
 from benchmarks.latency import measure, write
 from benchmarks.result import HTTP, STAGES, Overhead, Result, pick
@@ -103,6 +103,17 @@ def test_teacher_and_student_draw_what_they_are_timed_for(tiny_bundle: Path, tmp
     files = next(case for case in cases if case.stage == "image as PNG").run()
     assert [file[:4] for file in files] == [b"\x89PNG"] * 3  # type: ignore[attr-defined]
     assert pick([], "image", 1) == []
+
+
+def test_labels_are_timed_by_the_same_cases(pixel_bundle: Path) -> None:
+    bundle, teacher = open_bundle(pixel_bundle), tiny.pixel_teacher()
+    assert body(bundle.manifest) == {"label": tiny.CLASSES[0], "seed": 0}
+    shapes = {case.stage: getattr(case.run(), "shape", None) for case in student_cases(bundle, (3,), ["ort"])}
+    assert (shapes["tokenise"], shapes["conditioner"], shapes["image"]) == ((3, 1), (3, 1, 16), (3, 16, 16, 3))
+    settings = Settings(steps=2, guidance=1.5, batches=(3,))
+    (case,) = teacher_cases(teacher, settings, [1])
+    assert case.run().shape == (3, 16, 16, 3)  # type: ignore[attr-defined]
+    assert ceiling(teacher, settings)["ratio"] > 2
 
 
 @pytest.mark.slow

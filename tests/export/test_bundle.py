@@ -44,6 +44,7 @@ def test_the_manifest_says_what_the_student_is(bundle: Bundle) -> None:
     assert all(step.alpha == schedule.alpha[step.timestep] for step in manifest.timesteps)
     assert manifest.timesteps[0].alpha == 0.0  # zero terminal SNR
     assert (manifest.task, manifest.prediction_type) == (stable_diffusion.TASK, "v_prediction")
+    assert (manifest.inputs, manifest.classes) == (("prompt",), ())
     assert (manifest.tokens, manifest.latent_shape, manifest.sizes) == (tiny.TOKENS, (4, 4, 4), ((16, 16),))
     present = {path.relative_to(bundle.folder).as_posix() for path in bundle.folder.rglob("*") if path.is_file()}
     assert set(manifest.files) == present - {MANIFEST}
@@ -65,6 +66,18 @@ def test_an_altered_truncated_or_missing_file_is_named(name: str, copy: Path) ->
 def test_a_newer_manifest_says_to_upgrade(copy: Path) -> None:
     _rewrite(copy, version=3, unheard_of=True)
     _refused(copy, "version 3, this ippo reads up to version 2: upgrade ippo")
+
+
+def test_a_bundle_of_the_first_version_opens_as_before(copy: Path, bundle: Bundle) -> None:
+    values = json.loads((copy / MANIFEST).read_text())
+    for name in ("graphs", "classes"):
+        values.pop(name)
+    (copy / MANIFEST).write_text(json.dumps({**values, "version": 1}))
+    opened = open_bundle(copy)
+    assert {name: opened.graph(name).relative_to(copy) for name in bundle.manifest.graphs} == {
+        name: Path(path) for name, path in bundle.manifest.graphs.items()
+    }
+    assert opened.manifest.classes == ()
 
 
 def test_a_manifest_that_is_none(copy: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ REQUESTS = [Request("a cat", 7), Request("", 0), Request("two dogs", noise.MAX_S
 def test_images_are_those_of_the_pipeline(
     name: str, steps: int, bundle: Bundle, backends: dict[str, Backend], pipeline: Pipeline
 ) -> None:
-    expected = pipeline.generate([r.prompt for r in REQUESTS], [r.seed for r in REQUESTS], steps)
+    expected = pipeline.generate([r.input for r in REQUESTS], [r.seed for r in REQUESTS], steps)
     generator = Generator(bundle, backends[name])
     found = np.concatenate([generator.generate([request], steps) for request in REQUESTS])
     assert found.shape == (3, 16, 16, 3) and found.dtype == np.uint8
@@ -31,7 +31,7 @@ def test_images_are_those_of_the_pipeline(
 
 @pytest.mark.parametrize("steps", [1, 4])
 def test_bf16_images_stay_close(steps: int, bundle: Bundle, backends: dict[str, Backend], pipeline: Pipeline) -> None:
-    expected = pipeline.generate([r.prompt for r in REQUESTS], [r.seed for r in REQUESTS], steps)
+    expected = pipeline.generate([r.input for r in REQUESTS], [r.seed for r in REQUESTS], steps)
     generator = Generator(bundle, backends["openvino_bf16"])
     found = np.concatenate([generator.generate([request], steps) for request in REQUESTS])
     assert psnr(found, expected) >= LEAST_PSNR

@@ -290,3 +290,15 @@ def test_a_run_trains_through_all_phases_and_saves_a_student(config: StudentConf
         "validation/watch/accuracy-held-out", "validation/watch/spread", "validation/share/matching",
     ):  # fmt: skip
         assert name in logged
+
+
+def test_a_student_of_pixels_is_distilled_by_the_same_method(
+    config: StudentConfig, data: Path, runs: Path, tmp_path: Path
+) -> None:
+    folders.save(tiny.pixel_teacher(), tmp_path / "pixels")
+    labelled = config.model_copy(update={"teacher": str(tmp_path / "pixels"), "captions": ["label"]})
+    labelled.write(tmp_path / "student.yaml")
+    launch.launch("student", tmp_path / "student.yaml")
+    student = load(runs / "student" / "model")
+    assert (student.task, student.scheduler["_class_name"]) == ("class-to-image", "LCMScheduler")
+    assert student.generate(["red", 2], [1, 2], steps=4).shape == (2, 16, 16, 3)
