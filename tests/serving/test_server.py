@@ -116,7 +116,7 @@ from serving.schema import Order
 async def draw():
     artist = Artist.open(service.CONFIG)
     artist.start()
-    await artist.draw(Order(prompt="a cat", seed=7, n=2, steps=2, format="png"))
+    await artist.draw(Order(input="a cat", seed=7, n=2, steps=2, format="png"))
     await artist.close()
 asyncio.run(draw())
 print(sorted({"torch", "diffusers", "transformers", "training"} & set(sys.modules)))
