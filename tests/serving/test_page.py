@@ -91,3 +91,18 @@ def test_asks_nobody_but_its_server(browser: Browser, address: str) -> None:
     browser.until("document.querySelectorAll('#ippo-variations img').length")
     assert browser.requests
     assert [url for url in browser.requests if not url.startswith((address, "data:", "blob:", "about:"))] == []
+
+
+def test_labels_are_chosen_and_drawn(browser: Browser, pixel_bundle: Path, tmp_path: Path) -> None:
+    served = ServeConfig(bundle=pixel_bundle, backend="ort", threads=1)
+    log = tmp_path / "log"
+    with log.open("w") as output, launched(served, output.fileno()) as (process, labels):
+        wait_until_ready(labels, process, log)
+        _wait_for_page(labels)
+        browser.call("Page.navigate", url=f"{labels}/ui/")
+        first = browser.until(PICTURE)
+        assert browser.evaluate("document.querySelectorAll('#ippo-label input').length") == 4
+        assert not browser.evaluate(f"{PROMPT}")
+        browser.evaluate("[...document.querySelectorAll('#ippo-label input')].at(2).click()")
+        browser.until(f"({PICTURE} !== '{first}') && {PICTURE}")
+        browser.until("document.querySelector('#ippo-picture a').download.endsWith('blue-7.png')")
