@@ -87,15 +87,17 @@ def run(experiment: Experiment, out: Path) -> None:
     for title, variant in experiment.variants.items():
         for seed in experiment.seeds:
             if _key(title, variant.steps[-1], seed) not in found:
-                found |= _student(experiment, title, variant, seed, bench)
+                found |= _student(experiment, out.name, title, variant, seed, bench)
                 write(
                     file, json.dumps(found | {"machine": machine.hardware(), "versions": machine.versions()}, indent=1)
                 )
                 write(out.with_suffix(".md"), markdown(experiment, found))
 
 
-def _student(experiment: Experiment, title: str, variant: Variant, seed: int, bench: Bench) -> dict[str, Any]:
-    name = f"evidence/{experiment.config.parent.name}/{title.replace(' ', '-').replace('/', '-')}-{seed}"
+def _student(
+    experiment: Experiment, stem: str, title: str, variant: Variant, seed: int, bench: Bench
+) -> dict[str, Any]:
+    name = f"evidence/{stem}/{title.replace(' ', '-').replace('/', '-')}-{seed}"
     began = time.monotonic()
     fresh = not (runs_root() / name / "model").is_dir()
     last = launch("student", experiment.config, [f"run={name}", f"loop.seed={seed}", *variant.change])

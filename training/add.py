@@ -245,8 +245,9 @@ class AddMethod:
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
         """Sixteen captions: the guided teacher at 16 steps above, the student at one step below, same noise."""
         prompts = self.captions.texts[0][:16]
-        upper = self.teacher.generate(prompts, range(16), 16, self.config.pairs.guidance)
-        lower = self._averaged(averages).generate(prompts, range(16))
+        seeds = range(len(prompts))
+        upper = self.teacher.generate(prompts, seeds, 16, self.config.pairs.guidance)
+        lower = self._averaged(averages).generate(prompts, seeds)
         return np.concatenate([np.concatenate(list(row), axis=1) for row in (upper, lower)], axis=0)
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
