@@ -8,7 +8,6 @@ A run that is trained is not trained again, a variant that is measured not measu
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks import machine
+from benchmarks.evaluate import write
 from benchmarks.sources import Subjects, open_instruments, open_reals, open_teacher, student_draws, teacher_draw
 from metrics.bench import Bench
 from metrics.report import Effort, Line
@@ -58,12 +58,12 @@ class Experiment(Config):
     variants: dict[str, Variant]
 
 
-FIGURES: dict[str, Callable[[Line], float]] = {
+FIGURES: dict[str, Callable[[Line], float | None]] = {
     "FD ×10³": lambda line: 1e3 * line.fd,
     "recall": lambda line: line.recall,
-    "accuracy": lambda line: line.recognised or 0.0,
+    "accuracy": lambda line: line.recognised,
     "detail": lambda line: line.detail,
-    "nearest": lambda line: line.nearest or 0.0,
+    "nearest": lambda line: line.nearest,
 }
 """What the table shows of a line; FD by the judge on held-out reals."""
 
@@ -73,6 +73,7 @@ def run(experiment: Experiment, out: Path) -> None:
     subjects = Subjects(experiment.teacher, experiment.teacher, experiment.judge, experiment.data)
     effort = Effort(images=experiment.images, guidances=tuple(experiment.guidances))
     bench = Bench(open_instruments(subjects), open_reals(experiment.data), effort)
+    out.parent.mkdir(parents=True, exist_ok=True)
     file = out.with_suffix(".json")
     found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
     if "teacher" not in found:
@@ -150,14 +151,6 @@ def _cell(values: list[float]) -> str:
         if len(values) == 1 or min(values) == max(values)
         else f"{middle} ({min(values):.4g} to {max(values):.4g})"
     )
-
-
-def write(file: Path, text: str) -> None:
-    """Atomically."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(file.name + ".tmp")
-    beside.write_text(text)
-    os.replace(beside, file)
 
 
 def main(

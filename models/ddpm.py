@@ -23,7 +23,7 @@ from models.conditioning import Conditioning
 from models.config import Config
 from models.errors import BadInput
 from models.labels import Input, class_id
-from models.pipeline import Pipeline
+from models.pipeline import Pipeline, latent_shape
 from models.schedule import Prediction
 
 CONDITIONAL, UNCONDITIONAL = "class-to-image", "unconditional-image-generation"
@@ -152,16 +152,13 @@ def assemble(
     scheduler: dict[str, Any],
 ) -> Pipeline:
     """Put the components together: `class-to-image`, without classes `unconditional-image-generation`."""
-    side = unet.config["sample_size"]
-    if not isinstance(side, int):
-        raise BadInput(f"the denoiser's sample_size must be one number, got {side}")
     return Pipeline(
         task=CONDITIONAL if conditioner.classes else UNCONDITIONAL,
         conditioner=conditioner,
         denoiser=unet,
         autoencoder=autoencoder,
         scheduler=scheduler,
-        latent_shape=(unet.config["in_channels"], side, side),
+        latent_shape=latent_shape(unet.config),
         inputs=("label",) if conditioner.classes else (),
         classes=conditioner.classes,
     )
@@ -191,10 +188,6 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
     cast(Any, pipeline.autoencoder).save_config(folder / "autoencoder")
     scheduler = getattr(diffusers, pipeline.scheduler["_class_name"]).from_config(pipeline.scheduler)
     scheduler.save_pretrained(folder / "scheduler")
-    for file in folder.glob("*/config.json"):  # where the weights were opened from is nobody's business
-        config = json.loads(file.read_text())
-        config.pop("_name_or_path", None)
-        file.write_text(json.dumps(config, indent=2) + "\n")
     index = {
         "_class_name": "DDPMPipeline",
         "_diffusers_version": diffusers.__version__,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import shutil
@@ -51,6 +52,10 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
     shutil.rmtree(beside, ignore_errors=True)
     beside.parent.mkdir(parents=True, exist_ok=True)
     _family_of(pipeline).save(pipeline, beside, dtype)
+    for file in beside.glob("*/config.json"):  # where the weights were opened from is nobody's business
+        config = json.loads(file.read_text())
+        config.pop("_name_or_path", None)
+        file.write_text(json.dumps(config, indent=2) + "\n")
     replace_folder(beside, folder)
 
 

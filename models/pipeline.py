@@ -5,7 +5,7 @@ Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `D` wid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from models import noise, sampling
 from models.conditioning import Conditioning
+from models.errors import BadInput
 from models.labels import Input
 from models.schedule import STUDENT_TIMESTEPS, Schedule
 
@@ -120,6 +121,14 @@ class Pipeline:
             timesteps = self.schedule.trailing(steps)
             x0 = sampling.SAMPLERS[sampler](self.denoise(conditioning, guidance), start[0], timesteps, self.schedule)
         return to_uint8(self.autoencoder.decode(x0))  # type: ignore[operator]
+
+
+def latent_shape(unet: Mapping[str, Any]) -> tuple[int, int, int]:
+    """(C, h, w) of what a denoiser of this configuration is given. BadInput: its `sample_size` is not one number."""
+    side = unet["sample_size"]
+    if not isinstance(side, int):
+        raise BadInput(f"the denoiser's sample_size must be one number, got {side}")
+    return unet["in_channels"], side, side
 
 
 def predict(denoiser: nn.Module, sample: Tensor, timestep: Tensor | int, conditioning: Conditioning) -> Tensor:

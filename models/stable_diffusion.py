@@ -6,7 +6,6 @@ It knows nothing about training, graphs or serving. Shapes: `N` batch, `C` chann
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -21,7 +20,7 @@ from models.conditioning import Conditioning
 from models.config import Config
 from models.errors import BadInput
 from models.labels import Input
-from models.pipeline import Pipeline
+from models.pipeline import Pipeline, latent_shape
 
 TASK = "text-to-image"
 
@@ -108,16 +107,13 @@ def assemble(
     scheduler: dict[str, Any],
 ) -> Pipeline:
     """Put the components together as a `text-to-image` pipeline."""
-    side = unet.config["sample_size"]
-    if not isinstance(side, int):
-        raise BadInput(f"the denoiser's sample_size must be one number, got {side}")
     return Pipeline(
         task=TASK,
         conditioner=CLIPConditioner(tokenizer, text_encoder),
         denoiser=unet,
         autoencoder=LatentAutoencoder(vae),
         scheduler=scheduler,
-        latent_shape=(unet.config["in_channels"], side, side),
+        latent_shape=latent_shape(unet.config),
     )
 
 
@@ -170,10 +166,6 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
         requires_safety_checker=False,
     )
     stock.save_pretrained(folder, safe_serialization=True)
-    for file in folder.glob("*/config.json"):  # where the weights were opened from is nobody's business
-        config = json.loads(file.read_text())
-        config.pop("_name_or_path", None)
-        file.write_text(json.dumps(config, indent=2) + "\n")
     save_tokenizer(conditioner.tokenizer, folder / "tokenizer")
 
 

@@ -58,7 +58,7 @@ class Adversarial:
     """Heads, what they look through, and both sides of the game."""
 
     def __init__(self, config: AdversarialConfig, teacher: Pipeline, tables: Tables, text: int) -> None:
-        self.config = config
+        self.config, self.levels = config, len(tables)
         self.features, image = _features(config, teacher, tables)
         self.discriminator = Discriminator(self.features.channels, config.width, text + TIME + image)
 
@@ -96,7 +96,7 @@ class Adversarial:
         return float(torch.stack([(r > f).float().mean() for r, f in zip(ours, theirs, strict=True)]).mean())
 
     def _view(self, real: Tensor, conditioning: Conditioning, draws: Draws) -> tuple[View, Tensor]:
-        view = draw_view(draws, real, 1000)
+        view = draw_view(draws, real, self.levels)
         level = view.timesteps if self.features.noisy else torch.zeros_like(view.timesteps)
         image = None
         if self.config.told == "text and image":
