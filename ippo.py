@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-import models.quiet  # noqa: F401
+import models.environment  # noqa: F401
 from models.errors import BadInput
 
 app = typer.Typer(

@@ -1,3 +1,3 @@
 """Measures; nothing here is deployed."""
 
-import models.quiet  # noqa: F401
+import models.environment  # noqa: F401
