@@ -75,7 +75,7 @@ evidence: digits
 LINE := $(or $(IPPO_RUNS),runs)
 CORES := $(shell nproc 2>/dev/null || echo 2)
 THREADS := $(shell echo $$(( ($(CORES) + 1) / 2 )))
-IN_LINE = OMP_NUM_THREADS=$(THREADS) PYTHONWARNINGS=ignore HF_HUB_OFFLINE=1 $(VENV)/bin/python
+IN_LINE = OMP_NUM_THREADS=$(THREADS) OMP_WAIT_POLICY=active PYTHONWARNINGS=ignore HF_HUB_OFFLINE=1 $(VENV)/bin/python
 IPPO = $(IN_LINE) ippo.py
 NARRATE = @mkdir -p $(LINE)/line && echo "$$(date +%T) $@" && $(IPPO)
 LOG = > $(LINE)/line/$@.log 2>&1 || { tail -n 5 $(LINE)/line/$@.log; exit 1; }
@@ -95,13 +95,13 @@ line-autoencoder: line-data
 line-clip: line-data
 	$(NARRATE) train clip configs/emoji-mini/clip.yaml $(LOG)
 line-teacher line-bundle: private THREADS := $(CORES)
-line-teacher: line-autoencoder line-clip | line-judge
+line-teacher: line-autoencoder line-clip
 	$(NARRATE) train teacher configs/emoji-mini/teacher.yaml $(LOG)
 line-decoder: line-autoencoder | line-teacher
 	$(NARRATE) train decoder configs/emoji-mini/decoder.yaml $(LOG)
-line-judge: line-clip
+line-judge: line-data | line-decoder
 	$(NARRATE) train judge configs/emoji-mini/judge.yaml $(LOG)
 line-student: line-teacher
 	$(NARRATE) train student configs/emoji-mini/student.yaml $(LOG)
-line-bundle: line-student line-decoder
+line-bundle: line-student line-decoder | line-judge
 	$(NARRATE) export emoji-mini/student --decoder emoji-mini/decoder --out $(LINE)/line/student --name emoji-mini --overwrite $(LOG)

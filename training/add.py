@@ -38,7 +38,7 @@ from training.loop import LoopConfig, Losses, Phase
 from training.matching import Matching, MatchingConfig
 from training.optimizer import OptimizerConfig
 from training.pairs import PairsConfig
-from training.runs import data_folder, run_folder
+from training.runs import data_folder
 from training.tables import Tables
 from training.teacher import open_base
 
@@ -129,16 +129,15 @@ class AddMethod:
             self.student = UNet2DConditionModel.from_config(self.student.config)  # type: ignore[assignment]
         self.modules: dict[str, nn.Module] = {"student": self.student}
         self._open_terms(config)
-        run = run_folder(config.run)
         images = ImageFolder(data_folder(config.data), "train")
-        self.latents = latents.encode(self.teacher.autoencoder, images, run / "train.safetensors")
+        self.latents = latents.encode(self.teacher.autoencoder, images)
         tokenize: Any = self.teacher.conditioner.tokenize
         self.captions = Captions(images, config.captions, tokenize)
         held_out = ImageFolder(data_folder(config.data), "validation")
-        held_out_latents = latents.encode(self.teacher.autoencoder, held_out, run / "held-out.safetensors")
+        held_out_latents = latents.encode(self.teacher.autoencoder, held_out)
         held_out_ids = Captions(held_out, config.captions, tokenize).ids[:, 0]
         with torch.autocast(self.teacher.device.type, torch.bfloat16, enabled=config.loop.precision == "bf16"):
-            self.pairs = pairs.draw(self.teacher, self.captions.ids.flatten(0, 1), config.pairs, run / "pairs")
+            self.pairs = pairs.draw(self.teacher, self.captions.ids.flatten(0, 1), config.pairs)
         self.size = len(images)
         splits = (Split(self.latents, self.captions.ids[:, 0]), Split(held_out_latents, held_out_ids))
         self.checks = Checks(self.teacher, self.tables, *splits, config.pairs)

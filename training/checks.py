@@ -17,7 +17,7 @@ from metrics.distances import frechet
 from models import noise as host_noise
 from models.conditioning import Conditioning
 from models.pipeline import Pipeline
-from models.sampling import add_noise, ddim
+from models.sampling import SAMPLERS, add_noise
 from training.adversarial import Adversarial
 from training.draws import Draws
 from training.features import encoder_features
@@ -93,7 +93,7 @@ class Checks:
     def _guided(self, start: Tensor, conditioning: Conditioning) -> Tensor:
         schedule = self.teacher.schedule
         denoise = self.teacher.denoise(conditioning, self.pairs.guidance)
-        x0: Tensor = ddim(denoise, start, schedule.trailing(self.pairs.steps), schedule).float()
+        x0: Tensor = SAMPLERS[self.pairs.sampler](denoise, start, schedule.trailing(self.pairs.steps), schedule).float()
         return x0
 
     def _nearest(self, drawn: Tensor) -> float:

@@ -95,6 +95,7 @@ class DecoderMethod:
         encoder = AutoencoderKL.from_pretrained(trained(config.vae)).requires_grad_(False).eval()
         self.encoder = LatentAutoencoder(encoder)
         self.vae = encoder if config.kind == "kl" else AutoencoderTiny(**config.tiny)
+        self.vae.to(memory_format=torch.channels_last)
         self.trainable = _decoder_parameters(self.vae)
         self.discriminator = PatchDiscriminator()
         self.modules: Mapping[str, nn.Module] = {"vae": self.vae, "discriminator": self.discriminator}

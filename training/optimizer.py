@@ -66,7 +66,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__([{"params": parameters, "lr": config.rate}], {})
         self._weights = [weight for weight in parameters if weight.ndim >= 2 and min(weight.shape[:2]) > 1]
         chosen = {id(weight) for weight in self._weights}
-        self._views = [nn.Parameter(weight.detach().view(weight.shape[0], -1)) for weight in self._weights]
+        self._views = [nn.Parameter(_matrix(weight.detach(), weight)) for weight in self._weights]
         self._muon = StackedMuon(self._views, config.rate, weight_decay=config.decay, adjust_lr_fn="match_rms_adamw")
         rest = [weight for weight in parameters if id(weight) not in chosen]
         self._adamw = torch.optim.AdamW(rest, config.rate, betas=config.betas, weight_decay=0.0)
@@ -78,7 +78,7 @@ class Muon(torch.optim.Optimizer):
         for group in (*self._muon.param_groups, *self._adamw.param_groups):
             group["lr"] = self.param_groups[0]["lr"]
         for weight, view in zip(self._weights, self._views, strict=True):
-            view.grad = None if weight.grad is None else weight.grad.reshape(weight.shape[0], -1)
+            view.grad = None if weight.grad is None else _matrix(weight.grad, weight)
         self._muon.step()
         self._adamw.step()
 
@@ -98,6 +98,11 @@ class Muon(torch.optim.Optimizer):
         )
         rest = {index - shift: values for index, values in state.items() if index >= shift}
         self._adamw.load_state_dict({"state": rest, "param_groups": [adamw]})
+
+
+def _matrix(values: Tensor, weight: Tensor) -> Tensor:
+    """`values`, of the weight's shape, as `(R, C)` in the order in which the weight lies in memory."""
+    return (values if weight.is_contiguous() else values.movedim(1, -1)).reshape(len(weight), -1)
 
 
 class StackedMuon(torch.optim.Muon):

@@ -5,18 +5,17 @@ A pair's noise is drawn again from its number, so only samples and captions are 
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from typing import Literal
 
 import torch
 from rich.progress import track
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from models import noise
 from models.config import Config
 from models.pipeline import Pipeline
-from models.sampling import ddim
+from models.sampling import SAMPLERS
+from training import cache
 
 _PART = 256
 
@@ -27,7 +26,9 @@ class PairsConfig(Config):
     count: int = 2048
     """Number of pairs."""
     steps: int = 16
-    """DDIM steps of the teacher."""
+    """Steps of the teacher."""
+    sampler: Literal["ddim", "dpm-solver++"] = "ddim"
+    """How the teacher draws."""
     guidance: float = 2.0
     """Guidance of the teacher."""
     seed: int = 1_000_000
@@ -50,26 +51,27 @@ class Pairs:
 
 
 @torch.no_grad()
-def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig, folder: Path) -> Pairs:
-    """Draw `config.count` pairs over the captions `ids` `(M, S)`, part by part into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig) -> Pairs:
+    """Draw `config.count` pairs over the captions `ids` `(M, S)`, part by part, kept for other students of the teacher."""
     order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(config.seed))
     chosen = ids[order.repeat(-(-config.count // len(ids)))[: config.count]]
-    parts = range(0, config.count, _PART)
-    samples = [_part(teacher, chosen[first : first + _PART], first, config, folder) for first in track(parts, "pairs")]
+    mixed = torch.is_autocast_enabled(teacher.device.type)
+    name = cache.digest([teacher.conditioner, teacher.denoiser], teacher.scheduler, chosen, config, mixed)
+
+    def part(first: int) -> Tensor:
+        return cache.kept(
+            f"pairs-{name}-{first:06d}", lambda: _part(teacher, chosen[first : first + _PART], first, config)
+        )
+
+    samples = [part(first) for first in track(range(0, config.count, _PART), "pairs")]
     return Pairs(torch.cat(samples), chosen, config.seed)
 
 
-def _part(teacher: Pipeline, ids: Tensor, first: int, config: PairsConfig, folder: Path) -> Tensor:
-    file = folder / f"{first:06d}.safetensors"
-    if file.is_file():
-        return load_file(file)["samples"]
+def _part(teacher: Pipeline, ids: Tensor, first: int, config: PairsConfig) -> Tensor:
     seeds = range(config.seed + first, config.seed + first + len(ids))
     start = torch.from_numpy(noise.gaussian(seeds, 1, teacher.latent_shape)[0]).to(teacher.device)
     conditioning = teacher.conditioner(ids.to(teacher.device))
     timesteps = teacher.schedule.trailing(config.steps)
-    samples = ddim(teacher.denoise(conditioning, config.guidance), start, timesteps, teacher.schedule).float().cpu()
-    beside = file.with_name(file.name + ".tmp")
-    save_file({"samples": samples.contiguous()}, beside)
-    os.replace(beside, file)
-    return samples
+    sampler = SAMPLERS[config.sampler]
+    samples: Tensor = sampler(teacher.denoise(conditioning, config.guidance), start, timesteps, teacher.schedule)
+    return samples.float().cpu()

@@ -29,7 +29,7 @@ from training.data.folder import ImageFolder
 from training.draws import Draws
 from training.loop import LoopConfig, Losses, Phase
 from training.optimizer import OptimizerConfig
-from training.runs import data_folder, run_folder, trained
+from training.runs import data_folder, trained
 from training.tables import Tables
 
 
@@ -74,9 +74,8 @@ class TeacherMethod:
         self.tables = Tables(self.pipeline.schedule)
         source = data_folder(config.data)
         self.train_images, self.held_out = ImageFolder(source, "train"), ImageFolder(source, "validation")
-        run = run_folder(config.run)
-        self.latents = latents.encode(self.pipeline.autoencoder, self.train_images, run / "train.safetensors")
-        self.held_out_latents = latents.encode(self.pipeline.autoencoder, self.held_out, run / "held-out.safetensors")
+        self.latents = latents.encode(self.pipeline.autoencoder, self.train_images)
+        self.held_out_latents = latents.encode(self.pipeline.autoencoder, self.held_out)
         tokenize = self.pipeline.conditioner.tokenize
         self.captions = Captions(self.train_images, config.captions, tokenize)  # type: ignore[arg-type]
         self.held_out_captions = Captions(self.held_out, config.captions, tokenize)  # type: ignore[arg-type]

@@ -1,0 +1,44 @@
+"""Tensors computed once for all runs, named by what made them; it knows nothing about what they are.
+
+They lie in `cache/` below the runs. The folder may be deleted at any time: what is needed is computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from training.runs import runs_root
+
+
+def digest(networks: Iterable[nn.Module], *facts: object) -> str:
+    """A name for what these weights and facts make; a tensor among the facts counts by its values."""
+    found = hashlib.sha256()
+    for network in networks:
+        for weight in network.state_dict().values():
+            found.update(_bytes(weight))
+    for fact in facts:
+        found.update(_bytes(fact) if isinstance(fact, Tensor) else repr(fact).encode())
+    return found.hexdigest()[:24]
+
+
+def kept(name: str, make: Callable[[], Tensor]) -> Tensor:
+    """The tensor `name`, made now if it is not there yet."""
+    file = runs_root() / "cache" / f"{name}.safetensors"
+    if file.is_file():
+        return load_file(file)["values"]
+    values = make().contiguous()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    save_file({"values": values}, beside)
+    os.replace(beside, file)
+    return values
+
+
+def _bytes(values: Tensor) -> bytes:
+    return values.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
