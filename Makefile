@@ -79,14 +79,11 @@ IN_LINE = OMP_NUM_THREADS=$(THREADS) OMP_WAIT_POLICY=active PYTHONWARNINGS=ignor
 IPPO = $(IN_LINE) ippo.py
 NARRATE = @mkdir -p $(LINE)/line && echo "$$(date +%T) $@" && $(IPPO)
 LOG = > $(LINE)/line/$@.log 2>&1 || { tail -n 5 $(LINE)/line/$@.log; exit 1; }
-.PHONY: line line-data line-autoencoder line-clip line-judge line-teacher line-decoder line-student line-bundle
-line: private THREADS := $(CORES)
+.PHONY: line line-data line-autoencoder line-clip line-judge line-teacher line-decoder line-student line-quality line-bundle
 line: $(VENV)/installed-dev debian
-	@$(MAKE) --no-print-directory -j2 line-bundle
-	@$(IN_LINE) -m benchmarks.quality --student $(LINE)/line/student --teacher emoji-mini/teacher \
-		--decoder emoji-mini/decoder --judge emoji-mini/judge --data emoji-mini --out $(LINE)/line/quality \
-		--steps 10 --images 100 --sweep 50 --guidances 2,3 --samplers ddim > /dev/null
+	@$(MAKE) --no-print-directory -j2 line-quality line-bundle
 	@$(VENV)/bin/python -m benchmarks.served $(LINE)/line/student "smiling cat with heart eyes" $(LINE)/line/served.png
+	@cat $(LINE)/line/quality/quality.md
 	@echo "$$(date +%T) tables and grids: $(LINE)/line/quality"
 line-data:
 	$(NARRATE) data emoji emoji-mini $(LOG)
@@ -94,7 +91,7 @@ line-autoencoder: line-data
 	$(NARRATE) train autoencoder configs/emoji-mini/autoencoder.yaml $(LOG)
 line-clip: line-data
 	$(NARRATE) train clip configs/emoji-mini/clip.yaml $(LOG)
-line-teacher line-bundle: private THREADS := $(CORES)
+line-teacher: private THREADS := $(CORES)
 line-teacher: line-autoencoder line-clip
 	$(NARRATE) train teacher configs/emoji-mini/teacher.yaml $(LOG)
 line-decoder: line-autoencoder | line-teacher
@@ -103,5 +100,9 @@ line-judge: line-data | line-decoder
 	$(NARRATE) train judge configs/emoji-mini/judge.yaml $(LOG)
 line-student: line-teacher
 	$(NARRATE) train student configs/emoji-mini/student.yaml $(LOG)
-line-bundle: line-student line-decoder | line-judge
+line-quality: line-student line-decoder line-judge
+	@echo "$$(date +%T) $@" && $(IN_LINE) -m benchmarks.quality --student emoji-mini/student --teacher emoji-mini/teacher \
+		--decoder emoji-mini/decoder --judge emoji-mini/judge --data emoji-mini --out $(LINE)/line/quality \
+		--steps 10 --images 100 --sweep 50 --guidances 2,3 --samplers ddim $(LOG)
+line-bundle: line-student line-decoder
 	$(NARRATE) export emoji-mini/student --decoder emoji-mini/decoder --out $(LINE)/line/student --name emoji-mini --overwrite $(LOG)

@@ -43,12 +43,13 @@ def data_emoji(
 @data_app.command("digits")
 def data_digits(
     out: Annotated[Path | None, typer.Option(help="Folder; by default data/digits below IPPO_RUNS.")] = None,
+    images: Annotated[int | None, typer.Option(min=10, help="Training images kept, evenly; by default all.")] = None,
 ) -> None:
     """Write scikit-learn's real handwritten digits, 8x8 shown at 16x16, with their labels."""
     from training.data.digits import digits
     from training.runs import runs_root
 
-    Console(stderr=True).print(*digits(out or runs_root() / "data" / "digits").tables())
+    Console(stderr=True).print(*digits(out or runs_root() / "data" / "digits", images=images).tables())
 
 
 @data_app.command("mnist")

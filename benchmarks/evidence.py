@@ -7,17 +7,20 @@ A run that is trained is not trained again, a variant that is measured not measu
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from benchmarks import machine
+from benchmarks import machine, runs
+from benchmarks.chart import chart
 from benchmarks.evaluate import write
 from benchmarks.sources import Subjects, open_instruments, open_reals, open_teacher, student_draws, teacher_draw
 from metrics.bench import Bench
@@ -34,6 +37,8 @@ class Variant(Config):
 
     change: list[str] = []
     """Dotted overrides of the experiment's configuration."""
+    like: str | None = None
+    """Title of another variant whose overrides come first."""
     steps: list[int] = [1]
     """The student's numbers of steps that are judged."""
 
@@ -55,6 +60,10 @@ class Experiment(Config):
     images: int = 500
     """N of the distances."""
     seeds: list[int] = [0, 1, 2]
+    teachers: list[str] = []
+    """Runs of further teachers, each with a line at the best of its own sweep."""
+    curves: list[str] = []
+    """Metrics of the training that are drawn, one chart each with a curve a variant, first seed."""
     variants: dict[str, Variant]
 
 
@@ -77,34 +86,54 @@ def run(experiment: Experiment, out: Path) -> None:
     file = out.with_suffix(".json")
     found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
     if "teacher" not in found:
-        guided = teacher_draw(open_teacher(subjects), subjects.steps)
-        _, best, started = bench.sweep(guided)
-        name = f"teacher, 50 steps, guidance {best.guidance:g}, {best.sampler}"
-        lines = {
-            "floor: training reals": bench.floor(),
-            name: bench.line(name, guided(best.guidance, best.sampler), started),
-        }
-        found["teacher"] = {title: [_figures(line)] for title, line in lines.items()}
-    for title, variant in experiment.variants.items():
-        for seed in experiment.seeds:
+        found["teacher"] = {"floor: training reals": [_figures(bench.floor())]}
+    for name in [experiment.teacher, *experiment.teachers]:
+        if not any(title.startswith(f"{name},") for title in found["teacher"]):
+            line = _teacher(replace(subjects, teacher=name), bench)
+            found["teacher"][line.name] = [_figures(line)]
+    for seed in experiment.seeds:
+        for title, variant in experiment.variants.items():
             if _key(title, variant.steps[-1], seed) not in found:
-                found |= _student(experiment, out.name, title, variant, seed, bench)
-                write(
-                    file, json.dumps(found | {"machine": machine.hardware(), "versions": machine.versions()}, indent=1)
-                )
-                write(out.with_suffix(".md"), markdown(experiment, found))
+                found |= _student(experiment, title, variant, seed, bench)
+                _write(experiment, out, found)
 
 
-def _student(
-    experiment: Experiment, stem: str, title: str, variant: Variant, seed: int, bench: Bench
-) -> dict[str, Any]:
-    name = f"evidence/{stem}/{title.replace(' ', '-').replace('/', '-')}-{seed}"
-    began = time.monotonic()
-    fresh = not (runs_root() / name / "model").is_dir()
-    last = launch("student", experiment.config, [f"run={name}", f"loop.seed={seed}", *variant.change])
-    seconds = time.monotonic() - began if fresh else None
+def _write(experiment: Experiment, out: Path, found: dict[str, Any]) -> None:
+    facts = {"machine": machine.hardware(), "versions": machine.versions()}
+    write(out.with_suffix(".json"), json.dumps(found | facts, indent=1))
+    write(out.with_suffix(".md"), markdown(experiment, found, out.name))
+    names = {title: _run(experiment, variant, experiment.seeds[0]) for title, variant in experiment.variants.items()}
+    curves = {title: runs.read(name).curves for title, name in names.items() if runs.is_run(name)}
+    for metric in experiment.curves:
+        drawn = {title: known[metric] for title, known in curves.items() if metric in known}
+        write(out.with_name(f"{out.name}-{metric.replace('/', '-')}.svg"), chart(metric, drawn))
+
+
+def _teacher(subjects: Subjects, bench: Bench) -> Line:
+    guided = teacher_draw(open_teacher(subjects), subjects.steps)
+    _, best, started = bench.sweep(guided)
+    name = f"{subjects.teacher}, {subjects.steps} steps, guidance {best.guidance:g}, {best.sampler}"
+    return bench.line(name, guided(best.guidance, best.sampler), started)
+
+
+def _run(experiment: Experiment, variant: Variant, seed: int) -> str:
+    """Name of the run that trains it: one for equal changes, whatever experiment asks."""
+    changes = hashlib.sha256(json.dumps(_changes(experiment, variant)).encode()).hexdigest()[:8]
+    return f"evidence/{experiment.config.parent.name}-{changes}-{seed}"
+
+
+def _changes(experiment: Experiment, variant: Variant) -> list[str]:
+    before = _changes(experiment, experiment.variants[variant.like]) if variant.like else []
+    return [*before, *variant.change]
+
+
+def _student(experiment: Experiment, title: str, variant: Variant, seed: int, bench: Bench) -> dict[str, Any]:
+    name = _run(experiment, variant, seed)
+    fresh, began = not (runs_root() / name / "model").is_dir(), time.process_time()
+    last = launch("student", experiment.config, [f"run={name}", f"loop.seed={seed}", *_changes(experiment, variant)])
+    spent = time.process_time() - began if fresh else None
     parameters = sum(weight.numel() for weight in load(trained(name)).denoiser.parameters())
-    shared = {"seconds": seconds, "parameters": parameters, "watch": {k: v for k, v in last.items() if "/" in k}}
+    shared = {"CPU s": spent, "parameters": parameters, "watch": {k: v for k, v in last.items() if "/" in k}}
     draws = student_draws(name, variant.steps)
     return {
         _key(title, steps, seed): _figures(bench.line(f"{title}, {steps}", draw)) | shared
@@ -120,22 +149,28 @@ def _key(title: str, steps: int, seed: int) -> str:
     return f"{title} | {steps} | {seed}"
 
 
-def markdown(experiment: Experiment, found: Mapping[str, Any]) -> str:
-    """The table: medians over seeds, and the range where there are several."""
-    names = [*FIGURES, "seconds", "parameters"]
+def markdown(experiment: Experiment, found: Mapping[str, Any], stem: str) -> str:
+    """The table: medians over seeds, and the range where there are several; then the curves."""
+    names = ["÷ teacher", *FIGURES, "CPU s", "parameters"]
     rows = [[title, "1", *_cells(rows, names)] for title, rows in found["teacher"].items()]
+    (best,) = next(rows for title, rows in found["teacher"].items() if title.startswith(experiment.teacher))
     for title, variant in experiment.variants.items():
         for steps in variant.steps:
             done = [found[key] for seed in experiment.seeds if (key := _key(title, steps, seed)) in found]
+            done = [row | {"÷ teacher": row["FD ×10³"] / best["FD ×10³"]} for row in done]
             if done:
                 rows.append([f"{title}, {steps} step{'s'[: steps > 1]}", str(len(done)), *_cells(done, names)])
     n, facts = next(iter(found["teacher"].values()))[0]["n"], machine.hardware()
     how = (
-        f"N = {n} a line, judge `{experiment.judge}`, held-out reals of `{experiment.data}`; medians and ranges over seeds. "
+        f"N = {n} a line, judge `{experiment.judge}`, held-out reals of `{experiment.data}`; medians and ranges over seeds; "
+        f"`÷ teacher` is FD ÷ FD of {experiment.teacher} at the best of its sweep. "
         f"{facts['cores']} cores, {facts['cpu']}, torch {machine.versions()['torch']}."
     )
     table = [["", "seeds", *names], ["---", *["---:"] * (len(names) + 1)], *rows]
-    return "\n".join([f"# {experiment.title}", "", how, "", *("| " + " | ".join(row) + " |" for row in table), ""])
+    lines = [f"# {experiment.title}", "", how, "", *("| " + " | ".join(row) + " |" for row in table), ""]
+    return "\n".join(
+        [*lines, *(f"![{metric}]({stem}-{metric.replace('/', '-')}.svg)\n" for metric in experiment.curves)]
+    )
 
 
 def _cells(rows: list[dict[str, Any]], names: list[str]) -> list[str]:

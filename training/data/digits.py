@@ -17,16 +17,21 @@ HELD_OUT = {"validation": 14, "test": 36}
 """Pictures of each digit: 140 and 360 in all, 1,297 are left to train on."""
 
 
-def digits(out: Path, seed: int = 0) -> Report:
+def digits(out: Path, seed: int = 0, images: int | None = None) -> Report:
     """Writes the set: 8×8 pictures shown at 16×16, every pixel doubled; splits stratified, the same on every machine.
 
-    A folder made before with the same parameters is left as it is. BadInput: a folder at `out` that this did not make.
+    `images` keeps about so many to train on, evenly over the digits; what is held out stays. A folder made before with
+    the same parameters is left as it is. BadInput: a folder at `out` that this did not make.
     """
-    plan = labelled.plan(MADE_BY, out, {"seed": seed}, {"scikit-learn": version("scikit-learn")}, Path(__file__))
+    parameters: dict[str, object] = {"seed": seed, **({"images": images} if images else {})}
+    plan = labelled.plan(MADE_BY, out, parameters, {"scikit-learn": version("scikit-learn")}, Path(__file__))
     if (existing := finished(plan)) is not None:
         return existing
     everything = _originals()
     rows = labelled.stratify(everything.labels, HELD_OUT, seed)
+    if images:
+        train = everything.rows(rows["train"])
+        rows["train"] = rows["train"][labelled.stratify(train.labels, {"kept": -(-images // 10)}, seed)["kept"]]
     return labelled.write(plan, {name: everything.rows(places) for name, places in rows.items()})
 
 

@@ -84,3 +84,13 @@ def test_another_folder_is_not_overwritten(tmp_path: Path) -> None:
 def test_an_image_opens_as_rgb(folder: Path) -> None:
     with Image.open(folder / "train" / "00000.png") as image:
         assert (image.mode, image.size) == ("RGB", (16, 16))
+
+
+def test_fewer_images_are_even_over_digits_and_leave_what_is_held_out(folder: Path, tmp_path: Path) -> None:
+    few = digits(tmp_path / "few", images=100).folder
+    ours, whole = (ImageFolder(str(source), "train") for source in (few, folder))
+    assert sorted(Counter(ours.column("label")).values()) == [10] * 10
+    known = {picture.tobytes() for picture in whole.images(list(range(len(whole))))}
+    assert all(picture.tobytes() in known for picture in ours.images(list(range(100))))
+    for name in ("validation", "test"):
+        assert (few / name / "metadata.jsonl").read_bytes() == (folder / name / "metadata.jsonl").read_bytes()
