@@ -24,11 +24,11 @@ $(VENV)/bin/pip:
 .PHONY: test test-all lint
 test: $(VENV)/installed-dev debian
 	@$(MAKE) --no-print-directory lint
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile
 
 test-all: $(VENV)/installed-dev debian chromium
 	@$(MAKE) --no-print-directory lint
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m "not gpu"
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile -m "not gpu"
 
 lint: $(VENV)/installed-dev
 	@$(VENV)/bin/ruff check .

@@ -80,7 +80,7 @@ FIGURES: dict[str, Callable[[Line], float | None]] = {
 def run(experiment: Experiment, out: Path) -> None:
     """Trains and measures whatever is missing, and writes table and figures after each variant."""
     subjects = Subjects(experiment.teacher, experiment.teacher, experiment.judge, experiment.data)
-    effort = Effort(images=experiment.images, guidances=tuple(experiment.guidances))
+    effort = Effort(images=experiment.images, guidances=tuple(experiment.guidances), sweep=experiment.images)
     bench = Bench(open_instruments(subjects), open_reals(experiment.data), effort)
     out.parent.mkdir(parents=True, exist_ok=True)
     file = out.with_suffix(".json")
