@@ -113,6 +113,8 @@ class AddMethod:
     """Phases over one student: warm-up, then discriminator, fake score and student in turn."""
 
     averaged: Sequence[str] = ("student",)
+    begun: bool = False
+    """Whether the warm-up is over: until then heads know nothing, and no term but the regression has a share."""
 
     def __init__(self, config: StudentConfig) -> None:
         torch.manual_seed(config.loop.seed)
@@ -196,6 +198,7 @@ class AddMethod:
 
     def deceive(self, indices: list[int], draws: Draws) -> Losses:
         """The student's loss: the terms that were chosen, each with its weight."""
+        self.begun = True
         terms = self._terms(indices, draws)
         if self.game is not None and self.game.config.balance:
             terms["adversarial"] = terms["adversarial"] * self._balance(terms)
@@ -236,7 +239,9 @@ class AddMethod:
             last = torch.full((len(start),), len(self.schedule) - 1, device=start.device)
             return self._x0(denoiser, start, last, conditioning)
 
-        figures = self.checks.figures(one_step, self.game) | self._shares()
+        figures = self.checks.figures(one_step, self.game if self.begun else None)
+        if self.begun:
+            figures |= self._shares()
         for line in watch.warnings(figures):
             Console(stderr=True).print(f"watch: {line}", style="yellow")
         return figures

@@ -115,7 +115,9 @@ class Adversarial:
 
     def _one_penalty(self, maps: Sequence[Tensor], condition: Tensor, draws: Draws) -> Tensor:
         terms = []
-        few = max(1, len(condition) // 4)  # an unbiased estimate; of the whole batch it would be half of the heads' step
+        few = max(
+            1, len(condition) // 4
+        )  # an unbiased estimate; of the whole batch it would be half of the heads' step
         condition = condition[:few]
         for head, feature in zip(self.discriminator.heads, [found[:few] for found in maps], strict=True):
 

@@ -69,6 +69,7 @@ class Muon(torch.optim.Optimizer):
         self._views = [nn.Parameter(_matrix(weight.detach(), weight)) for weight in self._weights]
         self._muon = StackedMuon(self._views, config.rate, weight_decay=config.decay, adjust_lr_fn="match_rms_adamw")
         rest = [weight for weight in parameters if id(weight) not in chosen]
+        rest = rest or [nn.Parameter(torch.empty(0))]  # AdamW refuses to have nothing to do
         self._adamw = torch.optim.AdamW(rest, config.rate, betas=config.betas, weight_decay=0.0)
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from models import folder as folders
 from models.errors import BadInput
 from models.folder import load
 from models.pipeline import from_uint8
+from models.sampling import add_noise
 from tests import tiny
 from training import launch
 from training.add import AddMethod, StudentConfig
@@ -227,18 +229,24 @@ def test_one_batch_can_be_overfitted_by_the_warm_up(method: AddMethod) -> None:
 
 
 @pytest.mark.parametrize("weighting", ["exponential", "constant", "sds", "nfsd"])
-def test_following_the_distillation_gradient_lowers_the_term(opened: Opened, weighting: str) -> None:
+def test_the_distillation_gradient_leads_to_the_teachers_view_and_nowhere_else(opened: Opened, weighting: str) -> None:
     distillation = opened(distillation__weighting=weighting).distillation
     assert distillation is not None
     fake = torch.randn(4, 4, 4, 4, requires_grad=True)
     conditioning = distillation.teacher.condition(["red"] * 4)
-    term = distillation(fake, conditioning, draws())
-    (gradient,) = torch.autograd.grad(term, fake)
-    target = fake.detach() - gradient * fake.numel() / 2  # where c(t) is 1; nearer than now wherever c(t) is below 2
+    (gradient,) = torch.autograd.grad(distillation(fake, conditioning, draws()), fake)
+    again = draws()
+    share = again.uniform() if weighting in ("exponential", "constant") else 0.02 + 0.96 * again.uniform()
+    timesteps = (share * 1000).long()
     with torch.no_grad():
-        moved = distillation._distance(target, fake.detach()).mean()
+        noisy = add_noise(fake, again.normal(4, 4, 4), *distillation.tables.at(timesteps))
+        if weighting == "nfsd":
+            away = distillation._noise_free(noisy, timesteps, conditioning)
+        else:
+            away = fake - distillation._denoised(noisy, timesteps, conditioning)
+    weights = distillation._weights(timesteps)[:, None, None, None]
     assert float(gradient.abs().sum()) > 0
-    assert torch.isfinite(moved)
+    assert torch.allclose(gradient, 2 * weights * away / fake.numel(), atol=1e-6)
 
 
 def test_score_distillations_weight_gives_score_distillations_gradient(opened: Opened) -> None:
@@ -290,6 +298,15 @@ def test_a_run_trains_through_all_phases_and_saves_a_student(config: StudentConf
         "validation/watch/accuracy-held-out", "validation/watch/spread", "validation/share/matching",
     ):  # fmt: skip
         assert name in logged
+
+
+def test_heads_that_know_nothing_yet_are_not_watched(config: StudentConfig, runs: Path, tmp_path: Path) -> None:
+    loop = config.loop.model_copy(update={"steps": 4, "validate_every": 1, "log_every": 1})
+    config.model_copy(update={"warmup": 2, "loop": loop}).write(tmp_path / "student.yaml")
+    launch.launch("student", tmp_path / "student.yaml")
+    lines = [json.loads(line) for line in (runs / "student" / "metrics.jsonl").read_text().splitlines()]
+    validated = {line["step"]: line for line in lines if "validation/score" in line}
+    assert ["validation/watch/accuracy" in validated[step] for step in (1, 2, 3, 4)] == [False, False, True, True]
 
 
 def test_a_student_of_pixels_is_distilled_by_the_same_method(

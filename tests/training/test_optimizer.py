@@ -25,6 +25,20 @@ def test_layout_of_a_gradient_changes_nothing(name: Literal["adamw", "muon"]) ->
     assert not torch.equal(moved[0], start)
 
 
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_layout_of_a_weight_changes_nothing(name: Literal["adamw", "muon"]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    start, gradient = (torch.randn(8, 4, 3, 3, generator=generator) for _ in range(2))
+    moved = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        weight = nn.Parameter(start.clone().contiguous(memory_format=layout))
+        weight.grad = gradient.clone()
+        build(OptimizerConfig(name=name, rate=0.1), [weight]).step()  # no vector: AdamW has nothing to do beside Muon
+        moved.append(weight.detach())
+    torch.testing.assert_close(moved[0], moved[1], rtol=0, atol=1e-2 * float((moved[0] - start).abs().max()))
+    assert not torch.equal(moved[0], start)
+
+
 def test_matrices_stacked_move_as_they_do_alone() -> None:
     """Three shapes, one of them twice and one of them tall, two steps: torch's own Muon, up to the rounding of bf16."""
     generator = torch.Generator().manual_seed(0)
