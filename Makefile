@@ -62,11 +62,16 @@ bench: $(VENV)/installed-dev debian
 		--judge $(SHIPPED)/judge --data emoji-mini --out $(SHIPPED)/quality
 
 # What each option is worth, on digits: every variant with three seeds into benchmarks/results/. Hours; goes on where it stopped.
-.PHONY: digits evidence
+.PHONY: digits few evidence
 digits: $(VENV)/installed-dev
 	@for step in "data digits" "train judge configs/digits/judge.yaml" "train teacher configs/digits/teacher.yaml" \
 		"train student configs/digits/student.yaml"; do $(VENV)/bin/python ippo.py $$step || exit 1; done
-evidence: digits
+few: digits
+	@for images in 100 400 800; do \
+		$(VENV)/bin/python ippo.py data digits --images $$images --out $(LINE)/data/digits-$$images && \
+		$(VENV)/bin/python ippo.py train teacher configs/digits/teacher.yaml run=digits/teacher-$$images \
+			data=digits-$$images || exit 1; done
+evidence: digits few
 	@for file in $(or $(NAME:%=configs/evidence/%.yaml),$(wildcard configs/evidence/*.yaml)); do \
 		OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.evidence $$file || exit 1; done
 
