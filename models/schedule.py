@@ -26,9 +26,9 @@ class Schedule:
     def __len__(self) -> int:
         return len(self.alpha)
 
-    def trailing(self, steps: int) -> tuple[int, ...]:
-        """`steps` timesteps from T−1 downwards, evenly spaced ("trailing", Lin et al. 2023, arXiv 2305.08891, table 2)."""
-        total = len(self)
+    def trailing(self, steps: int, start: int | None = None) -> tuple[int, ...]:
+        """`steps` timesteps from `start` (T−1) downwards, evenly spaced ("trailing", Lin et al. 2023, arXiv 2305.08891)."""
+        total = len(self) if start is None else start + 1
         return tuple(round(total - index * total / steps) - 1 for index in range(steps))
 
     @classmethod

@@ -139,7 +139,7 @@ class AddMethod:
         held_out_latents = latents.encode(self.teacher.autoencoder, held_out)
         held_out_ids = Captions(held_out, config.captions, tokenize).ids[:, 0]
         with torch.autocast(self.teacher.device.type, torch.bfloat16, enabled=config.loop.precision == "bf16"):
-            self.pairs = pairs.draw(self.teacher, self.captions.ids.flatten(0, 1), config.pairs)
+            self.pairs = pairs.draw(self.teacher, self.captions.ids.flatten(0, 1), config.pairs, config.timesteps)
         self.size = len(images)
         splits = (Split(self.latents, self.captions.ids[:, 0]), Split(held_out_latents, held_out_ids))
         self.checks = Checks(self.teacher, self.tables, *splits, config.pairs)
@@ -169,15 +169,12 @@ class AddMethod:
         return [*found, Phase("generator", student, self.config.optimizer, self.deceive, start=begin)]
 
     def regress(self, indices: list[int], draws: Draws) -> Losses:
-        """Squared error of the student's x0 against the teacher's sample, from the very noise the teacher started with."""
-        chosen = draws.integers(len(self.pairs)).cpu()
-        target = self.pairs.samples[chosen].to(draws.device)
+        """Squared error of the student's x0 against where the teacher ends that starts from the very same sample."""
         timesteps = self._timesteps(draws)
-        fresh = draws.normal(*target.shape[1:])
-        first = (timesteps == len(self.schedule) - 1)[:, None, None, None]
-        noise = torch.where(first, self.pairs.noise(chosen).to(draws.device), fresh)
-        conditioning = self._condition(self.pairs.ids[chosen].to(draws.device))
-        noisy = add_noise(target, noise, *self.noised.at(timesteps))
+        places, noise, target = self.pairs.at(draws.integers(len(self.pairs)), timesteps)
+        origin, target = self.pairs.samples[places].to(draws.device), target.to(draws.device)
+        noisy = add_noise(origin, noise.to(draws.device), *self.noised.at(timesteps))
+        conditioning = self._condition(self.pairs.ids[places].to(draws.device))
         return {"total": (self._x0(self.student, noisy, timesteps, conditioning) - target).square().mean()}
 
     def discern(self, indices: list[int], draws: Draws) -> Losses:

@@ -1,23 +1,32 @@
-"""Stored (noise, guided teacher sample) pairs for the warm-up of a student; it knows nothing about losses.
+"""Stored pairs of where a guided teacher starts and where it ends, for the warm-up of a student; it knows no losses.
 
-A pair's noise is drawn again from its number, so only samples and captions are kept. Made in parts: a killed run goes on.
+The teacher starts from pure noise, and for a student of several timesteps also from its own samples noised to each of
+them: it walks to one sample and not to the mean of all that are possible, which is what the sample before the noise would
+teach. Noise is drawn again from a pair's number, so only samples and captions are kept. Made in parts: a killed run goes on.
+
+Shapes: `P` pairs, `N` batch, `C` channels, `h w` latent, `S` tokens.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
+from pydantic import Field
 from rich.progress import track
 from torch import Tensor
 
 from models import noise
 from models.config import Config
 from models.pipeline import Pipeline
-from models.sampling import SAMPLERS
+from models.sampling import SAMPLERS, add_noise
 from training import cache
 
 _PART = 256
+_MOST = 10_000_000
+"""More pairs than anybody draws."""
 
 
 class PairsConfig(Config):
@@ -31,47 +40,81 @@ class PairsConfig(Config):
     """How the teacher draws."""
     guidance: float = 2.0
     """Guidance of the teacher."""
+    later: float = Field(default=0.5, gt=0, le=1)
+    """Pairs of each later timestep of the student ÷ `count`."""
     seed: int = 1_000_000
-    """Seed of the first pair's noise; pair i has seed + i."""
+    """Of the pairs' noise."""
 
 
 class Pairs:
-    """Pairs of one teacher: `samples` `(P, C, h, w)`, caption `ids` `(P, S)`, and their noise on demand."""
+    """Pairs of one teacher by the timestep it started at: `ends[t]` `(P, C, h, w)`, `ids` `(P, S)`, and noise on demand."""
 
-    def __init__(self, samples: Tensor, ids: Tensor, seed: int) -> None:
-        self.samples, self.ids, self.seed = samples, ids, seed
+    def __init__(self, ends: Mapping[int, Tensor], ids: Tensor, seed: int) -> None:
+        self.ends, self.ids, self.seed = ends, ids, seed
+        self.samples = ends[max(ends)]
+        """What the teacher drew from pure noise."""
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def noise(self, indices: Tensor) -> Tensor:
-        """The noise `(N, C, h, w)` that the teacher started from."""
-        seeds = [self.seed + int(index) for index in indices]
-        return torch.from_numpy(noise.gaussian(seeds, 1, tuple(self.samples.shape[1:]))[0])
+    def at(self, indices: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Indices and the student's timesteps `(N,)` → the pairs' places in `samples` and `ids`, noise, and ends.
+
+        The teacher started from `samples` at those places, noised with that noise to that timestep.
+        """
+        asked = [int(timestep) for timestep in timesteps]
+        places = [int(index) % len(self.ends[timestep]) for index, timestep in zip(indices, asked, strict=True)]
+        pairs = list(zip(places, asked, strict=True))
+        return (
+            torch.tensor(places),
+            _noise([self.seed + place + _apart(max(self.ends), t) for place, t in pairs], self.samples.shape[1:]),
+            torch.stack([self.ends[timestep][place] for place, timestep in pairs]),
+        )
 
 
 @torch.no_grad()
-def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig) -> Pairs:
-    """Draw `config.count` pairs over the captions `ids` `(M, S)`, part by part, kept for other students of the teacher."""
+def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig, timesteps: Iterable[int]) -> Pairs:
+    """Draw `config.count` pairs over the captions `ids` `(M, S)`, and some more from each of the student's `timesteps`.
+
+    Part by part, kept for other students of the teacher.
+    """
     order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(config.seed))
     chosen = ids[order.repeat(-(-config.count // len(ids)))[: config.count]]
     mixed = torch.is_autocast_enabled(teacher.device.type)
     name = cache.digest([teacher.conditioner, teacher.denoiser], teacher.scheduler, chosen, config, mixed)
+    last, count = len(teacher.schedule) - 1, max(1, round(config.later * config.count))
+    counts = {last: config.count} | {t: count for t in sorted(timesteps, reverse=True) if t != last}
+    ends: dict[int, Tensor] = {}
+    for timestep, wanted in counts.items():
+        parts = []
+        for first in track(range(0, wanted, _PART), f"pairs from {timestep}"):
+            places = range(first, min(first + _PART, wanted))
+            seed = config.seed + _apart(last, timestep)
+            noise = _noise([seed + place for place in places], teacher.latent_shape)
+            samples = ends[last][places] if ends else None
+            walk = partial(_walk, teacher, samples, noise, chosen[places], timestep, config)
+            parts.append(cache.kept(f"pairs-{name}-{timestep}-{first:06d}", walk))
+        ends[timestep] = torch.cat(parts)
+    return Pairs(ends, chosen, config.seed)
 
-    def part(first: int) -> Tensor:
-        return cache.kept(
-            f"pairs-{name}-{first:06d}", lambda: _part(teacher, chosen[first : first + _PART], first, config)
-        )
 
-    samples = [part(first) for first in track(range(0, config.count, _PART), "pairs")]
-    return Pairs(torch.cat(samples), chosen, config.seed)
+def _walk(
+    teacher: Pipeline, samples: Tensor | None, noise: Tensor, ids: Tensor, timestep: int, config: PairsConfig
+) -> Tensor:
+    """From samples noised to `timestep`, none for pure noise, down to new ones; steps are as large from everywhere."""
+    schedule, device = teacher.schedule, teacher.device
+    noisy = noise if samples is None else add_noise(samples, noise, schedule.alpha[timestep], schedule.sigma[timestep])
+    timesteps = schedule.trailing(max(1, round(config.steps * (timestep + 1) / len(schedule))), timestep)
+    denoise = teacher.denoise(teacher.conditioner(ids.to(device)), config.guidance)
+    ends: Tensor = SAMPLERS[config.sampler](denoise, noisy.to(device), timesteps, schedule)
+    return ends.float().cpu()
 
 
-def _part(teacher: Pipeline, ids: Tensor, first: int, config: PairsConfig) -> Tensor:
-    seeds = range(config.seed + first, config.seed + first + len(ids))
-    start = torch.from_numpy(noise.gaussian(seeds, 1, teacher.latent_shape)[0]).to(teacher.device)
-    conditioning = teacher.conditioner(ids.to(teacher.device))
-    timesteps = teacher.schedule.trailing(config.steps)
-    sampler = SAMPLERS[config.sampler]
-    samples: Tensor = sampler(teacher.denoise(conditioning, config.guidance), start, timesteps, teacher.schedule)
-    return samples.float().cpu()
+def _apart(last: int, timestep: int) -> int:
+    """What keeps the noise of one timestep's pairs from another's."""
+    return (last - timestep) * _MOST
+
+
+def _noise(seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
+    channels, height, width = shape
+    return torch.from_numpy(noise.gaussian(seeds, 1, (channels, height, width))[0])
