@@ -213,16 +213,19 @@ def generate(
     steps: Annotated[int, typer.Option(help="1 to 4.")] = 1,
     count: Annotated[int, typer.Option(help="Images a prompt or label.")] = 1,
     grid: Annotated[bool, typer.Option(help="One picture of all images.")] = False,
+    image: Annotated[Path | None, typer.Option(help="Picture to start from; by default noise.")] = None,
+    strength: Annotated[float, typer.Option(help="How far from that picture, above 0, up to 1.")] = 0.5,
     backend: Annotated[str, typer.Option(help="auto, openvino, ort or eager.")] = "auto",
 ) -> None:
     """Draw images from a bundle."""
     from export import backend as backends
     from export.bundle import open_bundle
     from export.generator import Generator, Request
-    from export.pictures import write
+    from export.pictures import read, write
 
     opened = open_bundle(bundle)
-    requests = [Request(wanted, seed + number) for wanted in inputs for number in range(count)]
+    start = read(image, opened.manifest.sizes[0]) if image else None
+    requests = [Request(wanted, seed + number, start, strength) for wanted in inputs for number in range(count)]
     images = Generator(opened, backends.load(backend, opened)).generate(requests, steps)
     for file in write(images, out, columns=count if count > 1 else len(inputs), grid=grid):
         print(file)
