@@ -36,7 +36,7 @@ def _artist(client: TestClient) -> Artist:
 def test_full_queue_answers_429_with_retry_after_and_serves_the_others(small: TestClient, path: str) -> None:
     answers: queue.Queue[Any] = queue.Queue()
     threads = [threading.Thread(target=lambda: answers.put(small.post(path, json=CAT))) for _ in range(4)]
-    with _artist(small)._generator._lock:  # one batch is inside the generator, two images wait: the fourth must go
+    with _artist(small).first.generator._lock:  # one batch is inside the generator, two images wait: the fourth must go
         for thread in threads:
             thread.start()
         refused = answers.get(timeout=30)
@@ -66,7 +66,7 @@ def test_client_that_hangs_up_is_given_up_before_it_is_drawn(small: TestClient) 
         await asyncio.wait_for(small.app(scope, receive, send), 30)  # type: ignore[arg-type]
 
     assert small.portal is not None
-    with _artist(small)._generator._lock:
+    with _artist(small).first.generator._lock:
         small.portal.call(call)
     assert sent[0]["status"] == 499
     assert small.post("/generate", json=CAT).status_code == 200
