@@ -6,7 +6,7 @@ import difflib
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -64,7 +64,7 @@ class ServeConfig(Config):
     provenance: bool = True
     """Whether files say what made them: prompt, seed, model, and that the picture is made by a trained algorithm."""
     image_to_image: bool = True
-    """Whether pictures may start from a client's; its graphs are warmed too (some 40 MB for the model that ships)."""
+    """Whether pictures may start from a client's; its graphs are warmed too."""
     batches: tuple[int, ...] = (1,)
     """Batch sizes that are prepared, `1,4,8` in the environment. On a CPU 4 gains a sixth and costs 80 MB."""
     reproducible: bool = False
@@ -144,6 +144,18 @@ class ServeConfig(Config):
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> ServeConfig:
         """Defaults changed by `IPPO_*`; a variable almost named like a field is refused, other ones are not ours."""
         return cls.parse(cls.found(environ), "environment")
+
+    @classmethod
+    def resolve(cls, file: Path | None, environ: Mapping[str, str], settings: Iterable[str]) -> ServeConfig:
+        """The file's values, changed by the environment's, changed by `name=value` settings. Raises BadInput."""
+        values: dict[str, Any] = dict(cls.load(file).model_dump(exclude_unset=True)) if file else {}
+        values |= cls.found(environ)
+        for setting in settings:
+            name, sign, value = setting.partition("=")
+            if not sign:
+                raise BadInput(f"setting '{setting}' is not of the form name=value")
+            values[name] = value
+        return cls.parse(values, "settings")
 
     @classmethod
     def found(cls, environ: Mapping[str, str]) -> dict[str, str]:

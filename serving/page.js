@@ -5,6 +5,7 @@ const ippo = {
   wish: null, // title and body of what is drawn
   start: null, // the picture to start from, as a data URL
   pause: null, // the timer that ends in variations
+  varying: null, // to give up those under way
 
   // `names` is what the model is asked with: ["prompt"], ["label"] or nothing.
   draw(names, wanted, seed, steps, format) {
@@ -17,6 +18,7 @@ const ippo = {
   redraw() {
     this.easels ??= [...document.querySelectorAll(".ippo-picture")].map((figure) => new Easel(figure));
     clearTimeout(this.pause);
+    this.varying?.abort();
     const strength = Number(document.getElementById("ippo-strength")?.value ?? 0.5);
     const wish = { ...this.wish, body: { ...this.wish.body, image: this.start, strength } };
     for (const easel of this.easels) {
@@ -31,7 +33,8 @@ const ippo = {
     const look = document.getElementById("ippo-start");
     this.start = file ? await this.small(file, Number(look.dataset.width), Number(look.dataset.height)) : null;
     look.classList.toggle("chosen", file !== undefined);
-    look.querySelector("img").src = this.start ?? "";
+    look.querySelector("img").toggleAttribute("src", this.start !== null);
+    if (this.start) look.querySelector("img").src = this.start;
     look.querySelector("input[type=file]").value = "";
     this.redraw();
   },
@@ -54,14 +57,16 @@ const ippo = {
     const strip = document.getElementById("ippo-variations");
     const body = { ...wish.body, model: this.easels[0].model, seed: wish.body.seed + 1, n: Number(strip.dataset.count) };
     const headers = { "content-type": "application/json", ...(this.key && { authorization: `Bearer ${this.key}` }) };
-    const answer = await fetch("/generate", { method: "POST", headers, body: JSON.stringify(body) }).catch(() => null);
+    const { signal } = (this.varying = new AbortController());
+    const asked = { method: "POST", headers, body: JSON.stringify(body), signal };
+    const answer = await fetch("/generate", asked).catch(() => null);
     if (answer?.status === 429) {
       this.pause = setTimeout(() => this.vary(wish), 1000 * Number(answer.headers.get("retry-after")));
       return;
     }
     if (!answer?.ok) return;
-    const { data, output_format } = await answer.json();
-    if (this.wish.title !== wish.title) return;
+    const { data, output_format } = await answer.json().catch(() => ({ data: [] }));
+    if (signal.aborted) return;
     const choices = data.map(({ b64_json, seed }) => {
       const choice = document.createElement("button");
       const image = choice.appendChild(new Image());

@@ -51,11 +51,11 @@ PICTURE = """
 """
 START = """
 <div id="ippo-start" data-width="{width}" data-height="{height}">
-  <label>Start from a picture<input type="file" accept="image/*" onchange="ippo.startFrom(this.files[0])"><img alt=""></label>
-  <label>Strength
+  <label><img alt="">Start from a picture<input type="file" accept="image/*" onchange="ippo.startFrom(this.files[0])"></label>
+  <label>strength
     <input id="ippo-strength" type="range" min="0.25" max="1" step="0.25" value="0.5" oninput="ippo.redraw()">
   </label>
-  <button onclick="ippo.startFrom()">from noise again</button>
+  <button onclick="ippo.startFrom()" title="From noise again">×</button>
 </div>
 """
 
@@ -81,19 +81,17 @@ def layout(model: Manifest, names: Sequence[str] = (), starts: bool = False) -> 
     with gr.Blocks(title=f"ippo · {', '.join(names)}", analytics_enabled=False) as page:
         gr.HTML(f"<h1>ippo</h1><p>{VERBS[model.task]}, and {titled} {draws} in one step.</p>", elem_id="ippo-title")
         with gr.Row(elem_id="ippo-desk"):
-            gr.HTML(_pictures(names), elem_id="ippo-canvas", elem_classes=["several"] if len(names) > 1 else [])
+            start = START.format(width=model.sizes[0][0], height=model.sizes[0][1]) if starts else ""
+            gr.HTML(_pictures(names) + start, elem_id="ippo-canvas", elem_classes=["several"] if len(names) > 1 else [])
             with gr.Column(elem_id="ippo-controls", min_width=280):
                 wanted = _input(model)
                 with gr.Row(elem_id="ippo-seed"):
                     seed = gr.Slider(0, SEEDS - 1, 7, step=1, label="Seed", scale=5)
                     dice = gr.Button("🎲", scale=1, min_width=48, elem_id="ippo-dice")
                 with gr.Row():
-                    steps = gr.Radio([1, 2, 3, 4], value=1, label="Steps", min_width=140)
-                    format = gr.Radio(list(MEDIA_TYPE), value="png", label="Format", min_width=140)
+                    steps = gr.Radio([1, 2, 3, 4], value=1, label="Steps", scale=3, min_width=240)
+                    format = gr.Dropdown(list(MEDIA_TYPE), value="png", label="Format", scale=1, min_width=110)
                 _examples(model, wanted)
-                if starts:
-                    width, height = model.sizes[0]
-                    gr.HTML(START.format(width=width, height=height))
         gr.HTML(f'<div id="ippo-variations" data-count="{VARIATIONS}"></div>', elem_id="ippo-strip")
         asked = json.dumps(list(model.inputs))
         draw = f"(wanted, seed, steps, format) => ippo.draw({asked}, wanted, seed, steps, format)"
@@ -108,7 +106,7 @@ def _pictures(names: Sequence[str]) -> str:
     for place, name in enumerate(names):
         shown = html.escape(name) if len(names) > 1 else ""
         figures.append(PICTURE.format(number=f"-{place + 1}" if place else "", name=html.escape(name), shown=shown))
-    return "".join(figures)
+    return f'<div class="ippo-pictures">{"".join(figures)}</div>'
 
 
 def _input(model: Manifest) -> gr.components.Component:

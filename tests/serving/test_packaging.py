@@ -49,7 +49,7 @@ def test_bento_holds_what_serving_needs_as_pinned() -> None:
 
 def test_everything_that_is_installed_is_pinned() -> None:
     project, pins = _project(), _pins()
-    extras = [project["optional-dependencies"][extra] for extra in ("serve", "train", "dev")]
+    extras = [project["optional-dependencies"][extra] for extra in ("serve", "train", "dev", "load")]
     wanted = {_name(line) for line in (*project["dependencies"], *(line for extra in extras for line in extra))}
     assert wanted - {"ippo"} <= set(pins)
     assert pins["torch"] == "2.13.0"
