@@ -61,6 +61,21 @@ bench: $(VENV)/installed-dev debian
 	@$(VENV)/bin/python -m benchmarks.quality --student $(SHIPPED)/student --teacher $(SHIPPED)/teacher \
 		--judge $(SHIPPED)/judge --data emoji-mini --out $(SHIPPED)/quality
 
+# Load on the served model by locust: 1, CLIENTS and ten times CLIENTS closed loops of SECONDS each.
+SECONDS ?= 20
+CLIENTS ?= 16
+.PHONY: load fuzz
+load: $(VENV)/installed-load
+	@$(VENV)/bin/python -m benchmarks.load $(SHIPPED)/student "smiling cat with heart eyes" $(SECONDS) $(CLIENTS)
+$(VENV)/installed-load: $(VENV)/installed-dev
+	@$(PIP) '.[load]'
+	@touch $@
+
+# N requests an operation by schemathesis, made from the service's own OpenAPI, good and bad.
+N ?= 1500
+fuzz: $(VENV)/installed-dev
+	@$(VENV)/bin/python -m benchmarks.fuzz $(SHIPPED)/student $(N)
+
 # What each option is worth, on digits: every variant with three seeds into benchmarks/results/. Hours; goes on where it stopped.
 .PHONY: digits few evidence
 digits: $(VENV)/installed-dev

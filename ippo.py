@@ -6,13 +6,21 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+from typer.core import TyperCommand
 
 import models.environment  # noqa: F401
 from models.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from export.generator import Generator, Request
+    from serving.config import Format
 
 app = typer.Typer(
     help="ippo: a folder of captioned images becomes a model that draws in one step, served over HTTP.",
@@ -205,44 +213,110 @@ def convert(
 
 @app.command()
 def generate(
-    inputs: Annotated[list[str], typer.Argument(help="One prompt or label an image.")],
+    inputs: Annotated[list[str] | None, typer.Argument(help="One prompt or label an image.")] = None,
+    prompts: Annotated[Path | None, typer.Option(help="Many of them, in a .txt, .csv or .parquet file.")] = None,
     bundle: Annotated[Path, typer.Option(help="Folder of the bundle; by default the one that ships.")] = Path(
         "models/pretrained/emoji-mini/student"
     ),
-    out: Annotated[Path, typer.Option(help="File to write; with several images a number is added.")] = Path("out.png"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write, out.png by default; with several images a number is added. Of many: a folder."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the first image; image i has seed + i.")] = 0,
     steps: Annotated[int, typer.Option(help="1 to 4.")] = 1,
-    count: Annotated[int, typer.Option(help="Images a prompt or label.")] = 1,
+    count: Annotated[int, typer.Option(help="Images a prompt or label.", min=1)] = 1,
     grid: Annotated[bool, typer.Option(help="One picture of all images.")] = False,
+    image: Annotated[Path | None, typer.Option(help="Picture to start from; by default noise.")] = None,
+    strength: Annotated[float, typer.Option(help="How far from that picture, above 0, up to 1.")] = 0.5,
     backend: Annotated[str, typer.Option(help="auto, openvino, ort or eager.")] = "auto",
+    batch: Annotated[int, typer.Option(help="Of many: images drawn together.", min=1, max=64)] = 8,
+    shard: Annotated[
+        int, typer.Option(help="Of many: images a folder; a killed run loses less than one.", min=1)
+    ] = 256,
+    format: Annotated[Literal["png", "jpeg", "webp"], typer.Option(help="Of many: of the files.")] = "png",
 ) -> None:
-    """Draw images from a bundle."""
+    """Draw images from a bundle; many of them from a file, where the same command again resumes."""
     from export import backend as backends
     from export.bundle import open_bundle
     from export.generator import Generator, Request
-    from export.pictures import write
+    from export.pictures import read, write
 
+    if (inputs is None) == (prompts is None):
+        raise BadInput("what is to be drawn? Accepted: prompts or labels, or --prompts FILE")
+    if prompts is not None and (grid or image is not None):
+        raise BadInput("--grid and --image go with prompts of the command line, not with --prompts")
     opened = open_bundle(bundle)
-    requests = [Request(wanted, seed + number) for wanted in inputs for number in range(count)]
-    images = Generator(opened, backends.load(backend, opened)).generate(requests, steps)
-    for file in write(images, out, columns=count if count > 1 else len(inputs), grid=grid):
+    generator = Generator(opened, backends.load(backend, opened))
+    if prompts is not None:
+        print(_bulk(generator, prompts, out or Path("out"), seed, count, steps, batch, shard, format))
+        return
+    start = read(image, opened.manifest.sizes[0]) if image else None
+    requests = [Request(wanted, seed + number, start, strength) for wanted in inputs or () for number in range(count)]
+    images = generator.generate(requests, steps)
+    for file in write(images, out or Path("out.png"), columns=count if count > 1 else len(requests), grid=grid):
         print(file)
 
 
-@app.command()
+def _bulk(
+    generator: Generator,
+    prompts: Path,
+    out: Path,
+    seed: int,
+    count: int,
+    steps: int,
+    batch: int,
+    shard: int,
+    format: Format,
+) -> Path:
+    """Bulk generation with the files that the service writes."""
+    from export import bulk
+    from export.prompts import read
+    from serving.images import Provenance, encode
+
+    requests = bulk.requests_of(read(prompts), seed, count)
+    job = bulk.job_of(generator, requests, steps, format, batch, shard)
+    manifest = generator.bundle.manifest
+
+    def encoded(pixels: NDArray[np.uint8], request: Request) -> bytes:
+        inputs = dict.fromkeys(manifest.inputs, str(request.input))
+        return encode(pixels, format, Provenance(inputs, request.seed, steps, manifest.model_name, job.bundle))
+
+    return bulk.Bulk(generator, job, out, encoded).run(requests)
+
+
+class WithSettings(TyperCommand):
+    """A command whose help ends in all settings of the service."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        from serving.config import ServeConfig
+
+        super().format_help(ctx, formatter)
+        typer.echo(f"Settings, their defaults and variables:\n\n{ServeConfig.settings()}")
+
+
+@app.command(cls=WithSettings)
 def serve(
+    settings: Annotated[
+        list[str] | None, typer.Argument(help="Settings, e.g. max_queue=16; all are listed below.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
     bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; by default the one that ships.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; by default 3000.")] = None,
     host: Annotated[str | None, typer.Option(help="Address; by default 127.0.0.1.")] = None,
     backend: Annotated[str | None, typer.Option(help="auto, openvino or ort.")] = None,
 ) -> None:
-    """Serve a bundle over HTTP; every setting is an environment variable IPPO_NAME as well."""
+    """Serve a bundle over HTTP.
+
+    Every setting is an environment variable as well; the command line comes before it, and the file after it.
+    """
     from serving.config import ServeConfig
     from serving.launch import serve as launch
 
-    given = {"bundle": bundle, "port": port, "host": host, "backend": backend}
-    chosen = {f"IPPO_{name.upper()}": str(value) for name, value in given.items() if value is not None}
-    launch(ServeConfig.from_environment({**os.environ, **chosen}))
+    options = {"bundle": bundle, "port": port, "host": host, "backend": backend}
+    given = [f"{name}={value}" for name, value in options.items() if value is not None]
+    launch(ServeConfig.resolve(config, os.environ, [*(settings or ()), *given]))
 
 
 def main() -> None:

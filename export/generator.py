@@ -5,6 +5,7 @@ Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,15 +20,23 @@ from export.bundle import Bundle
 from models import noise, sampling
 from models.errors import BadInput
 from models.labels import Input
-from models.schedule import STUDENT_TIMESTEPS
+from models.schedule import STUDENT_TIMESTEPS, student_timesteps
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Request:
     """One image of a prompt or a label; an empty one draws what the null condition gives."""
 
     input: Input
     seed: int
+    image: NDArray[np.uint8] | None = None
+    """To start from instead of noise: (H, W, 3), of a size that the bundle accepts."""
+    strength: float = 0.5
+    """How far towards noise the image is taken first, above 0, up to 1; snaps to the student's timesteps."""
+
+    def timesteps(self, steps: int) -> tuple[int, ...]:
+        """Where the denoiser is called. An image at a low strength leaves fewer than `steps` of them."""
+        return student_timesteps(steps, 1.0 if self.image is None else self.strength)
 
 
 class Generator:
@@ -54,29 +63,65 @@ class Generator:
         """Accepted numbers of steps."""
         return tuple(STUDENT_TIMESTEPS)
 
+    @property
+    def takes_images(self) -> bool:
+        """Whether a request may bring an image to start from: the bundle has an encoder."""
+        return self.bundle.manifest.graphs.get("encoder") in self.bundle.manifest.files
+
     def generate(self, requests: Sequence[Request], steps: int = 1) -> NDArray[np.uint8]:
-        """Requests → images `(N, H, W, 3)`. An image depends on its own input and seed, not on its neighbours."""
+        """Requests → images `(N, H, W, 3)`. An image depends on its own request, not on its neighbours.
+
+        Requests that start alike (from noise, or from images at one timestep) are drawn as one batch.
+        """
         self._check(requests, steps)
-        ids = self.tokenizer.ids([request.input for request in requests])
-        drawn = noise.gaussian([request.seed for request in requests], steps, self.bundle.manifest.latent_shape)
-        with self._lock:
-            return self._one_step(ids, drawn) if steps == 1 else self._split(ids, drawn)
+        starts = [(request.image is not None, request.timesteps(steps)) for request in requests]
+        drawn: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)] * len(requests)
+        for start in dict.fromkeys(starts):
+            places = [place for place, other in enumerate(starts) if other == start]
+            images = self._draw([requests[place] for place in places], start[1])
+            if len(places) == len(requests):
+                return images
+            for place, image in zip(places, images, strict=True):
+                drawn[place] = image
+        return np.stack(drawn)
 
     def dropped(self, input: Input) -> int:
         """How many tokens of the input the model will not see."""
         return self.tokenizer.dropped(input)
 
-    def warm(self, batches: Sequence[int] = (1,), steps: Sequence[int] = (1,)) -> None:
-        """Load and compile what these batch sizes and steps need, so that no request waits for it."""
-        for count in batches:
-            for step in steps:
-                self.generate([Request("", seed) for seed in range(count)], step)
+    def warm(self, batches: Sequence[int] = (1,), steps: Sequence[int] = (1,), images: bool = False) -> None:
+        """Load and compile what these batch sizes and steps need (and images to start from), so that no request waits."""
+        (width, height), *_ = self.sizes
+        grey = np.full((height, width, 3), 127, np.uint8)
+        starts = (None, grey) if images else (None,)
+        for count, step, start in itertools.product(batches, steps, starts):
+            self.generate([Request("", seed, start) for seed in range(count)], step)
+
+    def _draw(self, requests: Sequence[Request], timesteps: Sequence[int]) -> NDArray[np.uint8]:
+        """Requests that start alike."""
+        ids = self.tokenizer.ids([request.input for request in requests])
+        seeds = [request.seed for request in requests]
+        drawn = noise.gaussian(seeds, len(timesteps), self.bundle.manifest.latent_shape)
+        images = [request.image for request in requests if request.image is not None]
+        with self._lock:
+            if images:
+                drawn[0] = self._renoise(np.stack(images), drawn[0], timesteps[0])
+            elif len(timesteps) == 1:
+                return self._one_step(ids, drawn)
+            return self._split(ids, drawn, timesteps)
 
     def _one_step(self, ids: NDArray[np.int64], drawn: NDArray[np.float32]) -> NDArray[np.uint8]:
         return self.backend.run("one_step", {"input_ids": ids, "noise": drawn[0]})
 
-    def _split(self, ids: NDArray[np.int64], drawn: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """The k-step student; `drawn (steps, N, C, h, w)`."""
+    def _renoise(self, images: NDArray[np.uint8], drawn: NDArray[np.float32], timestep: int) -> NDArray[np.float32]:
+        """Images `(N, H, W, 3)` → their latents at a timestep, `drawn` being the noise; both `(N, C, h, w)`."""
+        pixels = images.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1  # (N, 3, H, W)
+        latents = self.backend.run("encoder", {"sample": pixels}) * self.bundle.manifest.scaling_factor
+        schedule = self.bundle.schedule
+        return sampling.add_noise(latents, drawn, schedule.alpha[timestep], schedule.sigma[timestep])
+
+    def _split(self, ids: NDArray[np.int64], drawn: NDArray[np.float32], timesteps: Sequence[int]) -> NDArray[np.uint8]:
+        """The k-step student from `drawn[0]`; `drawn (steps, N, C, h, w)`."""
         hidden = self.backend.run("conditioner", {"input_ids": ids})  # (N, S, D)
 
         def denoise(sample: NDArray[Any], timestep: int) -> NDArray[Any]:
@@ -84,7 +129,6 @@ class Generator:
             inputs = {"sample": sample, "timestep": time, "encoder_hidden_states": hidden}
             return self.backend.run("denoiser", inputs)
 
-        timesteps = STUDENT_TIMESTEPS[len(drawn)]
         x0 = sampling.student_loop(denoise, list(drawn), timesteps, self.bundle.schedule)  # (N, C, h, w)
         latents = x0 / self.bundle.manifest.scaling_factor
         return _to_uint8(self.backend.run("decoder", {"latent_sample": latents}))
@@ -97,6 +141,17 @@ class Generator:
         for request in requests:
             if not 0 <= request.seed <= noise.MAX_SEED:
                 raise BadInput(f"seed {request.seed} is out of range; accepted: 0 to {noise.MAX_SEED}")
+            if request.image is not None:
+                self._check_image(request.image)
+
+    def _check_image(self, image: NDArray[np.uint8]) -> None:
+        if not self.takes_images:
+            raise BadInput(f"{self.name} has no encoder: it draws from noise, not from an image")
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise BadInput(f"an image to start from must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
+        if (image.shape[1], image.shape[0]) not in self.sizes:
+            accepted = ", ".join(f"{width}x{height}" for width, height in self.sizes)
+            raise BadInput(f"the image to start from is {image.shape[1]}x{image.shape[0]}; accepted: {accepted}")
 
 
 def _to_uint8(images: NDArray[np.float32]) -> NDArray[np.uint8]:

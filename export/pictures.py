@@ -1,4 +1,4 @@
-"""Drawn images → files; it knows nothing about what drew them."""
+"""Drawn images → files, and files → images to start from; it knows nothing about what draws."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from models.errors import BadInput
 
@@ -25,6 +25,24 @@ def write(images: NDArray[np.uint8], out: Path, columns: int, grid: bool) -> lis
     if len(images) == 1:
         return [_save(images[0], out)]
     return [_save(image, out.with_stem(f"{out.stem}-{number}")) for number, image in enumerate(images)]
+
+
+def read(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture → `(H, W, 3)` of `size` (W, H), as `fit` makes it. BadInput: no picture that can be read."""
+    try:
+        with Image.open(file) as picture:
+            return fit(picture, size)
+    except FileNotFoundError as error:
+        raise BadInput(f"no image {file}") from error
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise BadInput(f"{file} is no image that can be read") from error
+
+
+def fit(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """`(H, W, 3)` of `size` (W, H): turned upright, transparency on white, the middle cut out, then scaled."""
+    upright = ImageOps.exif_transpose(picture).convert("RGBA")
+    white = Image.new("RGBA", upright.size, "white")
+    return np.array(ImageOps.fit(Image.alpha_composite(white, upright).convert("RGB"), size, Image.Resampling.LANCZOS))
 
 
 def tile(images: NDArray[np.uint8], columns: int, gap: int = 2) -> NDArray[np.uint8]:

@@ -15,6 +15,20 @@ STUDENT_TIMESTEPS: dict[int, tuple[int, ...]] = {1: (999,), 2: (999, 499), 3: (9
 """Steps → timesteps of ADD's student, as diffusers' LCMScheduler walks them with `original_inference_steps: 4`."""
 
 
+def student_timesteps(steps: int, strength: float = 1.0) -> tuple[int, ...]:
+    """The student's timesteps from `strength` (above 0, up to 1: all the way to noise) down, descending.
+
+    The first is the nearest of the student's own (0.25, 0.5, 0.75 and 1 of the way; a tie goes to more noise). There are
+    `steps` of them, or as many as are left from there. BadInput: a strength out of range.
+    """
+    if not 0 < strength <= 1:  # NaN is out of range too
+        raise BadInput(f"strength {strength} is out of range; accepted: above 0, up to 1")
+    every = STUDENT_TIMESTEPS[max(STUDENT_TIMESTEPS)]
+    left = max(1, int(strength * len(every) + 0.5))
+    count = min(steps, left)
+    return tuple(every[len(every) - left + index * left // count] for index in range(count))
+
+
 @dataclass(frozen=True)
 class Schedule:
     """`x_t = alpha[t]·x0 + sigma[t]·ε` for t = 0 … T−1, and what the denoiser predicts."""

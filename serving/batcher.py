@@ -7,6 +7,7 @@ gathered meanwhile. Whoever cancels its future before its turn costs nothing, an
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ R = TypeVar("R")
 
 
 class QueueFull(asyncio.QueueFull):
-    """The queue has no room for the whole request; `retry_after` seconds is when it should."""
+    """The queue has no room for the whole request, or is too slow for it; in `retry_after` seconds it should have."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"too many requests are waiting; try again in {retry_after} s")
@@ -37,6 +38,7 @@ class Batcher(Generic[K, Q, R]):
     """`run(key, requests) -> results`, called in a thread of its own with requests of one key.
 
     `sizes` are the batch sizes that `run` is prepared for, 1 among them; what waits is cut to the largest that it fills.
+    A request that would wait longer than `patience` seconds, at the pace of late, is refused.
     """
 
     def __init__(
@@ -45,10 +47,12 @@ class Batcher(Generic[K, Q, R]):
         sizes: Sequence[int],
         max_queue: int,
         max_wait_ms: float = 0.0,
+        patience: float = math.inf,
     ) -> None:
         assert min(sizes) == 1, "a request must be able to run alone"
         self._run = run
         self._sizes, self._max_queue, self._max_wait = sorted(sizes), max_queue, max_wait_ms / 1e3
+        self._patience = patience
         self._waiting: deque[_Item[K, Q, R]] = deque()
         self._arrival = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
@@ -75,9 +79,9 @@ class Batcher(Generic[K, Q, R]):
 
     def submit(self, key: K, requests: Sequence[Q]) -> list[asyncio.Future[R]]:
         """Queue `requests`, all or none; one future a request. Raises QueueFull."""
-        if self.depth + len(requests) > self._max_queue:
+        if not self._has_room(len(requests)):
             self._forget_cancelled()
-        if self.depth + len(requests) > self._max_queue:
+        if not self._has_room(len(requests)):
             raise QueueFull(self._retry_after())
         loop = asyncio.get_running_loop()
         items = [_Item(key, request, loop.create_future()) for request in requests]
@@ -152,6 +156,13 @@ class Batcher(Generic[K, Q, R]):
         assert len(results) == len(batch), "run must give one result a request"
         return results
 
+    def _has_room(self, count: int) -> bool:
+        return self.depth + count <= self._max_queue and self._expected_wait() <= self._patience
+
+    def _expected_wait(self) -> float:
+        """Seconds until the queue should have emptied, at the pace of late."""
+        return self.depth / self._sizes[-1] * self._batch_seconds
+
     def _retry_after(self) -> int:
-        """Seconds until the queue should have emptied, at the pace of late; whole, as the header wants it."""
-        return max(1, round(self.depth / self._sizes[-1] * self._batch_seconds + 0.5))
+        """Whole seconds, as the header wants them."""
+        return max(1, math.ceil(self._expected_wait()))

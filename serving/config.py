@@ -5,15 +5,20 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from models.config import Config
 from models.errors import BadInput
 
+QUALITY = 90
+"""Of JPEG and WebP, when a request names none."""
+KEY = re.compile(r"[A-Za-z0-9._~-]{8,}")
+"""What every header can hold."""
 ROOT = Path(__file__).resolve().parents[1]
 """The folder that holds the packages: the checkout, or a bento's source folder."""
 PREFIX = "IPPO_"
@@ -22,6 +27,7 @@ TRAINED = ROOT / "models" / "pretrained" / "emoji-mini" / "student"
 """The bundle that ships."""
 
 Format = Literal["png", "jpeg", "webp"]
+MEDIA_TYPE: dict[Format, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 
 class ServeConfig(Config):
@@ -29,6 +35,8 @@ class ServeConfig(Config):
 
     bundle: Path = TRAINED
     """Folder of the bundle to serve."""
+    models: dict[str, Path] = Field(default={}, max_length=2)
+    """Up to two bundles by name in place of `bundle`, `one=FOLDER,other=FOLDER`; a request chooses one by `model`."""
     backend: str = "auto"
     """Who runs the graphs: ort, openvino, or auto for the best present."""
     threads: int | None = Field(default=None, ge=1, le=1024)
@@ -39,34 +47,74 @@ class ServeConfig(Config):
     """Port to listen on."""
     page: bool = True
     """Whether to serve the page at /ui (about 100 MB of memory)."""
+    api_keys: tuple[SecretStr, ...] = ()
+    """Keys, separated by commas, of which a client must show one; none: everybody who reaches the port may draw."""
+    admin_key: SecretStr | None = None
+    """Key of `POST /admin/model`, which is not offered without one."""
+    cors: tuple[str, ...] = ()
+    """Origins whose pages a browser may let ask, `https://example.org`; none: only this service's own page."""
     access_log: bool = False
-    """Whether every request is logged: its path and time, never its prompt."""
+    """Whether every request is logged as a line of JSON: id, path, status, times, seed; never its prompt."""
+    log_prompts: bool = False
+    """Whether that line holds the prompt as well."""
     tracing: bool = False
     """Whether OpenTelemetry sees every request, through BentoML; costs 0.2 ms a request."""
     format: Format = "png"
     """Image format when a request names none."""
+    provenance: bool = True
+    """Whether files say what made them: prompt, seed, model, and that the picture is made by a trained algorithm."""
+    image_to_image: bool = True
+    """Whether pictures may start from a client's; its graphs are warmed too."""
     batches: tuple[int, ...] = (1,)
     """Batch sizes that are prepared, `1,4,8` in the environment. On a CPU 4 gains a sixth and costs 80 MB."""
+    reproducible: bool = False
+    """Whether every image is drawn alone, so that its bytes do not depend on the load at all."""
     max_queue: int = Field(default=64, ge=1, le=100_000)
     """Most images waiting; above it a request is answered 429."""
     max_wait_ms: float = Field(default=0.0, ge=0, le=1000)
     """How long a busy server waits for a batch to fill; an idle one never waits."""
+    deadline: float = Field(default=30.0, gt=0, le=3600)
+    """Most seconds until a request is answered; one that would wait longer is refused at once, with 429."""
+    max_live: int = Field(default=64, ge=1, le=10_000)
+    """Most websockets at /live."""
     max_images: int = Field(default=8, ge=1, le=64)
     """Most images in one request."""
     max_prompt: int = Field(default=1000, ge=1)
     """Most characters in a prompt."""
+    long_prompts: Literal["cut", "refuse"] = "cut"
+    """What becomes of a prompt of more tokens than the model reads; cut: the header `x-dropped-tokens` says how many."""
     max_body: int = Field(default=1 << 20, ge=1024)
     """Most bytes in a request's body."""
+    body_seconds: float = Field(default=10.0, gt=0, le=3600)
+    """Most seconds that a client may take to send a body."""
 
     @field_validator("host")
     @classmethod
     def _numeric(cls, value: str) -> str:
         return str(ipaddress.ip_address("127.0.0.1" if value == "localhost" else value))
 
-    @field_validator("batches", mode="before")
+    @field_validator("batches", "api_keys", "cors", mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        return value.split(",") if isinstance(value, str) else value
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("api_keys", "admin_key")
+    @classmethod
+    def _sendable(cls, value: Any) -> Any:
+        for key in value if isinstance(value, tuple) else (value,):
+            if key is not None and not KEY.fullmatch(key.get_secret_value()):
+                raise BadInput("a key has at least 8 of the characters A-Z a-z 0-9 . _ ~ -")
+        return value
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        if not all(name.strip() and folder.strip() for name, _, folder in pairs):
+            raise ValueError("models are written NAME=FOLDER,NAME=FOLDER")
+        return {name.strip(): folder.strip() for name, _, folder in pairs}
 
     @field_validator("batches")
     @classmethod
@@ -82,9 +130,36 @@ class ServeConfig(Config):
             raise ValueError("max_images may not exceed max_queue")
         return self
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The batch sizes that are really used."""
+        return (1,) if self.reproducible else self.batches
+
+    @property
+    def bundles(self) -> tuple[tuple[str | None, Path], ...]:
+        """Name, where the operator gave one, and folder of every bundle to serve; the first is the default."""
+        return tuple(self.models.items()) or ((None, self.bundle),)
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> ServeConfig:
         """Defaults changed by `IPPO_*`; a variable almost named like a field is refused, other ones are not ours."""
+        return cls.parse(cls.found(environ), "environment")
+
+    @classmethod
+    def resolve(cls, file: Path | None, environ: Mapping[str, str], settings: Iterable[str]) -> ServeConfig:
+        """The file's values, changed by the environment's, changed by `name=value` settings. Raises BadInput."""
+        values: dict[str, Any] = dict(cls.load(file).model_dump(exclude_unset=True)) if file else {}
+        values |= cls.found(environ)
+        for setting in settings:
+            name, sign, value = setting.partition("=")
+            if not sign:
+                raise BadInput(f"setting '{setting}' is not of the form name=value")
+            values[name] = value
+        return cls.parse(values, "settings")
+
+    @classmethod
+    def found(cls, environ: Mapping[str, str]) -> dict[str, str]:
+        """Field → what its variable holds. Raises BadInput."""
         values: dict[str, str] = {}
         for name, value in environ.items():
             field = name.removeprefix(PREFIX).lower()
@@ -94,13 +169,38 @@ class ServeConfig(Config):
                 values[field] = value
             elif close := difflib.get_close_matches(field, cls.model_fields, n=1, cutoff=0.7):
                 raise BadInput(f"environment: {name} is not a setting; did you mean {PREFIX}{close[0].upper()}?")
-        return cls.parse(values, "environment")
+        return values
 
     def environment(self) -> dict[str, str]:
-        """The variables that make `from_environment` give this configuration again."""
-        values = {**dict(self), "batches": ",".join(map(str, self.batches))}
-        return {PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None}
+        """The variables that make `from_environment` give this configuration again, secrets included."""
+        return {PREFIX + name.upper(): _as_text(value) for name, value in self if value is not None}
 
     def describe(self) -> str:
-        """One line, all values resolved."""
-        return " ".join(f"{name.removeprefix(PREFIX).lower()}={value}" for name, value in self.environment().items())
+        """One line, all values resolved, secrets hidden."""
+        return " ".join(f"{name}={_hidden(value)}" for name, value in self if value not in (None, (), {}))
+
+    @classmethod
+    def settings(cls) -> str:
+        """Every setting with its variable, default and meaning, for people."""
+        lines = []
+        for name, field in cls.model_fields.items():
+            default = _hidden(field.default) if field.default not in (None, (), {}) else "-"
+            lines.append(f"{name}={default}  ({PREFIX}{name.upper()})\n    {field.description}")
+        return "\n".join(lines)
+
+
+def _as_text(value: Any) -> str:
+    """As a variable holds it."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, tuple):
+        return ",".join(map(_as_text, value))
+    if isinstance(value, dict):
+        return ",".join(f"{name}={folder}" for name, folder in value.items())
+    return str(value)
+
+
+def _hidden(value: Any) -> str:
+    """As a log may hold it."""
+    secret = isinstance(value, SecretStr) or (isinstance(value, tuple) and value and isinstance(value[0], SecretStr))
+    return "***" if secret else _as_text(value)

@@ -17,7 +17,12 @@ LEAN = {"MALLOC_ARENA_MAX": "2"}
 def serve(config: ServeConfig) -> NoReturn:
     """Become `bentoml serve`; the page's address is printed when it is ready. Raises BadInput for a port in use."""
     _check_port(config)
-    resolved = config.model_copy(update={"bundle": config.bundle.expanduser().resolve()})
+    resolved = config.model_copy(
+        update={
+            "bundle": config.bundle.expanduser().resolve(),
+            "models": {name: folder.expanduser().resolve() for name, folder in config.models.items()},
+        }
+    )
     environment = {**LEAN, **os.environ, **resolved.environment()}
     where = ["--host", config.host, "--port", str(config.port), "--working-dir", str(ROOT)]
     os.chdir(ROOT)

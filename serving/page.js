@@ -1,75 +1,72 @@
-// What the page does: one request under way, the newest wish next; it knows nothing of Gradio but a seed slider.
+// What the page does: the newest wish goes over a websocket to each model, whose pictures stream back; it knows
+// nothing of Gradio but a seed slider.
 const ippo = {
-  wish: null, // what to draw next; a newer wish replaces it
-  busy: false,
-  url: null, // of the picture shown
+  easels: null, // one a model
+  wish: null, // title and body of what is drawn
+  start: null, // the picture to start from, as a data URL
   pause: null, // the timer that ends in variations
+  varying: null, // to give up those under way
 
   // `names` is what the model is asked with: ["prompt"], ["label"] or nothing.
-  draw(names, wanted, seed, steps) {
+  draw(names, wanted, seed, steps, format) {
     const input = String(wanted).trim();
     const asked = Object.fromEntries(names.map((name) => [name, input]));
-    this.wish = { title: names.length ? input : "picture", body: { ...asked, seed, steps } };
+    this.wish = { title: names.length ? input : "picture", body: { ...asked, seed, steps, format } };
+    this.redraw();
+  },
+
+  redraw() {
+    this.easels ??= [...document.querySelectorAll(".ippo-picture")].map((figure) => new Easel(figure));
     clearTimeout(this.pause);
-    if (!this.busy) this.work();
-  },
-
-  async work() {
-    this.busy = true;
-    while (this.wish) {
-      const wish = this.wish;
-      this.wish = null;
-      if (wish.title) await this.fulfil(wish);
-      else this.say("type something to draw");
+    this.varying?.abort();
+    const strength = Number(document.getElementById("ippo-strength")?.value ?? 0.5);
+    const wish = { ...this.wish, body: { ...this.wish.body, image: this.start, strength } };
+    for (const easel of this.easels) {
+      if (wish.title) easel.draw(wish);
+      else easel.say("type something to draw");
     }
-    this.busy = false;
+    if (wish.title) this.pause = setTimeout(() => this.vary(wish), 350);
   },
 
-  async fulfil(wish) {
-    const start = performance.now();
-    try {
-      const answer = await this.ask(wish.body);
-      const file = await answer.blob();
-      const took = performance.now() - start;
-      await this.show(file, wish);
-      const graphs = /draw;dur=([\d.]+)/.exec(answer.headers.get("server-timing"))[1];
-      this.say(`drawn in ${this.round(graphs)} ms, here after ${this.round(took)} ms`);
-      this.pause = setTimeout(() => this.vary(wish), 350);
-    } catch (error) {
-      this.say(error.message);
-      document.getElementById("ippo-picture").classList.add("failed");
-    }
+  // A file of the user's, made small here; none: from noise again.
+  async startFrom(file) {
+    const look = document.getElementById("ippo-start");
+    this.start = file ? await this.small(file, Number(look.dataset.width), Number(look.dataset.height)) : null;
+    look.classList.toggle("chosen", file !== undefined);
+    look.querySelector("img").toggleAttribute("src", this.start !== null);
+    if (this.start) look.querySelector("img").src = this.start;
+    look.querySelector("input[type=file]").value = "";
+    this.redraw();
   },
 
-  async ask(body) {
-    const headers = { "content-type": "application/json" };
-    const answer = await fetch("/generate", { method: "POST", headers, body: JSON.stringify(body) });
-    if (answer.ok) return answer;
-    throw new Error((await answer.json()).error);
+  async small(file, width, height) {
+    const picture = await createImageBitmap(file);
+    const scale = Math.max(width / picture.width, height / picture.height);
+    const canvas = Object.assign(document.createElement("canvas"), { width, height });
+    const pen = canvas.getContext("2d");
+    pen.imageSmoothingQuality = "high";
+    pen.fillStyle = "white";
+    pen.fillRect(0, 0, width, height);
+    const [w, h] = [picture.width * scale, picture.height * scale];
+    pen.drawImage(picture, (width - w) / 2, (height - h) / 2, w, h);
+    return canvas.toDataURL("image/png");
   },
 
-  async show(file, wish) {
-    const figure = document.getElementById("ippo-picture");
-    const image = figure.querySelector("img");
-    const link = figure.querySelector("a");
-    const old = this.url;
-    this.url = URL.createObjectURL(file);
-    image.src = this.url;
-    image.alt = wish.title;
-    await image.decode();
-    image.style.imageRendering = image.naturalWidth < 64 ? "pixelated" : "";
-    link.href = this.url;
-    link.download = `${wish.title.replace(/[^\p{L}\p{N}]+/gu, "-")}-${wish.body.seed}.${file.type.split("/")[1]}`;
-    figure.className = "drawn";
-    if (old) URL.revokeObjectURL(old);
-  },
-
-  // The same prompt with the seeds that follow, once the typing rests; a click takes one's seed.
+  // The same wish with the seeds that follow, once the typing rests; a click takes one's seed.
   async vary(wish) {
-    const many = Number(document.getElementById("ippo-variations").dataset.count);
-    const answer = await this.ask({ ...wish.body, seed: wish.body.seed + 1, n: many }).catch(() => null);
-    if (!answer || this.busy || this.wish) return;
-    const { data, output_format } = await answer.json();
+    const strip = document.getElementById("ippo-variations");
+    const body = { ...wish.body, model: this.easels[0].model, seed: wish.body.seed + 1, n: Number(strip.dataset.count) };
+    const headers = { "content-type": "application/json", ...(this.key && { authorization: `Bearer ${this.key}` }) };
+    const { signal } = (this.varying = new AbortController());
+    const asked = { method: "POST", headers, body: JSON.stringify(body), signal };
+    const answer = await fetch("/generate", asked).catch(() => null);
+    if (answer?.status === 429) {
+      this.pause = setTimeout(() => this.vary(wish), 1000 * Number(answer.headers.get("retry-after")));
+      return;
+    }
+    if (!answer?.ok) return;
+    const { data, output_format } = await answer.json().catch(() => ({ data: [] }));
+    if (signal.aborted) return;
     const choices = data.map(({ b64_json, seed }) => {
       const choice = document.createElement("button");
       const image = choice.appendChild(new Image());
@@ -79,7 +76,7 @@ const ippo = {
       choice.onclick = () => this.takeSeed(seed);
       return choice;
     });
-    document.getElementById("ippo-variations").replaceChildren(...choices);
+    strip.replaceChildren(...choices);
   },
 
   takeSeed(seed) {
@@ -88,11 +85,97 @@ const ippo = {
     input.dispatchEvent(new Event("input", { bubbles: true }));
   },
 
-  say(line) {
-    document.querySelector("#ippo-picture output").textContent = line;
+  // The user's key, where the service asks for one.
+  get key() {
+    return sessionStorage.getItem("ippo-key");
   },
+
+  async askForKey() {
+    const headers = this.key ? { authorization: `Bearer ${this.key}` } : {};
+    const answer = await fetch("/v1/models", { headers }).catch(() => null);
+    if (answer?.status !== 401) return;
+    const key = window.prompt("This service asks for a key.");
+    if (key) sessionStorage.setItem("ippo-key", key);
+  },
+};
+
+// The picture of one model and its websocket: message k of this side is answered with the number k, if at all.
+class Easel {
+  constructor(figure) {
+    this.figure = figure;
+    this.model = figure.dataset.model;
+    this.url = null; // of the picture shown
+    this.wish = null;
+    this.socket = null;
+  }
+
+  draw(wish) {
+    this.wish = wish;
+    if (this.socket?.readyState === WebSocket.OPEN) this.send();
+    else if (this.socket === null) this.connect();
+  }
+
+  connect() {
+    const address = `${location.protocol.replace("http", "ws")}//${location.host}/live`;
+    const socket = new WebSocket(address, ippo.key ? ["ippo", `ippo-key.${ippo.key}`] : ["ippo"]);
+    socket.binaryType = "blob";
+    this.socket = socket;
+    this.sent = [];
+    let opened = false;
+    socket.onopen = () => {
+      opened = true;
+      this.send();
+    };
+    socket.onmessage = ({ data }) => this.take(data);
+    socket.onclose = async () => {
+      this.say("the connection is lost; trying again");
+      if (!opened) await ippo.askForKey();
+      setTimeout(() => this.connect(), 1000);
+    };
+  }
+
+  send() {
+    const { title, body } = this.wish;
+    this.sent.push({ title, seed: body.seed, at: performance.now() });
+    this.socket.send(JSON.stringify({ ...body, model: this.model }));
+  }
+
+  take(data) {
+    if (typeof data !== "string") return this.show(data, this.told);
+    this.told = JSON.parse(data);
+    if (this.told.error) this.fail(this.told.error);
+  }
+
+  async show(file, told) {
+    const wish = this.sent[told.message];
+    const took = performance.now() - wish.at;
+    const image = this.figure.querySelector("img");
+    const link = this.figure.querySelector("a");
+    const old = this.url;
+    this.url = URL.createObjectURL(new Blob([file], { type: `image/${told.format}` }));
+    image.src = this.url;
+    image.alt = wish.title;
+    await image.decode().catch(() => {}); // a newer one took its place
+    image.style.imageRendering = image.naturalWidth < 64 ? "pixelated" : "";
+    link.href = this.url;
+    link.download = `${wish.title.replace(/[^\p{L}\p{N}]+/gu, "-")}-${wish.seed}.${told.format}`;
+    this.figure.classList.add("drawn");
+    this.figure.classList.remove("failed");
+    if (old) URL.revokeObjectURL(old);
+    const cut = told.dropped_tokens ? `, the last ${told.dropped_tokens} tokens unread` : "";
+    this.say(`drawn in ${this.round(told.ms.draw)} ms, here after ${this.round(took)} ms${cut}`);
+  }
+
+  fail(line) {
+    this.say(line);
+    this.figure.classList.add("failed");
+  }
+
+  say(line) {
+    this.figure.querySelector("output").textContent = line;
+  }
 
   round(milliseconds) {
     return milliseconds < 10 ? Number(milliseconds).toFixed(1) : Math.round(milliseconds);
-  },
-};
+  }
+}

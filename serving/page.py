@@ -1,6 +1,6 @@
-"""The Gradio page that draws as one types or chooses: layout here, behaviour in `page.js`; it draws through `/generate` alone.
+"""The Gradio page that draws as one types or chooses: layout here, behaviour in `page.js`; it knows no model's insides.
 
-Every event is handled in the browser, so a keystroke costs one small request and no queue of Gradio's.
+Every event is handled in the browser, so a keystroke costs one small message and no queue of Gradio's.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from export.bundle import Manifest
+from serving import errors
+from serving.config import MEDIA_TYPE
+from serving.model import Model
+from serving.schema import Refused
 
 PATH = "/ui"
 SEEDS = 1000
@@ -40,42 +44,69 @@ OWN_ONLY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-
 """The browser fetches nothing from anywhere else."""
 
 PICTURE = """
-<figure id="ippo-picture">
+<figure id="ippo-picture{number}" class="ippo-picture" data-model="{name}">
   <img alt="" width="384" height="384">
-  <figcaption><output></output><a download>Download</a></figcaption>
+  <figcaption><b>{shown}</b><output></output><a download>Download</a></figcaption>
 </figure>
+"""
+START = """
+<div id="ippo-start" data-width="{width}" data-height="{height}">
+  <label><img alt="">Start from a picture<input type="file" accept="image/*" onchange="ippo.startFrom(this.files[0])"></label>
+  <label>strength
+    <input id="ippo-strength" type="range" min="0.25" max="1" step="0.25" value="0.5" oninput="ippo.redraw()">
+  </label>
+  <button onclick="ippo.startFrom()" title="From noise again">×</button>
+</div>
 """
 
 
-async def mount(app: FastAPI, stack: AsyncExitStack, model: Manifest) -> None:
+async def mount(app: FastAPI, stack: AsyncExitStack, models: Sequence[Model]) -> None:
     """Put the page at /ui of `app`; it lives until `stack` is closed."""
     page = FastAPI()
-    await asyncio.to_thread(_mount_gradio, page, model)
+    starts = all(model.generator.takes_images for model in models) and app.state.artist.config.image_to_image
+    await asyncio.to_thread(_mount_gradio, page, models[0].manifest, [model.name for model in models], starts)
     await stack.enter_async_context(page.router.lifespan_context(page))
     gradio = next(route.app for route in page.routes if isinstance(route, Mount) and route.path == PATH)
     app.router.routes.insert(0, Mount(PATH, OwnOnly(gradio)))
 
 
-def layout(model: Manifest) -> gr.Blocks:
-    """The page; `ippo` in the JavaScript is the object of `page.js`."""
-    name, verb = html.escape(model.model_name), VERBS[model.task]
-    with gr.Blocks(title=f"ippo · {model.model_name}", analytics_enabled=False) as page:
-        gr.HTML(f"<h1>ippo</h1><p>{verb}, and <b>{name}</b> draws it in one step.</p>", elem_id="ippo-title")
+def layout(model: Manifest, names: Sequence[str] = (), starts: bool = False) -> gr.Blocks:
+    """The page of the models `names`, all asked like `model`; `ippo` in the JavaScript is the object of `page.js`.
+
+    `starts`: whether they may start from a picture.
+    """
+    names = names or (model.model_name,)
+    titled = " and ".join(f"<b>{html.escape(name)}</b>" for name in names)
+    draws = "draws it" if len(names) == 1 else "draw it, side by side,"
+    with gr.Blocks(title=f"ippo · {', '.join(names)}", analytics_enabled=False) as page:
+        gr.HTML(f"<h1>ippo</h1><p>{VERBS[model.task]}, and {titled} {draws} in one step.</p>", elem_id="ippo-title")
         with gr.Row(elem_id="ippo-desk"):
-            gr.HTML(PICTURE, elem_id="ippo-canvas")
+            start = START.format(width=model.sizes[0][0], height=model.sizes[0][1]) if starts else ""
+            gr.HTML(_pictures(names) + start, elem_id="ippo-canvas", elem_classes=["several"] if len(names) > 1 else [])
             with gr.Column(elem_id="ippo-controls", min_width=280):
                 wanted = _input(model)
                 with gr.Row(elem_id="ippo-seed"):
                     seed = gr.Slider(0, SEEDS - 1, 7, step=1, label="Seed", scale=5)
                     dice = gr.Button("🎲", scale=1, min_width=48, elem_id="ippo-dice")
-                steps = gr.Radio([1, 2, 3, 4], value=1, label="Steps")
+                with gr.Row():
+                    steps = gr.Radio([1, 2, 3, 4], value=1, label="Steps", scale=3, min_width=240)
+                    format = gr.Dropdown(list(MEDIA_TYPE), value="png", label="Format", scale=1, min_width=110)
                 _examples(model, wanted)
         gr.HTML(f'<div id="ippo-variations" data-count="{VARIATIONS}"></div>', elem_id="ippo-strip")
-        draw = "(wanted, seed, steps) => ippo.draw(" + json.dumps(list(model.inputs)) + ", wanted, seed, steps)"
-        changes = [page.load, wanted.change, seed.change, steps.change]
-        gr.on(changes, None, [wanted, seed, steps], js=draw)
+        asked = json.dumps(list(model.inputs))
+        draw = f"(wanted, seed, steps, format) => ippo.draw({asked}, wanted, seed, steps, format)"
+        changes = [page.load, wanted.change, seed.change, steps.change, format.change]
+        gr.on(changes, None, [wanted, seed, steps, format], js=draw)
         dice.click(None, None, seed, js=f"() => Math.floor(Math.random() * {SEEDS})")
     return page
+
+
+def _pictures(names: Sequence[str]) -> str:
+    figures = []
+    for place, name in enumerate(names):
+        shown = html.escape(name) if len(names) > 1 else ""
+        figures.append(PICTURE.format(number=f"-{place + 1}" if place else "", name=html.escape(name), shown=shown))
+    return f'<div class="ippo-pictures">{"".join(figures)}</div>'
 
 
 def _input(model: Manifest) -> gr.components.Component:
@@ -102,11 +133,11 @@ def _texts(model: Manifest) -> Sequence[str]:
     return model.card.get("examples") or EXAMPLES
 
 
-def _mount_gradio(app: FastAPI, model: Manifest) -> None:
+def _mount_gradio(app: FastAPI, model: Manifest, names: Sequence[str], starts: bool) -> None:
     script = (Path(__file__).with_name("page.js")).read_text()
     gr.mount_gradio_app(
         app,
-        layout(model),
+        layout(model, names, starts),
         PATH,
         footer_links=[],
         run_history=False,
@@ -117,7 +148,7 @@ def _mount_gradio(app: FastAPI, model: Manifest) -> None:
 
 
 class OwnOnly:
-    """ASGI middleware: the page may load nothing from other hosts."""
+    """ASGI middleware: the page may load nothing from other hosts, and nobody may send it anything."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -128,4 +159,7 @@ class OwnOnly:
                 MutableHeaders(scope=message)["content-security-policy"] = OWN_ONLY
             await send(message)
 
+        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):  # Gradio would keep files that are sent
+            await errors.answer(scope["path"], Refused("the page takes nothing", status=405))(scope, receive, send)
+            return
         await self.app(scope, receive, restricted)

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import UploadFile
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from export.bundle import Manifest
 from models.config import nearest
 from models.errors import BadInput
 from models.labels import class_id
 from models.noise import MAX_SEED
-from serving.config import Format, ServeConfig
-from serving.images import QUALITY
+from serving.config import QUALITY, Format, ServeConfig
 
 RANDOM_SEEDS = 2**32
 """Random seeds stay below it, so that every JSON reader holds them exactly."""
 
 
 class Refused(BadInput):
-    """A request that cannot be served as it is: the status, and which key is to blame."""
+    """A request that cannot be served as it is: the status, which key is to blame, when to try again."""
 
-    def __init__(self, message: str, key: str | None = None, status: int = 400, code: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        key: str | None = None,
+        status: int = 400,
+        code: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
         super().__init__(message)
-        self.key, self.status, self.code = key, status, code
+        self.key, self.status, self.code, self.retry_after = key, status, code, retry_after
 
 
 class Body(BaseModel):
@@ -47,6 +55,12 @@ class GenerateBody(Body):
     """`WIDTHxHEIGHT` in pixels, one of those the model offers, or auto."""
     format: Format | None = None
     """Image format."""
+    image: str | None = Field(default=None, min_length=1)
+    """A picture to start from instead of noise: PNG, JPEG or WebP in base64. Addresses are not fetched."""
+    strength: float = Field(default=0.5, gt=0, le=1)
+    """How far from that picture; snaps to what the student's steps allow."""
+    model: str | None = None
+    """One of `GET /v1/models`."""
 
 
 class PromptBody(GenerateBody):
@@ -96,6 +110,41 @@ class ImagesBody(Body):
     user: Any = None
 
 
+class EditsBody(BaseModel):
+    """`POST /v1/images/edits` of the OpenAI Images API, a form, with `seed`, `strength` and `num_inference_steps` beside."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    image: UploadFile
+    """PNG, JPEG or WebP to start from."""
+    prompt: str
+    model: str | None = None
+    n: int = Field(default=1, ge=1)
+    size: str | None = "auto"
+    response_format: Literal["b64_json"] | None = None
+    output_format: Format | None = None
+    output_compression: int | None = Field(default=None, ge=0, le=100)
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
+    num_inference_steps: int = Field(default=1, ge=1, le=4)
+    strength: float = Field(default=0.5, gt=0, le=1)
+    background: Any = None
+    """Accepted and ignored, as are the fields below."""
+    input_fidelity: Any = None
+    moderation: Any = None
+    partial_images: Any = None
+    quality: Any = None
+    user: Any = None
+
+
+class SwapBody(Body):
+    """`POST /admin/model`."""
+
+    bundle: str = Field(min_length=1)
+    """Folder of the bundle, on the server."""
+    model: str | None = None
+    """Whose place it takes; the first one's by default."""
+
+
 class Order(BaseModel):
     """What to draw, complete and checked, whichever dialect it came in."""
 
@@ -108,9 +157,15 @@ class Order(BaseModel):
     steps: int
     format: Format
     quality: int = QUALITY
+    image: bytes | None = None
+    """The file to start from, as the client sent it."""
+    strength: float = 0.5
 
 
-def order(body: GenerateBody | ImagesBody, config: ServeConfig, model: Manifest) -> Order:
+Asked = GenerateBody | ImagesBody | EditsBody
+
+
+def order(body: Asked, config: ServeConfig, model: Manifest) -> Order:
     """Check what a schema cannot: the operator's limits, the model's labels and its sizes. Raises Refused."""
     wanted = _wanted(body, config, model)
     n = body.n or 1
@@ -119,11 +174,15 @@ def order(body: GenerateBody | ImagesBody, config: ServeConfig, model: Manifest)
     offered = [f"{width}x{height}" for width, height in model.sizes]
     if body.size not in (None, "auto", *offered):
         raise Refused(f"size {body.size!r:.40} is not offered; accepted: auto, {', '.join(offered)}", "size")
+    if isinstance(body, GenerateBody) and body.image is not None and not config.image_to_image:
+        raise Refused("image to image is switched off here", "image")
     seed = secrets.randbelow(RANDOM_SEEDS) if body.seed is None else body.seed
     if seed + n - 1 > MAX_SEED:
         raise Refused(f"seed {seed} leaves no room for {n} pictures; the largest seed is {MAX_SEED}", "seed")
     if isinstance(body, GenerateBody):
-        return Order(input=wanted, seed=seed, n=n, steps=body.steps, format=body.format or config.format)
+        image = None if body.image is None else from_base64(body.image)
+        format = body.format or config.format
+        return Order(input=wanted, seed=seed, n=n, steps=body.steps, format=format, image=image, strength=body.strength)
     return Order(
         input=wanted,
         seed=seed,
@@ -134,14 +193,24 @@ def order(body: GenerateBody | ImagesBody, config: ServeConfig, model: Manifest)
     )
 
 
-def _wanted(body: GenerateBody | ImagesBody, config: ServeConfig, model: Manifest) -> str:
+def from_base64(text: str, key: str = "image") -> bytes:
+    """What a string of base64, a data URL too, stands for. Raises Refused."""
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise Refused(f"{key} is not base64; accepted: PNG, JPEG or WebP in base64", key) from None
+
+
+def _wanted(body: Asked, config: ServeConfig, model: Manifest) -> str:
     """What to draw: the prompt, or the name of the label. Raises Refused."""
     if not model.inputs:
         return ""
     if not model.classes:
-        assert isinstance(body, PromptBody | ImagesBody)
+        assert isinstance(body, PromptBody | ImagesBody | EditsBody)
         return _prompt(body.prompt, config.max_prompt)
-    assert isinstance(body, LabelBody | ImagesBody)
+    assert isinstance(body, LabelBody | ImagesBody | EditsBody)
     key, label = ("label", body.label) if isinstance(body, LabelBody) else ("prompt", body.prompt)
     try:
         if label == "":
@@ -159,6 +228,15 @@ def _prompt(prompt: str, most: int) -> str:
     if any("\ud800" <= letter <= "\udfff" for letter in prompt):
         raise Refused("prompt holds half of a surrogate pair, which is no text", "prompt")
     return prompt
+
+
+def checked(task: str, values: Mapping[str, Any]) -> GenerateBody:
+    """`values` as `POST /generate` of a task would take them. Raises Refused."""
+    body = BODIES[task]
+    try:
+        return body.model_validate(values)
+    except ValidationError as error:
+        raise explain(error.errors(), list(body.model_fields)) from None
 
 
 def explain(errors: Sequence[Mapping[str, Any]], known: Sequence[str]) -> Refused:

@@ -9,19 +9,22 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import bentoml
 from fastapi import FastAPI
 
 from export import backend
-from export.bundle import Manifest, open_bundle
+from export.bundle import open_bundle
 from models.config import nearest
 from models.errors import BadInput
-from serving import api
+from serving import api, log, metrics
 from serving.config import ServeConfig
+
+if TYPE_CHECKING:
+    from serving.model import Model
 
 NAME = "ippo"
 
@@ -36,14 +39,15 @@ def application(config: ServeConfig) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         from serving.artist import Artist
 
+        log.configure()
         artist = await asyncio.to_thread(Artist.open, config)
         artist.start()
         api.offer(app, artist)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(artist.close)
-            _say(f"draws with {artist.manifest.model_name}: POST {_address(config)}/generate")
+            _say(f"draws with {' and '.join(artist.models)}: POST {_address(config)}/generate")
             if config.page:  # it follows, so that it delays nobody
-                page = asyncio.create_task(_add_page(app, config, stack, artist.manifest))
+                page = asyncio.create_task(_add_page(app, config, stack, list(artist.models.values())))
                 stack.callback(page.cancel)
             yield
 
@@ -52,16 +56,17 @@ def application(config: ServeConfig) -> FastAPI:
     return app
 
 
-async def _add_page(app: FastAPI, config: ServeConfig, stack: AsyncExitStack, model: Manifest) -> None:
+async def _add_page(app: FastAPI, config: ServeConfig, stack: AsyncExitStack, models: Sequence[Model]) -> None:
     from serving import page
 
-    await page.mount(app, stack, model)
+    await page.mount(app, stack, models)
     _say(f"page: {_address(config)}/ui")
 
 
 def check(config: ServeConfig) -> None:
     """Whatever can be known to be wrong before a worker starts. Raises BadInput."""
-    open_bundle(config.bundle)
+    for _, folder in config.bundles:
+        open_bundle(folder)
     present = ["auto", *backend.installed()]
     if config.backend not in present:
         raise BadInput(f"backend '{config.backend}' is not installed{nearest(config.backend, present)}")
@@ -90,16 +95,17 @@ def _configuration() -> ServeConfig:
 
 
 CONFIG = _configuration()
+APP = application(CONFIG)
 
 
 @bentoml.service(
     name=NAME,
     workers=1,
     http={"host": CONFIG.host, "port": CONFIG.port},
-    logging={"access": {"enabled": CONFIG.access_log}},
+    logging={"access": {"enabled": False}},  # ours knows more
     tracing={"excluded_urls": [] if CONFIG.tracing else ["."]},
 )
-@bentoml.asgi_app(application(CONFIG), path="/")
+@bentoml.asgi_app(APP, path="/")
 class Ippo:
     """Draws in one step: POST /generate, OpenAI's Images API below /v1, a page at /ui."""
 
@@ -112,3 +118,13 @@ class Ippo:
         except BadInput as error:
             _give_up(error)
         _say(CONFIG.describe())
+
+    async def __is_alive__(self) -> bool:
+        """`/livez`: a backend that fails whatever it is asked is dead."""
+        return bool(APP.state.artist.alive)
+
+    async def __metrics__(self, told: str) -> str:
+        """`/metrics`: what is true now, beside what was counted."""
+        return told + metrics.gauges(
+            queue_depth=APP.state.artist.depth, live=APP.state.live, alive=APP.state.artist.alive
+        )

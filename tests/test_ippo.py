@@ -31,6 +31,11 @@ EVALUATE = ["evaluate", "s", "--data", "d", "--teacher", "t", "--judge", "j", "-
         (["data", "build", "empty", "set"], "empty"),
         (["data", "mnist", "empty", "--out", "set"], "empty holds no train-images-idx3-ubyte"),
         (["generate", "a cat", "--bundle", "empty"], "empty"),
+        (["generate"], "Accepted: prompts or labels, or --prompts FILE"),
+        (["generate", "--prompts", "p.txt", "--grid"], "--grid and --image"),
+        (["serve", "max_queu=3"], "unknown key 'max_queu'; did you mean 'max_queue'?"),
+        (["serve", "page"], "setting 'page' is not of the form name=value"),
+        (["serve", "api_keys=short"], "a key has at least 8"),
         (["export", "nowhere", "--out", "bundle"], "nowhere"),
         (["compare", "nowhere"], "nowhere is no run"),
         (["convert", "inception", "nowhere.pth", "out"], "no file nowhere.pth"),
@@ -69,6 +74,14 @@ def test_generate_takes_labels_by_number_and_by_name(pixel_bundle: Path, tmp_pat
     assert refused.returncode == 2 and "label '4' is out of range; accepted: 0 to 3" in refused.stderr
 
 
+def test_generate_starts_from_a_picture_of_any_size(tiny_bundle: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (50, 30), "red").save(tmp_path / "start.png")
+    options = ("--bundle", str(tiny_bundle), "--image", str(tmp_path / "start.png"), "--strength", "0.25")
+    result = ippo("generate", "red", "--steps", "2", *options, "--out", str(tmp_path / "a.png"))
+    assert result.returncode == 0, result.stderr
+    assert Image.open(tmp_path / "a.png").size == (16, 16)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -76,6 +89,7 @@ def test_generate_takes_labels_by_number_and_by_name(pixel_bundle: Path, tmp_pat
         (["--steps", "5"], "accepted: 1, 2, 3, 4"),
         (["--seed", "-1"], "seed -1 is out of range"),
         (["--out", "cat.bmp"], "unknown image format '.bmp'"),
+        (["--image", "nowhere.png"], "no image nowhere.png"),
     ],
 )
 def test_generate_refuses_in_one_line(tiny_bundle: Path, tmp_path: Path, arguments: list[str], message: str) -> None:

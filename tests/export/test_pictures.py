@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export.pictures import tile, write
+from export.pictures import fit, read, tile, write
 from models.errors import BadInput
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (5, 8, 6, 3), dtype=np.uint8)
@@ -35,3 +35,29 @@ def test_a_grid_holds_every_image_in_reading_order(tmp_path: Path) -> None:
 def test_bad_names_are_one_line(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         write(IMAGES, tmp_path / name, columns=1, grid=False)
+
+
+def test_a_picture_to_start_from_is_upright_opaque_and_of_the_wanted_size(tmp_path: Path) -> None:
+    pixels = np.zeros((40, 60, 4), np.uint8)
+    pixels[:, :30] = (255, 0, 0, 255)  # red on the left, nothing on the right
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise: what is left is then on top
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    found = read(tmp_path / "a.png", (8, 16))
+    assert found.shape == (16, 8, 3) and found.dtype == np.uint8
+    assert found[2, 4].tolist() == [255, 0, 0] and found[-3, 4].tolist() == [255, 255, 255]
+
+
+def test_a_picture_of_the_size_itself_is_not_touched() -> None:
+    assert np.array_equal(fit(Image.fromarray(IMAGES[0]), (6, 8)), IMAGES[0])
+
+
+def test_what_is_no_picture_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"no image .*nowhere\.png"):
+        read(tmp_path / "nowhere.png", (8, 8))
+    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
+    whole = (tmp_path / "a.png").read_bytes()
+    for content in (b"", b"GIF89a", whole[: len(whole) // 2]):
+        (tmp_path / "b.png").write_bytes(content)
+        with pytest.raises(BadInput, match=r"b\.png is no image that can be read"):
+            read(tmp_path / "b.png", (8, 8))

@@ -30,8 +30,42 @@ def test_environment_changes_fields() -> None:
 
 
 def test_what_is_handed_on_is_the_same() -> None:
-    config = ServeConfig(port=8080, batches=(1, 2), threads=3, max_wait_ms=2.5, format="webp", backend="ort")
+    config = ServeConfig.model_validate(
+        {
+            "port": 8080,
+            "batches": (1, 2),
+            "threads": 3,
+            "max_wait_ms": 2.5,
+            "format": "webp",
+            "models": {"one": "/a", "two": "/b"},
+            "api_keys": ("first-key", "second-key"),
+            "admin_key": "admin-key",
+            "cors": ("https://a.example", "https://b.example"),
+        }
+    )
     assert ServeConfig.from_environment(config.environment()) == config
+    assert config.bundles == (("one", Path("/a")), ("two", Path("/b")))
+
+
+def test_secrets_are_in_no_line_for_people() -> None:
+    config = ServeConfig.from_environment({"IPPO_API_KEYS": "first-key,second-key", "IPPO_ADMIN_KEY": "admin-key"})
+    assert "-key" not in config.describe() + repr(config) and "api_keys=***" in config.describe()
+    with pytest.raises(BadInput) as refused:
+        ServeConfig.from_environment({"IPPO_API_KEYS": "wrong key!"})
+    assert "wrong key!" not in str(refused.value)
+
+
+def test_command_line_before_environment_before_file(tmp_path: Path) -> None:
+    file = tmp_path / "serve.yaml"
+    file.write_text("port: 1111\nmax_queue: 11\nmax_images: 2\nmodels: {one: /a}\n")
+    resolved = ServeConfig.resolve(file, {"IPPO_PORT": "2222", "IPPO_MAX_QUEUE": "22"}, ["port=3333"])
+    assert (resolved.port, resolved.max_queue, resolved.max_images) == (3333, 22, 2)
+    assert resolved.bundles == (("one", Path("/a")),)
+
+
+def test_every_setting_is_listed_for_people() -> None:
+    listed = ServeConfig.settings()
+    assert all(f"IPPO_{name.upper()}" in listed for name in ServeConfig.model_fields)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +79,9 @@ def test_what_is_handed_on_is_the_same() -> None:
         ("IPPO_BATCHES", "1,x", "batches"),
         ("IPPO_BATCHES", "0", "batches"),
         ("IPPO_MAX_IMAGES", "65", "max_images"),
+        ("IPPO_MODELS", "/a", "NAME=FOLDER"),
+        ("IPPO_MODELS", "a=/a,b=/b,c=/c", "models"),
+        ("IPPO_API_KEYS", "long enough but not", "a key has at least 8"),
     ],
 )
 def test_bad_values_are_one_line(variable: str, value: str, says: str) -> None:

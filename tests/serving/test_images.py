@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import tomllib
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from models.errors import BadInput
 from models.noise import MAX_SEED
-from serving.config import Format
-from serving.images import Provenance, encode
+from serving.config import ROOT, Format
+from serving.images import SOFTWARE, Provenance, decode, encode
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 SMOOTH = np.broadcast_to(np.arange(32, dtype=np.uint8)[None, :, None] * 8, (24, 32, 3))
-CAT = Provenance({"prompt": "a cat"}, 7, 1, "tiny")
+CAT = Provenance({"prompt": "a cat"}, 7, 1, "tiny", "0" * 64)
 
 
 def _decode(file: bytes) -> Image.Image:
@@ -38,12 +41,51 @@ def test_lossy_formats_stay_close_and_shrink_with_quality(format: Format) -> Non
 @settings(max_examples=40, deadline=None)
 @given(prompt=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40), seed=st.integers(0, MAX_SEED))
 def test_provenance_survives_in_every_format(prompt: str, seed: int) -> None:
-    provenance = Provenance({"prompt": prompt}, seed, 2, "tiny")
+    provenance = Provenance({"prompt": prompt}, seed, 2, "tiny", "1f")
     told = _decode(encode(SMOOTH, "png", provenance)).info
     assert (told["prompt"], told["seed"], told["steps"], told["model"]) == (prompt, str(seed), "2", "tiny")
     for format in ("jpeg", "webp"):
         told = json.loads(_decode(encode(SMOOTH, format, provenance)).getexif()[0x010E])
         assert (told["prompt"], told["seed"], told["steps"], told["model"]) == (prompt, seed, 2, "tiny")
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
+def test_xmp_says_that_a_trained_algorithm_made_it(format: Format) -> None:
+    xmp = _decode(encode(SMOOTH, format, Provenance({"prompt": "a <b> & ☃\x00"}, 7, 1, "tiny", "1f"))).info["xmp"]
+    packet = ElementTree.fromstring(xmp)
+    source = packet.find(".//{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType")
+    assert source is not None
+    assert source.text == "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+    told = packet.find(".//{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li")
+    assert told is not None and json.loads(told.text or "")["prompt"] == "a <b> & ☃\x00"
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
+def test_without_provenance_a_file_tells_nothing(format: Format) -> None:
+    image = _decode(encode(SMOOTH, format, None))
+    assert not {"prompt", "xmp", "exif", "software"} & set(image.info)
+
+
+def test_software_is_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f"ippo {project['version']}" == SOFTWARE
+
+
+def test_pictures_of_clients_are_cut_to_size() -> None:
+    wide = np.zeros((10, 40, 3), np.uint8)
+    wide[:, 15:25] = 200
+    file = encode(wide, "png", None)
+    np.testing.assert_array_equal(decode(file, (10, 10)), np.full((10, 10, 3), 200))
+
+
+def test_what_is_no_picture_or_a_huge_one_is_refused() -> None:
+    for file in (b"", b"GIF89a", b"\x89PNG\r\n\x1a\n", encode(NOISE, "png", CAT)[:-60]):
+        with pytest.raises(BadInput, match="image cannot be read"):
+            decode(file, (16, 16))
+    bomb = io.BytesIO()
+    Image.new("L", (5000, 5000)).save(bomb, "PNG")
+    with pytest.raises(BadInput, match="5000x5000"):
+        decode(bomb.getvalue(), (16, 16))
 
 
 def test_same_input_same_bytes() -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import queue
+import shutil
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from serving.artist import Artist
+from serving.artist import DEAD, Artist
 from serving.config import ServeConfig
 from serving.service import application
 
@@ -36,7 +38,7 @@ def _artist(client: TestClient) -> Artist:
 def test_full_queue_answers_429_with_retry_after_and_serves_the_others(small: TestClient, path: str) -> None:
     answers: queue.Queue[Any] = queue.Queue()
     threads = [threading.Thread(target=lambda: answers.put(small.post(path, json=CAT))) for _ in range(4)]
-    with _artist(small)._generator._lock:  # one batch is inside the generator, two images wait: the fourth must go
+    with _artist(small).first.generator._lock:  # one batch is inside the generator, two images wait: the fourth must go
         for thread in threads:
             thread.start()
         refused = answers.get(timeout=30)
@@ -66,7 +68,39 @@ def test_client_that_hangs_up_is_given_up_before_it_is_drawn(small: TestClient) 
         await asyncio.wait_for(small.app(scope, receive, send), 30)  # type: ignore[arg-type]
 
     assert small.portal is not None
-    with _artist(small)._generator._lock:
+    with _artist(small).first.generator._lock:
         small.portal.call(call)
     assert sent[0]["status"] == 499
     assert small.post("/generate", json=CAT).status_code == 200
+
+
+def test_deadline_passes_in_the_queue(config: ServeConfig) -> None:
+    with TestClient(application(config.model_copy(update={"deadline": 0.05}))) as late:
+        with _artist(late).first.generator._lock:
+            refused = late.post("/generate", json=CAT)
+        assert refused.status_code == 429 and "not drawn within 0.05 s" in refused.json()["error"]
+        assert int(refused.headers["retry-after"]) >= 1
+        answers = (late.post("/generate", json=CAT).status_code for _ in range(100))
+        assert 200 in answers
+
+
+def test_long_prompt_is_refused_where_the_operator_says_so(config: ServeConfig) -> None:
+    with TestClient(application(config.model_copy(update={"long_prompts": "refuse"}))) as strict:
+        refused = strict.post("/generate", json={"prompt": "cat " * 200})
+        assert refused.status_code == 400 and "of its tokens are beyond the" in refused.json()["error"]
+        assert strict.post("/generate", json=CAT).status_code == 200
+
+
+def test_backend_that_always_fails_is_dead(config: ServeConfig, tmp_path: Path) -> None:
+    """The graphs of steps 2 to 4 are loaded when they are first asked for: here they are gone by then."""
+    bundle = tmp_path / "bundle"
+    shutil.copytree(config.bundle, bundle)
+    broken = config.model_copy(update={"bundle": bundle, "image_to_image": False})
+    with TestClient(application(broken), raise_server_exceptions=False) as client:
+        shutil.rmtree(bundle)
+        for _ in range(DEAD):
+            assert _artist(client).alive
+            assert client.post("/generate", json={**CAT, "steps": 2}).status_code == 500
+        assert not _artist(client).alive
+        assert client.post("/generate", json=CAT).status_code == 200  # what is loaded still draws
+        assert _artist(client).alive

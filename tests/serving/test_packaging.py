@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import kubernetes_validate
 import pytest
 import yaml
 
-from serving.config import ROOT
+from serving.config import ROOT, ServeConfig
 from tests.serving.conftest import free_port, wait_until_ready
 
 
@@ -49,11 +50,33 @@ def test_bento_holds_what_serving_needs_as_pinned() -> None:
 
 def test_everything_that_is_installed_is_pinned() -> None:
     project, pins = _project(), _pins()
-    extras = [project["optional-dependencies"][extra] for extra in ("serve", "train", "dev")]
+    extras = [project["optional-dependencies"][extra] for extra in ("serve", "train", "dev", "load")]
     wanted = {_name(line) for line in (*project["dependencies"], *(line for extra in extras for line in extra))}
     assert wanted - {"ippo"} <= set(pins)
     assert pins["torch"] == "2.13.0"
     assert not [pin for pin in pins.values() if "+" in pin or "@" in pin]
+
+
+def test_kubernetes_takes_the_manifests() -> None:
+    manifests = list(yaml.safe_load_all((ROOT / "deploy" / "kubernetes.yaml").read_text()))
+    assert [manifest["kind"] for manifest in manifests] == ["Deployment", "Service", "HorizontalPodAutoscaler"]
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, "1.34", strict=True)
+    deployment, service, scaler = manifests
+    pod = deployment["spec"]["template"]
+    assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    assert scaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    (container,) = pod["spec"]["containers"]
+    settings = {variable["name"] for variable in container["env"]} - {"OMP_NUM_THREADS"}
+    assert settings <= {f"IPPO_{name.upper()}" for name in ServeConfig.model_fields}
+    assert pod["spec"]["terminationGracePeriodSeconds"] > ServeConfig().deadline
+
+
+def test_container_copies_what_is_there() -> None:
+    lines = (ROOT / "Containerfile").read_text().splitlines()
+    sources = [name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]]
+    assert "serving" in sources and all(list(ROOT.glob(name)) for name in sources)
+    assert not any("training" in source for source in sources)
 
 
 @pytest.mark.slow

@@ -86,6 +86,34 @@ def test_example_is_drawn_and_an_empty_prompt_says_so(browser: Browser, address:
     assert browser.until("document.querySelector('#ippo-picture output').textContent.includes('type something')")
 
 
+def test_a_picture_to_start_from_and_back_to_noise(browser: Browser, address: str) -> None:
+    browser.call("Page.navigate", url=f"{address}/ui/")
+    first = browser.until(PICTURE)
+    browser.evaluate(
+        "new Promise(done => { const canvas = document.createElement('canvas');"
+        " canvas.getContext('2d').fillRect(0, 0, 99, 99); canvas.toBlob(done); }).then(file => ippo.startFrom(file))"
+    )
+    second = browser.until(f"({PICTURE} !== '{first}') && {PICTURE}")
+    browser.until("document.querySelector('#ippo-start.chosen img').naturalWidth === 16")
+    browser.evaluate("document.querySelector('#ippo-start button').click()")
+    browser.until(f"{PICTURE} !== '{second}' && !document.querySelector('#ippo-start.chosen')")
+
+
+def test_two_models_draw_side_by_side_for_who_has_the_key(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
+    models = {"one": tiny_bundle, "two": tiny_bundle}
+    served = ServeConfig.model_validate({"models": models, "backend": "ort", "threads": 1, "api_keys": "the-only-key"})
+    log = tmp_path / "log"
+    with log.open("w") as output, launched(served, output.fileno()) as (process, both):
+        wait_until_ready(both, process, log)
+        _wait_for_page(both)
+        assert httpx.post(f"{both}/ui/gradio_api/upload", files={"files": b"x"}).status_code == 405
+        browser.call("Page.addScriptToEvaluateOnNewDocument", source="window.prompt = () => 'the-only-key'")
+        browser.call("Page.navigate", url=f"{both}/ui/")
+        browser.until("document.querySelectorAll('.ippo-picture.drawn').length === 2")
+        names = browser.evaluate("[...document.querySelectorAll('.ippo-picture b')].map(b => b.textContent).join()")
+        assert names == "one,two"
+
+
 def test_asks_nobody_but_its_server(browser: Browser, address: str) -> None:
     browser.call("Page.navigate", url=f"{address}/ui/")
     browser.until("document.querySelectorAll('#ippo-variations img').length")

@@ -55,6 +55,22 @@ def test_official_openai_client(server: str) -> None:
     assert base64.b64decode(answer.data[0].b64_json or "") == ours
 
 
+def test_official_openai_client_edits(server: str) -> None:
+    client = openai.OpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0)
+    file = io.BytesIO()
+    Image.new("RGB", (40, 20), "red").save(file, "PNG")
+    answer = client.images.edit(
+        image=("red.png", file.getvalue(), "image/png"), prompt="a cat", n=2, extra_body={"seed": 7, "strength": 0.75}
+    )
+    assert answer.data is not None and len(answer.data) == 2
+    body = {**CAT, "image": base64.b64encode(file.getvalue()).decode(), "strength": 0.75}
+    ours = httpx.post(f"{server}/generate", json=body)
+    assert ours.status_code == 200 and ours.content != httpx.post(f"{server}/generate", json=CAT).content
+    assert base64.b64decode(answer.data[0].b64_json or "") == ours.content
+    with pytest.raises(openai.BadRequestError, match="unknown key 'mask'"):
+        client.images.edit(image=file.getvalue(), mask=file.getvalue(), prompt="a cat")
+
+
 def test_official_openai_client_understands_our_errors(server: str) -> None:
     client = openai.OpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0)
     with pytest.raises(openai.BadRequestError) as refused:
@@ -116,7 +132,7 @@ from serving.schema import Order
 async def draw():
     artist = Artist.open(service.CONFIG)
     artist.start()
-    await artist.draw(Order(input="a cat", seed=7, n=2, steps=2, format="png"))
+    await artist.draw(artist.first, Order(input="a cat", seed=7, n=2, steps=2, format="png"))
     await artist.close()
 asyncio.run(draw())
 print(sorted({"torch", "diffusers", "transformers", "training"} & set(sys.modules)))

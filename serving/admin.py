@@ -1,0 +1,29 @@
+"""`POST /admin/model`: another bundle takes a served one's place; it knows nothing about how models draw.
+
+The router is included only where an admin key is set, which `keys.Keys` asks for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from models.errors import BadInput
+from serving import api
+from serving.schema import Refused, SwapBody
+
+router = APIRouter(prefix="/admin")
+
+
+@router.post("/model", responses=api.ERROR_ANSWERS)
+async def swap(body: SwapBody, request: Request) -> dict[str, Any]:
+    """Load and warm the bundle, then let it take the model's place between two batches; a bad bundle changes nothing."""
+    artist = api.artist_of(request)
+    old = artist.model(body.model)
+    try:
+        new = await artist.swap(old, Path(body.bundle))
+    except BadInput as error:
+        raise Refused(str(error), "bundle", status=422) from None
+    return {"model": new.name, "hash": new.hash, "replaced": {"model": old.name, "hash": old.hash}}

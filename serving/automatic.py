@@ -1,0 +1,189 @@
+"""What clients of Automatic1111's web UI ask for below `/sdapi/v1`: as tolerant as they need it; it knows no model.
+
+What means nothing to a one-step student (negative prompt, guidance, sampler, size) is accepted and ignored; `info` tells
+what was drawn.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.noise import MAX_SEED
+from serving import api
+from serving.schema import Order, Refused, checked, order
+
+if TYPE_CHECKING:
+    from serving.model import Model
+
+MOST_STEPS = 4
+SAMPLER = "LCM"
+
+
+class Txt2Img(BaseModel):
+    """`POST /sdapi/v1/txt2img`: the fields that have a meaning here, other ones are ignored."""
+
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
+
+    prompt: str = ""
+    """What to draw; a label's name where the model knows classes."""
+    negative_prompt: str | None = ""
+    """Ignored: it has no effect without guidance."""
+    seed: int = Field(default=-1, ge=-1, le=MAX_SEED)
+    """-1: a random one."""
+    steps: int = Field(default=1, ge=1)
+    """More than 4 are 4."""
+    batch_size: int = Field(default=1, ge=1)
+    n_iter: int = Field(default=1, ge=1)
+    width: int | None = None
+    height: int | None = None
+    override_settings: dict[str, Any] | None = None
+    """`sd_model_checkpoint` chooses the model of this request."""
+
+
+class Img2Img(Txt2Img):
+    """`POST /sdapi/v1/img2img`."""
+
+    init_images: list[str] = Field(min_length=1, max_length=1)
+    """One picture to start from, in base64."""
+    denoising_strength: float = Field(default=0.75, ge=0, le=1)
+
+
+class Options(BaseModel):
+    """`POST /sdapi/v1/options`: the model of requests that name none; other options are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    sd_model_checkpoint: str | None = None
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "description": "What was wrong and what is accepted, in Automatic1111's shape.",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["error", "detail"],
+                    "properties": {"error": {"type": "string"}, "detail": {"type": "string"}},
+                }
+            }
+        },
+    }
+}
+router = APIRouter(prefix="/sdapi/v1", responses=ERRORS)
+
+
+@router.post("/txt2img")
+async def txt2img(body: Txt2Img, request: Request) -> dict[str, Any]:
+    """Draw."""
+    return await _drawn(body, request, {})
+
+
+@router.post("/img2img")
+async def img2img(body: Img2Img, request: Request) -> dict[str, Any]:
+    """Draw, starting from a picture."""
+    strength = max(body.denoising_strength, 1e-6)  # none at all snaps to the least there is
+    return await _drawn(body, request, {"image": body.init_images[0], "strength": strength})
+
+
+@router.get("/options")
+async def options(request: Request) -> dict[str, Any]:
+    """The options that have a meaning here."""
+    model = _checkpoint(request)
+    return {"sd_model_checkpoint": model.title, "sd_checkpoint_hash": model.hash, "samples_format": "png"}
+
+
+@router.post("/options")
+async def set_options(body: Options, request: Request) -> None:
+    """Choose the model of requests that name none."""
+    if body.sd_model_checkpoint is not None:
+        request.app.state.checkpoint = _named(request, body.sd_model_checkpoint).name
+
+
+@router.get("/sd-models")
+async def sd_models(request: Request) -> list[dict[str, Any]]:
+    """The models that are served."""
+    return [
+        {
+            "title": model.title,
+            "model_name": model.name,
+            "hash": model.hash[:10],
+            "sha256": model.hash,
+            "filename": model.name,
+            "config": None,
+        }
+        for model in api.artist_of(request).models.values()
+    ]
+
+
+@router.get("/samplers")
+async def samplers() -> list[dict[str, Any]]:
+    """The student's one way to draw."""
+    return [{"name": SAMPLER, "aliases": [SAMPLER.lower()], "options": {}}]
+
+
+async def _drawn(body: Txt2Img, request: Request, start: dict[str, Any]) -> dict[str, Any]:
+    asked = (body.override_settings or {}).get("sd_model_checkpoint")
+    model = _checkpoint(request) if asked is None else _named(request, str(asked))
+    wanted = _order(body, request, model, start)
+    pictures = await api.drawn(request, model, wanted)
+    images = [base64.b64encode(file).decode() for file in pictures.files]
+    parameters = body.model_dump(include={"prompt", "seed", "steps", "batch_size", "n_iter", "width", "height"})
+    return {"images": images, "parameters": parameters, "info": json.dumps(_info(model, wanted))}
+
+
+def _order(body: Txt2Img, request: Request, model: Model, start: dict[str, Any]) -> Order:
+    fields = {
+        **dict.fromkeys(model.manifest.inputs, body.prompt),
+        "seed": None if body.seed == -1 else body.seed,
+        "steps": min(body.steps, MOST_STEPS),
+        "n": body.batch_size * body.n_iter,
+        "format": "png",
+        **start,
+    }
+    return order(checked(model.manifest.task, fields), api.artist_of(request).config, model.manifest)
+
+
+def _info(model: Model, wanted: Order) -> dict[str, Any]:
+    width, height = model.manifest.sizes[0]
+    seeds = list(range(wanted.seed, wanted.seed + wanted.n))
+    drawn = f"Steps: {wanted.steps}, Sampler: {SAMPLER}, Size: {width}x{height}, Model: {model.name}"
+    return {
+        "prompt": wanted.input,
+        "all_prompts": [wanted.input] * wanted.n,
+        "negative_prompt": "",
+        "seed": wanted.seed,
+        "all_seeds": seeds,
+        "width": width,
+        "height": height,
+        "sampler_name": SAMPLER,
+        "cfg_scale": 0,
+        "steps": wanted.steps,
+        "batch_size": wanted.n,
+        "sd_model_name": model.name,
+        "sd_model_hash": model.hash[:10],
+        "infotexts": [f"{wanted.input}\n{drawn}, Seed: {seed}" for seed in seeds],
+    }
+
+
+def _checkpoint(request: Request) -> Model:
+    """The model chosen by the options, while it is there."""
+    artist = api.artist_of(request)
+    return artist.models.get(getattr(request.app.state, "checkpoint", ""), artist.first)
+
+
+def _named(request: Request, text: str) -> Model:
+    """By name, title or hash, with a file's ending or without. Raises Refused."""
+    served = api.artist_of(request).models.values()
+    wanted = text.removesuffix(".safetensors").removesuffix(".ckpt")
+    for model in served:
+        if wanted in (model.name, model.title, model.hash, model.hash[:10]):
+            return model
+    raise Refused(
+        f"the model {text!r:.60} does not exist; accepted: {', '.join(model.title for model in served)}", status=404
+    )

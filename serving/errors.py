@@ -1,0 +1,101 @@
+"""Whatever goes wrong as one JSON object of one line, in the dialect of the path; it knows nothing about drawing."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+
+from fastapi import Request, params
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from models.errors import BadInput
+from serving import metrics
+from serving.batcher import QueueFull
+from serving.schema import Refused, explain
+
+OPENAI = "/v1/"
+"""Paths below it answer errors in OpenAI's shape."""
+AUTOMATIC = "/sdapi/"
+"""Paths below it answer errors in Automatic1111's."""
+CLIENT_GONE = 499
+"""nginx's status for a client that hung up; nobody reads it."""
+REASONS = {
+    401: "key",
+    403: "key",
+    404: "not_found",
+    405: "not_found",
+    408: "slow",
+    413: "too_large",
+    CLIENT_GONE: "gone",
+}
+"""Status → why, in the metrics; other 4xx are bad input."""
+HANDLED = (BadInput, RequestValidationError, HTTPException, QueueFull, Exception)
+log = logging.getLogger("ippo")
+
+
+async def handle(request: Request, error: Exception) -> JSONResponse:
+    """The answer to an exception of `HANDLED`, counted."""
+    refused, headers = _as_refused(request, error)
+    if refused.status >= 500:
+        log.error("failed", exc_info=error, extra={"told": {"request": request.state.request_id}})
+    return answer(request.url.path, refused, headers)
+
+
+def answer(path: str, refused: Refused, headers: dict[str, str] | None = None) -> JSONResponse:
+    """`refused` in the dialect of the path, counted."""
+    count(refused)
+    headers = dict(headers or {})
+    if refused.retry_after is not None:
+        headers["retry-after"] = str(refused.retry_after)
+    return JSONResponse(_body(path, refused), refused.status, headers)
+
+
+def count(refused: Refused) -> None:
+    """One more in the metrics."""
+    metrics.REJECTED.labels(_reason(refused)).inc()
+
+
+def as_refused(error: BadInput | QueueFull) -> Refused:
+    """What drawing raises for a request that is not served."""
+    if isinstance(error, QueueFull):
+        return Refused(str(error), status=429, code="rate_limit_exceeded", retry_after=error.retry_after)
+    return error if isinstance(error, Refused) else Refused(str(error))
+
+
+def _body(path: str, refused: Refused) -> dict[str, object]:
+    line = str(refused)
+    if path.startswith(AUTOMATIC):
+        return {"error": HTTPStatus(refused.status).phrase, "detail": line, "body": "", "errors": line}
+    if not path.startswith(OPENAI):
+        return {"error": line}
+    kind = "invalid_request_error" if refused.status < 500 else "server_error"
+    return {"error": {"message": line, "type": kind, "param": refused.key, "code": refused.code}}
+
+
+def _reason(refused: Refused) -> str:
+    if refused.status == 429:
+        return "deadline" if refused.code == "deadline_exceeded" else "queue_full"
+    return REASONS.get(refused.status, "failed" if refused.status >= 500 else "input")
+
+
+def _as_refused(request: Request, error: Exception) -> tuple[Refused, dict[str, str]]:
+    if isinstance(error, BadInput | QueueFull):
+        return as_refused(error), {}
+    if isinstance(error, RequestValidationError):
+        return _invalid(request, error), {}
+    if isinstance(error, HTTPException):
+        detail = error.detail
+        if error.status_code in (404, 405):
+            detail = f"{request.method} {request.url.path!r:.80} is not offered: {HTTPStatus(error.status_code).phrase}"
+        return Refused(detail, status=error.status_code), dict(error.headers or {})
+    return Refused("drawing failed; the server's log says why", status=500), {}
+
+
+def _invalid(request: Request, error: RequestValidationError) -> Refused:
+    body = request.scope["route"].body_field
+    expected = "multipart/form-data" if isinstance(body.field_info, params.Form) else "application/json"
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != expected:
+        return Refused(f"the body must be {expected}: say so in the header content-type", status=415)
+    return explain(error.errors(), list(body.field_info.annotation.model_fields))

@@ -1,0 +1,148 @@
+"""Bulk generation: every image once and with the same bytes, whatever was killed in between."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from export import bulk, ort
+from export.bundle import open_bundle
+from export.generator import Generator, Request
+from export.prompts import Row
+from models.errors import BadInput
+
+PROMPTS = [f"a cat number {number}" for number in range(22)]
+
+
+class Killed(Exception):
+    """In place of `kill -9`, at a chosen place."""
+
+
+@pytest.fixture(scope="module")
+def generator(tiny_bundle: Path) -> Generator:
+    bundle = open_bundle(tiny_bundle)
+    return Generator(bundle, ort.load(bundle, 1))
+
+
+def raw(pixels: NDArray[np.uint8], request: Request) -> bytes:
+    return pixels.tobytes()
+
+
+def files(out: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(out)): file.read_bytes() for file in sorted(out.rglob("*")) if file.is_file()}
+
+
+def worker(generator: Generator, out: Path, encode: bulk.Encode = raw, rows: Sequence[str] = PROMPTS) -> bulk.Bulk:
+    return bulk.Bulk(generator, bulk.job_of(generator, asked(rows), 1, "png", 4, 5), out, encode)
+
+
+def asked(rows: Sequence[str] = PROMPTS) -> list[Request]:
+    return bulk.requests_of([Row(prompt) for prompt in rows], seed=3)
+
+
+def test_every_image_once_with_its_metadata(generator: Generator, tmp_path: Path) -> None:
+    manifest = json.loads(worker(generator, tmp_path / "out").run(asked()).read_text())
+    assert manifest["complete"] and list(manifest["shards"]) == [f"shard-{number:05d}" for number in range(5)]
+    rows = []
+    for shard, digest in manifest["shards"].items():
+        metadata = (tmp_path / "out" / shard / bulk.METADATA).read_bytes()
+        assert hashlib.sha256(metadata).hexdigest() == digest
+        for line in metadata.splitlines():
+            rows.append(json.loads(line))
+            file = (tmp_path / "out" / shard / rows[-1]["file_name"]).read_bytes()
+            assert hashlib.sha256(file).hexdigest() == rows[-1]["sha256"]
+    assert [(row["prompt"], row["seed"]) for row in rows] == [
+        (prompt, 3 + place) for place, prompt in enumerate(PROMPTS)
+    ]
+    assert len({row["file_name"] for row in rows}) == len(PROMPTS)
+
+
+@pytest.mark.parametrize("places", [(0, 9), (3, 4), (7, 16), (21, 22)])
+def test_killed_twice_and_run_again_has_the_same_bytes(
+    generator: Generator, tmp_path: Path, places: tuple[int, int]
+) -> None:
+    worker(generator, tmp_path / "whole").run(asked())
+    drawn = []
+
+    def killed(pixels: NDArray[np.uint8], request: Request) -> bytes:
+        if len(drawn) in places:
+            drawn.append(request)
+            raise Killed
+        drawn.append(request)
+        return raw(pixels, request)
+
+    out = tmp_path / "out"
+    for _ in range(2):
+        with pytest.raises(Killed):
+            worker(generator, out, killed).run(asked())
+        assert not json.loads((out / "manifest.json").read_text())["complete"]
+    worker(generator, out).run(asked())
+    assert files(out) == files(tmp_path / "whole")
+
+
+def test_what_is_whole_is_not_drawn_again(generator: Generator, tmp_path: Path) -> None:
+    worker(generator, tmp_path / "out").run(asked())
+
+    def never(pixels: NDArray[np.uint8], request: Request) -> bytes:
+        raise AssertionError
+
+    worker(generator, tmp_path / "out", never).run(asked())
+
+
+def test_another_job_another_folder_and_two_at_once_are_refused(generator: Generator, tmp_path: Path) -> None:
+    work = worker(generator, tmp_path / "out")
+    work.run(asked())
+    other = replace(work, job=replace(work.job, steps=2))
+    with pytest.raises(BadInput, match="holds another job: steps differ"):
+        other.run(asked())
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "picture.png").touch()
+    with pytest.raises(BadInput, match="holds other things"):
+        worker(generator, tmp_path / "mine").run(asked())
+    with bulk._alone(tmp_path / "out"), pytest.raises(BadInput, match="another run is at work"):
+        work.run(asked())
+
+
+def test_requests_have_the_rows_seeds(generator: Generator) -> None:
+    requests = bulk.requests_of([Row("a"), Row("b", 100), Row("c")], seed=10, count=2)
+    assert [(request.input, request.seed) for request in requests] == [
+        ("a", 10), ("a", 11), ("b", 100), ("b", 101), ("c", 14), ("c", 15),
+    ]  # fmt: skip
+    with pytest.raises(BadInput, match="image 1: seed"):
+        bulk.job_of(generator, bulk.requests_of([Row("a", 2**64)], 0), 1, "png", 4, 5)
+    with pytest.raises(BadInput, match="steps 5"):
+        bulk.job_of(generator, asked(), 5, "png", 4, 5)
+
+
+def test_the_command_killed_for_real(tiny_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("\n".join(PROMPTS * 20))
+    ippo = [
+        sys.executable,
+        str(Path(__file__).parents[2] / "ippo.py"),
+        "generate",
+        "--prompts",
+        str(tmp_path / "p.txt"),
+    ]
+    ippo += ["--bundle", str(tiny_bundle), "--backend", "ort", "--shard", "16", "--format", "webp", "--out"]
+    subprocess.run([*ippo, str(tmp_path / "whole")], check=True, timeout=300, capture_output=True)
+    for shards in (1, 3):
+        process = subprocess.Popen([*ippo, str(tmp_path / "out")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and len(list((tmp_path / "out").glob("shard-*"))) < shards:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    last = subprocess.run([*ippo, str(tmp_path / "out")], timeout=300, capture_output=True, text=True)
+    assert last.returncode == 0 and last.stdout.strip().endswith("manifest.json")
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+    assert len([name for name in files(tmp_path / "out") if name.endswith(".webp")]) == 440

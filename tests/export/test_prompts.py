@@ -1,0 +1,50 @@
+"""Files of prompts: what is read, what is refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from export.prompts import Row, read
+from models.errors import BadInput
+
+
+def written(folder: Path, name: str, text: str) -> Path:
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def test_text_is_a_line_each(tmp_path: Path) -> None:
+    assert read(written(tmp_path, "p.txt", "a cat\n\n un renard \n")) == [Row("a cat"), Row("un renard")]
+
+
+def test_csv_has_a_column_and_seeds(tmp_path: Path) -> None:
+    file = written(tmp_path, "p.csv", 'id,text,seed\n1,"a cat, sitting",7\n2,a dog,\n')
+    assert read(file) == [Row("a cat, sitting", 7), Row("a dog")]
+
+
+def test_parquet_has_columns_and_labels_may_be_numbers(tmp_path: Path) -> None:
+    parquet.write_table(pyarrow.table({"label": [3, 1], "seed": [5, None], "other": [0.5, 1]}), tmp_path / "p.parquet")
+    assert read(tmp_path / "p.parquet") == [Row("3", 5), Row("1")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("p.json", "", "unknown kind of file '.json'; accepted: .txt, .csv, .parquet"),
+        ("p.txt", "\n\n", "holds no prompt"),
+        ("p.csv", "id\n1\n", "no column of prompts; accepted: prompt, text, label, caption"),
+        ("p.csv", 'prompt\na cat\n" "\n', "row 2 has no prompt"),
+        ("p.csv", "prompt,seed\na cat,-1\n", "row 1: seed '-1' is no whole number"),
+        ("p.parquet", "no parquet", "cannot be read"),
+    ],
+)
+def test_bad_files_are_refused_in_one_line(tmp_path: Path, name: str, text: str, says: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        read(written(tmp_path, name, text))
+    assert says in str(refused.value) and "\n" not in str(refused.value)
+    with pytest.raises(BadInput, match="no file"):
+        read(tmp_path / "nowhere.txt")
