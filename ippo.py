@@ -113,17 +113,21 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
     decoder: Decoder = None,
     name: Annotated[str | None, typer.Option(help="What the model is called; by default the folder's name.")] = None,
+    buckets: Annotated[
+        str | None, typer.Option(help="Static plans as BATCHxWIDTHxHEIGHT, e.g. 1x64x64,4x64x64; they add sizes too.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a bundle that is there.")] = False,
 ) -> None:
     """Export a student as a bundle: fp16 ONNX graphs over one copy of the weights, checked against torch."""
-    from export import build
+    from export import build, shapes
     from models import folder
     from training.assemble import opened
 
+    planned = shapes.parse(buckets) if buckets else ()
     with tempfile.TemporaryDirectory() as scratch:
         student = Path(scratch) / "student"
         folder.save(opened(run, decoder), student)
-        bundle = build.export(str(student), out, model_name=name, source=run, overwrite=overwrite)
+        bundle = build.export(str(student), out, model_name=name, source=run, buckets=planned, overwrite=overwrite)
     Console().print_json(data=bundle.manifest.parity)
 
 
@@ -215,6 +219,7 @@ def generate(
     grid: Annotated[bool, typer.Option(help="One picture of all images.")] = False,
     image: Annotated[Path | None, typer.Option(help="Picture to start from; by default noise.")] = None,
     strength: Annotated[float, typer.Option(help="How far from that picture, above 0, up to 1.")] = 0.5,
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT, one that the bundle accepts.")] = None,
     backend: Annotated[str, typer.Option(help="auto, openvino, ort or eager.")] = "auto",
 ) -> None:
     """Draw images from a bundle."""
@@ -222,11 +227,15 @@ def generate(
     from export.bundle import open_bundle
     from export.generator import Generator, Request
     from export.pictures import read, write
+    from export.shapes import parse_size
 
     opened = open_bundle(bundle)
-    start = read(image, opened.manifest.sizes[0]) if image else None
+    generator = Generator(opened, backends.load(backend, opened))
+    drawn = parse_size(size) if size else generator.sizes[0]
+    generator.check_size(drawn)
+    start = read(image, drawn) if image else None
     requests = [Request(wanted, seed + number, start, strength) for wanted in inputs for number in range(count)]
-    images = Generator(opened, backends.load(backend, opened)).generate(requests, steps)
+    images = generator.generate(requests, steps, drawn)
     for file in write(images, out, columns=count if count > 1 else len(inputs), grid=grid):
         print(file)
 

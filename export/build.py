@@ -13,6 +13,7 @@ import torch
 from export import backend, fused, graphs, networks, parity
 from export.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
 from export.generator import Generator
+from export.shapes import Bucket
 from export.signature import COMPONENTS, FUSED, FUSED_PATH
 from models import folder as folders
 from models.errors import BadInput
@@ -35,22 +36,25 @@ def export(
     source: str | None = None,
     card: dict[str, Any] | None = None,
     inputs: Sequence[Input] | None = None,
+    buckets: Sequence[Bucket] = (),
     overwrite: bool = False,
 ) -> Bundle:
     """Export the student in `pipeline_folder` (or a Hub name) as the bundle `out`.
 
-    Random weights (`trained=False`) are not asked for PSNR; `inputs` are what the gate draws. Whatever is raised,
-    nothing is left behind and an older bundle at `out` stays as it was.
+    Random weights (`trained=False`) are not asked for PSNR; `inputs` are what the gate draws; `buckets` add image sizes
+    to the pipeline's own. Whatever is raised, nothing is left behind and an older bundle at `out` stays as it was.
     """
     _check_out(out, overwrite)
     pipeline = folders.load(pipeline_folder)
     _check_student(pipeline, pipeline_folder)
+    _check_buckets(pipeline, buckets)
     names = {"model_name": model_name or out.name, "source": source or Path(pipeline_folder).name}
     beside = out.with_name(out.name + ".tmp")
     try:
         folders.save(pipeline, beside, torch.float16)
         places, figures = _write_graphs(pipeline, beside)
-        manifest = _manifest(pipeline, beside, places, figures).model_copy(update={**names, "card": card or {}})
+        manifest = _manifest(pipeline, beside, places, figures, buckets)
+        manifest = manifest.model_copy(update={**names, "card": card or {}})
         wanted = inputs or networks.inputs(pipeline, DRAWN)
         drawn = _draw(Bundle(beside, manifest), pipeline, wanted, trained)
         manifest = manifest.model_copy(update={"parity": figures | drawn})
@@ -99,7 +103,11 @@ def _backends(bundle: Bundle) -> Iterator[tuple[str, backend.Backend]]:
 
 
 def _manifest(
-    pipeline: Pipeline, bundle: Path, places: dict[str, str], figures: dict[str, dict[str, float]]
+    pipeline: Pipeline,
+    bundle: Path,
+    places: dict[str, str],
+    figures: dict[str, dict[str, float]],
+    buckets: Sequence[Bucket],
 ) -> Manifest:
     schedule = pipeline.schedule
     times = sorted({time for times in STUDENT_TIMESTEPS.values() for time in times}, reverse=True)
@@ -116,7 +124,8 @@ def _manifest(
         wide=tuple(name for name in figures if not parity.fits_fp16(figures[name]["largest_activation"])),
         prediction_type=schedule.prediction_type,
         timesteps=tuple(Step(timestep=t, alpha=schedule.alpha[t], sigma=schedule.sigma[t]) for t in times),
-        sizes=(networks.image_size(pipeline),),
+        sizes=tuple(dict.fromkeys([networks.image_size(pipeline), *((b.width, b.height) for b in buckets)])),
+        buckets=tuple(buckets),
         latent_shape=pipeline.latent_shape,
         scaling_factor=networks.scaling_factor(pipeline),
         tokens=pipeline.conditioner.tokenize([pipeline.null_input]).shape[1],  # type: ignore[operator]
@@ -138,6 +147,13 @@ def _check_student(pipeline: Pipeline, name: str) -> None:
     found = pipeline.scheduler["_class_name"]
     if found != STUDENT_SCHEDULER:
         raise BadInput(f"{name} is no student: its scheduler is {found}, a student's is {STUDENT_SCHEDULER}")
+
+
+def _check_buckets(pipeline: Pipeline, buckets: Sequence[Bucket]) -> None:
+    multiple = networks.side_multiple(pipeline)
+    for bucket in buckets:
+        if bucket.width % multiple or bucket.height % multiple:
+            raise BadInput(f"bucket {bucket}: width and height must be multiples of {multiple}")
 
 
 def _check_out(out: Path, overwrite: bool) -> None:

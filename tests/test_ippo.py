@@ -85,6 +85,8 @@ def test_generate_starts_from_a_picture_of_any_size(tiny_bundle: Path, tmp_path:
         (["--seed", "-1"], "seed -1 is out of range"),
         (["--out", "cat.bmp"], "unknown image format '.bmp'"),
         (["--image", "nowhere.png"], "no image nowhere.png"),
+        (["--size", "32x16"], "size 32x16 is not offered; accepted: 16x16"),
+        (["--size", "large"], "size 'large' is not WIDTHxHEIGHT"),
     ],
 )
 def test_generate_refuses_in_one_line(tiny_bundle: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
