@@ -116,9 +116,17 @@ def export(
     buckets: Annotated[
         str | None, typer.Option(help="Static plans as BATCHxWIDTHxHEIGHT, e.g. 1x64x64,4x64x64; they add sizes too.")
     ] = None,
+    precision: Annotated[Literal["fp16", "fp32"], typer.Option(help="Of the weights and inside the graphs.")] = "fp16",
+    lora: Annotated[
+        Path | None, typer.Option(help="Adapter to fuse into the denoiser first: peft or diffusers.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a bundle that is there.")] = False,
 ) -> None:
-    """Export a student as a bundle: fp16 ONNX graphs over one copy of the weights, checked against torch."""
+    """Export a student as a bundle: ONNX graphs over one copy of the weights, checked against torch.
+
+    The gate runs the graphs on every backend that is installed here (openvino, ort, eager). What it says nothing about: the
+    backends `trt` and `ort` on CUDA build on the machine that serves, and have never run on a GPU.
+    """
     from export import build, shapes
     from models import folder
     from training.assemble import opened
@@ -127,7 +135,10 @@ def export(
     with tempfile.TemporaryDirectory() as scratch:
         student = Path(scratch) / "student"
         folder.save(opened(run, decoder), student)
-        bundle = build.export(str(student), out, model_name=name, source=run, buckets=planned, overwrite=overwrite)
+        bundle = build.export(
+            str(student), out, model_name=name, source=run,
+            buckets=planned, precision=precision, lora=lora, overwrite=overwrite,
+        )  # fmt: skip
     Console().print_json(data=bundle.manifest.parity)
 
 
@@ -220,7 +231,9 @@ def generate(
     image: Annotated[Path | None, typer.Option(help="Picture to start from; by default noise.")] = None,
     strength: Annotated[float, typer.Option(help="How far from that picture, above 0, up to 1.")] = 0.5,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT, one that the bundle accepts.")] = None,
-    backend: Annotated[str, typer.Option(help="auto, openvino, ort or eager.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, openvino, ort, eager, or trt, which has never run.")] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Of the backend.")] = "auto",
+    reproducible: Annotated[bool, typer.Option(help="The same bytes whatever is drawn beside an image.")] = False,
 ) -> None:
     """Draw images from a bundle."""
     from export import backend as backends
@@ -230,7 +243,7 @@ def generate(
     from export.shapes import parse_size
 
     opened = open_bundle(bundle)
-    generator = Generator(opened, backends.load(backend, opened))
+    generator = Generator(opened, backends.load(backend, opened, device=device, reproducible=reproducible))
     drawn = parse_size(size) if size else generator.sizes[0]
     generator.check_size(drawn)
     start = read(image, drawn) if image else None

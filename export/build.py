@@ -8,9 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from export import backend, fused, graphs, networks, parity
+from export import adapter, backend, fused, graphs, networks, parity
 from export.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
 from export.generator import Generator
 from export.shapes import Bucket
@@ -37,24 +35,31 @@ def export(
     card: dict[str, Any] | None = None,
     inputs: Sequence[Input] | None = None,
     buckets: Sequence[Bucket] = (),
+    precision: graphs.Precision = "fp16",
+    lora: Path | None = None,
     overwrite: bool = False,
 ) -> Bundle:
     """Export the student in `pipeline_folder` (or a Hub name) as the bundle `out`.
 
     Random weights (`trained=False`) are not asked for PSNR; `inputs` are what the gate draws; `buckets` add image sizes
-    to the pipeline's own. Whatever is raised, nothing is left behind and an older bundle at `out` stays as it was.
+    to the pipeline's own; the adapter `lora` is fused into the denoiser first. Whatever is raised, nothing is left
+    behind and an older bundle at `out` stays as it was.
     """
     _check_out(out, overwrite)
     pipeline = folders.load(pipeline_folder)
+    if lora:
+        adapter.fuse(pipeline, lora)
     _check_student(pipeline, pipeline_folder)
     _check_buckets(pipeline, buckets)
     names = {"model_name": model_name or out.name, "source": source or Path(pipeline_folder).name}
     beside = out.with_name(out.name + ".tmp")
     try:
-        folders.save(pipeline, beside, torch.float16)
-        places, figures = _write_graphs(pipeline, beside)
-        manifest = _manifest(pipeline, beside, places, figures, buckets)
-        manifest = manifest.model_copy(update={**names, "card": card or {}})
+        folders.save(pipeline, beside, graphs.STORED[precision])
+        places, figures = _write_graphs(pipeline, beside, precision)
+        manifest = _manifest(pipeline, beside, places, figures)
+        kept = {"precision": precision, "buckets": tuple(buckets), "card": card or {}}
+        sizes = dict.fromkeys([*manifest.sizes, *((bucket.width, bucket.height) for bucket in buckets)])
+        manifest = manifest.model_copy(update={**names, **kept, "sizes": tuple(sizes)})
         wanted = inputs or networks.inputs(pipeline, DRAWN)
         drawn = _draw(Bundle(beside, manifest), pipeline, wanted, trained)
         manifest = manifest.model_copy(update={"parity": figures | drawn})
@@ -65,7 +70,9 @@ def export(
     return open_bundle(out)
 
 
-def _write_graphs(pipeline: Pipeline, bundle: Path) -> tuple[dict[str, str], dict[str, dict[str, float]]]:
+def _write_graphs(
+    pipeline: Pipeline, bundle: Path, precision: graphs.Precision
+) -> tuple[dict[str, str], dict[str, dict[str, float]]]:
     """Every graph, each measured as soon as it is there, the fused one last: name → path, and name → figures.
 
     A network whose activations leave fp16's range (VAE decoders are known for it) gets a wide graph.
@@ -75,7 +82,7 @@ def _write_graphs(pipeline: Pipeline, bundle: Path) -> tuple[dict[str, str], dic
     for name, network in networks.components(pipeline).items():
         expected = parity.reference(name, network, pipeline)
         beside, wide = bundle / weights[COMPONENTS[name].part], not parity.fits_fp16(expected.largest_activation)
-        graph = graphs.write(name, network, inputs[name], beside, wide)
+        graph = graphs.write(name, network, inputs[name], beside, wide, precision)
         places[name] = graph.relative_to(bundle).as_posix()
         figures[name] = parity.component(name, expected, graph)
     fused.write(bundle, places, pipeline.schedule, networks.scaling_factor(pipeline))
@@ -103,11 +110,7 @@ def _backends(bundle: Bundle) -> Iterator[tuple[str, backend.Backend]]:
 
 
 def _manifest(
-    pipeline: Pipeline,
-    bundle: Path,
-    places: dict[str, str],
-    figures: dict[str, dict[str, float]],
-    buckets: Sequence[Bucket],
+    pipeline: Pipeline, bundle: Path, places: dict[str, str], figures: dict[str, dict[str, float]]
 ) -> Manifest:
     schedule = pipeline.schedule
     times = sorted({time for times in STUDENT_TIMESTEPS.values() for time in times}, reverse=True)
@@ -124,8 +127,7 @@ def _manifest(
         wide=tuple(name for name in figures if not parity.fits_fp16(figures[name]["largest_activation"])),
         prediction_type=schedule.prediction_type,
         timesteps=tuple(Step(timestep=t, alpha=schedule.alpha[t], sigma=schedule.sigma[t]) for t in times),
-        sizes=tuple(dict.fromkeys([networks.image_size(pipeline), *((b.width, b.height) for b in buckets)])),
-        buckets=tuple(buckets),
+        sizes=(networks.image_size(pipeline),),
         latent_shape=pipeline.latent_shape,
         scaling_factor=networks.scaling_factor(pipeline),
         tokens=pipeline.conditioner.tokenize([pipeline.null_input]).shape[1],  # type: ignore[operator]

@@ -58,9 +58,9 @@ class Manifest(BaseModel):
     }
     """Graph → its path inside the bundle; before version 2 every bundle had these."""
     precision: str
-    """Of the weights and inside the graphs: `fp16`."""
+    """Of the weights and inside the graphs: `fp16` or `fp32`."""
     wide: tuple[str, ...] = ()
-    """Components whose activations leave fp16's range: fp16 weights, float32 inside."""
+    """Components whose activations leave fp16's range: they compute in float32 whatever the precision of their weights."""
     prediction_type: Prediction
     timesteps: tuple[Step, ...]
     """All that the student's 1 to 4 steps use, descending."""
