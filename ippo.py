@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -131,6 +132,7 @@ def export(
     from models import folder
     from training.assemble import opened
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was half-written goes
     planned = shapes.parse(buckets) if buckets else ()
     with tempfile.TemporaryDirectory() as scratch:
         student = Path(scratch) / "student"

@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from export import adapter, backend, fused, graphs, networks, parity
 from export.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
 from export.generator import Generator
@@ -52,7 +54,9 @@ def export(
     _check_student(pipeline, pipeline_folder)
     _check_buckets(pipeline, buckets)
     names = {"model_name": model_name or out.name, "source": source or Path(pipeline_folder).name}
-    beside = out.with_name(out.name + ".tmp")
+    work = out.with_name(out.name + ".tmp")
+    shutil.rmtree(work, ignore_errors=True)  # of an export that was killed
+    beside = work / out.name
     try:
         folders.save(pipeline, beside, graphs.STORED[precision])
         places, figures = _write_graphs(pipeline, beside, precision)
@@ -65,8 +69,10 @@ def export(
         manifest = manifest.model_copy(update={"parity": figures | drawn})
         (beside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
         folders.replace_folder(beside, out)
+    except (OSError, SafetensorError) as error:  # a full disk, above all
+        raise BadInput(f"{out} cannot be written: {getattr(error, 'strerror', None) or error}") from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
     return open_bundle(out)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -116,6 +116,12 @@ class Bundle:
         every = [self.manifest.axes(bucket) for bucket in (*self.manifest.buckets, *without)]
         taken = [{axis: size for axis, size in axes.items() if axis in own} for axes in every]
         return [axes for place, axes in enumerate(taken) if axes not in taken[:place]]
+
+    def check_inputs(self, graph: str, found: Iterable[str]) -> None:
+        """BadInput: the graph wants something that this version of ippo would not give it."""
+        if set(found) != set(INPUT_AXES[graph]):
+            names, known = ", ".join(sorted(found)), ", ".join(sorted(INPUT_AXES[graph]))
+            raise BadInput(f"{self.folder}: {graph} takes {names}; this ippo knows {known}")
 
     def contents(self, graph: str) -> dict[str, str]:
         """Path → SHA-256 of what a graph is made of: its own file, and all weights."""

@@ -79,6 +79,7 @@ class OpenVinoBackend:
 
         def build() -> bytes:
             model = self._core.read_model(str(self.bundle.graph(graph)))
+            self.bundle.check_inputs(graph, [value.any_name for value in model.inputs])
             model.reshape(shapes)
             made.append(self._core.compile_model(model, "CPU", self._config))
             return bytes(made[0].export_model().getvalue()) if self._cache else b""

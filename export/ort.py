@@ -73,6 +73,7 @@ class OrtBackend:
         session = onnxruntime.InferenceSession(str(self.bundle.graph(graph)), options, providers=[(provider, recorded)])
         if session.get_providers()[0] != provider:  # it falls back to the CPU without a word
             raise BadInput(f"ONNX Runtime gave {session.get_providers()[0]} instead of {provider}: is there a GPU?")
+        self.bundle.check_inputs(graph, [value.name for value in session.get_inputs()])
         return session
 
 
