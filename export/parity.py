@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from export.generator import Generator, Request
 from export.networks import Component, at_size, examples, image_size
-from export.shapes import size_list
+from export.shapes import Bucket, size_list
 from export.signature import COMPONENTS, LEAST_PSNR
 from models.errors import BadInput
 from models.labels import Input
@@ -36,7 +36,8 @@ LARGE = 512
 class Reference:
     """What torch float32 gives: one example at the pipeline's own size, three at another."""
 
-    cases: list[tuple[dict[str, Tensor], NDArray[np.float32]]]
+    cases: dict[str, tuple[dict[str, Tensor], NDArray[np.float32]]]
+    """By batch and image size, e.g. `3x128x128`: inputs and output."""
     largest_activation: float
     """The largest absolute value that any layer gives on the way."""
 
@@ -57,9 +58,12 @@ def reference(name: str, network: Component, pipeline: Pipeline) -> Reference:
 
     hooks = [module.register_forward_hook(note) for module in network.modules()]
     try:
-        other = 0.5 if image_size(pipeline)[1] >= LARGE else 2.0
-        inputs = [examples(pipeline, batch, scale)[name] for batch, scale in ((1, 1.0), (3, other))]
-        cases = [(case, network(**case).numpy()) for case in inputs]
+        width, height = image_size(pipeline)
+        cases = {}
+        for batch, scale in ((1, 1.0), (3, 0.5 if height >= LARGE else 2.0)):
+            inputs = examples(pipeline, batch, scale)[name]
+            shape = Bucket(batch, int(width * scale), int(height * scale))
+            cases[str(shape)] = (inputs, network(**inputs).numpy())
     finally:
         for hook in hooks:
             hook.remove()
@@ -67,17 +71,17 @@ def reference(name: str, network: Component, pipeline: Pipeline) -> Reference:
 
 
 def component(name: str, expected: Reference, graph: Path) -> dict[str, float]:
-    """Figures of one graph against its network; `BadInput` names the component that fails."""
+    """Figures of one graph against its network, the worst and each; `BadInput` names the component that fails."""
     signature = COMPONENTS[name]
     session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    errors = []
-    for inputs, output in expected.cases:
+    errors = {}
+    for shape, (inputs, output) in expected.cases.items():
         (found,) = session.run(None, {key: value.numpy() for key, value in inputs.items()})
-        errors.append(relative_error(found, output))
-    worst = float(np.max(errors))
+        errors[f"relative_error {shape}"] = relative_error(found, output)
+    worst = float(np.max(list(errors.values())))  # unlike Python's, numpy's max keeps NaN
     if not worst <= signature.tolerance:  # NaN fails too
         raise BadInput(f"{name} failed the parity gate: relative error {worst:.2g}, accepted {signature.tolerance:.2g}")
-    return {"relative_error": worst, "largest_activation": expected.largest_activation}
+    return {"relative_error": worst, **errors, "largest_activation": expected.largest_activation}
 
 
 def image(generator: Generator, pipeline: Pipeline, inputs: Sequence[Input]) -> dict[str, float]:

@@ -31,6 +31,8 @@ def test_the_figures_of_the_gate_are_in_the_manifest(bundle: Bundle) -> None:
     figures = bundle.manifest.parity
     for name in ("conditioner", "denoiser", "decoder", "encoder"):
         assert 0 < figures[name]["relative_error"] < 1e-2
+        each = (figures[name]["relative_error 1x16x16"], figures[name]["relative_error 3x32x32"])
+        assert figures[name]["relative_error"] == max(each)
     assert set(figures) >= BACKENDS
     assert all(figures[name]["psnr"] > 50 for name in BACKENDS)
 
