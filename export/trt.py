@@ -71,7 +71,8 @@ class TrtBackend:
     def _engine(self, graph: str) -> tensorrt.ICudaEngine:
         """From the cache, or built now: minutes. Other processes that want the same one wait for it."""
         if graph not in self._engines:
-            planned, timings = self.bundle.plans(graph, BATCHES), self._cache.folder / "timing.cache"
+            planned = self.bundle.plans(graph, BATCHES)
+            timings = self._cache.folder / f"timing-{cache.digest(self._machine)[:16]}.cache"
             axes, file = INPUT_AXES[graph], self.bundle.graph(graph)
             plan = self._cache.get(self._key(graph), lambda: build(file, axes, planned, timings))
             engine = self._runtime.deserialize_cuda_engine(plan)
