@@ -35,12 +35,13 @@ def folder(name: str) -> Path:
     BadInput: it cannot be made, or others may write to it.
     """
     base = Path(os.environ.get("IPPO_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ippo")
-    path = base.expanduser() / name
     try:
+        path = base.expanduser() / name
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.stat()
-    except OSError as error:
-        raise BadInput(f"no cache folder {path}: {error.strerror}; IPPO_CACHE names another") from error
+    except (OSError, RuntimeError) as error:  # not writable, or nobody's home
+        why = getattr(error, "strerror", None) or error
+        raise BadInput(f"no cache folder {base / name}: {why}; IPPO_CACHE names another") from error
     owner = os.getuid() if hasattr(os, "getuid") else found.st_uid
     if found.st_uid != owner or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise BadInput(f"cache folder {path} can be written by others, so nothing is loaded from it")
@@ -66,9 +67,7 @@ class EngineCache:
 
     def _keep(self, entry: Path, key: Key, engine: bytes) -> None:
         """Beside first, then renamed. A disk that is full costs the next start a build, not this one its engine."""
-        beside = entry.with_suffix(
-            ".tmp"
-        )  # whoever holds the lock owns it: what lies there is of a build that was killed
+        beside = entry.with_suffix(".tmp")  # whoever holds the lock owns it
         shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(entry, ignore_errors=True)
         try:
