@@ -76,6 +76,11 @@ N ?= 1500
 fuzz: $(VENV)/installed-dev
 	@$(VENV)/bin/python -m benchmarks.fuzz $(SHIPPED)/student $(N)
 
+# One step at the size of Stable Diffusion 1.4, random weights, beside stock diffusers. Half an hour and 20 GB of memory.
+.PHONY: bench-large
+bench-large: $(VENV)/installed-dev
+	@$(VENV)/bin/python -m benchmarks.large
+
 # What each option is worth, on digits: every variant with three seeds into benchmarks/results/. Hours; goes on where it stopped.
 .PHONY: digits few evidence
 digits: $(VENV)/installed-dev

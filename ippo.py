@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -122,17 +123,33 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
     decoder: Decoder = None,
     name: Annotated[str | None, typer.Option(help="What the model is called; by default the folder's name.")] = None,
+    buckets: Annotated[
+        str | None, typer.Option(help="Static plans as BATCHxWIDTHxHEIGHT, e.g. 1x64x64,4x64x64; they add sizes too.")
+    ] = None,
+    precision: Annotated[Literal["fp16", "fp32"], typer.Option(help="Of the weights and inside the graphs.")] = "fp16",
+    lora: Annotated[
+        Path | None, typer.Option(help="Adapter to fuse into the denoiser first: peft or diffusers.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a bundle that is there.")] = False,
 ) -> None:
-    """Export a student as a bundle: fp16 ONNX graphs over one copy of the weights, checked against torch."""
-    from export import build
+    """Export a student as a bundle: ONNX graphs over one copy of the weights, checked against torch.
+
+    The gate runs the graphs on every backend that is installed here (openvino, ort, eager). What it says nothing about: the
+    backends `trt` and `ort` on CUDA build on the machine that serves, and have never run on a GPU.
+    """
+    from export import build, shapes
     from models import folder
     from training.assemble import opened
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was half-written goes
+    planned = shapes.parse(buckets) if buckets else ()
     with tempfile.TemporaryDirectory() as scratch:
         student = Path(scratch) / "student"
         folder.save(opened(run, decoder), student)
-        bundle = build.export(str(student), out, model_name=name, source=run, overwrite=overwrite)
+        bundle = build.export(
+            str(student), out, model_name=name, source=run,
+            buckets=planned, precision=precision, lora=lora, overwrite=overwrite,
+        )  # fmt: skip
     Console().print_json(data=bundle.manifest.parity)
 
 
@@ -230,7 +247,10 @@ def generate(
     grid: Annotated[bool, typer.Option(help="One picture of all images.")] = False,
     image: Annotated[Path | None, typer.Option(help="Picture to start from; by default noise.")] = None,
     strength: Annotated[float, typer.Option(help="How far from that picture, above 0, up to 1.")] = 0.5,
-    backend: Annotated[str, typer.Option(help="auto, openvino, ort or eager.")] = "auto",
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT, one that the bundle accepts.")] = None,
+    backend: Annotated[str, typer.Option(help="auto, openvino, ort, eager, or trt, which has never run.")] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Of the backend.")] = "auto",
+    reproducible: Annotated[bool, typer.Option(help="The same bytes whatever is drawn beside an image.")] = False,
     batch: Annotated[int, typer.Option(help="Of many: images drawn together.", min=1, max=64)] = 8,
     shard: Annotated[
         int, typer.Option(help="Of many: images a folder; a killed run loses less than one.", min=1)
@@ -242,19 +262,22 @@ def generate(
     from export.bundle import open_bundle
     from export.generator import Generator, Request
     from export.pictures import read, write
+    from export.shapes import parse_size
 
     if (inputs is None) == (prompts is None):
         raise BadInput("what is to be drawn? Accepted: prompts or labels, or --prompts FILE")
-    if prompts is not None and (grid or image is not None):
-        raise BadInput("--grid and --image go with prompts of the command line, not with --prompts")
+    if prompts is not None and (grid or image is not None or size is not None):
+        raise BadInput("--grid, --image and --size go with prompts of the command line, not with --prompts")
     opened = open_bundle(bundle)
-    generator = Generator(opened, backends.load(backend, opened))
+    generator = Generator(opened, backends.load(backend, opened, device=device, reproducible=reproducible))
     if prompts is not None:
         print(_bulk(generator, prompts, out or Path("out"), seed, count, steps, batch, shard, format))
         return
-    start = read(image, opened.manifest.sizes[0]) if image else None
+    drawn = parse_size(size) if size else generator.sizes[0]
+    generator.check_size(drawn)
+    start = read(image, drawn) if image else None
     requests = [Request(wanted, seed + number, start, strength) for wanted in inputs or () for number in range(count)]
-    images = generator.generate(requests, steps)
+    images = generator.generate(requests, steps, drawn)
     for file in write(images, out or Path("out.png"), columns=count if count > 1 else len(requests), grid=grid):
         print(file)
 

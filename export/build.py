@@ -8,11 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
+from safetensors import SafetensorError
 
-from export import backend, fused, graphs, networks, parity
+from export import adapter, backend, fused, graphs, networks, parity
 from export.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
 from export.generator import Generator
+from export.shapes import Bucket
 from export.signature import COMPONENTS, FUSED, FUSED_PATH
 from models import folder as folders
 from models.errors import BadInput
@@ -35,33 +36,49 @@ def export(
     source: str | None = None,
     card: dict[str, Any] | None = None,
     inputs: Sequence[Input] | None = None,
+    buckets: Sequence[Bucket] = (),
+    precision: graphs.Precision = "fp16",
+    lora: Path | None = None,
     overwrite: bool = False,
 ) -> Bundle:
     """Export the student in `pipeline_folder` (or a Hub name) as the bundle `out`.
 
-    Random weights (`trained=False`) are not asked for PSNR; `inputs` are what the gate draws. Whatever is raised,
-    nothing is left behind and an older bundle at `out` stays as it was.
+    Random weights (`trained=False`) are not asked for PSNR; `inputs` are what the gate draws; `buckets` add image sizes
+    to the pipeline's own; the adapter `lora` is fused into the denoiser first. Whatever is raised, nothing is left
+    behind and an older bundle at `out` stays as it was.
     """
     _check_out(out, overwrite)
     pipeline = folders.load(pipeline_folder)
+    if lora:
+        adapter.fuse(pipeline, lora)
     _check_student(pipeline, pipeline_folder)
+    _check_buckets(pipeline, buckets)
     names = {"model_name": model_name or out.name, "source": source or Path(pipeline_folder).name}
-    beside = out.with_name(out.name + ".tmp")
+    work = out.with_name(out.name + ".tmp")
+    shutil.rmtree(work, ignore_errors=True)  # of an export that was killed
+    beside = work / out.name
     try:
-        folders.save(pipeline, beside, torch.float16)
-        places, figures = _write_graphs(pipeline, beside)
-        manifest = _manifest(pipeline, beside, places, figures).model_copy(update={**names, "card": card or {}})
+        folders.save(pipeline, beside, graphs.STORED[precision])
+        places, figures = _write_graphs(pipeline, beside, precision)
+        manifest = _manifest(pipeline, beside, places, figures)
+        kept = {"precision": precision, "buckets": tuple(buckets), "card": card or {}}
+        sizes = dict.fromkeys([*manifest.sizes, *((bucket.width, bucket.height) for bucket in buckets)])
+        manifest = manifest.model_copy(update={**names, **kept, "sizes": tuple(sizes)})
         wanted = inputs or networks.inputs(pipeline, DRAWN)
         drawn = _draw(Bundle(beside, manifest), pipeline, wanted, trained)
         manifest = manifest.model_copy(update={"parity": figures | drawn})
         (beside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
         folders.replace_folder(beside, out)
+    except (OSError, SafetensorError) as error:  # a full disk, above all
+        raise BadInput(f"{out} cannot be written: {getattr(error, 'strerror', None) or error}") from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
     return open_bundle(out)
 
 
-def _write_graphs(pipeline: Pipeline, bundle: Path) -> tuple[dict[str, str], dict[str, dict[str, float]]]:
+def _write_graphs(
+    pipeline: Pipeline, bundle: Path, precision: graphs.Precision
+) -> tuple[dict[str, str], dict[str, dict[str, float]]]:
     """Every graph, each measured as soon as it is there, the fused one last: name → path, and name → figures.
 
     A network whose activations leave fp16's range (VAE decoders are known for it) gets a wide graph.
@@ -71,7 +88,7 @@ def _write_graphs(pipeline: Pipeline, bundle: Path) -> tuple[dict[str, str], dic
     for name, network in networks.components(pipeline).items():
         expected = parity.reference(name, network, pipeline)
         beside, wide = bundle / weights[COMPONENTS[name].part], not parity.fits_fp16(expected.largest_activation)
-        graph = graphs.write(name, network, inputs[name], beside, wide)
+        graph = graphs.write(name, network, inputs[name], beside, wide, precision)
         places[name] = graph.relative_to(bundle).as_posix()
         figures[name] = parity.component(name, expected, graph)
     fused.write(bundle, places, pipeline.schedule, networks.scaling_factor(pipeline))
@@ -138,6 +155,13 @@ def _check_student(pipeline: Pipeline, name: str) -> None:
     found = pipeline.scheduler["_class_name"]
     if found != STUDENT_SCHEDULER:
         raise BadInput(f"{name} is no student: its scheduler is {found}, a student's is {STUDENT_SCHEDULER}")
+
+
+def _check_buckets(pipeline: Pipeline, buckets: Sequence[Bucket]) -> None:
+    multiple = networks.side_multiple(pipeline)
+    for bucket in buckets:
+        if bucket.width % multiple or bucket.height % multiple:
+            raise BadInput(f"bucket {bucket}: width and height must be multiples of {multiple}")
 
 
 def _check_out(out: Path, overwrite: bool) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from export.shapes import Bucket
+from export.signature import INPUT_AXES
 from models.errors import BadInput
 from models.schedule import Prediction, Schedule
 
 MANIFEST = "manifest.json"
-VERSION = 2
+VERSION = 3
 
 
 class Step(BaseModel):
@@ -54,16 +58,18 @@ class Manifest(BaseModel):
     }
     """Graph → its path inside the bundle; before version 2 every bundle had these."""
     precision: str
-    """Of the weights and inside the graphs: `fp16`."""
+    """Of the weights and inside the graphs: `fp16` or `fp32`."""
     wide: tuple[str, ...] = ()
-    """Components whose activations leave fp16's range: fp16 weights, float32 inside."""
+    """Components whose activations leave fp16's range: they compute in float32 whatever the precision of their weights."""
     prediction_type: Prediction
     timesteps: tuple[Step, ...]
     """All that the student's 1 to 4 steps use, descending."""
     sizes: tuple[tuple[int, int], ...]
-    """Accepted image sizes (W, H)."""
+    """Accepted image sizes (W, H), the one drawn by default first."""
+    buckets: tuple[Bucket, ...] = ()
+    """(batch, W, H) that get static plans; at a size that has none, backends plan for batches of their own choice."""
     latent_shape: tuple[int, int, int]
-    """(C, h, w) of the noise."""
+    """(C, h, w) of the noise, at the first of the sizes."""
     scaling_factor: float
     """The decoder takes latents divided by it."""
     tokens: int
@@ -76,6 +82,17 @@ class Manifest(BaseModel):
     """Of the packages that exported it."""
     card: dict[str, Any] = {}
     """Whatever the model card wants to say."""
+
+    def latent(self, size: tuple[int, int]) -> tuple[int, int, int]:
+        """(C, h, w) of the noise of images of a size (W, H)."""
+        (width, height), (channels, rows, columns) = self.sizes[0], self.latent_shape
+        return channels, size[1] * rows // height, size[0] * columns // width
+
+    def axes(self, bucket: Bucket) -> dict[str, int]:
+        """The dynamic dimensions of every graph in a bucket, by the names that `export.signature` gives them."""
+        _, rows, columns = self.latent((bucket.width, bucket.height))
+        image = {"image_height": bucket.height, "image_width": bucket.width}
+        return {"batch": bucket.batch, "height": rows, "width": columns, **image}
 
 
 @dataclass(frozen=True)
@@ -91,9 +108,39 @@ class Bundle:
             raise BadInput(f"{self.folder} holds no {name}")
         return self.folder / name
 
+    def plans(self, graph: str, batches: Sequence[int]) -> list[dict[str, int]]:
+        """Dynamic dimensions of a graph in every bucket, each once; a size without a bucket has one for each of `batches`."""
+        planned = {(bucket.width, bucket.height) for bucket in self.manifest.buckets}
+        without = [Bucket(batch, *size) for size in self.manifest.sizes if size not in planned for batch in batches]
+        own = {axis for axes in INPUT_AXES[graph].values() for axis in axes.values()}
+        every = [self.manifest.axes(bucket) for bucket in (*self.manifest.buckets, *without)]
+        taken = [{axis: size for axis, size in axes.items() if axis in own} for axes in every]
+        return [axes for place, axes in enumerate(taken) if axes not in taken[:place]]
+
+    def check_inputs(self, graph: str, found: Iterable[str]) -> None:
+        """BadInput: the graph wants something that this version of ippo would not give it."""
+        if set(found) != set(INPUT_AXES[graph]):
+            names, known = ", ".join(sorted(found)), ", ".join(sorted(INPUT_AXES[graph]))
+            raise BadInput(f"{self.folder}: {graph} takes {names}; this ippo knows {known}")
+
+    def contents(self, graph: str) -> dict[str, str]:
+        """Path → SHA-256 of what a graph is made of: its own file, and all weights."""
+        files, own = self.manifest.files, self.manifest.graphs.get(graph, graph)
+        return {name: files[name] for name in files if name == own or name.endswith(".safetensors")}
+
     def graph(self, name: str) -> Path:
         """The ONNX file of a graph: `conditioner`, `denoiser`, `decoder`, `encoder` or `one_step`."""
         return self.path(self.manifest.graphs.get(name, name))
+
+    def planned(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> list[dict[str, int]]:
+        """Dynamic dimensions of the buckets for these inputs' height and width, whatever the batch; none without such."""
+        taken = dimensions(graph, inputs)
+        every = (self.manifest.axes(bucket) for bucket in self.manifest.buckets)
+        return [axes for axes in every if {**taken, "batch": axes["batch"]}.items() <= axes.items()]
+
+    def batches(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> tuple[int, ...]:
+        """Batches of those buckets, ascending."""
+        return tuple(sorted({axes["batch"] for axes in self.planned(graph, inputs)}))
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -114,6 +161,12 @@ def open_bundle(folder: str | Path) -> Bundle:
         if sha256(file) != expected:
             raise BadInput(f"bundle {folder} was altered: {name} is not the file that was exported (SHA-256 differs)")
     return Bundle(folder, manifest)
+
+
+def dimensions(graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, int]:
+    """The dynamic dimensions of a graph's inputs, by name."""
+    taken = INPUT_AXES[graph].items()
+    return {axis: inputs[name].shape[index] for name, axes in taken for index, axis in axes.items()}
 
 
 def sha256(file: Path) -> str:

@@ -99,8 +99,10 @@ def _to_uint8(images: Symbol) -> Symbol:
     tape = images.tape
     limits = (tape.constant(-1.0, np.float32), tape.constant(1.0, np.float32))
     scaled = (tape.apply("Clip", images.name, *limits) + 1.0) * 127.5
-    pixels = tape.apply("Cast", tape.apply("Round", scaled.name).name, to=TensorProto.UINT8)
-    return tape.apply("Transpose", pixels.name, output="images", perm=[0, 2, 3, 1])
+    rows = tape.apply("Transpose", tape.apply("Round", scaled.name).name, perm=[0, 2, 3, 1])
+    return tape.apply(
+        "Cast", rows.name, output="images", to=TensorProto.UINT8
+    )  # last: TensorRT does nothing else to uint8
 
 
 def _part(bundle: Path, name: str, path: str) -> onnx.ModelProto:

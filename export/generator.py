@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from export import tokenize
 from export.backend import Backend
 from export.bundle import Bundle
+from export.shapes import size_list
 from models import noise, sampling
 from models.errors import BadInput
 from models.labels import Input
@@ -30,7 +31,7 @@ class Request:
     input: Input
     seed: int
     image: NDArray[np.uint8] | None = None
-    """To start from instead of noise: (H, W, 3), of a size that the bundle accepts."""
+    """To start from instead of noise: (H, W, 3), of the size that is drawn."""
     strength: float = 0.5
     """How far towards noise the image is taken first, above 0, up to 1; snaps to the student's timesteps."""
 
@@ -68,40 +69,57 @@ class Generator:
         """Whether a request may bring an image to start from: the bundle has an encoder."""
         return self.bundle.manifest.graphs.get("encoder") in self.bundle.manifest.files
 
-    def generate(self, requests: Sequence[Request], steps: int = 1) -> NDArray[np.uint8]:
-        """Requests → images `(N, H, W, 3)`. An image depends on its own request, not on its neighbours.
+    def generate(
+        self, requests: Sequence[Request], steps: int = 1, size: tuple[int, int] | None = None
+    ) -> NDArray[np.uint8]:
+        """Requests → images `(N, H, W, 3)` of `size` (W, H), by default the first of `sizes`.
 
-        Requests that start alike (from noise, or from images at one timestep) are drawn as one batch.
+        An image depends on its own request, not on its neighbours. Requests that start alike (from noise, or from images at
+        one timestep) are drawn as one batch. BadInput: what the model or this bundle does not offer.
         """
-        self._check(requests, steps)
+        size = size or self.sizes[0]
+        self._check(requests, steps, size)
         starts = [(request.image is not None, request.timesteps(steps)) for request in requests]
         drawn: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)] * len(requests)
         for start in dict.fromkeys(starts):
             places = [place for place, other in enumerate(starts) if other == start]
-            images = self._draw([requests[place] for place in places], start[1])
+            images = self._draw([requests[place] for place in places], start[1], size)
             if len(places) == len(requests):
                 return images
             for place, image in zip(places, images, strict=True):
                 drawn[place] = image
         return np.stack(drawn)
 
+    def check_size(self, size: tuple[int, int]) -> None:
+        """BadInput: images of this size (W, H) are not offered."""
+        if size not in self.sizes:
+            raise BadInput(f"size {size_list([size])} is not offered; accepted: {size_list(self.sizes)}")
+
     def dropped(self, input: Input) -> int:
         """How many tokens of the input the model will not see."""
         return self.tokenizer.dropped(input)
 
-    def warm(self, batches: Sequence[int] = (1,), steps: Sequence[int] = (1,), images: bool = False) -> None:
-        """Load and compile what these batch sizes and steps need (and images to start from), so that no request waits."""
-        (width, height), *_ = self.sizes
-        grey = np.full((height, width, 3), 127, np.uint8)
-        starts = (None, grey) if images else (None,)
-        for count, step, start in itertools.product(batches, steps, starts):
-            self.generate([Request("", seed, start) for seed in range(count)], step)
+    def warm(
+        self,
+        batches: Sequence[int] = (1,),
+        steps: Sequence[int] = (1,),
+        sizes: Sequence[tuple[int, int]] | None = None,
+        images: bool = False,
+    ) -> None:
+        """Load and compile what these batches, steps and sizes need (and images to start from), so that no request waits.
 
-    def _draw(self, requests: Sequence[Request], timesteps: Sequence[int]) -> NDArray[np.uint8]:
+        Without `sizes` it is the first of those that are accepted.
+        """
+        for (width, height), count, step in itertools.product(sizes or self.sizes[:1], batches, steps):
+            grey = np.full((height, width, 3), 127, np.uint8)
+            for start in (None, grey) if images else (None,):
+                self.generate([Request("", seed, start) for seed in range(count)], step, (width, height))
+
+    def _draw(self, requests: Sequence[Request], timesteps: Sequence[int], size: tuple[int, int]) -> NDArray[np.uint8]:
         """Requests that start alike."""
         ids = self.tokenizer.ids([request.input for request in requests])
         seeds = [request.seed for request in requests]
-        drawn = noise.gaussian(seeds, len(timesteps), self.bundle.manifest.latent_shape)
+        drawn = noise.gaussian(seeds, len(timesteps), self.bundle.manifest.latent(size))
         images = [request.image for request in requests if request.image is not None]
         with self._lock:
             if images:
@@ -115,7 +133,7 @@ class Generator:
 
     def _renoise(self, images: NDArray[np.uint8], drawn: NDArray[np.float32], timestep: int) -> NDArray[np.float32]:
         """Images `(N, H, W, 3)` → their latents at a timestep, `drawn` being the noise; both `(N, C, h, w)`."""
-        pixels = images.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1  # (N, 3, H, W)
+        pixels = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32) / 127.5 - 1  # (N, 3, H, W)
         latents = self.backend.run("encoder", {"sample": pixels}) * self.bundle.manifest.scaling_factor
         schedule = self.bundle.schedule
         return sampling.add_noise(latents, drawn, schedule.alpha[timestep], schedule.sigma[timestep])
@@ -133,25 +151,25 @@ class Generator:
         latents = x0 / self.bundle.manifest.scaling_factor
         return _to_uint8(self.backend.run("decoder", {"latent_sample": latents}))
 
-    def _check(self, requests: Sequence[Request], steps: int) -> None:
+    def _check(self, requests: Sequence[Request], steps: int, size: tuple[int, int]) -> None:
         if not requests:
             raise BadInput("no request: at least one is needed")
         if steps not in STUDENT_TIMESTEPS:
             raise BadInput(f"steps {steps} is not offered; accepted: {', '.join(map(str, STUDENT_TIMESTEPS))}")
+        self.check_size(size)
         for request in requests:
             if not 0 <= request.seed <= noise.MAX_SEED:
                 raise BadInput(f"seed {request.seed} is out of range; accepted: 0 to {noise.MAX_SEED}")
             if request.image is not None:
-                self._check_image(request.image)
+                self._check_image(request.image, size)
 
-    def _check_image(self, image: NDArray[np.uint8]) -> None:
+    def _check_image(self, image: NDArray[np.uint8], size: tuple[int, int]) -> None:
         if not self.takes_images:
             raise BadInput(f"{self.name} has no encoder: it draws from noise, not from an image")
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise BadInput(f"an image to start from must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
-        if (image.shape[1], image.shape[0]) not in self.sizes:
-            accepted = ", ".join(f"{width}x{height}" for width, height in self.sizes)
-            raise BadInput(f"the image to start from is {image.shape[1]}x{image.shape[0]}; accepted: {accepted}")
+        if (found := (image.shape[1], image.shape[0])) != size:
+            raise BadInput(f"the image to start from is {size_list([found])}; accepted: {size_list([size])}")
 
 
 def _to_uint8(images: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Networks → fp16 ONNX graphs whose weights stay in the safetensors files; it knows nothing about bundles or backends."""
+"""Networks → ONNX graphs whose weights stay in the safetensors files; it knows nothing about bundles or backends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import onnx
 import onnx_ir as ir
@@ -22,23 +22,35 @@ from torch import Tensor
 from export.networks import Component
 from export.signature import COMPONENTS, WIDE_OPERATORS, Signature
 
+Precision = Literal["fp16", "fp32"]
+STORED = {"fp16": torch.float16, "fp32": torch.float32}
+
 OPSET = 18
 """21 and 23 bring `GroupNormalization` and `Attention`: measured slower on CPU, by 15 % (OpenVINO) and up to 40 % (ORT)."""
 INLINE_BYTES = 1 << 16
 """Constants up to this size (masks, sinusoids) lie in the graph itself; anything larger must be in the weights' file."""
 
 
-def write(name: str, network: Component, inputs: dict[str, Tensor], weights: Path, wide: bool = False) -> Path:
-    """Export one component beside its fp16 weights (a safetensors file, if it has any), and let onnx check it.
+def write(
+    name: str,
+    network: Component,
+    inputs: dict[str, Tensor],
+    weights: Path,
+    wide: bool = False,
+    precision: Precision = "fp16",
+) -> Path:
+    """Export one component beside its weights (a safetensors file, if it has any), and let onnx check it.
 
-    The graph computes in fp16 but for `WIDE_OPERATORS`; a `wide` one computes in float32 throughout.
+    The weights are stored in `precision`. A graph of fp16 computes in fp16 but for `WIDE_OPERATORS`; a `wide` one computes in
+    float32 throughout, as all graphs of fp32 do.
     """
     signature = COMPONENTS[name]
-    model = _trace(copy.deepcopy(network).to(torch.float32 if wide else torch.float16).eval(), signature, inputs)
+    computed = torch.float32 if wide else STORED[precision]
+    model = _trace(copy.deepcopy(network).to(computed).eval(), signature, inputs)
     _fold(model)
     _widen(model)
-    for parameter in _point_at(model, weights):
-        if wide:
+    for parameter in _point_at(model, weights, STORED[precision]):
+        if wide and precision == "fp16":
             _cast_up(model, parameter)
     path = weights.with_name(signature.file)
     save(_plain(model), path)
@@ -120,9 +132,10 @@ def _widen(model: ir.Model) -> None:
         model.graph.insert_after(node, narrowed)
 
 
-def _point_at(model: ir.Model, weights: Path) -> list[ir.Value]:
-    """Make every parameter a reference to the fp16 tensor in the safetensors file beside the graph."""
+def _point_at(model: ir.Model, weights: Path, stored: torch.dtype) -> list[ir.Value]:
+    """Make every parameter a reference to the tensor in the safetensors file beside the graph."""
     places, parameters = tensor_places(weights), []
+    kind = ir.DataType.FLOAT16 if stored is torch.float16 else ir.DataType.FLOAT
     for name, value in list(model.graph.initializers.items()):
         key, tensor = _stored(name.removeprefix("network."), places), value.const_value
         assert tensor is not None
@@ -130,10 +143,11 @@ def _point_at(model: ir.Model, weights: Path) -> list[ir.Value]:
             assert tensor.nbytes <= INLINE_BYTES, f"{name} is large, but not in {weights.name}"
             continue
         offset, length = places[key]
-        assert tensor.size * 2 == length, f"{weights.name} holds {key} in {length} bytes, not as fp16 {tensor.shape}"
-        value.name, value.dtype = key, ir.DataType.FLOAT16
+        held = f"{weights.name} holds {key} in {length} bytes, not as {stored} {tensor.shape}"
+        assert tensor.size * stored.itemsize == length, held
+        value.name, value.dtype = key, kind
         value.const_value = ir.ExternalTensor(
-            weights.name, offset, length, ir.DataType.FLOAT16, shape=tensor.shape, name=key, base_dir=weights.parent
+            weights.name, offset, length, kind, shape=tensor.shape, name=key, base_dir=weights.parent
         )
         parameters.append(value)
     return parameters

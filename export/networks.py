@@ -6,6 +6,7 @@ Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `D` wid
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -76,13 +77,13 @@ def inputs(pipeline: Pipeline, count: int) -> list[Input]:
 
 
 @torch.no_grad()
-def examples(pipeline: Pipeline, batch: int, scale: int = 1) -> dict[str, dict[str, Tensor]]:
+def examples(pipeline: Pipeline, batch: int, scale: float = 1) -> dict[str, dict[str, Tensor]]:
     """Random inputs of every component; heights and widths are `scale` times the pipeline's own."""
     draw = torch.Generator().manual_seed(batch)
-    channels, height, width = pipeline.latent_shape
-    latent = torch.randn(batch, channels, height * scale, width * scale, generator=draw)
+    channels, *latent_sides = pipeline.latent_shape
+    latent = torch.randn(batch, channels, *(int(side * scale) for side in latent_sides), generator=draw)
     columns, rows = image_size(pipeline)
-    image = torch.rand(batch, 3, rows * scale, columns * scale, generator=draw) * 2 - 1
+    image = torch.rand(batch, 3, int(rows * scale), int(columns * scale), generator=draw) * 2 - 1
     ids = pipeline.conditioner.tokenize(inputs(pipeline, batch))  # type: ignore[operator]
     hidden = pipeline.conditioner(ids).encoder_hidden_states
     return {
@@ -102,6 +103,19 @@ def image_size(pipeline: Pipeline) -> tuple[int, int]:
     """(W, H) of the pipeline's images."""
     image = pipeline.autoencoder.decode(torch.zeros(1, *pipeline.latent_shape))  # type: ignore[operator]
     return image.shape[3], image.shape[2]
+
+
+def side_multiple(pipeline: Pipeline) -> int:
+    """Pixels that widths and heights must be multiples of: a latent's, as often as the UNet halves them."""
+    halvings = len(pipeline.denoiser.config["block_out_channels"]) - 1  # type: ignore[index]
+    return int(image_size(pipeline)[1] // pipeline.latent_shape[1] * 2**halvings)
+
+
+def at_size(pipeline: Pipeline, size: tuple[int, int]) -> Pipeline:
+    """The same networks, drawing images of another size (W, H)."""
+    width, height = image_size(pipeline)
+    channels, rows, columns = pipeline.latent_shape
+    return replace(pipeline, latent_shape=(channels, size[1] * rows // height, size[0] * columns // width))
 
 
 def scaling_factor(pipeline: Pipeline) -> float:

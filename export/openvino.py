@@ -1,58 +1,127 @@
-"""Graphs on OpenVINO's CPU plugin, one static plan a batch size; it knows neither torch nor what the graphs mean."""
+"""Graphs on OpenVINO's CPU plugin, one static plan a shape; it knows neither torch nor what the graphs mean."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import io
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 import openvino
 from numpy.typing import NDArray
 
+from export import cache
+from export.backend import Options
 from export.bundle import Bundle
+from export.shapes import pieces
 from export.signature import LEAST_PSNR
+from models.errors import BadInput
 
 Precision = Literal["f32", "bf16"]
 BATCHES = (1, 2, 4, 8)
-"""Static plans: a batch is padded to the next of these, a larger one is cut. Padding costs less than a dynamic plan."""
+"""Static plans where the bundle has no buckets: a batch is padded to the next of these, a larger one is cut. Padding costs
+less than a dynamic plan."""
 
 
 class OpenVinoBackend:
-    """Plans are compiled when a graph first meets a batch size, and kept."""
+    """Plans are compiled when a graph first meets a shape, kept, and found again on disk by the next process."""
 
     name = "openvino"
 
-    def __init__(self, bundle: Bundle, threads: int | None = None, precision: Precision | None = None) -> None:
+    def __init__(self, bundle: Bundle, options: Options | None = None, precision: Precision | None = None) -> None:
+        self.options = options or Options()
+        if self.options.device == "cuda":
+            raise BadInput("backend 'openvino' runs on the CPU, not on cuda; accepted: auto, cpu")
         self.bundle = bundle
         self.precision: Precision = precision or _best_precision(bundle)
         self._core = openvino.Core()
         self._config: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
+            "PERFORMANCE_HINT": self.options.mode.upper(),
             "INFERENCE_PRECISION_HINT": self.precision,
             "ENABLE_CPU_PINNING": False,  # a pinned thread waits for its core even when another core is idle
         }
-        if threads is not None:
-            self._config["INFERENCE_NUM_THREADS"] = threads
-        self._plans: dict[tuple[Any, ...], Any] = {}
+        if self.options.threads is not None:
+            self._config["INFERENCE_NUM_THREADS"] = self.options.threads
+        self._cache = _cache()
+        self._plans: dict[tuple[Any, ...], _Plan] = {}
 
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        return np.concatenate([self._run(graph, piece, count) for piece, count in _pieces(inputs)])
+        batches = (1,) if self.options.reproducible else self.bundle.batches(graph, inputs) or BATCHES
+        streams = 1
+        if self.options.mode == "throughput":
+            least, _ = next(pieces(inputs, batches[:1]))
+            streams = self._plan(graph, least).streams
+            share = -(-_rows(inputs) // streams)
+            batches = tuple(batch for batch in batches if batch <= max(share, batches[0]))
+        cut, found = list(pieces(inputs, batches)), []
+        for start in range(0, len(cut), streams):
+            side_by_side = cut[start : start + streams]
+            alone = len(side_by_side) == 1
+            running = [
+                self._plan(graph, piece).start(place, piece, alone) for place, (piece, _) in enumerate(side_by_side)
+            ]
+            found += [_result(request)[:count] for request, (_, count) in zip(running, side_by_side, strict=True)]
+        return np.concatenate(found)
 
-    def _run(self, graph: str, inputs: dict[str, NDArray[Any]], count: int) -> NDArray[Any]:
+    def _plan(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> _Plan:
         key = (graph, *(array.shape for array in inputs.values()))
         if key not in self._plans:
-            self._plans[key] = self._compile(graph, inputs)
-        result = self._plans[key].infer(inputs, share_inputs=True, share_outputs=True)
-        return np.array(result[0][:count])  # a copy: the plan's own buffer is used again
+            shapes = {name: list(array.shape) for name, array in inputs.items()}
+            self._plans[key] = _Plan(self._compiled(graph, shapes))
+        return self._plans[key]
 
-    def _compile(self, graph: str, inputs: dict[str, NDArray[Any]]) -> Any:
-        model = self._core.read_model(str(self.bundle.graph(graph)))
-        model.reshape({name: list(array.shape) for name, array in inputs.items()})
-        return self._core.compile_model(model, "CPU", self._config).create_infer_request()
+    def _compiled(self, graph: str, shapes: dict[str, list[int]]) -> Any:
+        """From the cache, or compiled now and kept there.
+
+        Not OpenVINO's own cache: its key leaves out the precision, and it loads what was altered (both measured, 2026.4).
+        """
+        made: list[Any] = []
+
+        def build() -> bytes:
+            model = self._core.read_model(str(self.bundle.graph(graph)))
+            self.bundle.check_inputs(graph, [value.any_name for value in model.inputs])
+            model.reshape(shapes)
+            made.append(self._core.compile_model(model, "CPU", self._config))
+            return bytes(made[0].export_model().getvalue()) if self._cache else b""
+
+        engine = self._cache.get(self._key(graph, shapes), build) if self._cache else build()
+        return made[0] if made else self._core.import_model(io.BytesIO(engine), "CPU", self._config)
+
+    def _key(self, graph: str, shapes: dict[str, list[int]]) -> dict[str, Any]:
+        """All that a compiled graph depends on."""
+        processor = [self._core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+        return {
+            "openvino": openvino.__version__,
+            "processor": processor,
+            "config": self._config,
+            "graph": graph,
+            "files": self.bundle.contents(graph),
+            "shapes": shapes,
+        }
 
 
-def load(bundle: Bundle, threads: int | None = None) -> OpenVinoBackend:
-    return OpenVinoBackend(bundle, threads)
+class _Plan:
+    """One compiled graph, and a request for each place among those that run side by side."""
+
+    def __init__(self, compiled: Any) -> None:
+        self.compiled = compiled
+        self.streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self._requests: list[Any] = []
+
+    def start(self, place: int, inputs: dict[str, NDArray[Any]], alone: bool) -> Any:
+        """Begin; with nothing beside it the calling thread does the work, which saves the way through another."""
+        while len(self._requests) <= place:
+            self._requests.append(self.compiled.create_infer_request())
+        request = self._requests[place]
+        if alone:
+            request.infer(inputs, share_inputs=True, share_outputs=True)
+        else:
+            request.start_async(inputs, share_inputs=True)
+        return request
+
+
+def load(bundle: Bundle, options: Options) -> OpenVinoBackend:
+    return OpenVinoBackend(bundle, options)
 
 
 def has_bf16() -> bool:
@@ -66,11 +135,18 @@ def _best_precision(bundle: Bundle) -> Precision:
     return "bf16" if measured >= LEAST_PSNR and has_bf16() else "f32"
 
 
-def _pieces(inputs: Mapping[str, NDArray[Any]]) -> Iterator[tuple[dict[str, NDArray[Any]], int]]:
-    """Batches of a planned size, and how many rows of each are wanted; scalars go to all of them."""
-    total = max(len(array) for array in inputs.values() if array.ndim)
-    for start in range(0, total, BATCHES[-1]):
-        count = min(total - start, BATCHES[-1])
-        planned = next(size for size in BATCHES if size >= count)
-        rows = [min(start + index, total - 1) for index in range(planned)]
-        yield {name: array[rows] if array.ndim else array for name, array in inputs.items()}, count
+def _cache() -> cache.EngineCache | None:
+    """None where there is no folder of the user's own: then every process compiles for itself."""
+    try:
+        return cache.EngineCache(cache.folder("openvino"))
+    except BadInput:
+        return None
+
+
+def _rows(inputs: Mapping[str, NDArray[Any]]) -> int:
+    return max(len(array) for array in inputs.values() if array.ndim)
+
+
+def _result(request: Any) -> NDArray[Any]:
+    request.wait()
+    return np.array(request.get_output_tensor(0).data)  # a copy: the request's own buffer is used again

@@ -1,4 +1,7 @@
-"""Graphs on ONNX Runtime; it knows nothing about torch or about what the graphs mean."""
+"""Graphs on ONNX Runtime, on a CPU or through CUDA; it knows nothing about torch or about what the graphs mean.
+
+The CUDA half has never run: everything but the provider's own options is the same on a CPU, and tested there.
+"""
 
 from __future__ import annotations
 
@@ -6,39 +9,113 @@ import os
 from collections.abc import Mapping
 from typing import Any, cast
 
+import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from export.backend import Device, Options
 from export.bundle import Bundle
+from export.shapes import pieces
+from export.signature import INPUT_AXES
 from models.errors import BadInput
 
-PROVIDER = "CPUExecutionProvider"
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(uint8)": np.uint8}
 
 
 class OrtBackend:
-    """One session a graph, made when it is first needed."""
+    """One session a graph, and one a bucket of a graph, each made when it is first needed."""
 
     name = "ort"
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, options: Options | None = None) -> None:
         self.bundle = bundle
-        self.threads = threads or os.cpu_count() or 1
+        self.options = options or Options()
+        self.device = _device(self.options.device)
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
+        self._static: dict[tuple[Any, ...], Static] = {}
 
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        planned = self.bundle.planned(graph, inputs)
+        batches = (1,) if self.options.reproducible else tuple(sorted({axes["batch"] for axes in planned}))
+        if not batches:
+            return self._dynamic(graph, inputs)
+        found = []
+        for piece, count in pieces(inputs, batches):
+            result = self._bucket(graph, planned[0], piece) if planned else self._dynamic(graph, piece)
+            found.append(result[:count])
+        return np.concatenate(found)
+
+    def _dynamic(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         if graph not in self._sessions:
             self._sessions[graph] = self._open(graph)
         return cast("NDArray[Any]", self._sessions[graph].run(None, dict(inputs))[0])
 
-    def _open(self, graph: str) -> onnxruntime.InferenceSession:
+    def _bucket(self, graph: str, axes: dict[str, int], inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """By the session of fixed shapes; `axes` are those of a bucket of this size, of whatever batch."""
+        batch = next(array.shape[0] for array in inputs.values() if array.ndim)
+        key = (graph, *(array.shape for array in inputs.values()))
+        if key not in self._static:
+            fixed = {**axes, "batch": batch}
+            self._static[key] = Static(self._open(graph, fixed), fixed, self.device)
+        return self._static[key].run(inputs)
+
+    def _open(self, graph: str, fixed: Mapping[str, int] | None = None) -> onnxruntime.InferenceSession:
+        """A session of the whole graph; where all its dimensions are fixed, one that CUDA can record and replay."""
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
+        options.intra_op_num_threads = self.options.threads or os.cpu_count() or 1
         options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(str(self.bundle.graph(graph)), options, providers=[PROVIDER])
-        if session.get_providers() != [PROVIDER]:
-            raise BadInput(f"ONNX Runtime gave {session.get_providers()} instead of {PROVIDER}")
+        taken = {axis for axes in INPUT_AXES[graph].values() for axis in axes.values()}
+        for axis in taken & set(fixed or {}):
+            options.add_free_dimension_override_by_name(axis, (fixed or {})[axis])
+        recorded = {"enable_cuda_graph": "1"} if fixed and self.device == "cuda" else {}
+        provider = PROVIDERS[self.device]
+        session = onnxruntime.InferenceSession(str(self.bundle.graph(graph)), options, providers=[(provider, recorded)])
+        if session.get_providers()[0] != provider:  # it falls back to the CPU without a word
+            raise BadInput(f"ONNX Runtime gave {session.get_providers()[0]} instead of {provider}: is there a GPU?")
+        self.bundle.check_inputs(graph, [value.name for value in session.get_inputs()])
         return session
 
 
-def load(bundle: Bundle, threads: int | None = None) -> OrtBackend:
-    return OrtBackend(bundle, threads)
+class Static:
+    """A session whose inputs and output stay where they are on its device, as a recorded CUDA graph needs it."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, axes: Mapping[str, int], device: str) -> None:
+        self._session = session
+        self._binding = session.io_binding()
+        self._inputs = {value.name: _room(value, axes, device) for value in session.get_inputs()}
+        (output,) = session.get_outputs()
+        self._output = _room(output, axes, device)
+        for name, room in self._inputs.items():
+            self._binding.bind_ortvalue_input(name, room)
+        self._binding.bind_ortvalue_output(output.name, self._output)
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Inputs → a copy of the output."""
+        for name, room in self._inputs.items():
+            room.update_inplace(np.ascontiguousarray(inputs[name]))
+        self._session.run_with_iobinding(self._binding)
+        return np.array(self._output.numpy())
+
+
+def load(bundle: Bundle, options: Options) -> OrtBackend:
+    return OrtBackend(bundle, options)
+
+
+def _device(wanted: Device) -> str:
+    """`cpu` or `cuda`. BadInput: this ONNX Runtime was built without CUDA."""
+    there = PROVIDERS["cuda"] in onnxruntime.get_available_providers()
+    if wanted == "cuda" and not there:
+        raise BadInput(
+            "this ONNX Runtime has no CUDAExecutionProvider: pip install 'ippo[gpu]'; accepted here: auto, cpu"
+        )
+    if wanted == "cpu" or not there:
+        return "cpu"
+    onnxruntime.preload_dlls()  # finds the CUDA libraries that pip installed
+    return "cuda"
+
+
+def _room(value: Any, axes: Mapping[str, int], device: str) -> Any:
+    """Memory for one input or output."""
+    shape = [axes[size] if isinstance(size, str) else size for size in value.shape]
+    return onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, TYPES[value.type], device, 0)

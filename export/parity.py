@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export.generator import Generator, Request
-from export.networks import Component, examples
+from export.networks import Component, at_size, examples, image_size
+from export.shapes import Bucket, size_list
 from export.signature import COMPONENTS, LEAST_PSNR
 from models.errors import BadInput
 from models.labels import Input
@@ -27,15 +28,16 @@ from models.pipeline import Pipeline
 LARGEST_FP16 = 65504.0
 HEADROOM = 2.0
 """Activations below the largest fp16 number by this factor may be computed in fp16."""
-CASES = ((1, 1), (3, 2))
-"""(batch, times the pipeline's own height and width)."""
+LARGE = 512
+"""From this height on the second case is half the own size and not twice: activations grow faster than images."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What torch float32 gives for `CASES`."""
+    """What torch float32 gives: one example at the pipeline's own size, three at another."""
 
-    cases: list[tuple[dict[str, Tensor], NDArray[np.float32]]]
+    cases: dict[str, tuple[dict[str, Tensor], NDArray[np.float32]]]
+    """By batch and image size, e.g. `3x128x128`: inputs and output."""
     largest_activation: float
     """The largest absolute value that any layer gives on the way."""
 
@@ -56,8 +58,12 @@ def reference(name: str, network: Component, pipeline: Pipeline) -> Reference:
 
     hooks = [module.register_forward_hook(note) for module in network.modules()]
     try:
-        inputs = [examples(pipeline, batch, scale)[name] for batch, scale in CASES]
-        cases = [(case, network(**case).numpy()) for case in inputs]
+        width, height = image_size(pipeline)
+        cases = {}
+        for batch, scale in ((1, 1.0), (3, 0.5 if height >= LARGE else 2.0)):
+            inputs = examples(pipeline, batch, scale)[name]
+            shape = Bucket(batch, int(width * scale), int(height * scale))
+            cases[str(shape)] = (inputs, network(**inputs).numpy())
     finally:
         for hook in hooks:
             hook.remove()
@@ -65,26 +71,35 @@ def reference(name: str, network: Component, pipeline: Pipeline) -> Reference:
 
 
 def component(name: str, expected: Reference, graph: Path) -> dict[str, float]:
-    """Figures of one graph against its network; `BadInput` names the component that fails."""
+    """Figures of one graph against its network, the worst and each; `BadInput` names the component that fails."""
     signature = COMPONENTS[name]
     session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    errors = []
-    for inputs, output in expected.cases:
+    errors = {}
+    for shape, (inputs, output) in expected.cases.items():
         (found,) = session.run(None, {key: value.numpy() for key, value in inputs.items()})
-        errors.append(relative_error(found, output))
-    worst = float(np.max(errors))
+        errors[f"relative_error {shape}"] = relative_error(found, output)
+    worst = float(np.max(list(errors.values())))  # unlike Python's, numpy's max keeps NaN
     if not worst <= signature.tolerance:  # NaN fails too
         raise BadInput(f"{name} failed the parity gate: relative error {worst:.2g}, accepted {signature.tolerance:.2g}")
-    return {"relative_error": worst, "largest_activation": expected.largest_activation}
+    return {"relative_error": worst, **errors, "largest_activation": expected.largest_activation}
 
 
 def image(generator: Generator, pipeline: Pipeline, inputs: Sequence[Input]) -> dict[str, float]:
-    """PSNR of fused one-step images against torch float32: alone and as one batch, the worse of the two."""
+    """PSNR of fused one-step images against torch float32: alone and as one batch, at every size that is accepted.
+
+    `psnr` is the worst of all; where there are several sizes each has its own figure as well.
+    """
+    found = {size_list([size]): _psnr_at(size, generator, pipeline, inputs) for size in generator.sizes}
+    each = {f"psnr {size}": value for size, value in found.items()} if len(found) > 1 else {}
+    return {"psnr": min(found.values()), **each}
+
+
+def _psnr_at(size: tuple[int, int], generator: Generator, pipeline: Pipeline, inputs: Sequence[Input]) -> float:
     seeds = range(len(inputs))
-    expected = pipeline.generate(inputs, list(seeds))  # (N, H, W, 3)
+    expected = at_size(pipeline, size).generate(inputs, list(seeds))  # (N, H, W, 3)
     requests = [Request(wanted, seed) for wanted, seed in zip(inputs, seeds, strict=True)]
-    alone = np.concatenate([generator.generate([request]) for request in requests])
-    return {"psnr": min(psnr(alone, expected), psnr(generator.generate(requests), expected))}
+    alone = np.concatenate([generator.generate([request], size=size) for request in requests])
+    return min(psnr(alone, expected), psnr(generator.generate(requests, size=size), expected))
 
 
 def require_psnr(backend: str, figures: dict[str, float]) -> None:

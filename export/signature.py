@@ -71,6 +71,12 @@ FUSED = "one_step"
 FUSED_PATH = "one_step.onnx"
 """`input_ids (N, S)` int64 and `noise (N, C, h, w)` float32 → `images (N, H, W, 3)` uint8, over the same weights."""
 
+INPUT_AXES: dict[str, dict[str, dict[int, str]]] = {
+    **{name: signature.inputs for name, signature in COMPONENTS.items()},
+    FUSED: {"input_ids": {0: "batch"}, "noise": _LATENT},
+}
+"""Graph → input → its dynamic dimensions by name."""
+
 WIDE_OPERATORS = frozenset(
     {"InstanceNormalization", "GroupNormalization", "LayerNormalization", "Softmax", "ReduceMean", "ReduceSum", "Exp"}
 )

@@ -32,7 +32,7 @@ EVALUATE = ["evaluate", "s", "--data", "d", "--teacher", "t", "--judge", "j", "-
         (["data", "mnist", "empty", "--out", "set"], "empty holds no train-images-idx3-ubyte"),
         (["generate", "a cat", "--bundle", "empty"], "empty"),
         (["generate"], "Accepted: prompts or labels, or --prompts FILE"),
-        (["generate", "--prompts", "p.txt", "--grid"], "--grid and --image"),
+        (["generate", "--prompts", "p.txt", "--grid"], "--grid, --image and --size"),
         (["serve", "max_queu=3"], "unknown key 'max_queu'; did you mean 'max_queue'?"),
         (["serve", "page"], "setting 'page' is not of the form name=value"),
         (["serve", "api_keys=short"], "a key has at least 8"),
@@ -90,6 +90,8 @@ def test_generate_starts_from_a_picture_of_any_size(tiny_bundle: Path, tmp_path:
         (["--seed", "-1"], "seed -1 is out of range"),
         (["--out", "cat.bmp"], "unknown image format '.bmp'"),
         (["--image", "nowhere.png"], "no image nowhere.png"),
+        (["--size", "32x16"], "size 32x16 is not offered; accepted: 16x16"),
+        (["--size", "large"], "size 'large' is not WIDTHxHEIGHT"),
     ],
 )
 def test_generate_refuses_in_one_line(tiny_bundle: Path, tmp_path: Path, arguments: list[str], message: str) -> None:

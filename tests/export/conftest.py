@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from export import backend
-from export.backend import Backend
+from export.backend import Backend, Options
 from export.bundle import Bundle, open_bundle
 from export.openvino import OpenVinoBackend, Precision
 from models import folder
@@ -32,5 +32,5 @@ def backends(bundle: Bundle) -> dict[str, Backend]:
     """By name; `openvino` computes in f32 here, `openvino_bf16` in bf16 where the CPU has it."""
     loaded = {name: backend.load(name, bundle, threads=1) for name in ("ort", "eager")}
     for name, precision in PRECISIONS.items():
-        loaded[name] = OpenVinoBackend(bundle, threads=1, precision=precision)
+        loaded[name] = OpenVinoBackend(bundle, Options(threads=1), precision=precision)
     return loaded

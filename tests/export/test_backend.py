@@ -37,7 +37,7 @@ def test_auto_takes_the_fastest_that_is_there(bundle: Bundle, monkeypatch: pytes
 def test_an_unknown_backend_names_the_nearest(bundle: Bundle) -> None:
     with pytest.raises(BadInput, match="unknown backend 'openvion'; did you mean 'openvino'"):
         backend.load("openvion", bundle)
-    with pytest.raises(BadInput, match="accepted: auto, eager, openvino, ort"):
+    with pytest.raises(BadInput, match="accepted: auto, eager, openvino, ort, trt"):
         backend.load("§§§", bundle)
 
 
@@ -45,6 +45,8 @@ def test_a_backend_that_is_not_installed_names_the_extra(bundle: Bundle, monkeyp
     monkeypatch.setitem(backend.NEEDS, "openvino", "no_such_package")
     with pytest.raises(BadInput, match=r"not installed: pip install 'ippo\[serve\]'"):
         backend.load("openvino", bundle)
+    with pytest.raises(BadInput, match=r"'trt' is not installed: pip install 'ippo\[trt\]'"):
+        backend.load("trt", bundle)  # its stubs, which the linters read, are no TensorRT
     for name in backend.NEEDS:
         monkeypatch.setitem(backend.NEEDS, name, "no_such_package")
     with pytest.raises(BadInput, match="not installed"):

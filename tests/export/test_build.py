@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import resource
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from diffusers import LCMScheduler, StableDiffusionPipeline
 
+from export import backend
 from export.build import export
-from export.bundle import Bundle
+from export.bundle import Bundle, open_bundle
 from export.generator import Generator, Request
 from models import folder, noise
 from models.errors import BadInput
 from tests import tiny
 
+ROOT = Path(__file__).parents[2]
 BACKENDS = {"openvino", "ort", "eager"}
 
 
@@ -23,6 +31,8 @@ def test_the_figures_of_the_gate_are_in_the_manifest(bundle: Bundle) -> None:
     figures = bundle.manifest.parity
     for name in ("conditioner", "denoiser", "decoder", "encoder"):
         assert 0 < figures[name]["relative_error"] < 1e-2
+        each = (figures[name]["relative_error 1x16x16"], figures[name]["relative_error 3x32x32"])
+        assert figures[name]["relative_error"] == max(each)
     assert set(figures) >= BACKENDS
     assert all(figures[name]["psnr"] > 50 for name in BACKENDS)
 
@@ -38,8 +48,6 @@ def test_there_is_one_copy_of_the_weights(bundle: Bundle) -> None:
 
 
 def test_stock_diffusers_opens_the_bundle_and_draws_the_same(bundle: Bundle, tiny_bundle: Path) -> None:
-    from export import backend
-
     stock = StableDiffusionPipeline.from_pretrained(tiny_bundle, torch_dtype=torch.float32)
     stock.set_progress_bar_config(disable=True)
     assert isinstance(stock.scheduler, LCMScheduler)
@@ -76,9 +84,71 @@ def test_a_failed_gate_names_the_component_and_leaves_nothing(tmp_path: Path) ->
     with torch.no_grad():
         next(broken.conditioner.text_encoder.parameters()).fill_(torch.nan)  # type: ignore[union-attr, operator]
     folder.save(broken, tmp_path / "broken")
+    (tmp_path / "old.tmp" / "old").mkdir(parents=True)  # what an export leaves that was killed
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "manifest.json").write_text("{}")
     with pytest.raises(BadInput, match="conditioner failed the parity gate"):
         export(str(tmp_path / "broken"), tmp_path / "old", overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "old"]
     assert [path.name for path in (tmp_path / "old").iterdir()] == ["manifest.json"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from export import build
+build._write_graphs = lambda *_: os.kill(os.getpid(), getattr(signal, sys.argv[3]))
+build.export(sys.argv[1], Path(sys.argv[2]), trained=False, overwrite=True)
+"""
+
+
+def test_a_killed_export_leaves_no_half_bundle(tiny_student: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    """Killed after the weights were written: what was there is still whole; without one there is none."""
+    old = Path(shutil.copytree(tiny_bundle, tmp_path / "old"))
+    for out in (old, tmp_path / "new"):
+        command = [sys.executable, "-c", KILLED, str(tiny_student), str(out), "SIGKILL"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    assert open_bundle(old).manifest == open_bundle(tiny_bundle).manifest
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.tmp", "old", "old.tmp"]
+    for name in ("new", "new.tmp", "new.tmp/new", "old.tmp/old"):
+        with pytest.raises(BadInput):
+            open_bundle(tmp_path / name)
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tiny_student: Path, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(BadInput, match="cannot be written: ") as raised:
+            export(str(tiny_student), tmp_path / "bundle")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "\n" not in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["ort", "openvino"])
+def test_a_graph_with_unknown_inputs_is_refused(name: str, bundle: Bundle, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(bundle.folder, tmp_path / "copy"))
+    graph = onnx.load(str(copy / "vae/decoder.onnx"), load_external_data=False)
+    graph.graph.input.append(onnx.helper.make_tensor_value_info("surprise", onnx.TensorProto.FLOAT, [1]))
+    graph.graph.node.append(onnx.helper.make_node("Identity", ["surprise"], ["unused"]))
+    graph.graph.output.append(onnx.helper.make_tensor_value_info("unused", onnx.TensorProto.FLOAT, [1]))
+    onnx.save_model(graph, str(copy / "vae/decoder.onnx"))
+    strange = Bundle(copy, bundle.manifest)
+    latents = np.zeros((1, 4, 4, 4), np.float32)
+    with pytest.raises(BadInput, match=r"decoder takes latent_sample, surprise; this ippo knows latent_sample$"):
+        backend.load(name, strange, threads=1, reproducible=True).run("decoder", {"latent_sample": latents})
+
+
+def test_float32_is_exact_and_twice_the_size(tiny_student: Path, bundle: Bundle, tmp_path: Path) -> None:
+    exact = export(str(tiny_student), tmp_path / "b", trained=False, precision="fp32")
+    assert exact.manifest.precision == "fp32"
+    for name in ("conditioner", "denoiser", "decoder", "encoder"):
+        assert exact.manifest.parity[name]["relative_error"] < 1e-5
+    weights = "unet/diffusion_pytorch_model.safetensors"
+    assert (exact.folder / weights).stat().st_size > 1.9 * (bundle.folder / weights).stat().st_size
+    graph = onnx.load(str(exact.graph("one_step")), load_external_data=False).graph
+    kinds = {tensor.data_type for tensor in graph.initializer if tensor.external_data}
+    assert kinds == {onnx.TensorProto.FLOAT}

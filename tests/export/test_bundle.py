@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from export.bundle import MANIFEST, Bundle, open_bundle
+from export.bundle import MANIFEST, VERSION, Bundle, open_bundle
 from models import stable_diffusion
 from models.errors import BadInput
 from models.schedule import STUDENT_TIMESTEPS, Schedule
@@ -64,8 +64,8 @@ def test_an_altered_truncated_or_missing_file_is_named(name: str, copy: Path) ->
 
 
 def test_a_newer_manifest_says_to_upgrade(copy: Path) -> None:
-    _rewrite(copy, version=3, unheard_of=True)
-    _refused(copy, "version 3, this ippo reads up to version 2: upgrade ippo")
+    _rewrite(copy, version=VERSION + 1, unheard_of=True)
+    _refused(copy, f"version {VERSION + 1}, this ippo reads up to version {VERSION}: upgrade ippo")
 
 
 def test_a_bundle_of_the_first_version_opens_as_before(copy: Path, bundle: Bundle) -> None:

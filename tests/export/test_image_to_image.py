@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.backend import NEEDS, Backend
+from export.backend import NEEDS, Backend, Options
 from export.bundle import Bundle
 from export.generator import Generator, Request
 from models import noise, sampling
@@ -122,6 +122,6 @@ def test_without_an_encoder_there_is_only_noise(bundle: Bundle, backends: dict[s
 def test_warming_runs_the_encoder_as_well(bundle: Bundle) -> None:
     from export.ort import OrtBackend
 
-    runner = OrtBackend(bundle, threads=1)
+    runner = OrtBackend(bundle, Options(threads=1))
     Generator(bundle, runner).warm(batches=(1, 2), images=True)
     assert set(runner._sessions) == {"one_step", "encoder", "conditioner", "denoiser", "decoder"}

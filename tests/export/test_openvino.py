@@ -1,14 +1,33 @@
-"""OpenVINO's plans and precision."""
+"""OpenVINO's precision, its modes, and plans that are found again on disk."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from export import backend
+from export.backend import Options
 from export.bundle import Bundle
-from export.openvino import BATCHES, OpenVinoBackend, _pieces, has_bf16
+from export.cache import ENGINE, MANIFEST
+from export.generator import Generator, Request
+from export.openvino import OpenVinoBackend, Precision, has_bf16
+from models.errors import BadInput
+
+REQUESTS = [Request(prompt, seed) for seed, prompt in enumerate(("a cat", "", "two dogs", "b", "c"))]
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("IPPO_CACHE", str(tmp_path))
+    return tmp_path / "openvino"
+
+
+def _draw(bundle: Bundle, precision: Precision = "f32", options: Options = Options(threads=1)) -> np.ndarray:  # noqa: B008
+    return Generator(bundle, OpenVinoBackend(bundle, options, precision)).generate(REQUESTS)
 
 
 def _with_psnr(bundle: Bundle, psnr: float) -> Bundle:
@@ -24,10 +43,62 @@ def test_bf16_only_where_the_bundle_stood_it(bundle: Bundle) -> None:
     assert OpenVinoBackend(dataclasses.replace(bundle, manifest=never)).precision == "f32"
 
 
-@pytest.mark.parametrize("total", [1, 2, 3, 5, 8, 9, 21])
-def test_batches_are_padded_to_plans_and_nothing_is_lost(total: int) -> None:
-    rows = np.arange(total)[:, None]
-    pieces = list(_pieces({"sample": rows, "timestep": np.array(999)}))
-    assert all(len(inputs["sample"]) in BATCHES and inputs["timestep"] == 999 for inputs, _ in pieces)
-    kept = np.concatenate([inputs["sample"][:count] for inputs, count in pieces])
-    np.testing.assert_array_equal(kept, rows)
+def test_throughput_draws_the_same_images_side_by_side(bundle: Bundle) -> None:
+    expected = _draw(bundle)
+    runner = OpenVinoBackend(bundle, Options(threads=2, mode="throughput"), "f32")
+    found = Generator(bundle, runner).generate(REQUESTS)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    streams = next(iter(runner._plans.values())).streams
+    largest = max(key[1][0] for key in runner._plans)
+    assert largest <= max(1, -(-len(REQUESTS) // streams))  # no part is larger than a stream's share
+    assert max(len(plan._requests) for plan in runner._plans.values()) <= streams
+
+
+@pytest.mark.parametrize("precision", ["f32", "bf16"])
+def test_one_plan_for_every_batch_gives_the_same_bytes(bundle: Bundle, precision: Precision) -> None:
+    runner = OpenVinoBackend(bundle, Options(threads=1, reproducible=True), precision)
+    generator = Generator(bundle, runner)
+    together = generator.generate(REQUESTS, 2)
+    for image, request in zip(together, REQUESTS, strict=True):
+        np.testing.assert_array_equal(generator.generate([request], 2)[0], image)
+    assert {key[1][0] for key in runner._plans} == {1}
+
+
+def test_a_plan_is_compiled_once_for_all_processes(bundle: Bundle, cached: Path) -> None:
+    first = _draw(bundle)
+    kept = {file: file.stat().st_mtime_ns for file in cached.glob(f"*/{ENGINE}")}
+    assert len(kept) == 1
+    np.testing.assert_array_equal(_draw(bundle), first)
+    assert {file: file.stat().st_mtime_ns for file in cached.glob(f"*/{ENGINE}")} == kept
+    (manifest,) = cached.glob(f"*/{MANIFEST}")
+    assert json.loads(manifest.read_text())["key"]["files"] == bundle.contents("one_step")
+
+
+def test_other_precisions_weights_and_threads_are_other_plans(bundle: Bundle, cached: Path) -> None:
+    _draw(bundle)
+    _draw(bundle, "bf16")
+    _draw(bundle, options=Options(threads=2))
+    files = {name: "0" * 64 if name.startswith("unet/") else sha for name, sha in bundle.manifest.files.items()}
+    retrained = dataclasses.replace(bundle, manifest=bundle.manifest.model_copy(update={"files": files}))
+    _draw(retrained)
+    assert len(list(cached.glob(f"*/{ENGINE}"))) == 4
+
+
+def test_an_altered_plan_is_compiled_again(bundle: Bundle, cached: Path) -> None:
+    first = _draw(bundle)
+    (engine,) = cached.glob(f"*/{ENGINE}")
+    content = bytearray(engine.read_bytes())
+    content[len(content) // 2] ^= 255
+    engine.write_bytes(content)
+    np.testing.assert_array_equal(_draw(bundle), first)
+    assert bytes(content) != engine.read_bytes()
+
+
+def test_without_a_cache_folder_every_process_compiles(bundle: Bundle, cached: Path) -> None:
+    cached.write_text("a file where the folder would be")
+    assert _draw(bundle).shape == (5, 16, 16, 3)
+
+
+def test_there_is_no_gpu_in_it(bundle: Bundle) -> None:
+    with pytest.raises(BadInput, match="'openvino' runs on the CPU, not on cuda; accepted: auto, cpu"):
+        backend.load("openvino", bundle, device="cuda")

@@ -1,0 +1,112 @@
+"""What was compiled for this machine, kept between runs: content-addressed, built once; it knows no runtime.
+
+A compiled engine is executable content: it is read back only from a folder that is the user's own, and only if its checksum
+is the one that was written with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from models.errors import BadInput
+
+ENGINE, MANIFEST = "engine.plan", "manifest.json"
+LIMIT = 20 << 30
+"""Bytes that engines may take; those used longest ago go first."""
+
+Key = Mapping[str, Any]
+"""All that an engine depends on, as JSON values."""
+
+
+def folder(name: str) -> Path:
+    """The user's own folder for one kind of cache: below IPPO_CACHE, else below the XDG cache folder.
+
+    BadInput: it cannot be made, or others may write to it.
+    """
+    base = Path(os.environ.get("IPPO_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ippo")
+    try:
+        path = base.expanduser() / name
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
+    except (OSError, RuntimeError) as error:  # not writable, or nobody's home
+        why = getattr(error, "strerror", None) or error
+        raise BadInput(f"no cache folder {base / name}: {why}; IPPO_CACHE names another") from error
+    owner = os.getuid() if hasattr(os, "getuid") else found.st_uid
+    if found.st_uid != owner or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise BadInput(f"cache folder {path} can be written by others, so nothing is loaded from it")
+    return path
+
+
+@dataclass(frozen=True)
+class EngineCache:
+    """Engines by the digest of their keys: a folder each, with the engine and a manifest of key and checksum."""
+
+    folder: Path
+    limit: int = LIMIT
+
+    def get(self, key: Key, build: Callable[[], bytes]) -> bytes:
+        """The engine of `key`, built if it is not there or was altered; a second process waits for the first to build it."""
+        entry = self.folder / digest(key)
+        with FileLock(self.folder / f"{entry.name}.lock"):  # free again when the process that holds it is killed
+            engine = _read(entry, key)
+            if engine is None:
+                engine = build()
+                self._keep(entry, key, engine)
+        return engine
+
+    def _keep(self, entry: Path, key: Key, engine: bytes) -> None:
+        """Beside first, then renamed. A disk that is full costs the next start a build, not this one its engine."""
+        beside = entry.with_suffix(".tmp")  # whoever holds the lock owns it
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(entry, ignore_errors=True)
+        try:
+            self._make_room(len(engine))
+            beside.mkdir()
+            (beside / ENGINE).write_bytes(engine)
+            (beside / MANIFEST).write_text(json.dumps({"sha256": _sha256(engine), "key": dict(key)}, indent=1) + "\n")
+            os.replace(beside, entry)
+        except OSError as error:
+            shutil.rmtree(beside, ignore_errors=True)
+            warnings.warn(f"the engine is not kept in {self.folder}: {error.strerror}", stacklevel=2)
+
+    def _make_room(self, size: int) -> None:
+        """Remove engines, those used longest ago first, until one more of `size` bytes is within the limit."""
+        kept = sorted(self.folder.glob(f"*/{MANIFEST}"), key=lambda file: file.stat().st_mtime, reverse=True)
+        for manifest in kept:
+            size += sum(file.stat().st_size for file in manifest.parent.iterdir())
+            if size > self.limit:
+                shutil.rmtree(manifest.parent, ignore_errors=True)
+
+
+def digest(key: Key) -> str:
+    """One name for equal keys, whatever the order of their entries."""
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+
+
+def _read(entry: Path, key: Key) -> bytes | None:
+    """The engine, if the entry is whole and of this key; reading it makes it the last one used."""
+    try:
+        manifest = json.loads((entry / MANIFEST).read_bytes())
+        engine = (entry / ENGINE).read_bytes()
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(manifest, dict) and manifest.get("sha256") == _sha256(engine)
+    if not whole or digest(manifest.get("key", {})) != digest(key):
+        return None
+    os.utime(entry / MANIFEST)
+    return engine
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,66 @@
+"""Buckets, the batch and image sizes that get static plans, and cutting batches to them; it knows no graph and no runtime."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from models.errors import BadInput
+
+
+class Bucket(NamedTuple):
+    """One static plan: N images of W×H pixels."""
+
+    batch: int
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.batch}x{self.width}x{self.height}"
+
+
+def parse(text: str) -> tuple[Bucket, ...]:
+    """`1x64x64,4x64x64` → buckets (batch, width, height). BadInput: anything else."""
+    found = [_bucket(part) for part in text.split(",")]
+    if len(set(found)) < len(found):
+        raise BadInput(f"buckets {text}: one of them is there twice")
+    return tuple(found)
+
+
+def _bucket(text: str) -> Bucket:
+    numbers = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})x([1-9]\d{0,4})", text.strip(), re.ASCII)
+    if not numbers:
+        raise BadInput(f"bucket '{text}' is not BATCHxWIDTHxHEIGHT, e.g. 4x512x512")
+    return Bucket(*map(int, numbers.groups()))
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`64x48` → (W, H). BadInput: anything else."""
+    numbers = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text.strip(), re.ASCII)
+    if not numbers:
+        raise BadInput(f"size '{text}' is not WIDTHxHEIGHT, e.g. 512x512")
+    return int(numbers[1]), int(numbers[2])
+
+
+def size_list(sizes: Sequence[tuple[int, int]]) -> str:
+    """Sizes (W, H) as people write them."""
+    return ", ".join(f"{width}x{height}" for width, height in sizes)
+
+
+def pieces(inputs: Mapping[str, NDArray[Any]], batches: Sequence[int]) -> Iterator[tuple[dict[str, NDArray[Any]], int]]:
+    """Cut a batch into pieces of planned sizes, ascending `batches`, and say how many rows of each are wanted.
+
+    The last piece is filled up with its last row. Scalars go to all of them.
+    """
+    total = max(len(array) for array in inputs.values() if array.ndim)
+    for start in range(0, total, batches[-1]):
+        count = min(total - start, batches[-1])
+        planned = next(size for size in batches if size >= count)
+        if (start, planned) == (0, total):
+            yield dict(inputs), total  # nothing to cut, nothing to copy
+            return
+        rows = [min(start + index, total - 1) for index in range(planned)]
+        yield {name: array[rows] if array.ndim else array for name, array in inputs.items()}, count

@@ -1,0 +1,211 @@
+"""Graphs on TensorRT (10.12 or newer, and 11), engines built here from the bundle; it knows nothing about torch.
+
+It has never run: it was written and type-checked against the stubs of TensorRT 10.13 on machines without a GPU. The cache
+of engines, the plans and the cutting of batches, which other backends share, are tested.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorrt
+from cuda.bindings import runtime as cuda
+from numpy.typing import NDArray
+
+from export import cache
+from export.backend import Options
+from export.bundle import Bundle, dimensions
+from export.shapes import pieces
+from export.signature import INPUT_AXES
+from models.errors import BadInput
+
+OLDEST = (10, 12)
+BATCHES = (1, 4)
+"""Of the profiles at sizes for which the bundle has no buckets."""
+LEVEL = 4
+"""How many tactics the builder tries, 0 to 5; TensorRT's default is 3, and 5 takes several times as long."""
+
+LOGGER = tensorrt.Logger(tensorrt.Logger.WARNING)
+
+
+class TrtBackend:
+    """One engine a graph, with a profile, a context and a recorded CUDA graph for each of its plans."""
+
+    name = "trt"
+
+    def __init__(self, bundle: Bundle, options: Options) -> None:
+        if options.device == "cpu":
+            raise BadInput("backend 'trt' runs on the GPU, not on cpu; accepted: auto, cuda")
+        _check_version(tensorrt.__version__)
+        self.bundle = bundle
+        self.options = options
+        self._machine = _machine()
+        self._cache = cache.EngineCache(cache.folder("trt"))
+        self._stream = int(_done(cuda.cudaStreamCreate()))
+        self._runtime = tensorrt.Runtime(LOGGER)
+        self._engines: dict[str, tensorrt.ICudaEngine] = {}
+        self._plans: dict[tuple[str, int], Plan] = {}
+
+    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        planned = self.bundle.plans(graph, BATCHES)
+        wanted = dimensions(graph, inputs)
+        batches = sorted(axes["batch"] for axes in planned if {**axes, "batch": 0} == {**wanted, "batch": 0})
+        assert batches, f"no plan of {graph} for {wanted}"  # sizes are the generator's to check
+        found = []
+        for piece, count in pieces(inputs, batches[:1] if self.options.reproducible else batches):
+            plan = self._plan(graph, planned.index(dimensions(graph, piece)), piece)
+            found.append(plan.run(piece)[:count])
+        return np.concatenate(found)
+
+    def _plan(self, graph: str, profile: int, inputs: Mapping[str, NDArray[Any]]) -> Plan:
+        if (graph, profile) not in self._plans:
+            shapes = {name: array.shape for name, array in inputs.items()}
+            self._plans[graph, profile] = Plan(self._engine(graph), profile, shapes, self._stream)
+        return self._plans[graph, profile]
+
+    def _engine(self, graph: str) -> tensorrt.ICudaEngine:
+        """From the cache, or built now: minutes. Other processes that want the same one wait for it."""
+        if graph not in self._engines:
+            planned = self.bundle.plans(graph, BATCHES)
+            timings = self._cache.folder / f"timing-{cache.digest(self._machine)[:16]}.cache"
+            axes, file = INPUT_AXES[graph], self.bundle.graph(graph)
+            plan = self._cache.get(self._key(graph), lambda: build(file, axes, planned, timings))
+            engine = self._runtime.deserialize_cuda_engine(plan)
+            if engine is None:
+                raise BadInput(f"TensorRT {tensorrt.__version__} does not take the engine of {graph} that it built")
+            self._engines[graph] = engine
+        return self._engines[graph]
+
+    def _key(self, graph: str) -> dict[str, Any]:
+        """All that an engine depends on."""
+        manifest = self.bundle.manifest
+        return {
+            **self._machine,
+            "graph": graph,
+            "files": self.bundle.contents(graph),
+            "precision": [manifest.precision, *manifest.wide],
+            "profiles": self.bundle.plans(graph, BATCHES),
+            "level": LEVEL,
+            "exporter": [manifest.version, manifest.versions],
+        }
+
+
+class Plan:
+    """One profile of an engine at fixed addresses: the first run records what later ones replay."""
+
+    def __init__(
+        self, engine: tensorrt.ICudaEngine, profile: int, shapes: Mapping[str, tuple[int, ...]], stream: int
+    ) -> None:
+        self._context = engine.create_execution_context()
+        self._stream = stream
+        self._recorded: Any = None
+        self._context.set_optimization_profile_async(profile, stream)
+        for name, shape in shapes.items():
+            self._context.set_input_shape(name, shape)
+        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        (self._output,) = (n for n in names if engine.get_tensor_mode(n) == tensorrt.TensorIOMode.OUTPUT)
+        self._rooms: dict[str, tuple[int, NDArray[Any]]] = {}  # its address on the GPU, its copy here
+        for name in names:
+            shape = tuple(self._context.get_tensor_shape(name))
+            here = np.empty(shape, tensorrt.nptype(engine.get_tensor_dtype(name)))
+            there = int(_done(cuda.cudaMalloc(max(here.nbytes, 1))))
+            self._context.set_tensor_address(name, there)
+            self._rooms[name] = (there, here)
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Inputs → a copy of the output."""
+        for name, array in inputs.items():
+            there, here = self._rooms[name]
+            np.copyto(here, array)
+            to_gpu = cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
+            _done(cuda.cudaMemcpyAsync(there, here.ctypes.data, here.nbytes, to_gpu, self._stream))
+        if self._recorded is None:
+            self._recorded = self._record()
+        _done(cuda.cudaGraphLaunch(self._recorded, self._stream))
+        there, here = self._rooms[self._output]
+        from_gpu = cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
+        _done(cuda.cudaMemcpyAsync(here.ctypes.data, there, here.nbytes, from_gpu, self._stream))
+        _done(cuda.cudaStreamSynchronize(self._stream))
+        return here.copy()
+
+    def _record(self) -> Any:
+        """A CUDA graph of one run; the run before it allocates what may not be allocated while recording."""
+        self._context.execute_async_v3(self._stream)
+        _done(cuda.cudaStreamSynchronize(self._stream))
+        mode = cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        _done(cuda.cudaStreamBeginCapture(self._stream, mode))
+        self._context.execute_async_v3(self._stream)
+        return _done(cuda.cudaGraphInstantiate(_done(cuda.cudaStreamEndCapture(self._stream)), 0))
+
+
+def load(bundle: Bundle, options: Options) -> TrtBackend:
+    return TrtBackend(bundle, options)
+
+
+def build(graph: Path, axes: Mapping[str, Mapping[int, str]], planned: list[dict[str, int]], timings: Path) -> bytes:
+    """The ONNX graph as a serialised engine with one static profile a plan; `timings` is read and written."""
+    builder = tensorrt.Builder(LOGGER)
+    network = builder.create_network(_strongly_typed())
+    parser = tensorrt.OnnxParser(network, LOGGER)
+    if not parser.parse_from_file(str(graph)):
+        raise BadInput(f"TensorRT {tensorrt.__version__} cannot read {graph.name}: {parser.get_error(0).desc()}")
+    config = builder.create_builder_config()
+    config.builder_optimization_level = LEVEL
+    for sizes in planned:
+        profile = builder.create_optimization_profile()
+        for value in (network.get_input(index) for index in range(network.num_inputs)):
+            shape = [sizes[axes[value.name][place]] if size < 0 else size for place, size in enumerate(value.shape)]
+            if axes[value.name]:
+                profile.set_shape(value.name, shape, shape, shape)  # min, opt and max
+        config.add_optimization_profile(profile)
+    known = config.create_timing_cache(timings.read_bytes() if timings.is_file() else b"")
+    config.set_timing_cache(known, ignore_mismatch=False)
+    engine = builder.build_serialized_network(network, config)
+    if engine is None:
+        raise BadInput(f"TensorRT {tensorrt.__version__} cannot build {graph.name}: its log above says why")
+    _keep(timings, bytes(config.get_timing_cache().serialize()))
+    return bytes(engine)
+
+
+def _strongly_typed() -> int:
+    """Types are those of the graph: a flag in 10, the only way in 11, where the flag may be gone."""
+    flag = getattr(tensorrt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    return 0 if flag is None else 1 << int(flag)
+
+
+def _keep(timings: Path, content: bytes) -> None:
+    beside = timings.with_name(f"{timings.name}.{os.getpid()}")
+    beside.write_bytes(content)
+    os.replace(beside, timings)
+
+
+def _check_version(version: str) -> None:
+    found = tuple(int(part) for part in version.split(".")[:2])
+    if found < OLDEST:
+        raise BadInput(f"TensorRT {version} is too old: 10.12 or newer is needed")
+
+
+def _machine() -> dict[str, Any]:
+    """What an engine is bound to. BadInput: no GPU."""
+    gpu = _done(cuda.cudaGetDeviceProperties(0))
+    return {
+        "tensorrt": tensorrt.__version__,
+        "driver": _done(cuda.cudaDriverGetVersion()),
+        "gpu": gpu.name.decode(),
+        "capability": [gpu.major, gpu.minor],
+        "memory": gpu.totalGlobalMem,
+        "system": [platform.system(), platform.machine()],
+    }
+
+
+def _done(answer: Any) -> Any:
+    """The result of a CUDA call. BadInput: it failed."""
+    error, *results = answer
+    if error != cuda.cudaError_t.cudaSuccess:
+        raise BadInput(f"CUDA: {error.name}: is there a GPU, and is its driver new enough?")
+    return results[0] if results else None
