@@ -63,6 +63,19 @@ def data_mnist(
     Console(stderr=True).print(*mnist(source, out or runs_root() / "data" / "mnist").tables())
 
 
+@data_app.command("avatars")
+def data_avatars(
+    out: Annotated[Path | None, typer.Option(help="Folder; by default data/avatars below IPPO_RUNS.")] = None,
+    count: Annotated[int, typer.Option(help="How many different characters.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+) -> None:
+    """Draw pixel-art characters of 24x24 from a grammar, with the attributes of each."""
+    from training.data.avatars import avatars
+    from training.runs import runs_root
+
+    Console(stderr=True).print(*avatars(out or runs_root() / "data" / "avatars", count, seed).tables())
+
+
 @data_app.command("build")
 def data_build(
     source: Annotated[Path, typer.Argument(help="Images with captions: sidecar .txt, CSV or metadata.jsonl.")],
