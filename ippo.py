@@ -76,6 +76,19 @@ def data_avatars(
     Console(stderr=True).print(*avatars(out or runs_root() / "data" / "avatars", count, seed).tables())
 
 
+@data_app.command("cryptopunks")
+def data_cryptopunks(
+    source: Annotated[Path, typer.Argument(help="Folder of the published images and their CSV tables.")],
+    out: Annotated[Path | None, typer.Option(help="Folder; by default data/cryptopunks below IPPO_RUNS.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
+) -> None:
+    """Write the CryptoPunks, 24x24, with type and accessories."""
+    from training.data.cryptopunks import cryptopunks
+    from training.runs import runs_root
+
+    Console(stderr=True).print(*cryptopunks(source, out or runs_root() / "data" / "cryptopunks", seed).tables())
+
+
 @data_app.command("build")
 def data_build(
     source: Annotated[Path, typer.Argument(help="Images with captions: sidecar .txt, CSV or metadata.jsonl.")],
