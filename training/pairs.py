@@ -13,6 +13,7 @@ from torch import Tensor
 
 from models import noise
 from models.config import Config
+from models.errors import BadInput
 from models.pipeline import Pipeline
 from models.sampling import SAMPLERS
 from training import cache
@@ -31,6 +32,10 @@ class PairsConfig(Config):
     """How the teacher draws."""
     guidance: float = 2.0
     """Guidance of the teacher."""
+    weights: tuple[float, float] | None = None
+    """Of inputs that are attributes: the range of the uniform weights; none: as the data says."""
+    free: float = 0.0
+    """Of inputs that are attributes: how often each is left free."""
     seed: int = 1_000_000
     """Seed of the first pair's noise; pair i has seed + i."""
 
@@ -53,8 +58,9 @@ class Pairs:
 @torch.no_grad()
 def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig) -> Pairs:
     """Draw `config.count` pairs over the captions `ids` `(M, S)`, part by part, kept for other students of the teacher."""
-    order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(config.seed))
-    chosen = ids[order.repeat(-(-config.count // len(ids)))[: config.count]]
+    generator = torch.Generator().manual_seed(config.seed)
+    order = torch.randperm(len(ids), generator=generator)
+    chosen = _weighted(ids[order.repeat(-(-config.count // len(ids)))[: config.count]], teacher, config, generator)
     mixed = torch.is_autocast_enabled(teacher.device.type)
     name = cache.digest([teacher.conditioner, teacher.denoiser], teacher.scheduler, chosen, config, mixed)
 
@@ -65,6 +71,17 @@ def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig) -> Pairs:
 
     samples = [part(first) for first in track(range(0, config.count, _PART), "pairs")]
     return Pairs(torch.cat(samples), chosen, config.seed)
+
+
+def _weighted(ids: Tensor, teacher: Pipeline, config: PairsConfig, generator: torch.Generator) -> Tensor:
+    """Weights `(P, A)` of attributes drawn anew. BadInput: the teacher's inputs are no attributes."""
+    if config.weights is None and not config.free:
+        return ids
+    if not teacher.slots:
+        raise BadInput("pairs: weights and free are for a teacher whose inputs are attributes")
+    low, high = config.weights or (1.0, 1.0)
+    kept = torch.rand(ids.shape, generator=generator) >= config.free
+    return ids * kept * (low + (high - low) * torch.rand(ids.shape, generator=generator))
 
 
 def _part(teacher: Pipeline, ids: Tensor, first: int, config: PairsConfig) -> Tensor:
