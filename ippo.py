@@ -107,7 +107,9 @@ def data_build(
 
 @app.command()
 def train(
-    method: Annotated[str, typer.Argument(help="autoencoder, clip, teacher, student, decoder or judge.")],
+    method: Annotated[
+        str, typer.Argument(help="autoencoder, clip, teacher, student, decoder, judge or attribute-judge.")
+    ],
     config: Annotated[Path, typer.Argument(help="YAML of the run, e.g. configs/emoji-mini/teacher.yaml.")],
     overrides: Overrides = None,
 ) -> None:

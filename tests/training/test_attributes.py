@@ -15,6 +15,7 @@ from models.errors import BadInput
 from tests import tiny
 from training import pairs
 from training.add import AddMethod, StudentConfig
+from training.attributes import AttributeJudgeMethod, AttributeJudgeTraining
 from training.data.attributed import SLOTS
 from training.data.avatars import avatars
 from training.data.avatars_art import slots
@@ -158,3 +159,15 @@ def test_the_configurations_that_ship_are_valid(name: str, config: type[Config])
 def test_the_teacher_that_ships_knows_every_attribute() -> None:
     base: Any = TeacherConfig.load(CONFIGS / "teacher.yaml").base
     assert {slot: tuple(names) for slot, names in base.attributes.items()} == slots()
+
+
+def test_the_attribute_judge_trains_on_every_slot(characters: Path, data: Path, runs: Path) -> None:
+    config = AttributeJudgeTraining.load(CONFIGS / "judge.yaml", [f"data={characters}"])
+    method = AttributeJudgeMethod(config)
+    assert [*method.judge.config.slots] == [*slots().values()]
+    loss = method.classify([0, 1, 2, 3], draws())["total"]
+    (gradient,) = torch.autograd.grad(loss, [method.judge.classify])
+    assert bool((gradient.abs().sum(dim=1) > 0).all()), "every attribute, and nothing in every slot"
+    assert 0 <= method.validate(method.modules)["accuracy"] <= 1
+    with pytest.raises(BadInput, match="holds no slots"):
+        AttributeJudgeMethod(AttributeJudgeTraining.load(CONFIGS / "judge.yaml", [f"data={data}"]))
