@@ -95,7 +95,8 @@ class AttributeConditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def forward(self, weights: Tensor) -> Conditioning:
         """Weights `(N, A)` → hidden states `(N, S, D)`, and the weights for guidance to compose."""
-        hidden = (weights[:, None, :] * self.member) @ self.embedding + self.null
+        own = weights[:, None, :].to(self.embedding.dtype) * self.member
+        hidden = own @ self.embedding + self.null
         return Conditioning(encoder_hidden_states=hidden, weights=weights)
 
     def describe(self) -> dict[str, Any]:

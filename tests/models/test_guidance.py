@@ -123,3 +123,11 @@ def test_parts_make_a_pipeline_of_attributes() -> None:
 def test_what_is_no_attribute_is_refused() -> None:
     with pytest.raises(BadInput, match="did you mean 'Crown'"):
         TEACHER.generate(["Crwn"], [0], 2, 1.0)
+
+
+def test_weights_are_read_in_the_precision_of_the_table() -> None:
+    conditioner = tiny.attribute_teacher().conditioner.half()
+    weights = conditioner.tokenize(["Ape, Fez=2"])
+    conditioning = conditioner(weights)
+    assert conditioning.encoder_hidden_states.dtype == torch.float16
+    assert torch.equal(conditioning.weights, weights), "guidance keeps them as they were asked for"
