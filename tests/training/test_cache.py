@@ -11,9 +11,7 @@ from torch import Tensor, nn
 from training import cache
 
 
-def test_kept_tensors_are_made_once_and_made_again_after_deletion(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_kept_tensors_are_made_once_and_made_again_after_deletion(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("IPPO_RUNS", str(tmp_path))
     made = []
 
