@@ -73,6 +73,32 @@ def data_mnist(
     Console(stderr=True).print(*mnist(source, out or runs_root() / "data" / "mnist").tables())
 
 
+@data_app.command("avatars")
+def data_avatars(
+    out: Annotated[Path | None, typer.Option(help="Folder; by default data/avatars below IPPO_RUNS.")] = None,
+    count: Annotated[int, typer.Option(help="How many different characters.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+) -> None:
+    """Draw pixel-art characters of 24x24 from a grammar, with the attributes of each."""
+    from training.data.avatars import avatars
+    from training.runs import runs_root
+
+    Console(stderr=True).print(*avatars(out or runs_root() / "data" / "avatars", count, seed).tables())
+
+
+@data_app.command("cryptopunks")
+def data_cryptopunks(
+    source: Annotated[Path, typer.Argument(help="Folder of the published images and their CSV tables.")],
+    out: Annotated[Path | None, typer.Option(help="Folder; by default data/cryptopunks below IPPO_RUNS.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
+) -> None:
+    """Write the CryptoPunks, 24x24, with type and accessories."""
+    from training.data.cryptopunks import cryptopunks
+    from training.runs import runs_root
+
+    Console(stderr=True).print(*cryptopunks(source, out or runs_root() / "data" / "cryptopunks", seed).tables())
+
+
 @data_app.command("build")
 def data_build(
     source: Annotated[Path, typer.Argument(help="Images with captions: sidecar .txt, CSV or metadata.jsonl.")],
@@ -91,7 +117,9 @@ def data_build(
 
 @app.command()
 def train(
-    method: Annotated[str, typer.Argument(help="autoencoder, clip, teacher, student, decoder or judge.")],
+    method: Annotated[
+        str, typer.Argument(help="autoencoder, clip, teacher, student, decoder, judge or attribute-judge.")
+    ],
     config: Annotated[Path, typer.Argument(help="YAML of the run, e.g. configs/emoji-mini/teacher.yaml.")],
     overrides: Overrides = None,
 ) -> None:

@@ -196,7 +196,7 @@ class Bench:
         )
 
     def _recognised(self, images: Images, labels: Labels) -> float | None:
-        if labels.min() < 0 or labels.max() >= self.judge.config.labels:
+        if self.judge.config.slots or labels.min() < 0 or labels.max() >= self.judge.config.labels:
             return None
         named = features.rows(self.judge, self.judge.forward, images).argmax(axis=1)
         return float((named == labels).mean())

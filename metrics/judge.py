@@ -39,6 +39,8 @@ class JudgeConfig:
     """Dimensions of the embedding."""
     seed: int = 1717
     """Seed of the initial weights, the judge's own."""
+    slots: tuple[tuple[str, ...], ...] = ()
+    """Where it reads attributes in place of one label: those of each slot (`metrics/attributes.py`)."""
 
 
 class Stage(nn.Module):
@@ -163,7 +165,8 @@ def load(folder: Path) -> Judge:
     """Open what `save` wrote, in float32, ready to judge. ValueError, one line: no judge there, or a damaged one."""
     try:
         values = json.loads((folder / "config.json").read_text())
-        judge = Judge(JudgeConfig(**{**values, "channels": tuple(values["channels"])}))
+        slots = tuple(tuple(slot) for slot in values.get("slots", ()))
+        judge = Judge(JudgeConfig(**{**values, "channels": tuple(values["channels"]), "slots": slots}))
         weights = load_file(folder / "judge.safetensors")
         judge.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     except FileNotFoundError as error:

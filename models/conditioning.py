@@ -8,17 +8,22 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Conditioning:
-    """Optional named arrays; the field names are the input names of the exported denoiser graph."""
+    """Optional named arrays; but for `weights`, the field names are the input names of the exported denoiser graph."""
 
     encoder_hidden_states: Any | None = None  # (N, S, D)
     text_embeds: Any | None = None  # (N, D)
     time_ids: Any | None = None  # (N, 6)
+    weights: Any | None = None
+    """`(N, A)`: of conditions that guidance composes, each of its own weight; no denoiser is told."""
 
     def arrays(self) -> dict[str, Any]:
-        """The arrays that are there, by name."""
-        present = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: array for name, array in present.items() if array is not None}
+        """What the denoiser is told, by name."""
+        return {name: array for name, array in self._present().items() if name != "weights"}
 
     def map(self, function: Any) -> Conditioning:
         """Apply `function` to every array that is there."""
-        return Conditioning(**{name: function(array) for name, array in self.arrays().items()})
+        return Conditioning(**{name: function(array) for name, array in self._present().items()})
+
+    def _present(self) -> dict[str, Any]:
+        present = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: array for name, array in present.items() if array is not None}

@@ -1,6 +1,7 @@
-"""The pixel family: class labels or nothing as input, no latent space, a UNet, and its diffusers folder on disk.
+"""The pixel family: class labels, attributes or nothing as input, no latent space, a UNet, its diffusers folder on disk.
 
-It knows nothing about training, graphs or serving. Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `D` width.
+It knows nothing about training, graphs or serving. Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels,
+`S` tokens, `A` attributes, `D` width.
 """
 
 from __future__ import annotations
@@ -9,16 +10,17 @@ import copy
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 import diffusers
 import torch
 from diffusers import ConfigMixin, DDIMScheduler, ModelMixin, UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.attributes import attribute_weights
 from models.conditioning import Conditioning
 from models.config import Config
 from models.errors import BadInput
@@ -27,6 +29,7 @@ from models.pipeline import Pipeline, latent_shape
 from models.schedule import Prediction
 
 CONDITIONAL, UNCONDITIONAL = "class-to-image", "unconditional-image-generation"
+COMPOSED = "attributes-to-image"
 
 BETAS: dict[str, tuple[float, float]] = {
     "linear": (1e-4, 0.02),
@@ -60,6 +63,50 @@ class ClassConditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """Ids `(N, 1)` → hidden states `(N, 1, D)`."""
         return Conditioning(encoder_hidden_states=self.embedding(ids))
 
+    def describe(self) -> dict[str, Any]:
+        """What the pipeline says of its input."""
+        known = {"task": CONDITIONAL, "inputs": ("label",), "classes": self.classes}
+        return known if self.classes else {"task": UNCONDITIONAL, "inputs": ()}
+
+
+class AttributeConditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """Weights of attributes → a token a slot and one over all slots, `null + Σ weight·embedding`.
+
+    An attribute of weight 0 is as if it were not there; a slot without any keeps its null token. Slots and their
+    attributes come as lists: diffusers sorts the keys of what it writes, and the order is that of the weights.
+    """
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(self, slots: Sequence[str], attributes: Sequence[Sequence[str]], width: int = 64) -> None:
+        super().__init__()
+        self.slots = {slot: tuple(names) for slot, names in zip(slots, attributes, strict=True)}
+        sizes = torch.tensor([len(names) for names in self.slots.values()])
+        slot_of = torch.arange(len(sizes)).repeat_interleave(sizes)
+        member = torch.cat(
+            [slot_of == torch.arange(len(sizes))[:, None], torch.ones(1, len(slot_of), dtype=torch.bool)]
+        )
+        self.register_buffer("member", member.float(), persistent=False)  # (S, A), the last row all ones
+        self.embedding = nn.Parameter(torch.randn(len(slot_of), width))
+        self.null = nn.Parameter(torch.randn(len(sizes) + 1, width))
+
+    def tokenize(self, inputs: Sequence[Input]) -> Tensor:
+        """Attributes of each sample → weights `(N, A)` float32. BadInput: what `attribute_weights` refuses."""
+        return torch.tensor([attribute_weights(wanted, self.slots) for wanted in inputs], dtype=torch.float32)
+
+    def forward(self, weights: Tensor) -> Conditioning:
+        """Weights `(N, A)` → hidden states `(N, S, D)`, and the weights for guidance to compose."""
+        own = weights[:, None, :].to(self.embedding.dtype) * self.member
+        hidden = own @ self.embedding + self.null
+        return Conditioning(encoder_hidden_states=hidden, weights=weights)
+
+    def describe(self) -> dict[str, Any]:
+        """What the pipeline says of its input."""
+        return {"task": COMPOSED, "inputs": ("attributes",), "slots": self.slots}
+
+
+CONDITIONERS = {network.__name__: network for network in (ClassConditioner, AttributeConditioner)}
+"""By the names that stand in `model_index.json`."""
+
 
 class PixelAutoencoder(nn.Module, ConfigMixin):  # type: ignore[misc]
     """The identity: "latents" are pixels, grey where `channels` is 1, shown `scale` times as large."""
@@ -85,14 +132,24 @@ class PixelAutoencoder(nn.Module, ConfigMixin):  # type: ignore[misc]
     to_latents, to_images = encode, decode
 
 
+KINDS = {
+    "conditioner": tuple(CONDITIONERS),
+    "unet": ("UNet2DConditionModel",),
+    "autoencoder": ("PixelAutoencoder",),
+}
+"""The classes of a folder's parts."""
+
+
 class Parts(Config):
     """A teacher from scratch."""
 
     family: Literal["ddpm"]
     classes: Annotated[int, Field(ge=0)] | list[str] = 0
-    """How many classes, or their names; 0: unconditional."""
+    """How many classes, or their names; 0: unconditional, or attributes."""
+    attributes: dict[str, list[str]] = {}
+    """Slot → attributes that exclude each other, in place of classes."""
     width: int = 64
-    """Width D of a class's token."""
+    """Width D of a token."""
     channels: Literal[1, 3] = 3
     """1 for grey images."""
     scale: int = 1
@@ -111,6 +168,20 @@ class Parts(Config):
         if isinstance(value, list) and ("" in value or len(set(value)) < len(value)):
             raise ValueError("names of classes must be distinct and not empty")
         return value
+
+    @field_validator("attributes")
+    @classmethod
+    def _plain(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        names = [name for slot in value.values() for name in slot]
+        if len(set(names)) < len(names) or any(not name or set(name) & set(",=") for name in names):
+            raise ValueError("names of attributes must be distinct, not empty, and without comma and equals sign")
+        return value
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.classes and self.attributes:
+            raise ValueError("classes and attributes exclude each other")
+        return self
 
 
 def teacher_scheduler(prediction: Prediction, beta_schedule: str, zero_snr: bool | None = None) -> dict[str, Any]:
@@ -138,7 +209,9 @@ def build(parts: Parts, find: Callable[[str], Path]) -> Pipeline:
     names = [str(label) for label in range(parts.classes)] if isinstance(parts.classes, int) else parts.classes
     channels = {"in_channels": parts.channels, "out_channels": parts.channels}
     return assemble(
-        ClassConditioner(names, parts.width),
+        AttributeConditioner([*parts.attributes], [*parts.attributes.values()], parts.width)
+        if parts.attributes
+        else ClassConditioner(names, parts.width),
         UNet2DConditionModel(**{**parts.unet, **channels, "cross_attention_dim": parts.width}),
         PixelAutoencoder(parts.channels, parts.scale),
         teacher_scheduler(parts.prediction, parts.beta_schedule, parts.zero_snr),
@@ -146,34 +219,32 @@ def build(parts: Parts, find: Callable[[str], Path]) -> Pipeline:
 
 
 def assemble(
-    conditioner: ClassConditioner,
+    conditioner: ClassConditioner | AttributeConditioner,
     unet: UNet2DConditionModel,
     autoencoder: PixelAutoencoder,
     scheduler: dict[str, Any],
 ) -> Pipeline:
-    """Put the components together: `class-to-image`, without classes `unconditional-image-generation`."""
+    """Put the components together; the conditioner says what the task is."""
     return Pipeline(
-        task=CONDITIONAL if conditioner.classes else UNCONDITIONAL,
         conditioner=conditioner,
         denoiser=unet,
         autoencoder=autoencoder,
         scheduler=scheduler,
         latent_shape=latent_shape(unet.config),
-        inputs=("label",) if conditioner.classes else (),
-        classes=conditioner.classes,
+        **conditioner.describe(),
     )
 
 
 def load(name: str) -> Pipeline:
     """Open a folder that `save` wrote, or its Hub name, in float32. BadInput: another kind of DDPM."""
     index = diffusers.DiffusionPipeline.load_config(name)
-    found = {part: index.get(part, [None, "nothing"])[1] for part in ("conditioner", "unet", "autoencoder")}
-    wanted = {"conditioner": "ClassConditioner", "unet": "UNet2DConditionModel", "autoencoder": "PixelAutoencoder"}
-    if strange := next((part for part in wanted if found[part] != wanted[part]), None):
-        raise BadInput(f"{name}: its {strange} is {found[strange]}; accepted: {wanted[strange]}")
+    found = {part: index.get(part, [None, "nothing"])[1] for part in KINDS}
+    if strange := next((part for part, kinds in KINDS.items() if found[part] not in kinds), None):
+        raise BadInput(f"{name}: its {strange} is {found[strange]}; accepted: {', '.join(KINDS[strange])}")
+    conditioner: Any = CONDITIONERS[found["conditioner"]]
     autoencoder = PixelAutoencoder.from_config(PixelAutoencoder.load_config(name, subfolder="autoencoder"))
     return assemble(
-        ClassConditioner.from_pretrained(name, subfolder="conditioner", torch_dtype=torch.float32),
+        conditioner.from_pretrained(name, subfolder="conditioner", torch_dtype=torch.float32),
         UNet2DConditionModel.from_pretrained(name, subfolder="unet", torch_dtype=torch.float32),
         cast(PixelAutoencoder, autoencoder),
         dict(DDIMScheduler.load_config(name, subfolder="scheduler")),
@@ -192,7 +263,7 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
         "_class_name": "DDPMPipeline",
         "_diffusers_version": diffusers.__version__,
         "autoencoder": [__name__, "PixelAutoencoder"],
-        "conditioner": [__name__, "ClassConditioner"],
+        "conditioner": [__name__, type(pipeline.conditioner).__name__],
         "scheduler": ["diffusers", type(scheduler).__name__],
         "unet": ["diffusers", "UNet2DConditionModel"],
     }

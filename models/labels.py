@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from models.config import nearest
 from models.errors import BadInput
 
-Input = str | int
-"""A prompt, or a label's name or number; `""` is the null condition of every family."""
+Input = str | int | Mapping[str, float] | Sequence[str]
+"""A prompt, a label's name or number, or attributes; `""` is the null condition of every family."""
 
 _LISTED = 20
 _DIGITS = 9

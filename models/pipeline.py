@@ -6,7 +6,7 @@ Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `D` wid
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from models import noise, sampling
 from models.conditioning import Conditioning
 from models.errors import BadInput
+from models.guidance import guidance_terms
 from models.labels import Input
 from models.schedule import STUDENT_TIMESTEPS, Schedule
 
@@ -26,7 +27,7 @@ class Conditioner(Protocol):
     """Inputs of a task → `Conditioning`."""
 
     def tokenize(self, inputs: Sequence[Input]) -> Tensor:
-        """Task inputs → ids `(N, S)` int64. BadInput: an input that this conditioner does not know."""
+        """Task inputs → ids `(N, S)` int64, or weights `(N, A)`. BadInput: an input that this conditioner does not know."""
 
     def __call__(self, ids: Tensor) -> Conditioning:
         """Ids → conditioning."""
@@ -64,6 +65,9 @@ class Pipeline:
     null_input: str = ""
     inputs: tuple[str, ...] = ("prompt",)  # what a request holds besides its seed
     classes: tuple[str, ...] = ()  # names of the labels, where the input is a label
+    slots: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # names of the attributes, where they are the input
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -84,20 +88,22 @@ class Pipeline:
     def device(self) -> torch.device:
         return next(self.denoiser.parameters()).device
 
-    def denoise(self, conditioning: Conditioning, guidance: float = 1.0) -> sampling.Denoise:
-        """Bind conditioning and guidance weight; with guidance both passes run as one batch."""
-        if guidance == 1.0:
+    def denoise(self, conditioning: Conditioning, guidance: float | None = None) -> sampling.Denoise:
+        """Bind conditioning and guidance weight, none for the bare conditioning; all passes of a step run as one batch."""
+        if guidance is None or (guidance == 1.0 and conditioning.weights is None):
             return lambda sample, timestep: predict(self.denoiser, sample, timestep, conditioning)
         count = next(iter(conditioning.arrays().values())).shape[0]
         null = self.condition([self.null_input]).map(lambda array: array.expand(count, *array.shape[1:]))
-        both = Conditioning(
-            **{name: torch.cat([null.arrays()[name], array]) for name, array in conditioning.arrays().items()}
-        )
+        terms = guidance_terms(conditioning, guidance, self.conditioner)
+        rows = torch.cat([torch.arange(count, device=terms.samples.device), terms.samples])  # whose each row is
+        told = terms.conditions.arrays()
+        batch = Conditioning(**{name: torch.cat([array, told[name]]) for name, array in null.arrays().items()})
 
-        def guided(sample: Tensor, timestep: int) -> Tensor:
-            times = timestep if isinstance(timestep, int) or timestep.ndim == 0 else torch.cat([timestep, timestep])
-            unconditional, conditional = predict(self.denoiser, torch.cat([sample, sample]), times, both).chunk(2)
-            return sampling.guide(unconditional, [conditional], [guidance])  # type: ignore[no-any-return]
+        def guided(sample: Tensor, timestep: Tensor | int) -> Tensor:
+            times = timestep if isinstance(timestep, int) or timestep.ndim == 0 else timestep[rows]
+            outputs = predict(self.denoiser, sample[rows], times, batch)
+            conditions = [outputs[place] for place in terms.places]
+            return sampling.guide(outputs[:count], conditions, terms.weights)  # type: ignore[no-any-return]
 
         return guided
 

@@ -46,8 +46,8 @@ def to_velocity(x0: Array, noise: Array, alpha: Any, sigma: Any) -> Array:
     return noise * alpha - x0 * sigma
 
 
-def guide(null: Array, conditions: Sequence[Array], weights: Sequence[float]) -> Array:
-    """Classifier-free guidance over any number of conditions: `null + Σ wᵢ·(condᵢ − null)`."""
+def guide(null: Array, conditions: Sequence[Array], weights: Sequence[Any]) -> Array:
+    """Classifier-free guidance over any number of conditions: `null + Σ wᵢ·(condᵢ − null)`; wᵢ as coefficients are."""
     out = null
     for condition, weight in zip(conditions, weights, strict=True):
         out = out + (condition - null) * weight

@@ -16,6 +16,7 @@ from models.schedule import Prediction, student_scheduler
 TOKENS = 8
 WIDTH = 32
 CLASSES = ("red", "green", "blue", "yellow")
+SLOTS = {"type": ("Man", "Ape"), "hat": ("Cap", "Crown", "Fez"), "mouth": ("Pipe",)}
 
 
 def tokenizer() -> CLIPTokenizer:
@@ -83,11 +84,11 @@ def student(seed: int = 0, **scheduler: Any) -> Pipeline:
     return pipeline
 
 
-def pixel_unet(width: int = 16) -> UNet2DConditionModel:
+def pixel_unet(width: int = 16, channels: int = 1) -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=8,
-        in_channels=1,
-        out_channels=1,
+        in_channels=channels,
+        out_channels=channels,
         block_out_channels=(16, 32),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
@@ -111,5 +112,20 @@ def pixel_teacher(
 def pixel_student(seed: int = 0, **teacher: Any) -> Pipeline:
     """The same networks with the student's scheduler."""
     pipeline = pixel_teacher(seed, **teacher)
+    pipeline.scheduler = student_scheduler(pipeline.scheduler)
+    return pipeline
+
+
+def attribute_teacher(seed: int = 0) -> Pipeline:
+    """A random teacher of attributes: colour images of 8 pixels."""
+    torch.manual_seed(seed)
+    conditioner = ddpm.AttributeConditioner([*SLOTS], [*SLOTS.values()], 16)
+    scheduler = ddpm.teacher_scheduler("v_prediction", "squaredcos_cap_v2")
+    return ddpm.assemble(conditioner.eval(), pixel_unet(channels=3), ddpm.PixelAutoencoder(3, 1), scheduler)
+
+
+def attribute_student(seed: int = 0) -> Pipeline:
+    """The same networks with the student's scheduler."""
+    pipeline = attribute_teacher(seed)
     pipeline.scheduler = student_scheduler(pipeline.scheduler)
     return pipeline

@@ -12,6 +12,7 @@ from training.loop import train
 from training.runs import runs_root
 
 METHODS = {
+    "attribute-judge": "attributes",
     "autoencoder": "autoencoder",
     "clip": "clip",
     "decoder": "decoder",

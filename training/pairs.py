@@ -20,6 +20,7 @@ from torch import Tensor
 
 from models import noise
 from models.config import Config
+from models.errors import BadInput
 from models.pipeline import Pipeline
 from models.sampling import SAMPLERS, add_noise
 from training import cache
@@ -42,6 +43,10 @@ class PairsConfig(Config):
     """Guidance of the teacher."""
     later: float = Field(default=0.5, gt=0, le=1)
     """Pairs of each later timestep of the student ÷ `count`."""
+    weights: tuple[float, float] | None = None
+    """Of inputs that are attributes: the range of the uniform weights; none: as the data says."""
+    free: float = 0.0
+    """Of inputs that are attributes: how often each is left free."""
     seed: int = 1_000_000
     """Of the pairs' noise."""
 
@@ -78,8 +83,9 @@ def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig, timesteps: Iterabl
 
     Part by part, kept for other students of the teacher.
     """
-    order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(config.seed))
-    chosen = ids[order.repeat(-(-config.count // len(ids)))[: config.count]]
+    generator = torch.Generator().manual_seed(config.seed)
+    order = torch.randperm(len(ids), generator=generator)
+    chosen = _weighted(ids[order.repeat(-(-config.count // len(ids)))[: config.count]], teacher, config, generator)
     mixed = torch.is_autocast_enabled(teacher.device.type)
     name = cache.digest([teacher.conditioner, teacher.denoiser], teacher.scheduler, chosen, config, mixed)
     last, count = len(teacher.schedule) - 1, max(1, round(config.later * config.count))
@@ -96,6 +102,17 @@ def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig, timesteps: Iterabl
             parts.append(cache.kept(f"pairs-{name}-{timestep}-{first:06d}", walk))
         ends[timestep] = torch.cat(parts)
     return Pairs(ends, chosen, config.seed)
+
+
+def _weighted(ids: Tensor, teacher: Pipeline, config: PairsConfig, generator: torch.Generator) -> Tensor:
+    """Weights `(P, A)` of attributes drawn anew. BadInput: the teacher's inputs are no attributes."""
+    if config.weights is None and not config.free:
+        return ids
+    if not teacher.slots:
+        raise BadInput("pairs: weights and free are for a teacher whose inputs are attributes")
+    low, high = config.weights or (1.0, 1.0)
+    kept = torch.rand(ids.shape, generator=generator) >= config.free
+    return ids * kept * (low + (high - low) * torch.rand(ids.shape, generator=generator))
 
 
 def _walk(

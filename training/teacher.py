@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from models import folder as folders
 from models.config import Config
+from models.errors import BadInput
 from models.pipeline import Pipeline, predict
 from models.sampling import add_noise, to_velocity
 from training import latents
@@ -49,6 +50,8 @@ class TeacherConfig(Config):
     """Whether the conditioner (a text encoder, a table of classes) learns with the denoiser."""
     condition_dropout: float = 0.1
     """How often an input is replaced by the null condition (arXiv 2207.12598)."""
+    attribute_dropout: float = 0.0
+    """How often each attribute of an input is left free by itself, so that it is learnt alone and in any company."""
     min_snr_gamma: float | None = 5.0
     """Min-SNR weighting (arXiv 2303.09556), with SNR + 1 for v-prediction; none weighs every timestep alike."""
     shift: float = 1.0
@@ -72,6 +75,8 @@ class TeacherMethod:
         self.config = config
         self.pipeline = open_base(config.base, config.loop.attention)
         self.tables = Tables(self.pipeline.schedule)
+        if config.attribute_dropout and not self.pipeline.slots:
+            raise BadInput("attribute_dropout is for a base whose inputs are attributes; this one takes no attributes")
         source = data_folder(config.data)
         self.train_images, self.held_out = ImageFolder(source, "train"), ImageFolder(source, "validation")
         self.latents = latents.encode(self.pipeline.autoencoder, self.train_images)
@@ -97,7 +102,7 @@ class TeacherMethod:
         x0 = self.latents[indices].to(draws.device)
         ids = self.captions.draw(indices, draws)
         dropped = (draws.uniform() < self.config.condition_dropout)[:, None]
-        ids = torch.where(dropped, self.null.to(draws.device), ids)
+        ids = self._freed(torch.where(dropped, self.null.to(draws.device), ids), draws)
         timesteps = self._timesteps(draws)
         error = self._error(self.pipeline, x0, ids, timesteps, draws.normal(*x0.shape[1:]))
         return {"total": (error * self._weight(timesteps)).mean(), "error": error.mean()}
@@ -107,7 +112,7 @@ class TeacherMethod:
         pipeline = self._averaged(averages)
         count = min(len(self.held_out_latents), 512)
         draws = Draws.at(0, 0, range(count), pipeline.device)
-        ids = self.held_out_captions.draw(list(range(count)), draws)
+        ids = self._freed(self.held_out_captions.draw(list(range(count)), draws), draws)
         timesteps, x0 = draws.integers(len(pipeline.schedule)), self.held_out_latents[:count].to(pipeline.device)
         noise = draws.normal(*x0.shape[1:])
         errors = [
@@ -143,6 +148,13 @@ class TeacherMethod:
             case "sample":
                 target = x0
         return (output - target).square().mean(dim=(1, 2, 3))
+
+    def _freed(self, ids: Tensor, draws: Draws) -> Tensor:
+        """Inputs `(N, A)` with attributes left free at random."""
+        if not self.config.attribute_dropout:
+            return ids
+        free = draws.uniform(ids.shape[1]) < self.config.attribute_dropout
+        return torch.where(free, self.null.to(ids.device), ids)
 
     def _timesteps(self, draws: Draws) -> Tensor:
         """Timesteps `(N,)`: uniform, moved by `s·u / (1 + (s − 1)·u)`."""

@@ -67,8 +67,8 @@ def write(plan: Report, splits: Mapping[str, Labelled]) -> Report:
     return report
 
 
-def plan(made_by: str, out: Path, parameters: dict[str, object], versions: dict[str, str], code: Path) -> Report:
-    """What is going to be made, to be compared with what lies there; `code` is the file that makes it."""
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in (Path(__file__), code))).hexdigest()
+def plan(made_by: str, out: Path, parameters: dict[str, object], versions: dict[str, str], *code: Path) -> Report:
+    """What is going to be made, to be compared with what lies there; `code` are the files that make it."""
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in (Path(__file__), *code))).hexdigest()
     known = {"code sha256": digest, "pillow": PIL.__version__, "numpy": np.__version__}
     return Report(made_by, Path(out), {}, (), parameters, {**versions, **known})

@@ -1,0 +1,67 @@
+"""Attributes as a judge reads them off images: one answer a slot, nothing among them; it knows no generator.
+
+Such a judge is `metrics.judge.Judge` whose labels are the attributes of the first slot, nothing in it, those of the
+second, and so on. Shapes: `N` images, `H W` pixels, `T` slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from metrics import features
+from metrics.features import Images
+from metrics.judge import Judge, JudgeConfig
+
+Slots = Sequence[Sequence[str]]
+"""The attributes of each slot, which exclude each other."""
+
+
+def open_judge(slots: Slots) -> Judge:
+    """A fresh judge of these attributes."""
+    names = tuple(tuple(slot) for slot in slots)
+    return Judge(JudgeConfig(labels=sum(len(slot) + 1 for slot in names), slots=names))
+
+
+def places(rows: Sequence[Sequence[str]], slots: Slots) -> Tensor:
+    """What images show → `(N, T)`: the attribute's place in each slot, its length for nothing."""
+    found = [[next((slot.index(name) for name in row if name in slot), len(slot)) for slot in slots] for row in rows]
+    return torch.tensor(found, dtype=torch.int64)
+
+
+def attribute_loss(judge: Judge, images: Tensor, targets: Tensor, smoothing: float = 0.1) -> Tensor:
+    """Cross-entropy of images `(N, 3, H, W)` against `places` `(N, T)`, the mean over the slots."""
+    answers = _answers(judge, judge(images))
+    losses = [
+        functional.cross_entropy(answer, targets[:, turn], label_smoothing=smoothing)
+        for turn, answer in enumerate(answers)
+    ]
+    return torch.stack(losses).mean()
+
+
+def read(judge: Judge, images: Images) -> NDArray[np.int64]:
+    """Images `(N, H, W, 3)` uint8 → `(N, T)`, as `places` writes it."""
+    logits = torch.from_numpy(features.rows(judge, judge.forward, images))
+    return torch.stack([answer.argmax(dim=1) for answer in _answers(judge, logits)], dim=1).numpy()
+
+
+def accuracy(judge: Judge, images: Images, asked: Sequence[Sequence[str]]) -> tuple[float, Mapping[str, float]]:
+    """Share of the attributes asked for that the judge sees: of all of them, and by name; slots left free do not count."""
+    slots = judge.config.slots
+    seen, wanted = read(judge, images), places(asked, slots).numpy()
+    hits: dict[str, list[bool]] = {}
+    for turn, slot in enumerate(slots):
+        for row in np.flatnonzero(wanted[:, turn] < len(slot)):
+            hits.setdefault(slot[wanted[row, turn]], []).append(bool(seen[row, turn] == wanted[row, turn]))
+    everything = [hit for found in hits.values() for hit in found]
+    by_name = {name: float(np.mean(found)) for name, found in sorted(hits.items())}
+    return float(np.mean(everything)) if everything else float("nan"), by_name
+
+
+def _answers(judge: Judge, logits: Tensor) -> tuple[Tensor, ...]:
+    return logits.split([len(slot) + 1 for slot in judge.config.slots], dim=1)

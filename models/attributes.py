@@ -1,0 +1,65 @@
+"""What a sample is asked for, as attributes and their weights → one number an attribute; it knows neither torch nor numpy."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from models.errors import BadInput
+
+Slots = Mapping[str, Sequence[str]]
+"""Slot → the attributes that exclude each other in it; their order is that of the weights."""
+
+HEAVIEST = 3.0
+"""The largest weight; the smallest, 0, leaves the attribute free."""
+_SUCH_AS = 3
+
+
+def attribute_weights(wanted: object, slots: Slots) -> list[float]:
+    """The weight of every attribute of `slots`, 0 for those that are left free; `""` leaves all of them free.
+
+    `wanted`: weights by name, names (each of weight 1), or both as text: `Zombie, Cap=2`. BadInput: no such attribute,
+    one that is named twice, two of one slot, or a weight outside of [0, 3].
+    """
+    found: dict[str, float] = {}
+    names = [name for slot in slots.values() for name in slot]
+    for name, weight in _pairs(wanted):
+        if name not in names:
+            raise BadInput(f"attribute {name!r:.40} is unknown{_nearest(name, names)}")
+        if name in found:
+            raise BadInput(f"attribute '{name}' is named twice")
+        found[name] = _weight(name, weight)
+    for slot, exclusive in slots.items():
+        if len(both := [name for name in exclusive if found.get(name)]) > 1:
+            raise BadInput(f"attributes '{both[0]}' and '{both[1]}' exclude each other: one {slot} at most")
+    return [found.get(name, 0.0) for name in names]
+
+
+def _pairs(wanted: object) -> Iterable[tuple[object, object]]:
+    if isinstance(wanted, Mapping):
+        return wanted.items()
+    if isinstance(wanted, str):
+        parts = [part.strip() for part in wanted.split(",") if part.strip()]
+        split = [part.partition("=") for part in parts]
+        return [(name.strip(), weight.strip() if sign else 1.0) for name, sign, weight in split]
+    if isinstance(wanted, Sequence):
+        return [(name, 1.0) for name in wanted]
+    raise BadInput(f"attributes must be weights by name, names, or text such as 'Cap=2', got {wanted!r:.40}")
+
+
+def _weight(name: str, weight: object) -> float:
+    try:
+        value = math.nan if isinstance(weight, bool) else float(weight)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        value = math.nan
+    if not 0.0 <= value <= HEAVIEST:
+        raise BadInput(f"weight {weight!r:.20} of attribute '{name}' is refused; accepted: 0 to {HEAVIEST:g}")
+    return value
+
+
+def _nearest(name: object, names: Sequence[str]) -> str:
+    by_letters = {known.casefold(): known for known in names}
+    if close := difflib.get_close_matches(str(name)[:40].casefold(), by_letters, n=1, cutoff=0.5):
+        return f"; did you mean '{by_letters[close[0]]}'?"
+    return f"; accepted: {', '.join(names[:_SUCH_AS])}" + (f", … ({len(names)})" if len(names) > _SUCH_AS else "")

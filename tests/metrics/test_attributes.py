@@ -1,0 +1,62 @@
+"""The judge of attributes: one answer a slot, nothing among them, and what counts as a hit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from metrics import attributes, judge
+from metrics.judge import Judge
+from models.pipeline import from_uint8
+
+SLOTS = (("Man", "Ape"), ("Cap", "Crown"))
+ROWS = [("Man", "Cap"), ("Ape",), ("Crown", "Man"), ("Ape", "Cap")]
+COLOURS = {"Man": 200, "Ape": 60, "Cap": 230, "Crown": 120}
+
+
+def pictures() -> np.ndarray:  # type: ignore[type-arg]
+    """The type is the lower half's grey, the hat the upper half's; black without one."""
+    images = np.zeros((len(ROWS), 24, 24, 3), np.uint8)
+    for image, row in zip(images, ROWS, strict=True):
+        for name in row:
+            image[slice(12, 24) if name in SLOTS[0] else slice(0, 12)] = COLOURS[name]
+    return images
+
+
+@pytest.fixture(scope="module")
+def trained() -> Judge:
+    network = attributes.open_judge(SLOTS)
+    optimizer = torch.optim.AdamW(network.parameters(), 5e-3)
+    for _ in range(25):
+        optimizer.zero_grad()
+        attributes.attribute_loss(network, from_uint8(pictures()), attributes.places(ROWS, SLOTS)).backward()
+        optimizer.step()
+    return network.eval()
+
+
+def test_places_are_those_in_the_slot_and_its_length_for_nothing() -> None:
+    assert attributes.places([*ROWS, ()], SLOTS).tolist() == [[0, 0], [1, 2], [0, 1], [1, 0], [2, 2]]
+
+
+def test_it_learns_every_slot(trained: Judge) -> None:
+    assert trained.config.labels == 6
+    assert attributes.read(trained, pictures()).tolist() == attributes.places(ROWS, SLOTS).tolist()
+
+
+def test_accuracy_counts_what_was_asked_for_and_nothing_else(trained: Judge) -> None:
+    share, by_name = attributes.accuracy(trained, pictures(), ROWS)
+    assert share == 1 and by_name == {"Ape": 1, "Cap": 1, "Crown": 1, "Man": 1}
+    wrong = [("Man", "Crown"), ("Ape", "Cap"), (), ("Ape",)]  # right: Man, Ape, Ape; the free slots do not count
+    share, by_name = attributes.accuracy(trained, pictures(), wrong)
+    assert share == pytest.approx(3 / 5) and by_name == {"Ape": 1, "Cap": 0, "Crown": 0, "Man": 1}
+    assert np.isnan(attributes.accuracy(trained, pictures(), [()] * 4)[0])
+
+
+def test_a_round_trip_keeps_the_slots(trained: Judge, tmp_path: Path) -> None:
+    judge.save(trained, tmp_path)
+    opened = judge.load(tmp_path)
+    assert opened.config == trained.config
+    assert (attributes.read(opened, pictures()) == attributes.read(trained, pictures())).all()
