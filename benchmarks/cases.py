@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.clock import Case
 from export import backend as backends
-from export.bundle import Bundle, Manifest
+from export.bundle import MANIFEST, Bundle, Manifest, sha256
 from export.generator import Generator, Request
 from models import noise
 from models.labels import Input
@@ -100,7 +100,7 @@ def _encode(generator: Generator, batch: int) -> Callable[[], object]:
 def _provenance(generator: Generator) -> Provenance:
     manifest = generator.bundle.manifest
     wanted = dict.fromkeys(manifest.inputs, str(inputs(manifest.classes, 1)[0]))
-    return Provenance(wanted, 0, 1, generator.name)
+    return Provenance(wanted, 0, 1, generator.name, sha256(generator.bundle.folder / MANIFEST))
 
 
 def teacher_cases(teacher: Pipeline, settings: Settings, threads: Sequence[int]) -> Iterator[Case]:

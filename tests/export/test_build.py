@@ -17,7 +17,7 @@ from diffusers import LCMScheduler, StableDiffusionPipeline
 
 from export import backend
 from export.build import export
-from export.bundle import Bundle, open_bundle
+from export.bundle import Bundle, open_bundle, sha256
 from export.generator import Generator, Request
 from models import folder, noise
 from models.errors import BadInput
@@ -136,7 +136,8 @@ def test_a_graph_with_unknown_inputs_is_refused(name: str, bundle: Bundle, tmp_p
     graph.graph.node.append(onnx.helper.make_node("Identity", ["surprise"], ["unused"]))
     graph.graph.output.append(onnx.helper.make_tensor_value_info("unused", onnx.TensorProto.FLOAT, [1]))
     onnx.save_model(graph, str(copy / "vae/decoder.onnx"))
-    strange = Bundle(copy, bundle.manifest)
+    files = {**bundle.manifest.files, "vae/decoder.onnx": sha256(copy / "vae/decoder.onnx")}
+    strange = Bundle(copy, bundle.manifest.model_copy(update={"files": files}))
     latents = np.zeros((1, 4, 4, 4), np.float32)
     with pytest.raises(BadInput, match=r"decoder takes latent_sample, surprise; this ippo knows latent_sample$"):
         backend.load(name, strange, threads=1, reproducible=True).run("decoder", {"latent_sample": latents})

@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from export import bulk, ort
+from export.backend import Options
 from export.bundle import open_bundle
 from export.generator import Generator, Request
 from export.prompts import Row
@@ -32,7 +33,7 @@ class Killed(Exception):
 @pytest.fixture(scope="module")
 def generator(tiny_bundle: Path) -> Generator:
     bundle = open_bundle(tiny_bundle)
-    return Generator(bundle, ort.load(bundle, 1))
+    return Generator(bundle, ort.load(bundle, Options(threads=1)))
 
 
 def raw(pixels: NDArray[np.uint8], request: Request) -> bytes:

@@ -86,7 +86,7 @@ def test_without_attributes_there_is_nothing_to_drop(data: Path, runs: Path, tmp
     with pytest.raises(BadInput, match="attribute_dropout is for a base whose inputs are attributes"):
         TeacherMethod(teacher_config_of_labels(data, tmp_path / "teacher"))
     with pytest.raises(BadInput, match="weights and free are for a teacher whose inputs are attributes"):
-        pairs.draw(tiny.pixel_teacher(), torch.zeros(4, 1).long(), PairsConfig(count=4, free=0.5))
+        pairs.draw(tiny.pixel_teacher(), torch.zeros(4, 1).long(), PairsConfig(count=4, free=0.5), [999])
 
 
 def teacher_config_of_labels(data: Path, base: Path) -> TeacherConfig:
@@ -98,7 +98,7 @@ def test_pairs_have_uniform_weights_and_free_attributes(runs: Path) -> None:
     teacher = tiny.attribute_teacher()
     ids = teacher.conditioner.tokenize(["Man, Fez, Pipe", "Ape, Cap, Pipe"])
     config = PairsConfig(count=600, steps=1, guidance=1.0, weights=(0.0, 3.0), free=0.25)
-    found = pairs.draw(teacher, ids, config)
+    found = pairs.draw(teacher, ids, config, [999])
     assert found.samples.shape == (600, 3, 8, 8) and found.ids.shape == (600, 6)
     asked = found.ids[:, [0, 1]].sum(dim=1)  # one of the two types, in every pair
     assert float((asked == 0).float().mean()) == pytest.approx(0.25, abs=0.06)
@@ -106,18 +106,19 @@ def test_pairs_have_uniform_weights_and_free_attributes(runs: Path) -> None:
     assert 0 < float(weights.min()) < 0.1 and 2.9 < float(weights.max()) <= 3
     assert float(weights.mean()) == pytest.approx(1.5, abs=0.15)
     assert bool((found.ids[:, 3] == 0).all()), "what the data never asks for"
-    assert torch.equal(found.ids, pairs.draw(teacher, ids, config).ids)
+    assert torch.equal(found.ids, pairs.draw(teacher, ids, config, [999]).ids)
 
 
 @torch.no_grad()
 def test_a_pair_is_the_teachers_composed_sample(runs: Path) -> None:
     teacher = tiny.attribute_teacher()
     ids = teacher.conditioner.tokenize(["Man, Fez"])
-    found = pairs.draw(teacher, ids, PairsConfig(count=2, steps=1, guidance=1.0, weights=(0.0, 3.0)))
-    guided = teacher.denoise(teacher.conditioner(found.ids), 1.0)(found.noise(torch.arange(2)), 999)
+    found = pairs.draw(teacher, ids, PairsConfig(count=2, steps=1, guidance=1.0, weights=(0.0, 3.0)), [999])
+    _, noise, ends = found.at(torch.arange(2), torch.full((2,), 999))
+    guided = teacher.denoise(teacher.conditioner(found.ids), 1.0)(noise, 999)
     last = teacher.schedule
-    expected = found.noise(torch.arange(2)) * last.alpha[-1] - guided * last.sigma[-1]
-    assert torch.allclose(found.samples, expected, atol=1e-4)
+    expected = noise * last.alpha[-1] - guided * last.sigma[-1]
+    assert torch.allclose(ends, expected, atol=1e-4)
 
 
 def test_every_term_of_a_student_takes_weights(characters: Path, runs: Path, tmp_path: Path) -> None:
