@@ -39,6 +39,7 @@ lint: $(VENV)/installed-dev
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@echo "Installing everything: some minutes, once ..."
 	@$(PIP) '.[dev]'
+	@$(PIP) --no-deps tensorrt-stubs  # names alone: the libraries it asks for are on NVIDIA's own index
 	@touch $@ $(VENV)/installed-serve
 
 FONT := /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf
