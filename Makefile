@@ -4,7 +4,7 @@ PORT ?= 3000
 VENV := .venv
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
-PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: serve
 serve: $(VENV)/installed-serve
@@ -13,7 +13,7 @@ serve: $(VENV)/installed-serve
 # One environment for everything: whatever else is in it stays, and serves as well.
 $(VENV)/installed-serve: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@echo "Installing what serving needs: about a minute, once ..."
-	@$(PIP) '.[serve]'
+	@$(PIP) --editable '.[serve]'
 	@touch $@
 
 $(VENV)/bin/pip:
@@ -38,7 +38,7 @@ lint: $(VENV)/installed-dev
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@echo "Installing everything: some minutes, once ..."
-	@$(PIP) '.[dev]'
+	@$(PIP) --editable '.[dev]'
 	@$(PIP) --no-deps tensorrt-stubs  # names alone: the libraries it asks for are on NVIDIA's own index
 	@touch $@ $(VENV)/installed-serve
 
@@ -69,7 +69,7 @@ CLIENTS ?= 16
 load: $(VENV)/installed-load
 	@$(VENV)/bin/python -m benchmarks.load $(SHIPPED)/student "smiling cat with heart eyes" $(SECONDS) $(CLIENTS)
 $(VENV)/installed-load: $(VENV)/installed-dev
-	@$(PIP) '.[load]'
+	@$(PIP) --editable '.[load]'
 	@touch $@
 
 # N requests an operation by schemathesis, made from the service's own OpenAPI, good and bad.
