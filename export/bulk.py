@@ -21,21 +21,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from export.bundle import MANIFEST, sha256
 from export.generator import Generator, Request
 from export.prompts import Row
-from models import noise
 from models.errors import BadInput
+from models.progress import progress
 
 METADATA = "metadata.jsonl"
 LOCK = ".lock"
@@ -70,13 +61,10 @@ def job_of(generator: Generator, requests: Sequence[Request], steps: int, format
     """Checks every request as well. Raises BadInput."""
     for number, request in enumerate(requests, 1):
         try:
+            generator.check([request], steps)
             generator.tokenizer.ids([request.input])
         except BadInput as error:
             raise BadInput(f"image {number}: {error}") from None
-        if request.seed > noise.MAX_SEED:
-            raise BadInput(f"image {number}: seed {request.seed} is out of range; accepted: 0 to {noise.MAX_SEED}")
-    if steps not in generator.steps:
-        raise BadInput(f"steps {steps} is not offered; accepted: {', '.join(map(str, generator.steps))}")
     asked = json.dumps([[request.input, request.seed] for request in requests]).encode()
     bundle = sha256(generator.bundle.folder / MANIFEST)
     name, prompts = generator.backend.name, hashlib.sha256(asked).hexdigest()
@@ -95,13 +83,13 @@ class Bulk:
     def run(self, requests: Sequence[Request]) -> Path:
         """Draw what the folder does not hold yet; its manifest. Raises BadInput where it holds another job."""
         self.out.mkdir(parents=True, exist_ok=True)
-        with _alone(self.out), _progress() as progress:
+        with _alone(self.out), progress(Console(stderr=True)) as shown:
             done = _resumed(self.out, self.job)
-            bar = progress.add_task("images", total=self.job.images)
+            bar = shown.add_task("images", total=self.job.images)
             for number, first in enumerate(range(0, self.job.images, self.job.shard)):
                 name, wanted = f"shard-{number:05d}", requests[first : first + self.job.shard]
                 if name in done:
-                    progress.advance(bar, len(wanted))
+                    shown.advance(bar, len(wanted))
                     continue
                 with self._beside(name) as folder:
                     lines = []
@@ -109,7 +97,7 @@ class Bulk:
                     for start in range(0, len(wanted), self.job.batch):
                         batch = numbered[start : start + self.job.batch]
                         lines += self._draw(batch, folder)
-                        progress.advance(bar, len(batch))
+                        shown.advance(bar, len(batch))
                     (folder / METADATA).write_text("\n".join(lines) + "\n")
                 done[name] = sha256(self.out / name / METADATA)  # which holds that of every image
                 _write_manifest(self.out, self.job, done)
@@ -173,8 +161,3 @@ def _alone(out: Path) -> Iterator[None]:
         except OSError:
             raise BadInput(f"another run is at work in {out}") from None
         yield
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
-    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True))

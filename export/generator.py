@@ -78,7 +78,7 @@ class Generator:
         one timestep) are drawn as one batch. BadInput: what the model or this bundle does not offer.
         """
         size = size or self.sizes[0]
-        self._check(requests, steps, size)
+        self.check(requests, steps, size)
         starts = [(request.image is not None, request.timesteps(steps)) for request in requests]
         drawn: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)] * len(requests)
         for start in dict.fromkeys(starts):
@@ -151,7 +151,9 @@ class Generator:
         latents = x0 / self.bundle.manifest.scaling_factor
         return _to_uint8(self.backend.run("decoder", {"latent_sample": latents}))
 
-    def _check(self, requests: Sequence[Request], steps: int, size: tuple[int, int]) -> None:
+    def check(self, requests: Sequence[Request], steps: int, size: tuple[int, int] | None = None) -> None:
+        """BadInput: what the model or this bundle does not offer; inputs are looked at by the tokenizer."""
+        size = size or self.sizes[0]
         if not requests:
             raise BadInput("no request: at least one is needed")
         if steps not in STUDENT_TIMESTEPS:

@@ -18,6 +18,16 @@ WIDTH = 32
 CLASSES = ("red", "green", "blue", "yellow")
 SLOTS = {"type": ("Man", "Ape"), "hat": ("Cap", "Crown", "Fez"), "mouth": ("Pipe",)}
 
+UNET: dict[str, Any] = {
+    "block_out_channels": [8, 16],
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+    "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+    "layers_per_block": 1,
+    "attention_head_dim": 2,
+    "norm_num_groups": 4,
+}
+"""Of a denoiser that a test configures: everything but its shape."""
+
 
 def tokenizer() -> CLIPTokenizer:
     """A byte-pair tokenizer of single letters: every lower-case ASCII word is known by its letters."""

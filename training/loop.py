@@ -17,20 +17,12 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from models.config import Config
 from models.errors import BadInput
+from models.progress import progress
 from training import checkpoint
 from training.draws import Draws, batch_indices
 from training.ema import Ema
@@ -156,9 +148,9 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
     state = _State(phases, averages, method.modules)
     state.read(run)
     backends = [SDPBackend.MATH] if config.attention == "math" else list(_ATTENTION)
-    with sdpa_kernel(backends), Log(run, state.step) as log, _progress() as progress:
-        bar = progress.add_task(run.name, total=config.steps, completed=state.step)
-        return _steps(method, config, run, state, accelerator, log, lambda: progress.advance(bar))
+    with sdpa_kernel(backends), Log(run, state.step) as log, progress() as shown:
+        bar = shown.add_task(run.name, total=config.steps, completed=state.step)
+        return _steps(method, config, run, state, accelerator, log, lambda: shown.advance(bar))
 
 
 def _steps(
@@ -243,8 +235,3 @@ def _restore(module: nn.Module, prefix: str, tensors: Mapping[str, Tensor], fold
         module.load_state_dict(weights)
     except RuntimeError as error:
         raise BadInput(f"{folder} belongs to another configuration; choose another run name or delete it") from error
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
-    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn())

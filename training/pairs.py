@@ -95,10 +95,9 @@ def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig, timesteps: Iterabl
         parts = []
         for first in track(range(0, wanted, _PART), f"pairs from {timestep}"):
             places = range(first, min(first + _PART, wanted))
-            seed = config.seed + _apart(last, timestep)
-            noise = _noise([seed + place for place in places], teacher.latent_shape)
+            seeds = [config.seed + _apart(last, timestep) + place for place in places]
             samples = ends[last][places] if ends else None
-            walk = partial(_walk, teacher, samples, noise, chosen[places], timestep, config)
+            walk = partial(_walk, teacher, samples, seeds, chosen[places], timestep, config)
             parts.append(cache.kept(f"pairs-{name}-{timestep}-{first:06d}", walk))
         ends[timestep] = torch.cat(parts)
     return Pairs(ends, chosen, config.seed)
@@ -116,10 +115,11 @@ def _weighted(ids: Tensor, teacher: Pipeline, config: PairsConfig, generator: to
 
 
 def _walk(
-    teacher: Pipeline, samples: Tensor | None, noise: Tensor, ids: Tensor, timestep: int, config: PairsConfig
+    teacher: Pipeline, samples: Tensor | None, seeds: Sequence[int], ids: Tensor, timestep: int, config: PairsConfig
 ) -> Tensor:
     """From samples noised to `timestep`, none for pure noise, down to new ones; steps are as large from everywhere."""
     schedule, device = teacher.schedule, teacher.device
+    noise = _noise(seeds, teacher.latent_shape)
     noisy = noise if samples is None else add_noise(samples, noise, schedule.alpha[timestep], schedule.sigma[timestep])
     timesteps = schedule.trailing(max(1, round(config.steps * (timestep + 1) / len(schedule))), timestep)
     denoise = teacher.denoise(teacher.conditioner(ids.to(device)), config.guidance)

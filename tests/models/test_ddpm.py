@@ -18,15 +18,7 @@ from models.schedule import Prediction, Schedule
 from tests import tiny
 from tests.models.test_folder import psnr
 
-UNET = {
-    "sample_size": 8,
-    "block_out_channels": [8, 16],
-    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
-    "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
-    "layers_per_block": 1,
-    "attention_head_dim": 2,
-    "norm_num_groups": 4,
-}
+UNET = {**tiny.UNET, "sample_size": 8}
 
 
 def from_parts(**values: Any) -> ddpm.Pipeline:

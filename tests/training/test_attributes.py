@@ -23,15 +23,7 @@ from training.draws import Draws
 from training.pairs import PairsConfig
 from training.teacher import TeacherConfig, TeacherMethod
 
-UNET = {
-    "sample_size": 24,
-    "block_out_channels": [8, 16],
-    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
-    "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
-    "layers_per_block": 1,
-    "attention_head_dim": 2,
-    "norm_num_groups": 4,
-}
+UNET = {**tiny.UNET, "sample_size": 24}
 CONFIGS = Path(__file__).parents[2] / "configs/avatars"
 
 

@@ -49,17 +49,7 @@ CLIP = {
         "patch_size": 8,
     },
 }
-UNET = {
-    "sample_size": 8,
-    "in_channels": 2,
-    "out_channels": 2,
-    "block_out_channels": [8, 16],
-    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
-    "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
-    "layers_per_block": 1,
-    "attention_head_dim": 2,
-    "norm_num_groups": 4,
-}
+UNET = {**tiny.UNET, "sample_size": 8, "in_channels": 2, "out_channels": 2}
 
 
 def train(method: str, folder: Path, **values: Any) -> dict[str, float]:
