@@ -4,6 +4,7 @@ import re
 from functools import cache
 
 import emoji
+import numpy as np
 
 WHITE = "white"
 # English name: (RGB, French name). Soft and far apart, so that neither yellow faces nor black cats vanish.
@@ -29,6 +30,9 @@ _ENGLISH_RULES = (
 _FRENCH_RULES = ((r"\bmidi/minuit\b", "douze heures"), (r"^touches\b", "touche"))
 
 
+_LITTLE = frozenset("a an and at in of on the to with à au aux d' de des du en et l' la le les qui sur un une".split())
+
+
 def fully_qualified() -> list[str]:
     """Every fully qualified emoji but skin tones and flags of countries and regions, by code points."""
     known = (char for char, data in emoji.EMOJI_DATA.items() if data["status"] == emoji.STATUS["fully_qualified"])
@@ -51,6 +55,25 @@ def french(char: str) -> str:
 def on_background(text: str, french_text: str, background: str) -> tuple[str, str]:
     """Both captions with the background named."""
     return f"{text} on {background}", f"{french_text} sur fond {BACKGROUNDS[background][1]}"
+
+
+def typed(char: str, text: str, french_text: str, rng: np.random.Generator) -> str:
+    """What a person may type instead of a caption: another name, its plain words in any order, or half of it, so far."""
+    caption = [text, french_text][rng.integers(2)]
+    way = rng.integers(3)
+    if way == 0 and (others := aliases(char)):
+        return text.replace(english(char), others[rng.integers(len(others))])
+    if way == 1:
+        return caption[: rng.integers(len(caption) // 3, len(caption)) + 1].rstrip()
+    plain = [word for word in caption.split() if word not in _LITTLE] or [caption]
+    return " ".join(plain[place] for place in rng.permutation(len(plain)))
+
+
+@cache
+def aliases(char: str) -> tuple[str, ...]:
+    """Other English names that chat programs know it by: "iphone"; those spelt in code points are left out."""
+    named = (_natural(alias, _ENGLISH_RULES) for alias in emoji.EMOJI_DATA[char].get("alias", []))
+    return tuple(name for name in dict.fromkeys(named) if name != english(char) and not re.fullmatch(r"u\w{4}", name))
 
 
 def words(text: str) -> set[str]:

@@ -41,8 +41,9 @@ class Row:
         text, text_fr = captions.english(self.char), captions.french(self.char)
         if self.named:
             text, text_fr = captions.on_background(text, text_fr, self.background)
+        typed = captions.typed(self.char, text, text_fr, _generator(0, f"typed/{self.split}/{file_name}"))
         return {
-            "file_name": file_name, "text": text, "text_fr": text_fr, "label": self.label,
+            "file_name": file_name, "text": text, "text_fr": text_fr, "text_typed": typed, "label": self.label,
             "emoji": self.char, "background": self.background, "kind": self.kind,
         }  # fmt: skip
 

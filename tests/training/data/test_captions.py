@@ -45,6 +45,22 @@ def test_fully_qualified_leaves_out_tones_and_flags_of_countries() -> None:
     assert not {"👍🏽", "🇫🇷", "🏴󠁧󠁢󠁳󠁣󠁴󠁿"} & set(chars)
 
 
+def test_typed_is_another_name_the_plain_words_or_half_of_a_caption() -> None:
+    text, french = captions.on_background(captions.english("📱"), captions.french("📱"), "blue")
+    rng = np.random.default_rng(0)
+    found = {captions.typed("📱", text, french, rng) for _ in range(200)}
+    plain = [{"mobile", "phone", "blue"}, {"téléphone", "portable", "fond", "bleu"}]
+    assert "iphone on blue" in found and "blue mobile phone" in found
+    assert any(len(part) < len(text) and text.startswith(part) for part in found)
+    for one in found - {"iphone on blue"}:
+        assert text.startswith(one) or french.startswith(one) or set(one.split()) in plain
+
+
+def test_aliases_are_names_not_code_points() -> None:
+    assert captions.aliases("🍊") == ("orange", "mandarin")
+    assert captions.aliases("🈺") == ()
+
+
 def test_backgrounds_are_far_apart() -> None:
     colours = np.array([colour for colour, _ in captions.BACKGROUNDS.values()], float)
     distances = np.linalg.norm(colours[:, None] - colours[None], axis=-1)

@@ -105,7 +105,7 @@ def test_render_writes_an_imagefolder(few: Path) -> None:
         names = [str(row["file_name"]) for row in _rows(few, split)]
         assert names == sorted(path.name for path in (few / split).glob("*.png")) and len(names) == count
     first = _rows(few, "test")[0]
-    assert list(first) == ["file_name", "text", "text_fr", "label", "emoji", "background", "kind"]
+    assert list(first) == ["file_name", "text", "text_fr", "text_typed", "label", "emoji", "background", "kind"]
     assert {row["emoji"] for row in _rows(few, "test") if row["kind"] == "unseen-emoji"} == {"💙", "😿"}
     assert [path.name for path in few.parent.iterdir()] == ["few"]
 
