@@ -30,7 +30,7 @@ _ENGLISH_RULES = (
 _FRENCH_RULES = ((r"\bmidi/minuit\b", "douze heures"), (r"^touches\b", "touche"))
 
 
-_LITTLE = frozenset("a an and at in of on the to with à au aux d' de des du en et l' la le les qui sur un une".split())
+_LITTLE = frozenset(["a", "an", "and", "at", "in", "of", "on", "the", "to", "with", "à", "au", "aux", "d'", "de", "des", "du", "en", "et", "l'", "la", "le", "les", "qui", "sur", "un", "une"])
 
 
 def fully_qualified() -> list[str]:
