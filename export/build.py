@@ -128,6 +128,7 @@ def _manifest(
         source="",
         inputs=pipeline.inputs,
         classes=pipeline.classes,
+        slots=dict(pipeline.slots),
         graphs=places,
         precision="fp16",
         wide=tuple(name for name in figures if not parity.fits_fp16(figures[name]["largest_activation"])),
