@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from export import backend as backends
-from export.build import STUDENT_SCHEDULER
 from export.bundle import MANIFEST, open_bundle
 from export.generator import Generator, Request
 from metrics import features, lpips
@@ -22,7 +21,7 @@ from metrics.captioned import Captioned, join
 from metrics.report import Reals
 from models.errors import BadInput
 from models.pipeline import Pipeline, from_uint8, to_uint8
-from models.schedule import STUDENT_TIMESTEPS
+from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS
 from training.assemble import opened
 from training.data.folder import ImageFolder
 from training.runs import data_folder, run_folder, trained
@@ -75,7 +74,7 @@ def open_reals(data: str) -> Reals:
 def open_teacher(subjects: Subjects) -> Pipeline:
     """On the GPU where there is one."""
     pipeline = opened(subjects.teacher, subjects.decoder)
-    if pipeline.scheduler["_class_name"] == STUDENT_SCHEDULER:
+    if pipeline.is_student:
         raise BadInput(f"{subjects.teacher} is a student; a teacher of many steps is wanted")
     return pipeline.to(_device())
 
@@ -150,7 +149,7 @@ def _bundle_draw(student: str, backend: str) -> Callable[[int], Draw]:
 
 def _pipeline_draw(student: str, decoder: str | None) -> Callable[[int], Draw]:
     pipeline = opened(student, decoder)
-    if pipeline.scheduler["_class_name"] != STUDENT_SCHEDULER:
+    if not pipeline.is_student:
         raise BadInput(f"{student} is no student: its scheduler is not {STUDENT_SCHEDULER}; is it a teacher?")
     pipeline.to(_device())
 

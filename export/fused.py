@@ -70,7 +70,7 @@ class Symbol:
 
 
 def write(bundle: Path, graphs: Mapping[str, str], schedule: Schedule, scaling_factor: float) -> None:
-    """Write `one_step.onnx` from `graphs` (name → path): what the conditioner takes, `noise (N, C, h, w)` → `images (N, H, W, 3)`."""
+    """Write `one_step.onnx` from `graphs` (name → path): ids or weights, `noise (N, C, h, w)` → `images (N, H, W, 3)`."""
     conditioner, denoiser, decoder = (
         _part(bundle, name, graphs[name]) for name in ("conditioner", "denoiser", "decoder")
     )

@@ -1,4 +1,4 @@
-"""What a request holds → ids or weights, for each task: prompts exactly as transformers' CLIPTokenizer gives them, labels, attributes; no network."""
+"""What a request holds → ids or weights, for each task: prompts as transformers' CLIPTokenizer does; it knows no network."""
 
 from __future__ import annotations
 
