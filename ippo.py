@@ -217,7 +217,7 @@ def evaluate(
     found = evaluation.evaluate(subjects, effort, rounds=1 if quick else 3)
     evaluation.save(found, out)
     evaluation.write(out / "evaluation.html", report_page.html(found))
-    Console(stderr=True).print(tables.rich_table(found.report))
+    Console(stderr=True).print(tables.rich_table(found.report, found.attributes))
     print(out / "evaluation.html")
 
 

@@ -18,6 +18,7 @@ from metrics import features, lpips
 from metrics import judge as judges
 from metrics.bench import Draw, GuidedDraw, Instruments, RoundTrip
 from metrics.captioned import Captioned, join
+from metrics.composition import Shown
 from metrics.report import Reals
 from models.errors import BadInput
 from models.pipeline import Pipeline, from_uint8, to_uint8
@@ -28,6 +29,8 @@ from training.runs import data_folder, run_folder, trained
 
 KNOWN_LABELS = ("seen", "unseen-background")
 """Kinds of held-out images whose labels were trained on: distances are taken from these."""
+UNSEEN = "unseen-combination"
+"""Kind of held-out images that show attributes which training never shows together."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,15 @@ def open_reals(data: str) -> Reals:
     known = np.flatnonzero([kind is None or kind in KNOWN_LABELS for kind in _column(splits[2], "kind")])
     held_out = join([validation, test.rows(known)])
     return Reals(train, held_out, {"training captions": train, "held-out captions": test})
+
+
+def open_shown(data: str) -> tuple[Shown, Shown]:
+    """Test images and their attributes: of combinations that training knows, and of those that it does not."""
+    split = ImageFolder(data_folder(data), "test")
+    attributes, new = split.column("attributes"), np.array([kind == UNSEEN for kind in _column(split, "kind")])
+    places = (np.flatnonzero(~new), np.flatnonzero(new))
+    seen, unseen = (Shown(split.images(rows), tuple(tuple(attributes[row]) for row in rows)) for rows in places)
+    return seen, unseen
 
 
 def open_teacher(subjects: Subjects) -> Pipeline:
