@@ -258,7 +258,12 @@ def convert(
 
 @app.command()
 def generate(
-    inputs: Annotated[list[str] | None, typer.Argument(help="One prompt or label an image.")] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="One prompt or label an image; with --attribute or --class the bundle or run in place of them."
+        ),
+    ] = None,
     attribute: Annotated[
         list[str] | None, typer.Option(help="Of one character, with its weight or without: Zombie, Cap=2.0; repeat it.")
     ] = None,
@@ -302,7 +307,12 @@ def generate(
     from export.pictures import read, write
     from export.shapes import parse_size
 
-    asked = [*(inputs or ()), *(label or ()), *([", ".join(attribute)] if attribute else ())]
+    asked = [*(label or ()), *([", ".join(attribute)] if attribute else ())]
+    if asked and inputs:
+        bundle, *others = map(Path, inputs)
+        if others:
+            raise BadInput("with --attribute or --class the one argument is a bundle or a run")
+    asked = asked or list(inputs or ())
     if bool(asked) == (prompts is not None):
         raise BadInput("what is to be drawn? Accepted: prompts or labels, --class, --attribute, or --prompts FILE")
     if prompts is not None and (grid or image is not None or size is not None):

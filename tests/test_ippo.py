@@ -34,6 +34,7 @@ EVALUATE = ["evaluate", "s", "--data", "d", "--teacher", "t", "--judge", "j", "-
         (["generate"], "Accepted: prompts or labels, --class, --attribute, or --prompts FILE"),
         (["generate", "a", "--gif", "--bundle", "empty"], "name a run with --run"),
         (["generate", "a", "--run", "nowhere"], "nowhere"),
+        (["generate", "a", "b", "--class", "3"], "the one argument is a bundle or a run"),
         (["generate", "--prompts", "p.txt", "--grid"], "--grid, --image and --size"),
         (["serve", "max_queu=3"], "unknown key 'max_queu'; did you mean 'max_queue'?"),
         (["serve", "page"], "setting 'page' is not of the form name=value"),
@@ -84,6 +85,8 @@ def test_generate_composes_attributes(attribute_bundle: Path, tmp_path: Path) ->
         assert result.returncode == 0, result.stderr
     first, again, other = (np.asarray(Image.open(tmp_path / name)) for name in ("a.png", "b.png", "c.png"))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
+    result = ippo("generate", str(attribute_bundle), *asked, "--seed", "3", "--out", str(tmp_path / "d.png"))
+    assert result.returncode == 0 and np.array_equal(np.asarray(Image.open(tmp_path / "d.png")), first), result.stderr
     refused = ippo("generate", "--attribute", "Cap", "--attribute", "Fez", *options)
     assert refused.returncode == 2 and "exclude each other: one hat at most" in refused.stderr
 
