@@ -307,12 +307,7 @@ def generate(
     from export.pictures import read, write
     from export.shapes import parse_size
 
-    asked = [*(label or ()), *([", ".join(attribute)] if attribute else ())]
-    if asked and inputs:
-        bundle, *others = map(Path, inputs)
-        if others:
-            raise BadInput("with --attribute or --class the one argument is a bundle or a run")
-    asked = asked or list(inputs or ())
+    asked, bundle = _asked(inputs or [], attribute or [], label or [], bundle)
     if bool(asked) == (prompts is not None):
         raise BadInput("what is to be drawn? Accepted: prompts or labels, --class, --attribute, or --prompts FILE")
     if prompts is not None and (grid or image is not None or size is not None):
@@ -320,8 +315,8 @@ def generate(
     if _is_run(bundle):
         if prompts is not None or image is not None or size is not None:
             raise BadInput("--prompts, --image and --size are for bundles, not for runs: ippo export makes one")
-        files = _from_run(str(bundle), asked, seed, count, (steps, guidance, sampler), out, grid, gif)
-        print(*files, sep="\n")
+        way = (steps, guidance, sampler)
+        print(*_from_run(str(bundle), asked, seed, count, way, out, grid, gif), sep="\n")
         return
     if gif:
         raise BadInput("--gif shows how a run denoises, and a bundle draws at once: name a run with --run")
@@ -338,6 +333,16 @@ def generate(
     images = generator.generate(requests, steps, drawn)
     for file in write(images, out or Path("out.png"), columns=count if count > 1 else len(requests), grid=grid):
         print(file)
+
+
+def _asked(inputs: list[str], attributes: list[str], labels: list[str], bundle: Path) -> tuple[list[str], Path]:
+    """What is to be drawn, and by what: beside attributes or classes the argument names the bundle or run."""
+    asked = [*labels, *([", ".join(attributes)] if attributes else [])]
+    if not asked:
+        return inputs, bundle
+    if len(inputs) > 1:
+        raise BadInput("with --attribute or --class the one argument is a bundle or a run")
+    return asked, Path(*inputs) if inputs else bundle
 
 
 def _is_run(name: Path) -> bool:

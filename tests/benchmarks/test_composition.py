@@ -51,7 +51,7 @@ def test_the_page_shows_attributes(characters: Path, tmp_path: Path) -> None:
     folder.save(student, tmp_path / "student")
     judge.save(attributes.open_judge(list(slots.values())), tmp_path / "judge")
     names = [str(tmp_path / name) for name in ("student", "teacher", "judge")]
-    found = evaluate.evaluate(Subjects(*names, str(characters), steps=2, student_steps=(1, 2)), EFFORT)
+    found = evaluate.evaluate(Subjects(*names, str(characters), steps=2, student_steps=(1,)), EFFORT)
     assert [line.name for line in found.attributes[1:]] == [line.name for line in found.report.lines[1:]]
     assert all(set(line.weights) == {0.0, 1.0, 2.0} for line in found.attributes[1:])
     assert set(GRIDS) <= set(found.grids)
