@@ -133,7 +133,10 @@ def ceiling(teacher: Pipeline, settings: Settings) -> dict[str, float]:
     conditioner = _gigaflop(lambda: teacher.conditioner(ids))
     denoiser = _gigaflop(lambda: predict(teacher.denoiser, sample, TIMESTEP, hidden))
     decoder = _gigaflop(lambda: teacher.autoencoder.decode(sample))  # type: ignore[operator]
-    sides = 2 if settings.guidance > 1 else 1
+    guided = teacher.denoise(teacher.condition(inputs(teacher, 1)), settings.guidance)
+    sides = (
+        _gigaflop(lambda: guided(sample, TIMESTEP)) / denoiser
+    )  # passes of a step: one, two, or one for each attribute
     return {
         "conditioner GFLOP": conditioner,
         "denoiser GFLOP": denoiser,
