@@ -129,13 +129,14 @@ class Pipeline:
 
         `watch` is shown every step.
         """
-        count = steps if guidance is None else 1
+        ancestral = sampling.student_loop if guidance is None else sampling.ANCESTRAL.get(sampler)
+        timesteps = STUDENT_TIMESTEPS[steps] if guidance is None else self.schedule.trailing(steps)
+        count = len(timesteps) if ancestral else 1
         start = torch.from_numpy(noise.gaussian(seeds, count, self.latent_shape)).to(self.device)
         denoise = self._watched(self.denoise(self.condition(inputs), guidance), watch)
-        if guidance is None:
-            x0 = sampling.student_loop(denoise, list(start), STUDENT_TIMESTEPS[steps], self.schedule)
+        if ancestral:
+            x0 = ancestral(denoise, list(start), timesteps, self.schedule)
         else:
-            timesteps = self.schedule.trailing(steps)
             x0 = sampling.SAMPLERS[sampler](denoise, start[0], timesteps, self.schedule)
         return self._images(x0)
 

@@ -19,7 +19,7 @@ from models.errors import BadInput
 from models.labels import Input
 from models.noise import MAX_SEED
 from models.pipeline import Pipeline, Watch
-from models.sampling import SAMPLERS
+from models.sampling import ANCESTRAL, SAMPLERS
 from models.schedule import STUDENT_TIMESTEPS
 
 TEACHER_STEPS = 50
@@ -41,8 +41,8 @@ def draw(
     pipeline: Pipeline, inputs: Sequence[Input], seeds: Sequence[int], way: Way, watch: Watch | None = None
 ) -> NDArray[np.uint8]:
     """Images `(N, H, W, 3)`, teacher or student. BadInput: what the pipeline does not take."""
-    if way.sampler not in SAMPLERS:
-        raise BadInput(f"no sampler '{way.sampler}'; accepted: {', '.join(SAMPLERS)}")
+    if way.sampler not in (*SAMPLERS, *ANCESTRAL):
+        raise BadInput(f"no sampler '{way.sampler}'; accepted: {', '.join((*SAMPLERS, *ANCESTRAL))}")
     if seeds and not 0 <= min(seeds) <= max(seeds) <= MAX_SEED:
         raise BadInput(f"seeds {min(seeds)} to {max(seeds)} are out of range; accepted: 0 to {MAX_SEED}")
     if pipeline.is_student:

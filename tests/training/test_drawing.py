@@ -23,6 +23,7 @@ INPUTS, SEEDS = ["Ape, Fez=2", ""], [3, 4]
     [
         (TEACHER, Way(4, 1.5), [999, 749, 499, 249]),
         (TEACHER, Way(4, 1.5, "dpm-solver++"), [999, 749, 499, 249]),
+        (TEACHER, Way(4, 1.5, "ddpm"), [999, 749, 499, 249]),
         (STUDENT, Way(), [999]),
         (STUDENT, Way(2), [999, 499]),
     ],
