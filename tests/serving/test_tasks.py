@@ -16,7 +16,8 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from export.bundle import open_bundle
-from serving import page
+from models.errors import BadInput
+from serving import live, page
 from serving.config import ServeConfig
 from tests import tiny
 
@@ -152,16 +153,14 @@ def test_no_attributes_make_a_5xx(attributes: TestClient, wanted: Any) -> None:
     assert response.status_code in (200, 400, 422)
 
 
-def test_attributes_are_drawn_live(attributes: TestClient) -> None:
-    wanted = {"attributes": {"Ape": 1, "Fez": 2.5}, "seed": 7}
-    expected = attributes.post("/generate", json=wanted).content
-    with attributes.websocket_connect("/live") as socket:
-        socket.send_json(wanted)
-        assert socket.receive_json()["seed"] == 7 and socket.receive_bytes() == expected
-        socket.send_text("Man, Hat")
-        assert "attribute 'Hat' is unknown" in socket.receive_json()["error"]
-        socket.send_text("Ape, Fez=2.5")
-        assert socket.receive_json()["message"] == 2 and socket.receive_bytes() == expected
+@pytest.mark.parametrize("message", ['{"attributes": {"Ape": 1, "Fez": 2.5}}', "Fez=2.5, Ape"])
+def test_attributes_are_wished_live_by_name_or_text(attributes: TestClient, message: str) -> None:
+    artist = attributes.app.state.artist  # type: ignore[attr-defined]
+    wish = live._understood(message, {"attributes": "Man", "seed": 7}, artist)
+    _, wanted = live._order(wish, artist)
+    assert (wanted.input, wanted.seed, wanted.n) == ("Ape, Fez=2.5", 7, 1)
+    with pytest.raises(BadInput, match="attribute 'Hat' is unknown"):
+        live._order(live._understood("Man, Hat", wish, artist), artist)
 
 
 def test_other_dialects_name_attributes_in_the_prompt(attributes: TestClient) -> None:
