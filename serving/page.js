@@ -54,6 +54,11 @@ const ippo = {
     this.choose();
   },
 
+  // Small pictures are enlarged without being blurred.
+  crisp(image) {
+    image.style.imageRendering = image.naturalWidth < 64 ? "pixelated" : "";
+  },
+
   write(input, value) {
     input.value = value;
     input.dispatchEvent(new Event("input", { bubbles: true }));
@@ -114,6 +119,7 @@ const ippo = {
     const choices = data.map(({ b64_json, seed }) => {
       const choice = document.createElement("button");
       const image = choice.appendChild(new Image());
+      image.onload = () => this.crisp(image);
       image.src = `data:image/${output_format};base64,${b64_json}`;
       image.alt = wish.title;
       choice.append(`seed ${seed}`);
@@ -198,7 +204,7 @@ class Easel {
     image.src = this.url;
     image.alt = wish.title;
     await image.decode().catch(() => {}); // a newer one took its place
-    image.style.imageRendering = image.naturalWidth < 64 ? "pixelated" : "";
+    ippo.crisp(image);
     link.href = this.url;
     link.download = `${wish.title.replace(/[^\p{L}\p{N}]+/gu, "-")}-${wish.seed}.${told.format}`;
     this.figure.classList.add("drawn");

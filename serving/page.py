@@ -153,8 +153,8 @@ def _examples(model: Manifest, prompt: gr.components.Component) -> None:
 
 
 def _texts(model: Manifest) -> Sequence[str]:
-    composed = [", ".join(wanted) for wanted in attribute_examples(model.slots, len(EXAMPLES))]
-    return model.card.get("examples") or composed or EXAMPLES
+    composed = dict.fromkeys(", ".join(wanted) for wanted in attribute_examples(model.slots, len(EXAMPLES)))
+    return model.card.get("examples") or list(composed) or EXAMPLES
 
 
 def _mount_gradio(app: FastAPI, model: Manifest, names: Sequence[str], starts: bool) -> None:
