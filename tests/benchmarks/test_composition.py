@@ -60,4 +60,4 @@ def test_the_page_shows_attributes(characters: Path, tmp_path: Path) -> None:
     assert figures["attributes"][0]["name"] == "held-out reals"
     assert "Attributes seen by the judge" in (tmp_path / "out" / "quality.md").read_text()
     page = report_page.html(found)
-    assert page.count("<img ") == 3 + 1 + len(GRIDS) - 0 and "Attributes seen least" in page
+    assert page.count("<img ") == 3 + 1 + len(GRIDS) and "Attributes seen least" in page
