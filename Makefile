@@ -96,6 +96,17 @@ evidence: digits few
 	@for file in $(or $(NAME:%=configs/evidence/%.yaml),$(wildcard configs/evidence/*.yaml)); do \
 		OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.evidence $$file || exit 1; done
 
+# The whole line of attributes, from nothing to a bundle, its figures and grids; below an hour on two cores.
+.PHONY: avatars
+avatars: $(VENV)/installed-dev
+	@for step in "data avatars" "train attribute-judge configs/avatars/judge.yaml" \
+		"train teacher configs/avatars/teacher.yaml" "train student configs/avatars/student.yaml" \
+		"export avatars/student --out $(LINE)/line/avatars --overwrite" \
+		"evaluate $(LINE)/line/avatars --data avatars --teacher avatars/teacher --judge avatars/judge \
+		--guidances 1,1.25,1.5,2 --student-steps 1 --out $(LINE)/line/avatars-quality"; do \
+		$(VENV)/bin/python ippo.py $$step || exit 1; done
+	@$(VENV)/bin/python -m benchmarks.guidance avatars/teacher
+
 # The whole line on emoji-mini, from nothing to a served picture. The teacher has all cores; the other stages run two
 # at a time on half of them each, since threads of one job wait for each other more than two jobs do.
 LINE := $(or $(IPPO_RUNS),runs)

@@ -16,7 +16,9 @@ from benchmarks.clock import Case
 from export import backend as backends
 from export.bundle import MANIFEST, Bundle, Manifest, sha256
 from export.generator import Generator, Request
+from export.signature import conditioner_input
 from models import noise
+from models.attributes import attribute_examples
 from models.labels import Input
 from models.pipeline import Pipeline, predict
 from serving.images import Provenance, encode
@@ -36,19 +38,19 @@ class Settings:
     batches: tuple[int, ...]
 
 
-def inputs(classes: Sequence[str], count: int) -> list[Input]:
-    """`count` labels, or prompts where there are no classes, going round."""
-    known: Sequence[Input] = classes or PROMPTS
+def inputs(model: Manifest | Pipeline, count: int) -> list[Input]:
+    """`count` labels, attributes or prompts, whatever the model takes, going round."""
+    known: Sequence[Input] = model.classes or attribute_examples(model.slots, count) or PROMPTS
     return [known[place % len(known)] for place in range(count)]
 
 
 def requests(manifest: Manifest, count: int, seed: int = 0) -> list[Request]:
-    return [Request(wanted, seed + place) for place, wanted in enumerate(inputs(manifest.classes, count))]
+    return [Request(wanted, seed + place) for place, wanted in enumerate(inputs(manifest, count))]
 
 
 def body(manifest: Manifest) -> dict[str, Input]:
     """What `POST /generate` is sent."""
-    return {**dict.fromkeys(manifest.inputs, inputs(manifest.classes, 1)[0]), "seed": 0}
+    return {**dict.fromkeys(manifest.inputs, inputs(manifest, 1)[0]), "seed": 0}
 
 
 def student_cases(bundle: Bundle, batches: Sequence[int], names: Sequence[str] | None = None) -> Iterator[Case]:
@@ -70,11 +72,12 @@ def label(generator: Generator) -> str:
 
 def _on_backend(generator: Generator, batch: int) -> Iterator[Case]:
     manifest, run, by = generator.bundle.manifest, generator.backend.run, label(generator)
-    ids = generator.tokenizer.ids(inputs(manifest.classes, batch))  # (N, S)
+    ids = generator.tokenizer.ids(inputs(manifest, batch))  # (N, S) or (N, A)
     sample = noise.gaussian(range(batch), 1, manifest.latent_shape)[0]  # (N, C, h, w)
-    hidden = run("conditioner", {"input_ids": ids})  # (N, S, D)
+    asked = {conditioner_input(manifest.task): ids}
+    hidden = run("conditioner", asked)  # (N, S, D)
     step = {"sample": sample, "timestep": np.array(TIMESTEP, np.int64), "encoder_hidden_states": hidden}
-    yield Case("conditioner", by, batch, lambda: run("conditioner", {"input_ids": ids}))
+    yield Case("conditioner", by, batch, lambda: run("conditioner", asked))
     yield Case("denoiser", by, batch, lambda: run("denoiser", step))
     yield Case("decoder", by, batch, lambda: run("decoder", {"latent_sample": sample}))
     yield Case("image", by, batch, lambda: generator.generate(requests(manifest, batch)))
@@ -88,7 +91,7 @@ def png(generator: Generator, batch: int = 1) -> list[bytes]:
 
 
 def _tokenise(generator: Generator, batch: int) -> Callable[[], object]:
-    wanted = inputs(generator.bundle.manifest.classes, batch)
+    wanted = inputs(generator.bundle.manifest, batch)
     return lambda: generator.tokenizer.ids(wanted)
 
 
@@ -99,7 +102,7 @@ def _encode(generator: Generator, batch: int) -> Callable[[], object]:
 
 def _provenance(generator: Generator) -> Provenance:
     manifest = generator.bundle.manifest
-    wanted = dict.fromkeys(manifest.inputs, str(inputs(manifest.classes, 1)[0]))
+    wanted = dict.fromkeys(manifest.inputs, str(inputs(manifest, 1)[0]))
     return Provenance(wanted, 0, 1, generator.name, sha256(generator.bundle.folder / MANIFEST))
 
 
@@ -115,7 +118,7 @@ def _teacher_run(teacher: Pipeline, settings: Settings, batch: int, threads: int
         usual = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
-            return teacher.generate(inputs(teacher.classes, batch), range(batch), settings.steps, settings.guidance)
+            return teacher.generate(inputs(teacher, batch), range(batch), settings.steps, settings.guidance)
         finally:
             torch.set_num_threads(usual)
 
@@ -130,7 +133,10 @@ def ceiling(teacher: Pipeline, settings: Settings) -> dict[str, float]:
     conditioner = _gigaflop(lambda: teacher.conditioner(ids))
     denoiser = _gigaflop(lambda: predict(teacher.denoiser, sample, TIMESTEP, hidden))
     decoder = _gigaflop(lambda: teacher.autoencoder.decode(sample))  # type: ignore[operator]
-    sides = 2 if settings.guidance > 1 else 1
+    guided = teacher.denoise(teacher.condition(inputs(teacher, 1)), settings.guidance)
+    sides = (
+        _gigaflop(lambda: guided(sample, TIMESTEP)) / denoiser
+    )  # passes of a step: one, two, or one for each attribute
     return {
         "conditioner GFLOP": conditioner,
         "denoiser GFLOP": denoiser,

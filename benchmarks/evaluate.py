@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks import machine, sources
+from benchmarks import composition, machine, sources
 from benchmarks.clock import Case, Timing, interleaved
 from benchmarks.sources import Subjects
 from metrics import distances, tables
 from metrics.bench import Bench, Draw, RoundTrip
+from metrics.composition import Composition
 from metrics.grid import grid
 from metrics.report import SAMPLERS, Effort, Report
 from models.errors import BadInput
@@ -43,6 +44,8 @@ class Evaluation:
     """One image, whole, by teacher and students; empty where nothing was timed."""
     facts: dict[str, str]
     """What was measured where."""
+    attributes: tuple[Composition, ...] = ()
+    """Of reals, teacher and students, where the judge reads attributes."""
 
 
 def evaluate(subjects: Subjects, effort: Effort, rounds: int = 0) -> Evaluation:
@@ -58,17 +61,29 @@ def evaluate(subjects: Subjects, effort: Effort, rounds: int = 0) -> Evaluation:
     grids = {**_captions(bench, drawn), "seeds": _seeds(bench, drawn), "neighbours": _neighbours(bench, students)}
     if report.autoencoder:
         grids["autoencoder"] = _autoencoder(bench, back)
+    attributes: tuple[Composition, ...] = ()
+    if bench.judge.config.slots:
+        held_out, best = sources.open_shown(subjects.data), report.best
+        attributes, shown = composition.compose(
+            bench.judge,
+            held_out,
+            lambda steps: sources.teacher_draw(pipeline, steps)(best.guidance, best.sampler),
+            drawn,
+            effort,
+        )
+        grids |= shown
     timings = _timings(drawn, bench.fixed[0], rounds) if rounds else []
-    return Evaluation(subjects, report, grids, tuple(timings), _facts(bench, subjects, load))
+    return Evaluation(subjects, report, grids, tuple(timings), _facts(bench, subjects, load), attributes)
 
 
 def save(evaluation: Evaluation, out: Path) -> None:
     """`quality.json`, `quality.md` and the grids, each atomically."""
     out.mkdir(parents=True, exist_ok=True)
     timings = [asdict(timing) for timing in evaluation.timings]
-    figures = {**evaluation.report.figures(), "timings": timings, "facts": evaluation.facts}
+    attributes = [asdict(found) for found in evaluation.attributes]
+    figures = {**evaluation.report.figures(), "attributes": attributes, "timings": timings, "facts": evaluation.facts}
     write(out / "quality.json", json.dumps(figures, indent=1) + "\n")
-    write(out / "quality.md", tables.markdown(evaluation.report))
+    write(out / "quality.md", tables.markdown(evaluation.report, evaluation.attributes))
     for name, picture in evaluation.grids.items():
         file = out / f"{name.replace(' ', '-')}.png"
         beside = file.with_name(file.name + ".tmp")

@@ -38,7 +38,7 @@ def main(
     subjects = Subjects(student, teacher, judge, data, decoder, (), backend, steps, (1,))
     evaluation = evaluate(subjects, effort_of(images, captions, sweep, guidances, samplers))
     save(evaluation, out)
-    Console(stderr=True).print(tables.rich_table(evaluation.report))
+    Console(stderr=True).print(tables.rich_table(evaluation.report, evaluation.attributes))
     print(json.dumps(json.loads((out / "quality.json").read_text())))
 
 

@@ -20,6 +20,10 @@ GRIDS = {
     "training captions": "Training captions: the same prompts and the same noise in every row.",
     "held-out captions": "Held-out captions: the same prompts and the same noise in every row.",
     "seeds": "One prompt under several seeds: what only the noise changes.",
+    "every attribute alone": "Every attribute alone, all others left free.",
+    "unseen combinations": "Combinations of two attributes that training never showed together: the reals, and what is drawn.",
+    "weight sweep": "The weight of the last attribute alone changes; same noise in every row.",
+    "steps": "The teacher in many steps and in few, above the student in one; same noise in every row.",
     "autoencoder": "Held-out reals above what the autoencoder leaves of them.",
 }
 NEIGHBOURS = (
@@ -35,8 +39,13 @@ def html(evaluation: Evaluation) -> str:
     *measured, sweep = tables.sheets(report)
     parts = [
         web.section("In one line", *(web.paragraph(headline(line, report)) for line in report.students)),
-        web.section("Warnings", web.bullets(warnings(report), "warnings") or web.paragraph("None.")),
+        web.section(
+            "Warnings", web.bullets(warnings(report, evaluation.attributes), "warnings") or web.paragraph("None.")
+        ),
         web.section("Figures", *(web.table(sheet, "figures") for sheet in measured), web.bullets(notes(report))),
+        web.section(
+            "Attributes", *(web.table(sheet, "figures") for sheet in tables.attribute_sheets(evaluation.attributes))
+        ),
         web.section(
             "The teacher's sweep", web.table(sweep, "figures"), web.charts({"FD over guidance": sweep_curves(report)})
         ),

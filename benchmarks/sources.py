@@ -12,23 +12,25 @@ import torch
 from numpy.typing import NDArray
 
 from export import backend as backends
-from export.build import STUDENT_SCHEDULER
 from export.bundle import MANIFEST, open_bundle
 from export.generator import Generator, Request
 from metrics import features, lpips
 from metrics import judge as judges
 from metrics.bench import Draw, GuidedDraw, Instruments, RoundTrip
 from metrics.captioned import Captioned, join
+from metrics.composition import Shown
 from metrics.report import Reals
 from models.errors import BadInput
 from models.pipeline import Pipeline, from_uint8, to_uint8
-from models.schedule import STUDENT_TIMESTEPS
+from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS
 from training.assemble import opened
 from training.data.folder import ImageFolder
 from training.runs import data_folder, run_folder, trained
 
 KNOWN_LABELS = ("seen", "unseen-background")
 """Kinds of held-out images whose labels were trained on: distances are taken from these."""
+UNSEEN = "unseen-combination"
+"""Kind of held-out images that show attributes which training never shows together."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,19 @@ def open_reals(data: str) -> Reals:
     return Reals(train, held_out, {"training captions": train, "held-out captions": test})
 
 
+def open_shown(data: str) -> tuple[Shown, Shown]:
+    """Test images and their attributes: of combinations that training knows, and of those that it does not."""
+    split = ImageFolder(data_folder(data), "test")
+    attributes, new = split.column("attributes"), np.array([kind == UNSEEN for kind in _column(split, "kind")])
+    places = (np.flatnonzero(~new), np.flatnonzero(new))
+    seen, unseen = (Shown(split.images(rows), tuple(tuple(attributes[row]) for row in rows)) for rows in places)
+    return seen, unseen
+
+
 def open_teacher(subjects: Subjects) -> Pipeline:
     """On the GPU where there is one."""
     pipeline = opened(subjects.teacher, subjects.decoder)
-    if pipeline.scheduler["_class_name"] == STUDENT_SCHEDULER:
+    if pipeline.is_student:
         raise BadInput(f"{subjects.teacher} is a student; a teacher of many steps is wanted")
     return pipeline.to(_device())
 
@@ -150,7 +161,7 @@ def _bundle_draw(student: str, backend: str) -> Callable[[int], Draw]:
 
 def _pipeline_draw(student: str, decoder: str | None) -> Callable[[int], Draw]:
     pipeline = opened(student, decoder)
-    if pipeline.scheduler["_class_name"] != STUDENT_SCHEDULER:
+    if not pipeline.is_student:
         raise BadInput(f"{student} is no student: its scheduler is not {STUDENT_SCHEDULER}; is it a teacher?")
     pipeline.to(_device())
 

@@ -19,9 +19,8 @@ from models import folder as folders
 from models.errors import BadInput
 from models.labels import Input
 from models.pipeline import Pipeline
-from models.schedule import STUDENT_TIMESTEPS
+from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS
 
-STUDENT_SCHEDULER = "LCMScheduler"
 PACKAGES = ("torch", "diffusers", "transformers", "onnx", "onnxruntime", "openvino")
 DRAWN = 8
 """Images that the gate draws."""
@@ -128,6 +127,7 @@ def _manifest(
         source="",
         inputs=pipeline.inputs,
         classes=pipeline.classes,
+        slots=dict(pipeline.slots),
         graphs=places,
         precision="fp16",
         wide=tuple(name for name in figures if not parity.fits_fp16(figures[name]["largest_activation"])),
@@ -152,8 +152,8 @@ def _versions() -> Iterator[tuple[str, str]]:
 
 
 def _check_student(pipeline: Pipeline, name: str) -> None:
-    found = pipeline.scheduler["_class_name"]
-    if found != STUDENT_SCHEDULER:
+    if not pipeline.is_student:
+        found = pipeline.scheduler["_class_name"]
         raise BadInput(f"{name} is no student: its scheduler is {found}, a student's is {STUDENT_SCHEDULER}")
 
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from export.shapes import Bucket
-from export.signature import INPUT_AXES
+from export.signature import INPUT_AXES, graph_inputs
 from models.errors import BadInput
 from models.schedule import Prediction, Schedule
 
 MANIFEST = "manifest.json"
-VERSION = 3
+VERSION = 4
 
 
 class Step(BaseModel):
@@ -40,15 +40,17 @@ class Manifest(BaseModel):
     version: int
     """Of this format."""
     task: str
-    """In Hugging Face's words: `text-to-image`, `class-to-image`, `unconditional-image-generation`."""
+    """In Hugging Face's words: `text-to-image`, `class-to-image`, `attributes-to-image`, `unconditional-image-generation`."""
     model_name: str
     """What people call the model."""
     source: str
     """Where the weights came from."""
     inputs: tuple[str, ...]
-    """What a request holds besides its seed: a prompt, a label, nothing."""
+    """What a request holds besides its seed: a prompt, a label, attributes, nothing."""
     classes: tuple[str, ...] = ()
     """Names of the labels, where a request holds one."""
+    slots: dict[str, tuple[str, ...]] = {}
+    """Slot → attributes that exclude each other, where a request holds weights of them; their order is that of the weights."""
     graphs: dict[str, str] = {
         "conditioner": "text_encoder/model.onnx",
         "denoiser": "unet/model.onnx",
@@ -73,7 +75,7 @@ class Manifest(BaseModel):
     scaling_factor: float
     """The decoder takes latents divided by it."""
     tokens: int
-    """S, 1 for a label; longer prompts are cut."""
+    """What the conditioner takes of an image: S ids, 1 for a label, A weights of attributes; longer prompts are cut."""
     files: dict[str, str]
     """Path inside the bundle → SHA-256."""
     parity: dict[str, dict[str, float]]
@@ -119,8 +121,9 @@ class Bundle:
 
     def check_inputs(self, graph: str, found: Iterable[str]) -> None:
         """BadInput: the graph wants something that this version of ippo would not give it."""
-        if set(found) != set(INPUT_AXES[graph]):
-            names, known = ", ".join(sorted(found)), ", ".join(sorted(INPUT_AXES[graph]))
+        taken = graph_inputs(graph, self.manifest.task)
+        if set(found) != taken:
+            names, known = ", ".join(sorted(found)), ", ".join(sorted(taken))
             raise BadInput(f"{self.folder}: {graph} takes {names}; this ippo knows {known}")
 
     def contents(self, graph: str) -> dict[str, str]:
@@ -165,8 +168,8 @@ def open_bundle(folder: str | Path) -> Bundle:
 
 def dimensions(graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, int]:
     """The dynamic dimensions of a graph's inputs, by name."""
-    taken = INPUT_AXES[graph].items()
-    return {axis: inputs[name].shape[index] for name, axes in taken for index, axis in axes.items()}
+    taken = INPUT_AXES[graph]
+    return {axis: array.shape[index] for name, array in inputs.items() for index, axis in taken[name].items()}
 
 
 def sha256(file: Path) -> str:

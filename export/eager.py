@@ -14,7 +14,7 @@ from export import networks
 from export.backend import Options
 from export.bundle import Bundle
 from export.shapes import pieces
-from export.signature import COMPONENTS, FUSED
+from export.signature import FUSED, conditioner_input, graph_inputs
 from models import folder, sampling
 from models.errors import BadInput
 from models.pipeline import Pipeline, to_uint8
@@ -44,8 +44,9 @@ class EagerBackend:
     def _run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
         if graph == FUSED:
-            return self._one_step(tensors["input_ids"], tensors["noise"])
-        assert set(tensors) == set(COMPONENTS[graph].inputs), f"{graph} takes {list(COMPONENTS[graph].inputs)}"
+            return self._one_step(tensors[conditioner_input(self.pipeline.task)], tensors["noise"])
+        taken = graph_inputs(graph, self.pipeline.task)
+        assert set(tensors) == taken, f"{graph} takes {sorted(taken)}"
         return cast("NDArray[Any]", self._networks[graph](**tensors).numpy())
 
     def _one_step(self, ids: Tensor, noise: Tensor) -> NDArray[Any]:

@@ -70,12 +70,13 @@ class Symbol:
 
 
 def write(bundle: Path, graphs: Mapping[str, str], schedule: Schedule, scaling_factor: float) -> None:
-    """Write `one_step.onnx` from `graphs` (name → path): `input_ids (N, S)`, `noise (N, C, h, w)` → `images (N, H, W, 3)`."""
+    """Write `one_step.onnx` from `graphs` (name → path): ids or weights, `noise (N, C, h, w)` → `images (N, H, W, 3)`."""
     conditioner, denoiser, decoder = (
         _part(bundle, name, graphs[name]) for name in ("conditioner", "denoiser", "decoder")
     )
     tape, (timestep,) = Tape(), STUDENT_TIMESTEPS[1]
-    hidden = tape.splice(conditioner, {"input_ids": "input_ids"})
+    asked = conditioner.graph.input[0].name.rpartition("/")[2]
+    hidden = tape.splice(conditioner, {asked: asked})
     now = tape.constant(timestep, np.int64)
     output = tape.splice(denoiser, {"sample": "noise", "timestep": now, "encoder_hidden_states": hidden.name})
     alpha, sigma = schedule.alpha[timestep], schedule.sigma[timestep]
@@ -84,7 +85,7 @@ def write(bundle: Path, graphs: Mapping[str, str], schedule: Schedule, scaling_f
     graph = helper.make_graph(
         tape.nodes,
         FUSED,
-        [_named(conditioner.graph.input[0], "input_ids"), _named(denoiser.graph.input[0], "noise")],
+        [_named(conditioner.graph.input[0], asked), _named(denoiser.graph.input[0], "noise")],
         [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", "image_height", "image_width", 3])],
         tape.constants,
     )

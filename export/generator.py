@@ -18,6 +18,7 @@ from export import tokenize
 from export.backend import Backend
 from export.bundle import Bundle
 from export.shapes import size_list
+from export.signature import conditioner_input
 from models import noise, sampling
 from models.errors import BadInput
 from models.labels import Input
@@ -26,7 +27,7 @@ from models.schedule import STUDENT_TIMESTEPS, student_timesteps
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One image of a prompt or a label; an empty one draws what the null condition gives."""
+    """One image of a prompt, a label or attributes; an empty one draws what the null condition gives."""
 
     input: Input
     seed: int
@@ -47,6 +48,7 @@ class Generator:
         self.bundle = bundle
         self.backend = backend
         self.tokenizer = tokenize.load(bundle)
+        self._asked = conditioner_input(bundle.manifest.task)
         self._lock = threading.Lock()
 
     @property
@@ -128,8 +130,8 @@ class Generator:
                 return self._one_step(ids, drawn)
             return self._split(ids, drawn, timesteps)
 
-    def _one_step(self, ids: NDArray[np.int64], drawn: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return self.backend.run("one_step", {"input_ids": ids, "noise": drawn[0]})
+    def _one_step(self, ids: NDArray[Any], drawn: NDArray[np.float32]) -> NDArray[np.uint8]:
+        return self.backend.run("one_step", {self._asked: ids, "noise": drawn[0]})
 
     def _renoise(self, images: NDArray[np.uint8], drawn: NDArray[np.float32], timestep: int) -> NDArray[np.float32]:
         """Images `(N, H, W, 3)` → their latents at a timestep, `drawn` being the noise; both `(N, C, h, w)`."""
@@ -138,9 +140,9 @@ class Generator:
         schedule = self.bundle.schedule
         return sampling.add_noise(latents, drawn, schedule.alpha[timestep], schedule.sigma[timestep])
 
-    def _split(self, ids: NDArray[np.int64], drawn: NDArray[np.float32], timesteps: Sequence[int]) -> NDArray[np.uint8]:
+    def _split(self, ids: NDArray[Any], drawn: NDArray[np.float32], timesteps: Sequence[int]) -> NDArray[np.uint8]:
         """The k-step student from `drawn[0]`; `drawn (steps, N, C, h, w)`."""
-        hidden = self.backend.run("conditioner", {"input_ids": ids})  # (N, S, D)
+        hidden = self.backend.run("conditioner", {self._asked: ids})  # (N, S, D)
 
         def denoise(sample: NDArray[Any], timestep: int) -> NDArray[Any]:
             time = np.array(timestep, np.int64)

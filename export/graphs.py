@@ -78,7 +78,8 @@ def tensor_places(weights: Path) -> dict[str, tuple[int, int]]:
 
 def _trace(network: Component, signature: Signature, inputs: dict[str, Tensor]) -> ir.Model:
     """The graph as torch sees it; `optimize=False` keeps names and bytes of the parameters."""
-    shapes = {name: dict.fromkeys(axes, torch.export.Dim.AUTO) or None for name, axes in signature.inputs.items()}
+    taken = {name: signature.inputs[name] for name in inputs}
+    shapes = {name: dict.fromkeys(axes, torch.export.Dim.AUTO) or None for name, axes in taken.items()}
     with _quiet():
         program = torch.onnx.export(
             network,
@@ -87,14 +88,14 @@ def _trace(network: Component, signature: Signature, inputs: dict[str, Tensor]) 
             optimize=False,
             opset_version=OPSET,
             dynamic_shapes=shapes,
-            input_names=list(signature.inputs),
+            input_names=list(taken),
             output_names=[signature.output],
             verbose=False,
         )
     assert program is not None
     model = cast(ir.Model, program.model)
     for value in (*model.graph.inputs, *model.graph.outputs):
-        axes = signature.inputs.get(str(value.name), signature.output_axes)
+        axes = taken.get(str(value.name), signature.output_axes)
         value.shape = ir.Shape([axes.get(index, size) for index, size in enumerate(value.shape or ())])
     return model
 

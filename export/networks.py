@@ -1,6 +1,6 @@
 """A pipeline's torch networks behind the inputs and outputs of their signatures; it knows nothing about ONNX or files.
 
-Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `D` width.
+Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `A` attributes, `D` width.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from export.signature import conditioner_input
+from models.attributes import attribute_examples
 from models.labels import Input
 from models.pipeline import Pipeline
 from models.schedule import STUDENT_TIMESTEPS
@@ -36,6 +38,17 @@ class Conditioner(Component):
 
     def forward(self, input_ids: Tensor) -> Tensor:
         return cast(Tensor, self.network(input_ids).encoder_hidden_states.float())
+
+
+class Composer(Component):
+    """`weights (N, A)` → `last_hidden_state (N, S, D)`."""
+
+    def forward(self, weights: Tensor) -> Tensor:
+        return cast(Tensor, self.network(weights).encoder_hidden_states.float())
+
+
+CONDITIONERS: dict[str, type[Component]] = {"input_ids": Conditioner, "weights": Composer}
+"""By what they take."""
 
 
 class Denoiser(Component):
@@ -63,7 +76,7 @@ class Encoder(Component):
 def components(pipeline: Pipeline) -> dict[str, Component]:
     """By the names of `export.signature.COMPONENTS`, cheapest first."""
     return {
-        "conditioner": Conditioner(pipeline.conditioner),
+        "conditioner": CONDITIONERS[conditioner_input(pipeline.task)](pipeline.conditioner),
         "decoder": Decoder(pipeline.autoencoder),
         "encoder": Encoder(pipeline.autoencoder),
         "denoiser": Denoiser(pipeline.denoiser),
@@ -72,7 +85,7 @@ def components(pipeline: Pipeline) -> dict[str, Component]:
 
 def inputs(pipeline: Pipeline, count: int) -> list[Input]:
     """`count` things that the pipeline can be asked for, going round."""
-    known: Sequence[Input] = pipeline.classes or PROMPTS
+    known: Sequence[Input] = pipeline.classes or attribute_examples(pipeline.slots, count) or PROMPTS
     return [known[index % len(known)] for index in range(count)]
 
 
@@ -87,7 +100,7 @@ def examples(pipeline: Pipeline, batch: int, scale: float = 1) -> dict[str, dict
     ids = pipeline.conditioner.tokenize(inputs(pipeline, batch))  # type: ignore[operator]
     hidden = pipeline.conditioner(ids).encoder_hidden_states
     return {
-        "conditioner": {"input_ids": ids},
+        "conditioner": {conditioner_input(pipeline.task): ids},
         "decoder": {"latent_sample": latent / scaling_factor(pipeline)},
         "encoder": {"sample": image},
         "denoiser": {

@@ -1,4 +1,4 @@
-"""A file of prompts or labels → rows to draw; it knows nothing about models."""
+"""A file of prompts, labels or attributes → rows to draw; it knows nothing about models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from models.errors import BadInput
 
-COLUMNS = ("prompt", "text", "label", "caption")
+COLUMNS = ("prompt", "attributes", "text", "label", "caption")
 """Where a table's row says what to draw; the first that is there counts."""
 
 

@@ -1,7 +1,7 @@
 """What each graph of a bundle takes and gives and how exact it must be; it knows neither torch nor any runtime.
 
 A graph is named by its part in the pipeline; its inputs and output have optimum's names.
-Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `D` width.
+Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `A` attributes, `D` width.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COMPONENTS: dict[str, Signature] = {
     "conditioner": Signature(
         part="conditioner",
         file="model.onnx",
-        inputs={"input_ids": {0: "batch"}},  # (N, S) int64
+        inputs={"input_ids": {0: "batch"}, "weights": {0: "batch"}},  # one of them, as `conditioner_input` says
         output="last_hidden_state",  # (N, S, D)
         output_axes={0: "batch"},
         tolerance=1e-2,
@@ -69,13 +69,25 @@ COMPONENTS: dict[str, Signature] = {
 
 FUSED = "one_step"
 FUSED_PATH = "one_step.onnx"
-"""`input_ids (N, S)` int64 and `noise (N, C, h, w)` float32 → `images (N, H, W, 3)` uint8, over the same weights."""
+"""What the conditioner takes and `noise (N, C, h, w)` float32 → `images (N, H, W, 3)` uint8, over the same weights."""
 
 INPUT_AXES: dict[str, dict[str, dict[int, str]]] = {
     **{name: signature.inputs for name, signature in COMPONENTS.items()},
-    FUSED: {"input_ids": {0: "batch"}, "noise": _LATENT},
+    FUSED: {**COMPONENTS["conditioner"].inputs, "noise": _LATENT},
 }
 """Graph → input → its dynamic dimensions by name."""
+
+
+def conditioner_input(task: str) -> str:
+    """What the conditioner takes: `input_ids (N, S)` int64, or where attributes are asked for `weights (N, A)` float32."""
+    return {"attributes-to-image": "weights"}.get(task, "input_ids")
+
+
+def graph_inputs(graph: str, task: str) -> set[str]:
+    """The inputs that a graph has in a bundle of this task."""
+    others = COMPONENTS["conditioner"].inputs.keys() - {conditioner_input(task)}
+    return set(INPUT_AXES[graph].keys() - others)
+
 
 WIDE_OPERATORS = frozenset(
     {"InstanceNormalization", "GroupNormalization", "LayerNormalization", "Softmax", "ReduceMean", "ReduceSum", "Exp"}

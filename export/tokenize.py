@@ -1,4 +1,4 @@
-"""What a request holds → ids, for each task: prompts exactly as transformers' CLIPTokenizer gives them, labels; no network."""
+"""What a request holds → ids or weights, for each task: prompts as transformers' CLIPTokenizer does; it knows no network."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from export.bundle import Bundle
+from models.attributes import attribute_weights
 from models.config import nearest
 from models.errors import BadInput
 from models.labels import Input, class_id
 
 
 class InputTokenizer(Protocol):
-    """The inputs of one task → ids."""
+    """The inputs of one task → what the conditioner takes."""
 
-    def ids(self, inputs: Sequence[Input]) -> NDArray[np.int64]:
-        """Inputs → ids `(N, S)`. BadInput: an input that the model cannot take."""
+    def ids(self, inputs: Sequence[Input]) -> NDArray[Any]:
+        """Inputs → ids `(N, S)` int64, or weights `(N, A)` float32. BadInput: an input that the model cannot take."""
 
     def dropped(self, input: Input) -> int:
         """How many tokens of the input the model will not see."""
@@ -47,6 +48,21 @@ class LabelTokenizer:
 
     def dropped(self, input: Input) -> int:
         """A label is one token: nothing."""
+        return 0
+
+
+class AttributeTokenizer:
+    """Weights by name, names, or text such as `Zombie, Cap=2` → a row of weights."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.slots = bundle.manifest.slots
+
+    def ids(self, inputs: Sequence[Input]) -> NDArray[np.float32]:
+        """Attributes → weights `(N, A)`, 0 for those that are left free."""
+        return np.array([attribute_weights(wanted, self.slots) for wanted in inputs], dtype=np.float32)
+
+    def dropped(self, input: Input) -> int:
+        """Every attribute is seen: nothing."""
         return 0
 
 
@@ -89,5 +105,6 @@ def _text(token: Any) -> str:
 TOKENIZERS: dict[str, Callable[[Bundle], InputTokenizer]] = {
     "text-to-image": PromptTokenizer,
     "class-to-image": LabelTokenizer,
+    "attributes-to-image": AttributeTokenizer,
     "unconditional-image-generation": LabelTokenizer,
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+from metrics.composition import Composition
 from metrics.report import Line, Report
 from metrics.validity import BLURS, DROPS, MARGIN, NOISES
 
@@ -13,6 +15,8 @@ SOFT, ROUGH = 0.9, 1.1
 """Shares of the reals' detail between which sharpness passes."""
 RECALL = 0.95
 """Share of the teacher's recall that a student should keep."""
+UNSEEN = 0.9
+"""Share of the reals' attribute accuracy that is due on unknown combinations."""
 FEW = 2000
 """Below so many images KID is the steadier figure."""
 
@@ -44,13 +48,15 @@ def notes(report: Report) -> list[str]:
     return found
 
 
-def warnings(report: Report) -> list[str]:
+def warnings(report: Report, attributes: Sequence[Composition] = ()) -> list[str]:
     """What should worry one, a sentence each; none if nothing does."""
     found = [] if report.validity.valid else ["The judge is not valid here: its distances rank nothing."]
     found += _of_the_sweep(report)
     for line in report.students:
         found += _of_a_student(line, report)
-    return found + _of_more_steps(report)
+    return (
+        found + _of_more_steps(report) + [line for one in attributes[1:] for line in _of_attributes(one, attributes[0])]
+    )
 
 
 def _of_the_sweep(report: Report) -> list[str]:
@@ -120,6 +126,19 @@ def _missing_modes(line: Line, teacher: Line) -> list[str]:
         f"{line.name}: recall {line.recall:.2f} against the teacher's {teacher.recall:.2f}: some of what the reals show "
         "it does not draw."
     ]
+
+
+def _of_attributes(line: Composition, reals: Composition) -> list[str]:
+    found = []
+    if not line.rises:
+        listed = ", ".join(f"{share:.3f} at {weight:g}" for weight, share in sorted(line.weights.items()))
+        found.append(f"{line.name}: heavier attributes are not seen more often ({listed}): it does not honour weights.")
+    if line.unseen < UNSEEN * reals.unseen:
+        found.append(
+            f"{line.name}: on combinations that training never shows {line.unseen / reals.unseen:.2f} of the reals' "
+            "attributes are seen: it repeats combinations more than it composes."
+        )
+    return found
 
 
 def _of_more_steps(report: Report) -> list[str]:

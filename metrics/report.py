@@ -40,9 +40,11 @@ class Effort:
     """Images of each of them."""
     batch: int = 50
     """Images drawn at once."""
+    walks: tuple[int, ...] = (1000, 50, 4)
+    """Numbers of the teacher's steps that the grid of steps shows, where attributes are asked for."""
 
 
-QUICK = Effort(images=100, captions=50, guidances=(1.0, 1.5, 2.0), samplers=("ddim",), sweep=50, prompts=4, seeds=4)
+QUICK = Effort(100, 50, (1.0, 1.5, 2.0), ("ddim",), sweep=50, prompts=4, seeds=4, walks=(50, 4))
 """A narrow sweep and few images, for a first look."""
 
 

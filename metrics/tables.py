@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Group
 from rich.table import Table
 
+from metrics.composition import Composition
 from metrics.remarks import notes, warnings
 from metrics.report import Report
+
+WORST = 8
+"""Attributes that are listed by name."""
 
 
 @dataclass(frozen=True)
@@ -25,18 +31,22 @@ def sheets(report: Report) -> list[Sheet]:
     return [_distances(report), _captions(report), _variety(report), _sweep(report)]
 
 
-def rich_table(report: Report) -> Group:
+def attribute_sheets(found: Sequence[Composition]) -> list[Sheet]:
+    """What the judge sees of the attributes asked for, first the reals', and those it misses most."""
+    return [_composed(found), _missed(found)] if found else []
+
+
+def rich_table(report: Report, attributes: Sequence[Composition] = ()) -> Group:
     """The sheets, and below them what they rest on."""
-    return Group(
-        *(_rich(sheet) for sheet in sheets(report)), *notes(report), *(f"! {line}" for line in warnings(report))
-    )
+    told = [_rich(sheet) for sheet in (*sheets(report), *attribute_sheets(attributes))]
+    return Group(*told, *notes(report), *(f"! {line}" for line in warnings(report, attributes)))
 
 
-def markdown(report: Report) -> str:
+def markdown(report: Report, attributes: Sequence[Composition] = ()) -> str:
     """The same as `rich_table`, for a model card."""
-    parts = [_markdown(sheet) for sheet in sheets(report)]
+    parts = [_markdown(sheet) for sheet in (*sheets(report), *attribute_sheets(attributes))]
     parts.append("\n".join(f"- {note}" for note in notes(report)))
-    if found := warnings(report):
+    if found := warnings(report, attributes):
         parts.append("\n".join(f"- **{warning}**" for warning in found))
     return "\n\n".join(parts) + "\n"
 
@@ -119,9 +129,33 @@ def _sweep(report: Report) -> Sheet:
     return Sheet(title, ["", *(f"{guidance:g}" for guidance in guidances)], rows)
 
 
+def _composed(found: Sequence[Composition]) -> Sheet:
+    reals, weights = found[0], sorted({weight for one in found for weight in one.weights})
+    heads = ["known combinations ↑", "÷ reals'", "unknown ones ↑", "÷ reals'"]
+    rows = [
+        [
+            one.name,
+            *(_share(one.seen), _ratio(one.seen, reals.seen), _share(one.unseen), _ratio(one.unseen, reals.unseen)),
+            *(_share(one.weights.get(weight)) for weight in weights),
+            str(one.n),
+        ]
+        for one in found
+    ]
+    return Sheet(
+        "Attributes seen by the judge", ["", *heads, *(f"at weight {weight:g}" for weight in weights), "N"], rows
+    )
+
+
+def _missed(found: Sequence[Composition]) -> Sheet:
+    """By the last source, the student in most steps."""
+    order = sorted(found[-1].by_name, key=lambda name: (found[-1].by_name[name], name))[:WORST]
+    rows = [[name, *(_share(one.by_name.get(name)) for one in found)] for name in order]
+    return Sheet("Attributes seen least", ["", *(one.name for one in found)], rows)
+
+
 def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    return "" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def _ratio(value: float | None, by: float | None) -> str:
-    return "" if value is None or not by else f"{value / by:.2f}"
+    return "" if value is None or not by or math.isnan(value / by) else f"{value / by:.2f}"

@@ -14,6 +14,7 @@ Slots = Mapping[str, Sequence[str]]
 HEAVIEST = 3.0
 """The largest weight; the smallest, 0, leaves the attribute free."""
 _SUCH_AS = 3
+_EXAMPLE_WEIGHTS = (1.0, 2.0, 1.5, 3.0, 0.5)
 
 
 def attribute_weights(wanted: object, slots: Slots) -> list[float]:
@@ -34,6 +35,31 @@ def attribute_weights(wanted: object, slots: Slots) -> list[float]:
         if len(both := [name for name in exclusive if found.get(name)]) > 1:
             raise BadInput(f"attributes '{both[0]}' and '{both[1]}' exclude each other: one {slot} at most")
     return [found.get(name, 0.0) for name in names]
+
+
+def attribute_text(weights: Sequence[float], slots: Slots) -> str:
+    """Weights as `attribute_weights` returns them → the text that it reads back: `Zombie, Cap=2`, without what is left free."""
+    names = [name for slot in slots.values() for name in slot]
+    asked = [(name, float(weight)) for name, weight in zip(names, weights, strict=True) if weight]
+    return ", ".join(name if weight == 1 else f"{name}={_plain(weight)}" for name, weight in asked)
+
+
+def attribute_examples(slots: Slots, count: int) -> list[dict[str, float]]:
+    """`count` things to ask for, always the same: an attribute of the first slot and one of another, of several weights."""
+    first, *others = ([*names] for names in slots.values()) if slots else [[]]
+    found = []
+    for turn in range(count if first else 0):
+        second = others[turn % len(others)] if others else first
+        names = dict.fromkeys((first[turn % len(first)], second[turn % len(second)]))
+        found.append(
+            {name: _EXAMPLE_WEIGHTS[(turn + place) % len(_EXAMPLE_WEIGHTS)] for place, name in enumerate(names)}
+        )
+    return found
+
+
+def _plain(weight: float) -> str:
+    """Without a point where it is whole, and otherwise exactly."""
+    return f"{weight:g}" if weight == int(weight) else repr(weight)
 
 
 def _pairs(wanted: object) -> Iterable[tuple[object, object]]:

@@ -5,7 +5,7 @@ Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `D` wid
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -20,7 +20,10 @@ from models.conditioning import Conditioning
 from models.errors import BadInput
 from models.guidance import guidance_terms
 from models.labels import Input
-from models.schedule import STUDENT_TIMESTEPS, Schedule
+from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS, Schedule
+
+Watch = Callable[[int, NDArray[np.uint8], NDArray[np.uint8]], None]
+"""Called at every step with the timestep, the sample, and the x0 that is seen in it, both as images `(N, H, W, 3)`."""
 
 
 class Conditioner(Protocol):
@@ -73,6 +76,11 @@ class Pipeline:
     def schedule(self) -> Schedule:
         return Schedule.from_config(self.scheduler)
 
+    @property
+    def is_student(self) -> bool:
+        """Whether it draws in a few steps, without guidance."""
+        return bool(self.scheduler["_class_name"] == STUDENT_SCHEDULER)
+
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Pipeline:
         """Move every network, in place."""
         for module in (self.conditioner, self.denoiser, self.autoencoder):
@@ -115,18 +123,39 @@ class Pipeline:
         steps: int = 1,
         guidance: float | None = None,
         sampler: str = "ddim",
+        watch: Watch | None = None,
     ) -> NDArray[np.uint8]:
-        """Draw images `(N, H, W, 3)`; `guidance=None` runs the student's loop, a number the teacher's `sampler`."""
-        count = steps if guidance is None else 1
+        """Draw images `(N, H, W, 3)`; `guidance=None` runs the student's loop, a number the teacher's `sampler`.
+
+        `watch` is shown every step.
+        """
+        ancestral = sampling.student_loop if guidance is None else sampling.ANCESTRAL.get(sampler)
+        timesteps = STUDENT_TIMESTEPS[steps] if guidance is None else self.schedule.trailing(steps)
+        count = len(timesteps) if ancestral else 1
         start = torch.from_numpy(noise.gaussian(seeds, count, self.latent_shape)).to(self.device)
-        conditioning = self.condition(inputs)
-        if guidance is None:
-            timesteps = STUDENT_TIMESTEPS[steps]
-            x0 = sampling.student_loop(self.denoise(conditioning), list(start), timesteps, self.schedule)
+        denoise = self._watched(self.denoise(self.condition(inputs), guidance), watch)
+        if ancestral:
+            x0 = ancestral(denoise, list(start), timesteps, self.schedule)
         else:
-            timesteps = self.schedule.trailing(steps)
-            x0 = sampling.SAMPLERS[sampler](self.denoise(conditioning, guidance), start[0], timesteps, self.schedule)
-        return to_uint8(self.autoencoder.decode(x0))  # type: ignore[operator]
+            x0 = sampling.SAMPLERS[sampler](denoise, start[0], timesteps, self.schedule)
+        return self._images(x0)
+
+    def _watched(self, denoise: sampling.Denoise, watch: Watch | None) -> sampling.Denoise:
+        if watch is None:
+            return denoise
+        schedule = self.schedule
+
+        def shown(sample: Tensor, timestep: int) -> Tensor:
+            output: Tensor = denoise(sample, timestep)
+            alpha, sigma = schedule.alpha[timestep], schedule.sigma[timestep]
+            x0 = sampling.to_x0(sample, output, alpha, sigma, schedule.prediction_type)
+            watch(timestep, self._images(sample), self._images(x0))
+            return output
+
+        return shown
+
+    def _images(self, latents: Tensor) -> NDArray[np.uint8]:
+        return to_uint8(self.autoencoder.decode(latents))  # type: ignore[operator]
 
 
 def latent_shape(unet: Mapping[str, Any]) -> tuple[int, int, int]:

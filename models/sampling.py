@@ -68,6 +68,21 @@ def student_loop(denoise: Denoise, noise: Sequence[Array], timesteps: Sequence[i
     return x0
 
 
+def ddpm(denoise: Denoise, noise: Sequence[Array], timesteps: Sequence[int], schedule: Schedule) -> Array:
+    """Ancestral sampling: mean and variance of the posterior (DDPM, equation 7) between any two timesteps t > s, which is
+    DDIM with η = 1 (arXiv 2010.02502, equation 16). `noise` as `student_loop` takes it. Returns x0."""
+    sample = noise[0]
+    for (timestep, following), fresh in zip(itertools.pairwise(timesteps), noise[1:], strict=True):
+        x0 = _predict(denoise, sample, timestep, schedule)
+        alpha, sigma = schedule.alpha[following], schedule.sigma[following]
+        kept = schedule.alpha[timestep] / alpha  # the part of x_s that x_t holds; 0 at zero terminal SNR
+        lost = 1.0 - kept**2  # β of the way from s to t
+        variance = schedule.sigma[timestep] ** 2
+        mean = x0 * (alpha * lost / variance) + sample * (kept * sigma**2 / variance)
+        sample = mean + fresh * (sigma * math.sqrt(lost / variance))
+    return _predict(denoise, sample, timesteps[-1], schedule)
+
+
 def ddim(denoise: Denoise, sample: Array, timesteps: Sequence[int], schedule: Schedule) -> Array:
     """Deterministic DDIM (arXiv 2010.02502, equation 12 with η = 0) from `sample` at timesteps[0] down to x0."""
     for index, timestep in enumerate(timesteps):
@@ -103,6 +118,8 @@ def dpm_solver(denoise: Denoise, sample: Array, timesteps: Sequence[int], schedu
 
 SAMPLERS = {"ddim": ddim, "dpm-solver++": dpm_solver}
 """The many-step samplers by name."""
+ANCESTRAL = {"ddpm": ddpm}
+"""Those that draw noise at every step."""
 
 
 def _log_snr(schedule: Schedule, timestep: int) -> float:

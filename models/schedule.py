@@ -13,6 +13,8 @@ Prediction = Literal["epsilon", "v_prediction", "sample"]
 
 STUDENT_TIMESTEPS: dict[int, tuple[int, ...]] = {1: (999,), 2: (999, 499), 3: (999, 749, 499), 4: (999, 749, 499, 249)}
 """Steps → timesteps of ADD's student, as diffusers' LCMScheduler walks them with `original_inference_steps: 4`."""
+STUDENT_SCHEDULER = "LCMScheduler"
+"""By which a student is known on disk."""
 
 
 def student_timesteps(steps: int, strength: float = 1.0) -> tuple[int, ...]:
@@ -71,7 +73,7 @@ def student_scheduler(teacher: Mapping[str, Any], prediction: Prediction | None 
     kept = ("num_train_timesteps", "beta_schedule", "beta_start", "beta_end")
     return {
         **{key: teacher[key] for key in kept if key in teacher},
-        "_class_name": "LCMScheduler",
+        "_class_name": STUDENT_SCHEDULER,
         "prediction_type": prediction,
         "rescale_betas_zero_snr": prediction != "epsilon",
         "original_inference_steps": 4,

@@ -18,7 +18,7 @@ from serving.config import MEDIA_TYPE, ServeConfig
 from serving.keys import Keys
 from serving.limits import BodyLimit
 from serving.log import RequestLog
-from serving.schema import GenerateBody, LabelBody, Order, PromptBody, order
+from serving.schema import AttributesBody, GenerateBody, LabelBody, Order, PromptBody, order
 
 if TYPE_CHECKING:  # the supervisor imports this module as well, and needs nothing that draws
     from serving.artist import Artist, Pictures
@@ -69,6 +69,12 @@ async def from_label(body: LabelBody, request: Request) -> Response:
     return await _generate(body, request)
 
 
+async def from_attributes(body: AttributesBody, request: Request) -> Response:
+    """Draw attributes, each of its own weight: one image is answered as it is, several as JSON. The header `x-seed` holds the
+    seed."""
+    return await _generate(body, request)
+
+
 async def from_nothing(body: GenerateBody, request: Request) -> Response:
     """Draw: one image is answered as it is, several as JSON. The header `x-seed` holds the seed."""
     return await _generate(body, request)
@@ -77,6 +83,7 @@ async def from_nothing(body: GenerateBody, request: Request) -> Response:
 DRAW: dict[str, Callable[..., Any]] = {
     "text-to-image": from_prompt,
     "class-to-image": from_label,
+    "attributes-to-image": from_attributes,
     "unconditional-image-generation": from_nothing,
 }
 """Task → who answers `/generate`."""

@@ -30,7 +30,7 @@ class Txt2Img(BaseModel):
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
     prompt: str = ""
-    """What to draw; a label's name where the model knows classes."""
+    """What to draw; a label's name where the model knows classes, text such as `Zombie, Cap=2` where it knows attributes."""
     negative_prompt: str | None = ""
     """Ignored: it has no effect without guidance."""
     seed: int = Field(default=-1, ge=-1, le=MAX_SEED)

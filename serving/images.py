@@ -34,7 +34,7 @@ class Provenance:
     """Where a picture came from: enough to draw it again."""
 
     inputs: Mapping[str, str]
-    """`{"prompt": …}` or `{"label": …}`, whichever the model was asked with."""
+    """`{"prompt": …}`, `{"label": …}` or `{"attributes": …}`, whichever the model was asked with."""
     seed: int
     steps: int
     model: str

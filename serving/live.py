@@ -52,7 +52,7 @@ class Newest:
 
 
 async def live(socket: WebSocket) -> None:
-    """A message is a prompt, a body of `/generate`, or in bytes a picture to start from; what it leaves out stays as it was.
+    """A message is an input as text, a body of `/generate`, or in bytes a picture to start from; what it leaves out stays.
 
     Only the newest one is drawn, whatever came while another was under way. The answer is a JSON text
     `{message, seed, …}`, `message` counting the client's from 0, then the image in bytes; or a JSON text `{message, error}`.

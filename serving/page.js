@@ -7,12 +7,61 @@ const ippo = {
   pause: null, // the timer that ends in variations
   varying: null, // to give up those under way
 
-  // `names` is what the model is asked with: ["prompt"], ["label"] or nothing.
+  // `names` is what the model is asked with: ["prompt"], ["label"], ["attributes"] or nothing.
   draw(names, wanted, seed, steps, format) {
-    const input = String(wanted).trim();
+    const input = names.length ? String(wanted).trim() : "";
     const asked = Object.fromEntries(names.map((name) => [name, input]));
-    this.wish = { title: names.length ? input : "picture", body: { ...asked, seed, steps, format } };
+    const title = input || (names.includes("prompt") ? "" : "picture");
+    this.wish = { title, body: { ...asked, seed, steps, format } };
+    if (names.includes("attributes")) this.pick(input);
     this.redraw();
+  },
+
+  // The slots' pickers: what is chosen in each, and its weight.
+  get slots() {
+    return [...document.querySelectorAll(".ippo-slot")].map((slot) => ({
+      choice: slot.querySelector("select"),
+      weight: slot.querySelector("input"),
+      shown: slot.querySelector("output"),
+    }));
+  },
+
+  // Pickers → text such as "Zombie, Cap=2", which is drawn as a prompt would be.
+  choose() {
+    const chosen = this.slots.filter(({ choice }) => choice.value);
+    const asked = chosen.map(({ choice, weight }) => choice.value + (weight.value === "1" ? "" : `=${weight.value}`));
+    this.write(document.querySelector("#ippo-attributes textarea"), asked.join(", "));
+  },
+
+  // Text → pickers.
+  pick(text) {
+    const asked = new Map(text.split(",").map((part) => part.split("=").map((side) => side.trim())));
+    for (const { choice, weight, shown } of this.slots) {
+      choice.value = [...choice.options].find(({ value }) => value && asked.has(value))?.value ?? "";
+      weight.value = (choice.value && asked.get(choice.value)) || "1";
+      weight.disabled = !choice.value;
+      shown.textContent = weight.value;
+    }
+  },
+
+  // Any character: something in the first slot, and in some of the others.
+  mix() {
+    for (const [place, { choice, weight }] of this.slots.entries()) {
+      const some = place === 0 || Math.random() < 0.35;
+      choice.selectedIndex = some ? 1 + Math.floor(Math.random() * (choice.options.length - 1)) : 0;
+      weight.value = "1";
+    }
+    this.choose();
+  },
+
+  // Small pictures are enlarged without being blurred.
+  crisp(image) {
+    image.style.imageRendering = image.naturalWidth < 64 ? "pixelated" : "";
+  },
+
+  write(input, value) {
+    input.value = value;
+    input.dispatchEvent(new Event("input", { bubbles: true }));
   },
 
   redraw() {
@@ -70,6 +119,7 @@ const ippo = {
     const choices = data.map(({ b64_json, seed }) => {
       const choice = document.createElement("button");
       const image = choice.appendChild(new Image());
+      image.onload = () => this.crisp(image);
       image.src = `data:image/${output_format};base64,${b64_json}`;
       image.alt = wish.title;
       choice.append(`seed ${seed}`);
@@ -80,9 +130,7 @@ const ippo = {
   },
 
   takeSeed(seed) {
-    const input = document.querySelector("#ippo-seed input[type=number]");
-    input.value = seed;
-    input.dispatchEvent(new Event("input", { bubbles: true }));
+    this.write(document.querySelector("#ippo-seed input[type=number]"), seed);
   },
 
   // The user's key, where the service asks for one.
@@ -156,7 +204,7 @@ class Easel {
     image.src = this.url;
     image.alt = wish.title;
     await image.decode().catch(() => {}); // a newer one took its place
-    image.style.imageRendering = image.naturalWidth < 64 ? "pixelated" : "";
+    ippo.crisp(image);
     link.href = this.url;
     link.download = `${wish.title.replace(/[^\p{L}\p{N}]+/gu, "-")}-${wish.seed}.${told.format}`;
     this.figure.classList.add("drawn");

@@ -19,6 +19,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from export.bundle import Manifest
+from models.attributes import HEAVIEST, Slots, attribute_examples
 from serving import errors
 from serving.config import MEDIA_TYPE
 from serving.model import Model
@@ -37,7 +38,8 @@ EXAMPLES = (
     "renard sur fond bleu",
 )
 """What to try when the bundle's card names no `examples`."""
-VERBS = {"text-to-image": "Type", "class-to-image": "Choose", "unconditional-image-generation": "Turn the dice"}
+VERBS = {"text-to-image": "Type", "class-to-image": "Choose", "attributes-to-image": "Compose",
+         "unconditional-image-generation": "Turn the dice"}  # fmt: skip
 CHOICES = 20
 """Up to so many labels are shown at once."""
 OWN_ONLY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'"
@@ -48,6 +50,14 @@ PICTURE = """
   <img alt="" width="384" height="384">
   <figcaption><b>{shown}</b><output></output><a download>Download</a></figcaption>
 </figure>
+"""
+PICKER = """
+<div class="ippo-slot">
+  <span>{slot}</span>
+  <select aria-label="{slot}" onchange="ippo.choose()"><option value="">–</option>{options}</select>
+  <input type="range" aria-label="weight of {slot}" min="0" max="{heaviest:g}" step="0.25" value="1" oninput="ippo.choose()">
+  <output>1</output>
+</div>
 """
 START = """
 <div id="ippo-start" data-width="{width}" data-height="{height}">
@@ -85,6 +95,8 @@ def layout(model: Manifest, names: Sequence[str] = (), starts: bool = False) -> 
             gr.HTML(_pictures(names) + start, elem_id="ippo-canvas", elem_classes=["several"] if len(names) > 1 else [])
             with gr.Column(elem_id="ippo-controls", min_width=280):
                 wanted = _input(model)
+                if model.slots:
+                    gr.HTML(pickers(model.slots))
                 with gr.Row(elem_id="ippo-seed"):
                     seed = gr.Slider(0, SEEDS - 1, 7, step=1, label="Seed", scale=5)
                     dice = gr.Button("🎲", scale=1, min_width=48, elem_id="ippo-dice")
@@ -110,7 +122,9 @@ def _pictures(names: Sequence[str]) -> str:
 
 
 def _input(model: Manifest) -> gr.components.Component:
-    """What the model is asked with: labels to choose from, or a text field, which stays hidden where it takes nothing."""
+    """What the model is asked with: labels to choose from, or a text field, hidden where others write it or nobody does."""
+    if model.slots:
+        return gr.Textbox(_texts(model)[0], label="Attributes", visible="hidden", elem_id="ippo-attributes")
     if model.classes:
         control = gr.Radio if len(model.classes) <= CHOICES else gr.Dropdown
         return control(list(model.classes), value=model.classes[0], label="Label", elem_id="ippo-label")
@@ -120,9 +134,18 @@ def _input(model: Manifest) -> gr.components.Component:
     )  # fmt: skip
 
 
+def pickers(slots: Slots) -> str:
+    """A choice and a weight for each slot; `page.js` keeps them and the text field `ippo-attributes` alike."""
+    rows = []
+    for slot, names in slots.items():
+        options = "".join(f"<option>{html.escape(name)}</option>" for name in names)
+        rows.append(PICKER.format(slot=html.escape(slot), options=options, heaviest=HEAVIEST))
+    return f'<div id="ippo-slots">{"".join(rows)}<button onclick="ippo.mix()">Somebody else</button></div>'
+
+
 def _examples(model: Manifest, prompt: gr.components.Component) -> None:
     """Texts to try."""
-    if model.inputs == ("prompt",):
+    if model.inputs and not model.classes:
         with gr.Row(elem_id="ippo-examples"):
             for example in _texts(model):
                 choice = gr.Button(example, size="sm", min_width=0)
@@ -130,7 +153,8 @@ def _examples(model: Manifest, prompt: gr.components.Component) -> None:
 
 
 def _texts(model: Manifest) -> Sequence[str]:
-    return model.card.get("examples") or EXAMPLES
+    composed = dict.fromkeys(", ".join(wanted) for wanted in attribute_examples(model.slots, len(EXAMPLES)))
+    return model.card.get("examples") or list(composed) or EXAMPLES
 
 
 def _mount_gradio(app: FastAPI, model: Manifest, names: Sequence[str], starts: bool) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from export.bundle import Manifest
+from models.attributes import HEAVIEST, Slots, attribute_text, attribute_weights
 from models.config import nearest
 from models.errors import BadInput
 from models.labels import class_id
@@ -77,9 +78,21 @@ class LabelBody(GenerateBody):
     """What to draw: a class's number from 0, or its name."""
 
 
+Weight = Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": HEAVIEST})]
+
+
+class AttributesBody(GenerateBody):
+    """`POST /generate` of a model that composes attributes."""
+
+    attributes: dict[str, Weight] | str
+    """What to draw: weights of attributes by name, `{"Zombie": 1, "Cap": 2.0}`, or as text, `Zombie, Cap=2`; at most one of
+    each slot. What is not named, or has weight 0, is left free."""
+
+
 BODIES: dict[str, type[GenerateBody]] = {
     "text-to-image": PromptBody,
     "class-to-image": LabelBody,
+    "attributes-to-image": AttributesBody,
     "unconditional-image-generation": GenerateBody,
 }
 """Task → what `POST /generate` takes."""
@@ -88,7 +101,7 @@ BODIES: dict[str, type[GenerateBody]] = {
 class ImagesBody(Body):
     """`POST /v1/images/generations` of the OpenAI Images API, with `seed` and `num_inference_steps` beside.
 
-    Where the model knows classes, the prompt is the name of one.
+    Where the model knows classes, the prompt is the name of one; where it knows attributes, text such as `Zombie, Cap=2`.
     """
 
     prompt: str
@@ -151,7 +164,7 @@ class Order(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     input: str
-    """The prompt, the label's name, or nothing."""
+    """The prompt, the label's name, the attributes as text, or nothing."""
     seed: int
     n: int
     steps: int
@@ -204,20 +217,29 @@ def from_base64(text: str, key: str = "image") -> bytes:
 
 
 def _wanted(body: Asked, config: ServeConfig, model: Manifest) -> str:
-    """What to draw: the prompt, or the name of the label. Raises Refused."""
+    """What to draw, as text: the prompt, the name of the label, the attributes. Raises Refused."""
     if not model.inputs:
         return ""
-    if not model.classes:
-        assert isinstance(body, PromptBody | ImagesBody | EditsBody)
-        return _prompt(body.prompt, config.max_prompt)
-    assert isinstance(body, LabelBody | ImagesBody | EditsBody)
-    key, label = ("label", body.label) if isinstance(body, LabelBody) else ("prompt", body.prompt)
+    (name,) = model.inputs
+    key = name if isinstance(body, GenerateBody) else "prompt"
+    value = getattr(body, key)
+    if name == "prompt":
+        return _prompt(value, config.max_prompt)
     try:
-        if label == "":
-            raise BadInput("label is empty; accepted: a class's number from 0, or its name")
-        return model.classes[class_id(label, model.classes)]
+        return _label(value, model.classes) if name == "label" else _attributes(value, model.slots)
     except BadInput as error:
         raise Refused(str(error), key, status=422) from None
+
+
+def _label(label: int | str, classes: Sequence[str]) -> str:
+    if label == "":
+        raise BadInput("label is empty; accepted: a class's number from 0, or its name")
+    return classes[class_id(label, classes)]
+
+
+def _attributes(wanted: Mapping[str, float] | str, slots: Slots) -> str:
+    """In the order of the slots, so that what is alike reads alike."""
+    return attribute_text(attribute_weights(wanted, slots), slots)
 
 
 def _prompt(prompt: str, most: int) -> str:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from models.pipeline import Pipeline
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,10 +53,23 @@ def unconditional_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _pixels(tmp_path_factory.mktemp("unconditional"), tiny_classes=False)
 
 
-def _pixels(out: Path, tiny_classes: bool) -> Path:
-    from export.build import export
-    from models import folder
+@pytest.fixture(scope="session")
+def attribute_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a tiny student that is asked for attributes."""
     from tests import tiny
 
-    folder.save(tiny.pixel_student(classes=tiny.CLASSES if tiny_classes else ()), out / "student")
+    return _exported(tiny.attribute_student(), tmp_path_factory.mktemp("attributes"))
+
+
+def _pixels(out: Path, tiny_classes: bool) -> Path:
+    from tests import tiny
+
+    return _exported(tiny.pixel_student(classes=tiny.CLASSES if tiny_classes else ()), out)
+
+
+def _exported(student: Pipeline, out: Path) -> Path:
+    from export.build import export
+    from models import folder
+
+    folder.save(student, out / "student")
     return export(str(out / "student"), out / "tiny", trained=False).folder

@@ -31,7 +31,10 @@ EVALUATE = ["evaluate", "s", "--data", "d", "--teacher", "t", "--judge", "j", "-
         (["data", "build", "empty", "set"], "empty"),
         (["data", "mnist", "empty", "--out", "set"], "empty holds no train-images-idx3-ubyte"),
         (["generate", "a cat", "--bundle", "empty"], "empty"),
-        (["generate"], "Accepted: prompts or labels, or --prompts FILE"),
+        (["generate"], "Accepted: prompts or labels, --class, --attribute, or --prompts FILE"),
+        (["generate", "a", "--gif", "--bundle", "empty"], "name a run with --run"),
+        (["generate", "a", "--run", "nowhere"], "nowhere"),
+        (["generate", "a", "b", "--class", "3"], "the one argument is a bundle or a run"),
         (["generate", "--prompts", "p.txt", "--grid"], "--grid, --image and --size"),
         (["serve", "max_queu=3"], "unknown key 'max_queu'; did you mean 'max_queue'?"),
         (["serve", "page"], "setting 'page' is not of the form name=value"),
@@ -72,6 +75,33 @@ def test_generate_takes_labels_by_number_and_by_name(pixel_bundle: Path, tmp_pat
     assert np.abs(first.astype(int) - second).max() <= 3
     refused = ippo("generate", "4", *options)
     assert refused.returncode == 2 and "label '4' is out of range; accepted: 0 to 3" in refused.stderr
+
+
+def test_generate_composes_attributes(attribute_bundle: Path, tmp_path: Path) -> None:
+    options = ("--bundle", str(attribute_bundle), "--seed", "3")
+    asked = ("--attribute", "Ape", "--attribute", "Fez=2.5")
+    for name, inputs in (("a.png", asked), ("b.png", ("Ape, Fez=2.5",)), ("c.png", ("--attribute", "Ape"))):
+        result = ippo("generate", *inputs, *options, "--out", str(tmp_path / name))
+        assert result.returncode == 0, result.stderr
+    first, again, other = (np.asarray(Image.open(tmp_path / name)) for name in ("a.png", "b.png", "c.png"))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    result = ippo("generate", str(attribute_bundle), *asked, "--seed", "3", "--out", str(tmp_path / "d.png"))
+    assert result.returncode == 0 and np.array_equal(np.asarray(Image.open(tmp_path / "d.png")), first), result.stderr
+    refused = ippo("generate", "--attribute", "Cap", "--attribute", "Fez", *options)
+    assert refused.returncode == 2 and "exclude each other: one hat at most" in refused.stderr
+
+
+def test_generate_draws_with_a_run_and_shows_its_denoising(tmp_path: Path) -> None:
+    folders.save(tiny.attribute_teacher(), tmp_path / "teacher")
+    options = ("--run", str(tmp_path / "teacher"), "--attribute", "Ape=2", "--steps", "5")
+    drawn = ippo("generate", *options, "--count", "2", "--grid", "--out", str(tmp_path / "a.png"))
+    assert drawn.returncode == 0, drawn.stderr
+    assert Image.open(tmp_path / "a.png").size == (8 + 2 + 8, 8)
+    shown = ippo("generate", *options, "--gif", "--out", str(tmp_path / "a.gif"))
+    assert shown.returncode == 0, shown.stderr
+    assert Image.open(tmp_path / "a.gif").n_frames == 5  # type: ignore[attr-defined]
+    refused = ippo("generate", *options, "--prompts", "p.txt")
+    assert refused.returncode == 2
 
 
 def test_generate_starts_from_a_picture_of_any_size(tiny_bundle: Path, tmp_path: Path) -> None:

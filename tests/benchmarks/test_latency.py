@@ -116,6 +116,16 @@ def test_labels_are_timed_by_the_same_cases(pixel_bundle: Path) -> None:
     assert ceiling(teacher, settings)["ratio"] > 2
 
 
+def test_attributes_are_timed_by_the_same_cases(attribute_bundle: Path) -> None:
+    bundle, teacher = open_bundle(attribute_bundle), tiny.attribute_teacher()
+    assert body(bundle.manifest) == {"attributes": {"Man": 1.0, "Cap": 2.0}, "seed": 0}
+    shapes = {case.stage: getattr(case.run(), "shape", None) for case in student_cases(bundle, (3,), ["ort"])}
+    assert (shapes["tokenise"], shapes["conditioner"], shapes["image"]) == ((3, 6), (3, 4, 16), (3, 8, 8, 3))
+    (case,) = teacher_cases(teacher, Settings(2, 1.0, (3,)), [1])
+    assert case.run().shape == (3, 8, 8, 3)  # type: ignore[attr-defined]
+    assert ceiling(teacher, Settings(1, 1.0, (1,)))["ratio"] == pytest.approx(3, abs=0.1), "null and two attributes"
+
+
 @pytest.mark.slow
 def test_overhead_of_a_real_service(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latency, "HTTP_ROUNDS", 2)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.attributes import attribute_weights
+from models.attributes import attribute_examples, attribute_text, attribute_weights
 from models.errors import BadInput
 from tests.tiny import SLOTS
 
@@ -23,6 +23,23 @@ def test_every_way_to_write_weights_gives_the_same(weights: dict[str, float]) ->
     assert attribute_weights(", ".join(f"{name}={weight!r}" for name, weight in weights.items()), SLOTS) == found
     assert attribute_weights(list(weights), SLOTS) == attribute_weights(dict.fromkeys(weights, 1), SLOTS)
     assert attribute_weights(",".join(weights), SLOTS) == attribute_weights(list(weights), SLOTS)
+
+
+@given(wanted)
+def test_text_reads_back_exactly_and_in_one_order(weights: dict[str, float]) -> None:
+    found = attribute_weights(weights, SLOTS)
+    text = attribute_text(found, SLOTS)
+    assert attribute_weights(text, SLOTS) == found
+    assert attribute_text(attribute_weights(dict(reversed(weights.items())), SLOTS), SLOTS) == text
+    assert attribute_text(attribute_weights({"Fez": 2.0, "Man": 1, "Pipe": 0}, SLOTS), SLOTS) == "Man, Fez=2"
+
+
+def test_examples_can_be_asked_for_and_differ() -> None:
+    found = attribute_examples(SLOTS, 6)
+    assert all(any(attribute_weights(wanted, SLOTS)) for wanted in found)
+    assert len({attribute_text(attribute_weights(wanted, SLOTS), SLOTS) for wanted in found}) == 6
+    assert attribute_examples({"only": ["A"]}, 2) == [{"A": 1.0}, {"A": 2.0}]
+    assert attribute_examples({}, 3) == []
 
 
 @pytest.mark.parametrize("nothing", ["", " ", {}, [], (), {"Cap": 0, "Fez": 0.0}])

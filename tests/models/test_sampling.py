@@ -144,6 +144,20 @@ def test_dpm_solver_needs_fewer_steps_than_ddim() -> None:
     assert far["dpm-solver++"] < 0.7 * far["ddim"]
 
 
+@pytest.mark.parametrize("config", [ZERO_SNR, EPSILON], ids=["v, zero SNR", "epsilon"])
+def test_ddpm_is_stock_ddim_with_all_its_noise(config: dict[str, Any]) -> None:
+    steps, schedule = 10, Schedule.from_config(config)
+    stock = DDIMScheduler(**config, timestep_spacing="trailing", clip_sample=False)
+    stock.set_timesteps(steps)
+    noise = torch.randn(steps, 2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = noise[0]
+    for timestep, fresh in zip(stock.timesteps, [*noise[1:], noise[0]], strict=True):  # the last step adds none
+        output = wavy(expected, int(timestep))
+        expected = stock.step(output, timestep, expected, eta=1.0, variance_noise=fresh).prev_sample
+    found = sampling.ddpm(wavy, list(noise), schedule.trailing(steps), schedule)
+    assert torch.allclose(found, expected, atol=1e-3)
+
+
 def test_one_step_of_either_sampler_is_the_prediction() -> None:
     schedule = Schedule.from_config(ZERO_SNR)
     start = torch.randn(1, 2, 4, 4, generator=torch.Generator().manual_seed(0))

@@ -121,6 +121,28 @@ def test_asks_nobody_but_its_server(browser: Browser, address: str) -> None:
     assert [url for url in browser.requests if not url.startswith((address, "data:", "blob:", "about:"))] == []
 
 
+def test_attributes_are_picked_weighted_and_drawn(browser: Browser, attribute_bundle: Path, tmp_path: Path) -> None:
+    served = ServeConfig(bundle=attribute_bundle, backend="ort", threads=1)
+    log = tmp_path / "log"
+    with log.open("w") as output, launched(served, output.fileno()) as (process, composed):
+        wait_until_ready(composed, process, log)
+        _wait_for_page(composed)
+        browser.call("Page.navigate", url=f"{composed}/ui/")
+        first = browser.until(PICTURE)
+        slot = "document.querySelectorAll('.ippo-slot')[{}].querySelector('{}')"
+        chosen, hat, weight = slot.format(0, "select"), slot.format(1, "select"), slot.format(1, "input")
+        assert browser.evaluate("document.querySelectorAll('.ippo-slot').length") == 3
+        assert browser.evaluate(f"{chosen}.value") == "Man", "the pickers show the first example"
+        browser.evaluate(f"{hat}.value = 'Fez'; {hat}.dispatchEvent(new Event('change'))")
+        second = browser.until(f"({PICTURE} !== '{first}') && {PICTURE}")
+        browser.evaluate(f"{weight}.value = 2.5; {weight}.dispatchEvent(new Event('input'))")
+        browser.until(f"({PICTURE} !== '{second}') && {PICTURE}")
+        browser.until("document.querySelector('#ippo-picture img').alt.includes('Fez=2.5')")
+        assert browser.evaluate(f"{slot.format(1, 'output')}.textContent") == "2.5"
+        browser.evaluate("document.querySelectorAll('#ippo-examples button')[1].click()")
+        browser.until(f"{chosen}.value === 'Ape' && {weight}.value === '1'")
+
+
 def test_labels_are_chosen_and_drawn(browser: Browser, pixel_bundle: Path, tmp_path: Path) -> None:
     served = ServeConfig(bundle=pixel_bundle, backend="ort", threads=1)
     log = tmp_path / "log"

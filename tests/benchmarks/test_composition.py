@@ -1,0 +1,63 @@
+"""The evaluation of a student of attributes, from drawn characters to a page, on tiny networks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import evaluate, report_page, sources
+from benchmarks.sources import Subjects
+from metrics import attributes, judge
+from metrics.report import Effort
+from models import ddpm, folder
+from models.pipeline import Pipeline
+from models.schedule import student_scheduler
+from tests import tiny
+from training.data.attributed import SLOTS
+from training.data.avatars import avatars
+
+EFFORT = Effort(
+    images=8, captions=4, guidances=(1.0,), samplers=("ddim",), sweep=4, prompts=2, seeds=2, walks=(3, 2)
+)  # fmt: skip
+GRIDS = ("every attribute alone", "unseen combinations", "weight sweep", "steps")
+
+
+@pytest.fixture(scope="module")
+def characters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return avatars(tmp_path_factory.mktemp("data") / "avatars", 400).folder
+
+
+def pipeline(slots: dict[str, list[str]]) -> Pipeline:
+    unet = {**tiny.UNET, "sample_size": 24}
+    return ddpm.build(ddpm.Parts.parse({"family": "ddpm", "width": 8, "attributes": slots, "unet": unet}, "test"), Path)
+
+
+def test_test_images_are_told_apart_by_what_training_knows(characters: Path) -> None:
+    seen, unseen = sources.open_shown(str(characters))
+    assert len(seen) == 20 and len(unseen) > 0
+    train = {frozenset(names) for names in sources.ImageFolder(str(characters), "train").column("attributes")}
+    pairs = [set(names) for names in unseen.attributes]
+    assert not any(pair <= names for names in train for pair in pairs)
+    assert seen.images.shape[1:] == (24, 24, 3)
+
+
+def test_the_page_shows_attributes(characters: Path, tmp_path: Path) -> None:
+    slots = json.loads((characters / SLOTS).read_text())
+    teacher, student = pipeline(slots), pipeline(slots)
+    student.scheduler = student_scheduler(student.scheduler)
+    folder.save(teacher, tmp_path / "teacher")
+    folder.save(student, tmp_path / "student")
+    judge.save(attributes.open_judge(list(slots.values())), tmp_path / "judge")
+    names = [str(tmp_path / name) for name in ("student", "teacher", "judge")]
+    found = evaluate.evaluate(Subjects(*names, str(characters), steps=2, student_steps=(1,)), EFFORT)
+    assert [line.name for line in found.attributes[1:]] == [line.name for line in found.report.lines[1:]]
+    assert all(set(line.weights) == {0.0, 1.0, 2.0} for line in found.attributes[1:])
+    assert set(GRIDS) <= set(found.grids)
+    evaluate.save(found, tmp_path / "out")
+    figures = json.loads((tmp_path / "out" / "quality.json").read_text())
+    assert figures["attributes"][0]["name"] == "held-out reals"
+    assert "Attributes seen by the judge" in (tmp_path / "out" / "quality.md").read_text()
+    page = report_page.html(found)
+    assert page.count("<img ") == 3 + 1 + len(GRIDS) and "Attributes seen least" in page

@@ -1,0 +1,80 @@
+"""Attribute accuracy of generators: rows that are asked for, combinations, weights, and what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from metrics import composition, tables
+from metrics.composition import Composition, Shown, asked
+from metrics.features import Images
+from metrics.judge import Judge
+from metrics.remarks import _of_attributes
+from tests.metrics.test_attributes import COLOURS, ROWS, SLOTS, pictures, trained  # noqa: F401
+
+SEEN, UNSEEN = Shown(pictures()[:3], tuple(ROWS[:3])), Shown(pictures()[3:], tuple(ROWS[3:]))
+
+
+def obedient(prompts: Sequence[str], seeds: Sequence[int]) -> Images:
+    """Paints the attributes of a text as the pictures show them, those of weight 0 left out."""
+    images = np.zeros((len(prompts), 24, 24, 3), np.uint8)
+    for image, prompt in zip(images, prompts, strict=True):
+        for name, _, weight in (part.partition("=") for part in prompt.split(", ")):
+            if weight != "0":
+                image[slice(12, 24) if name in SLOTS[0] else slice(0, 12)] = COLOURS[name]
+    return images
+
+
+def deaf(prompts: Sequence[str], seeds: Sequence[int]) -> Images:
+    """A man with a cap, whatever is asked for."""
+    return np.concatenate([pictures()[:1]] * len(prompts))
+
+
+@pytest.fixture
+def found(trained: Judge) -> tuple[Composition, ...]:  # noqa: F811
+    return composition.compositions(trained, SEEN, UNSEEN, {"obedient": obedient, "deaf": deaf}, batch=2)
+
+
+def test_accuracy_is_that_of_the_rows(found: tuple[Composition, ...]) -> None:
+    reals, first, second = found
+    assert (reals.name, reals.seen, reals.unseen, reals.weights) == (composition.REALS, 1, 1, {})
+    assert (first.seen, first.unseen, first.n) == (1, 1, 3)
+    assert first.weights[1] == first.weights[2] == 1 > first.weights[0] and first.rises
+    assert second.seen == pytest.approx(3 / 5) and second.unseen == pytest.approx(1 / 2)
+    assert second.by_name == {"Ape": 0, "Cap": 1, "Crown": 0, "Man": 1}
+
+
+def test_a_set_without_unknown_combinations_has_no_such_figure(trained: Judge) -> None:  # noqa: F811
+    nothing = Shown(pictures()[:0], ())
+    reals, line = composition.compositions(trained, SEEN, nothing, {"obedient": obedient})
+    assert np.isnan(reals.unseen) and np.isnan(line.unseen)
+    assert "nan" not in str(tables.attribute_sheets((reals, line)))
+
+
+def test_the_sheets_compare_with_the_reals(found: tuple[Composition, ...]) -> None:
+    sheet, missed = tables.attribute_sheets(found)
+    assert sheet.heads[-4:] == ["at weight 0", "at weight 1", "at weight 2", "N"]
+    assert sheet.rows[2][:5] == ["deaf", "0.600", "0.60", "0.500", "0.50"]
+    assert sheet.rows[0][-4:] == ["", "", "", "3"]
+    assert [row[0] for row in missed.rows] == ["Ape", "Crown", "Cap", "Man"]
+    assert tables.attribute_sheets(()) == []
+
+
+def test_what_should_worry_one_is_said(found: tuple[Composition, ...]) -> None:
+    reals, first, second = found
+    assert _of_attributes(first, reals) == []
+    assert [line.split(": ")[1][:20] for line in _of_attributes(second, reals)] == [
+        "heavier attributes a",
+        "on combinations that",
+    ]
+    falling = Composition("student", 0.9, 0.9, 3, {0.0: 0.2, 1.0: 0.9, 2.0: 0.8})
+    assert ["0.800 at 2" in line for line in _of_attributes(falling, reals)] == [True]
+
+
+def test_rows_are_chosen_evenly_and_written_as_text() -> None:
+    shown = Shown(np.arange(10, dtype=np.uint8)[:, None, None, None], tuple((str(place),) for place in range(10)))
+    assert shown.even(3).attributes == (("0",), ("4",), ("9",)) and shown.even(3).images.ravel().tolist() == [0, 4, 9]
+    assert len(shown.even(99)) == 10
+    assert (asked(("Man", "Cap")), asked(("Man", "Cap"), 2.5)) == ("Man, Cap", "Man=2.5, Cap=2.5")
