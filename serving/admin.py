@@ -11,13 +11,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from models.errors import BadInput
-from serving import api
+from serving import answers, api
 from serving.schema import Refused, SwapBody
 
 router = APIRouter(prefix="/admin")
 
 
-@router.post("/model", responses=api.ERROR_ANSWERS)
+@router.post("/model", responses=answers.ERRORS)
 async def swap(body: SwapBody, request: Request) -> dict[str, Any]:
     """Load and warm the bundle, then let it take the model's place between two batches; a bad bundle changes nothing."""
     artist = api.artist_of(request)

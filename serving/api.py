@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
-from serving import errors, metrics
+from serving import answers, errors, metrics
 from serving.config import MEDIA_TYPE, ServeConfig
 from serving.keys import Keys
 from serving.limits import BodyLimit
@@ -68,7 +68,7 @@ def offer(app: FastAPI, artist: Artist) -> None:
         draw,
         methods=["POST"],
         response_class=Response,
-        responses=GENERATE_ANSWERS,
+        responses=answers.GENERATE,
         route_class_override=Direct,
     )
     app.router.routes.insert(0, app.router.routes.pop())  # asked for most, it is looked at first
@@ -221,48 +221,3 @@ async def _unless_gone(request: Request, drawing: Coroutine[Any, Any, T]) -> T:
     finally:
         gone.remove_done_callback(give_up)
         gone.cancel()
-
-
-LINE = {"type": "string", "description": "One line: what was wrong and what is accepted."}
-ERROR_ANSWERS: dict[int | str, dict[str, Any]] = {
-    "4XX": {
-        "description": "What was wrong and what is accepted; 429: the header retry-after says when to try again.",
-        "content": {
-            "application/json": {
-                "schema": {"type": "object", "properties": {"error": LINE}, "required": ["error"]},
-            }
-        },
-    },
-}
-MANY = {
-    "type": "object",
-    "required": ["created", "output_format", "data"],
-    "properties": {
-        "created": {"type": "integer"},
-        "output_format": {"enum": list(MEDIA_TYPE)},
-        "data": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["b64_json", "seed"],
-                "properties": {"b64_json": {"type": "string"}, "seed": {"type": "integer"}},
-            },
-        },
-    },
-}
-"""Several pictures in JSON."""
-GENERATE_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The image; with n > 1, JSON.",
-        "headers": {
-            "x-seed": {"schema": {"type": "string"}, "description": "The seed of the first picture."},
-            "server-timing": {"schema": {"type": "string"}, "description": "Times of the stages."},
-            "x-dropped-tokens": {"schema": {"type": "string"}, "description": "How many tokens did not fit."},
-        },
-        "content": {
-            **{media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPE.values()},
-            "application/json": {"schema": MANY},
-        },
-    },
-    **ERROR_ANSWERS,
-}

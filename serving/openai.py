@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 
 from export.bundle import Manifest
 from models.noise import MAX_SEED
-from serving import api
+from serving import answers, api
 from serving.config import Format, ServeConfig
 from serving.schema import Order, Refused, checked, order
 
@@ -83,7 +83,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     }
 }
 ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The images.", "content": {"application/json": {"schema": api.MANY}}},
+    200: {"description": "The images.", "content": {"application/json": {"schema": answers.MANY}}},
     **ERRORS,
 }
 router = APIRouter(prefix="/v1", include_in_schema=True)
