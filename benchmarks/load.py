@@ -64,6 +64,12 @@ def drive(address: str, asked: dict[str, str], clients: int, seconds: float, rat
     return found
 
 
+def times(found: dict[str, Any], status: str) -> dict[str, float]:
+    """Percentiles in ms of the answers of a status, or nothing but zeros."""
+    percentiles: dict[str, float] = found["ms"].get(status, {"p50": 0.0, "p90": 0.0, "p99": 0.0, "most": 0.0})
+    return percentiles
+
+
 def offline(generator: Generator, seconds: float) -> dict[int, float]:
     """Batch → images a second of the generator alone."""
     found = {}
@@ -114,15 +120,15 @@ def overloaded(server: Server, asked: dict[str, str], rate: float, seconds: floa
     """More than it can do: who is accepted is answered in time, all others are refused at once."""
     with watched(server) as megabytes:
         found = drive(server.address, asked, 2 * CROWD, seconds, rate)
-    times, statuses = found["ms"], found["statuses"]
-    none = {"p50": 0.0, "p99": 0.0, "most": 0.0}
-    accepted, refused = times.get(ANSWERED, none), times.get(REFUSED, none)
+    statuses: dict[str, int] = found["statuses"]
+    accepted, refused = times(found, ANSWERED), times(found, REFUSED)
+    total = max(1, sum(statuses.values()))
     other = sum(statuses.values()) - statuses.get(ANSWERED, 0) - statuses.get(REFUSED, 0)
     grown, slowest = megabytes[-1] - megabytes[0], accepted["most"] / 1e3
     return [
         Bar("overload: answers but 200 and 429", other, "0", other == 0),
         Bar("overload: slowest accepted, s", slowest, f"<= {DEADLINE:g}", slowest <= DEADLINE),
-        Bar("overload: share refused", statuses.get(REFUSED, 0) / sum(statuses.values()), "-", True),
+        Bar("overload: share refused", statuses.get(REFUSED, 0) / total, "-", True),
         Bar("overload: refused p99 / accepted p50", refused["p99"] / max(accepted["p50"], 1e-9), "<= 0.5",
             refused["p99"] <= 0.5 * accepted["p50"]),
         Bar("overload: refused without Retry-After", found["without_retry_after"], "0", not found["without_retry_after"]),
@@ -144,8 +150,8 @@ def measure(bundle: str, wanted: str, seconds: float, clients: int, overload: fl
         generator = Generator(opened, backends.load("auto", opened))
         served, alone = throughput(server, generator, asked, clients, seconds)
         bars += [Bar(f"throughput of {clients} clients / offline", served / alone, ">= 0.85", served / alone >= 0.85)]
-        half = drive(server.address, asked, CROWD, seconds, served / 2)["ms"][ANSWERED]
-        tail = half["p99"] / half["p50"]
+        half = times(drive(server.address, asked, CROWD, seconds, served / 2), ANSWERED)
+        tail = half["p99"] / max(half["p50"], 1e-9)
         bars += [Bar("half load: p99 / p50", tail, "<= 4", tail <= 4)]
         bars += overloaded(server, asked, 2 * served, overload)
         held = memory(server)

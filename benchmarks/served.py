@@ -21,7 +21,7 @@ import httpx
 
 from export.bundle import open_bundle
 
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
