@@ -286,9 +286,7 @@ def generate(
         int, typer.Option(help="Of many: images a folder; a killed run loses less than one.", min=1)
     ] = 256,
     format: Annotated[Literal["png", "jpeg", "webp"], typer.Option(help="Of many: of the files.")] = "png",
-    engine: Annotated[
-        Literal["here", "ray"], typer.Option(help="Of many: this process, or the actors of a Ray cluster.")
-    ] = "here",
+    engine: Annotated[Literal["here", "ray"], typer.Option(help="Of many: this process, or a Ray cluster.")] = "here",
     actors: Annotated[
         int | None, typer.Option(help="Of Ray: generators at once; by default one a GPU, or a node.", min=1)
     ] = None,
