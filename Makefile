@@ -26,7 +26,7 @@ test: $(VENV)/installed-dev debian
 	@$(MAKE) --no-print-directory lint
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile
 
-test-all: $(VENV)/installed-dev debian chromium
+test-all: $(VENV)/installed-load debian chromium
 	@$(MAKE) --no-print-directory lint
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile -m "not gpu"
 
@@ -62,14 +62,23 @@ bench: $(VENV)/installed-dev debian
 	@$(VENV)/bin/python -m benchmarks.quality --student $(SHIPPED)/student --teacher $(SHIPPED)/teacher \
 		--judge $(SHIPPED)/judge --data emoji-mini --out $(SHIPPED)/quality
 
-# Load on the served model by locust: 1, CLIENTS and ten times CLIENTS closed loops of SECONDS each.
+# The served model beside its bars, by locust: overhead, CLIENTS closed loops, Poisson arrivals, twice too much for a minute.
 SECONDS ?= 20
 CLIENTS ?= 16
-.PHONY: load fuzz
+ASKED := $(SHIPPED)/student "smiling cat with heart eyes"
+.PHONY: load siege killed fuzz
 load: $(VENV)/installed-load
-	@$(VENV)/bin/python -m benchmarks.load $(SHIPPED)/student "smiling cat with heart eyes" $(SECONDS) $(CLIENTS)
+	@$(VENV)/bin/python -m benchmarks.load $(ASKED) --seconds $(SECONDS) --clients $(CLIENTS)
+
+# Clients that are killed, slow or send too much: the server is the same afterwards. Some minutes.
+siege: $(VENV)/installed-dev
+	@$(VENV)/bin/python -m benchmarks.siege $(ASKED)
+
+# 1,000 pictures in bulk, killed twice and run again: every image once, the same bytes.
+killed: $(VENV)/installed-dev
+	@$(VENV)/bin/python -m benchmarks.killed $(SHIPPED)/student
 $(VENV)/installed-load: $(VENV)/installed-dev
-	@$(PIP) --editable '.[load]'
+	@$(PIP) --editable '.[load,ray]'
 	@touch $@
 
 # N requests an operation by schemathesis, made from the service's own OpenAPI, good and bad.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from export.generator import Generator, Request
-    from serving.config import Format
+    from export import bulk
+    from export.generator import Request
 
 app = typer.Typer(
     help="ippo: a folder of captioned images becomes a model that draws in one step, served over HTTP.",
@@ -299,12 +301,18 @@ def generate(
         int, typer.Option(help="Of many: images a folder; a killed run loses less than one.", min=1)
     ] = 256,
     format: Annotated[Literal["png", "jpeg", "webp"], typer.Option(help="Of many: of the files.")] = "png",
+    engine: Annotated[Literal["here", "ray"], typer.Option(help="Of many: this process, or a Ray cluster.")] = "here",
+    actors: Annotated[
+        int | None, typer.Option(help="Of Ray: generators at once; by default one a GPU, or a node.", min=1)
+    ] = None,
 ) -> None:
     """Draw images from a bundle or a run; many of them from a file, where the same command again resumes."""
     from export import backend as backends
+    from export import bulk
     from export.bundle import open_bundle
     from export.generator import Generator, Request
     from export.pictures import read, write
+    from export.prompts import read as rows
     from export.shapes import parse_size
 
     asked, bundle = _asked(inputs or [], attribute or [], label or [], bundle)
@@ -324,7 +332,9 @@ def generate(
     opened = open_bundle(bundle)
     generator = Generator(opened, backends.load(backend, opened, device=device, reproducible=reproducible))
     if prompts is not None:
-        print(_bulk(generator, prompts, out or Path("out"), seed, count, steps, batch, shard, format))
+        many = bulk.requests_of(rows(prompts), seed, count)
+        job = bulk.job_of(generator, many, device, reproducible, steps, format, batch, shard)
+        print(_bulk(job, many, bundle, out or Path("out"), engine, actors))
         return
     drawn = parse_size(size) if size else generator.sizes[0]
     generator.check_size(drawn)
@@ -379,31 +389,36 @@ def _from_run(
     return write(images, out or Path("out.png"), columns=count if count > 1 else len(wanted), grid=grid)
 
 
-def _bulk(
-    generator: Generator,
-    prompts: Path,
-    out: Path,
-    seed: int,
-    count: int,
-    steps: int,
-    batch: int,
-    shard: int,
-    format: Format,
-) -> Path:
-    """Bulk generation with the files that the service writes."""
+def _bulk(job: bulk.Job, requests: list[Request], bundle: Path, out: Path, engine: str, actors: int | None) -> Path:
+    """Bulk generation, here or on Ray."""
     from export import bulk
-    from export.prompts import read
+
+    painter = partial(_painter, job, bundle.resolve(), out.resolve())
+    if engine == "here":
+        return bulk.run(painter, job, out, requests)
+    if importlib.util.find_spec("ray") is None:
+        raise BadInput("engine ray is not installed: pip install 'ippo[ray]'")
+    from export import on_ray
+
+    return bulk.run(painter, job, out, requests, on_ray.engine(actors))
+
+
+def _painter(job: bulk.Job, bundle: Path, out: Path) -> bulk.Painter:
+    """Who draws a job's files, which are those of the service; made where it is to work."""
+    from export import backend, bulk
+    from export.bundle import open_bundle
+    from export.generator import Generator
     from serving.images import Provenance, encode
 
-    requests = bulk.requests_of(read(prompts), seed, count)
-    job = bulk.job_of(generator, requests, steps, format, batch, shard)
-    manifest = generator.bundle.manifest
+    opened = open_bundle(bundle)
+    manifest = opened.manifest
+    drawing = backend.load(job.backend, opened, device=job.device, reproducible=job.reproducible)
 
     def encoded(pixels: NDArray[np.uint8], request: Request) -> bytes:
         inputs = dict.fromkeys(manifest.inputs, str(request.input))
-        return encode(pixels, format, Provenance(inputs, request.seed, steps, manifest.model_name, job.bundle))
+        return encode(pixels, job.format, Provenance(inputs, request.seed, job.steps, manifest.model_name, job.bundle))
 
-    return bulk.Bulk(generator, job, out, encoded).run(requests)
+    return bulk.Painter(Generator(opened, drawing), job, out, encoded)
 
 
 class WithSettings(TyperCommand):

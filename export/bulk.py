@@ -1,4 +1,4 @@
-"""Many prompts → shards of images with their metadata, resumable; it knows nothing about encoders or HTTP.
+"""Many prompts → shards of images with their metadata, resumable; it knows nothing about encoders, clusters or HTTP.
 
 A folder holds `manifest.json` (what was asked, and the shards that are done) and `shard-00000/` with its images and a
 `metadata.jsonl`: an imagefolder. A shard is written beside and renamed, so what is there is whole; what a killed run left
@@ -12,16 +12,17 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from export.backend import Device
 from export.bundle import MANIFEST, sha256
 from export.generator import Generator, Request
 from export.prompts import Row
@@ -32,6 +33,8 @@ METADATA = "metadata.jsonl"
 LOCK = ".lock"
 Encode = Callable[[NDArray[np.uint8], Request], bytes]
 """Pixels (H, W, 3) and what they were asked with → a file."""
+Format = Literal["png", "jpeg", "webp"]
+Numbered = tuple[int, Request]
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,34 @@ class Job:
     bundle: str
     """SHA-256 of the bundle's manifest."""
     backend: str
+    device: Device
+    """As it was asked for."""
+    reproducible: bool
     prompts: str
     """SHA-256 of all inputs and seeds."""
     images: int
     steps: int
-    format: str
+    format: Format
     batch: int
     shard: int
     """Images in a shard."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A folder to be, and what it will hold."""
+
+    name: str
+    requests: Sequence[Numbered]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """So many images more; behind the last of a shard its name, and the SHA-256 of its metadata."""
+
+    images: int
+    shard: str = ""
+    digest: str = ""
 
 
 def requests_of(rows: Sequence[Row], seed: int, count: int = 1) -> list[Request]:
@@ -57,8 +80,18 @@ def requests_of(rows: Sequence[Row], seed: int, count: int = 1) -> list[Request]
     return [Request(row.input, start + i) for row, start in zip(rows, starts, strict=True) for i in range(count)]
 
 
-def job_of(generator: Generator, requests: Sequence[Request], steps: int, format: str, batch: int, shard: int) -> Job:
+def job_of(
+    generator: Generator,
+    requests: Sequence[Request],
+    device: Device,
+    reproducible: bool,
+    steps: int,
+    format: Format,
+    batch: int,
+    shard: int,
+) -> Job:
     """Checks every request as well. Raises BadInput."""
+    generator.check_steps(steps)
     for number, request in enumerate(requests, 1):
         try:
             generator.check([request], steps)
@@ -66,44 +99,41 @@ def job_of(generator: Generator, requests: Sequence[Request], steps: int, format
         except BadInput as error:
             raise BadInput(f"image {number}: {error}") from None
     asked = json.dumps([[request.input, request.seed] for request in requests]).encode()
-    bundle = sha256(generator.bundle.folder / MANIFEST)
-    name, prompts = generator.backend.name, hashlib.sha256(asked).hexdigest()
-    return Job(bundle, name, prompts, len(requests), steps, format, batch, shard)
+    return Job(
+        bundle=sha256(generator.bundle.folder / MANIFEST),
+        backend=generator.backend.name,
+        device=device,
+        reproducible=reproducible,
+        prompts=hashlib.sha256(asked).hexdigest(),
+        images=len(requests),
+        steps=steps,
+        format=format,
+        batch=batch,
+        shard=shard,
+    )
 
 
 @dataclass(frozen=True)
-class Bulk:
-    """A job at work on a folder."""
+class Painter:
+    """Draws the shards of a job into a folder, one at a time."""
 
     generator: Generator
     job: Job
     out: Path
     encode: Encode
 
-    def run(self, requests: Sequence[Request]) -> Path:
-        """Draw what the folder does not hold yet; its manifest. Raises BadInput where it holds another job."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        with _alone(self.out), progress(Console(stderr=True)) as shown:
-            done = _resumed(self.out, self.job)
-            bar = shown.add_task("images", total=self.job.images)
-            for number, first in enumerate(range(0, self.job.images, self.job.shard)):
-                name, wanted = f"shard-{number:05d}", requests[first : first + self.job.shard]
-                if name in done:
-                    shown.advance(bar, len(wanted))
-                    continue
-                with self._beside(name) as folder:
-                    lines = []
-                    numbered = list(enumerate(wanted, first))
-                    for start in range(0, len(wanted), self.job.batch):
-                        batch = numbered[start : start + self.job.batch]
-                        lines += self._draw(batch, folder)
-                        shown.advance(bar, len(batch))
-                    (folder / METADATA).write_text("\n".join(lines) + "\n")
-                done[name] = sha256(self.out / name / METADATA)  # which holds that of every image
-                _write_manifest(self.out, self.job, done)
-        return self.out / MANIFEST
+    def paint(self, shard: Shard) -> Iterator[Drawn]:
+        """Draw and write a shard, batch by batch."""
+        with self._beside(shard.name) as folder:
+            lines = []
+            for start in range(0, len(shard.requests), self.job.batch):
+                batch = shard.requests[start : start + self.job.batch]
+                lines += self._draw(batch, folder)
+                yield Drawn(len(batch))
+            (folder / METADATA).write_text("\n".join(lines) + "\n")
+        yield Drawn(0, shard.name, sha256(self.out / shard.name / METADATA))  # which holds that of every image
 
-    def _draw(self, batch: Sequence[tuple[int, Request]], folder: Path) -> list[str]:
+    def _draw(self, batch: Sequence[Numbered], folder: Path) -> list[str]:
         """Write a batch of numbered images; their lines of metadata."""
         lines = []
         images = self.generator.generate([request for _, request in batch], self.job.steps)  # (N, H, W, 3)
@@ -123,6 +153,40 @@ class Bulk:
         beside.mkdir()
         yield beside
         beside.rename(self.out / name)
+
+
+Engine = Callable[[Callable[[], Painter], Sequence[Shard]], Iterable[Drawn]]
+"""How to make a painter, and shards → what is drawn of them, in any order."""
+
+
+def here(painter: Callable[[], Painter], shards: Sequence[Shard]) -> Iterator[Drawn]:
+    """The engine of one process: this one."""
+    painting = painter()
+    for shard in shards:
+        yield from painting.paint(shard)
+
+
+def run(
+    painter: Callable[[], Painter], job: Job, out: Path, requests: Sequence[Request], engine: Engine = here
+) -> Path:
+    """Draw what the folder does not hold yet; its manifest. Raises BadInput where it holds another job."""
+    out.mkdir(parents=True, exist_ok=True)
+    with _alone(out), progress(Console(stderr=True)) as shown:
+        done = _resumed(out, job)
+        numbered = list(enumerate(requests))
+        shards = [
+            Shard(f"shard-{place:05d}", numbered[first : first + job.shard])
+            for place, first in enumerate(range(0, job.images, job.shard))
+        ]
+        left = [shard for shard in shards if shard.name not in done]
+        there = job.images - sum(len(shard.requests) for shard in left)
+        bar = shown.add_task("images", total=job.images, completed=there)
+        for drawn in engine(painter, left) if left else ():
+            shown.advance(bar, drawn.images)
+            if drawn.shard:
+                done[drawn.shard] = drawn.digest
+                _write_manifest(out, job, done)
+    return out / MANIFEST
 
 
 def _resumed(out: Path, job: Job) -> dict[str, str]:

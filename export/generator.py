@@ -97,6 +97,11 @@ class Generator:
         if size not in self.sizes:
             raise BadInput(f"size {size_list([size])} is not offered; accepted: {size_list(self.sizes)}")
 
+    def check_steps(self, steps: int) -> None:
+        """BadInput: students do not draw in so many steps."""
+        if steps not in STUDENT_TIMESTEPS:
+            raise BadInput(f"steps {steps} is not offered; accepted: {', '.join(map(str, STUDENT_TIMESTEPS))}")
+
     def dropped(self, input: Input) -> int:
         """How many tokens of the input the model will not see."""
         return self.tokenizer.dropped(input)
@@ -158,8 +163,7 @@ class Generator:
         size = size or self.sizes[0]
         if not requests:
             raise BadInput("no request: at least one is needed")
-        if steps not in STUDENT_TIMESTEPS:
-            raise BadInput(f"steps {steps} is not offered; accepted: {', '.join(map(str, STUDENT_TIMESTEPS))}")
+        self.check_steps(steps)
         self.check_size(size)
         for request in requests:
             if not 0 <= request.seed <= noise.MAX_SEED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,9 @@ from models.attributes import attribute_weights
 from models.config import nearest
 from models.errors import BadInput
 from models.labels import Input, class_id
+
+REMEMBERED = 256
+"""So many prompts are encoded once only."""
 
 
 class InputTokenizer(Protocol):
@@ -77,6 +81,7 @@ class PromptTokenizer:
         self._tokenizer.enable_truncation(self.length)
         pad_id = self._tokenizer.token_to_id(pad)
         self._tokenizer.enable_padding(length=self.length, pad_id=pad_id, pad_token=pad)
+        self._remembered = lru_cache(REMEMBERED)(self._tokenizer.encode)  # what is dropped is asked before the ids are
 
     def ids(self, inputs: Sequence[Input]) -> NDArray[np.int64]:
         """Prompts → ids `(N, S)`."""
@@ -94,7 +99,7 @@ class PromptTokenizer:
             prompt.encode()
         except UnicodeEncodeError as error:
             raise BadInput("the prompt is not valid Unicode text: it holds half of a surrogate pair") from error
-        return self._tokenizer.encode(prompt)
+        return self._remembered(prompt)
 
 
 def _text(token: Any) -> str:

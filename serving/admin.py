@@ -11,13 +11,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from models.errors import BadInput
-from serving import api
+from serving import answers, api
 from serving.schema import Refused, SwapBody
 
 router = APIRouter(prefix="/admin")
 
 
-@router.post("/model", responses=api.ERROR_ANSWERS)
+@router.post("/model", responses=answers.ERRORS)
 async def swap(body: SwapBody, request: Request) -> dict[str, Any]:
     """Load and warm the bundle, then let it take the model's place between two batches; a bad bundle changes nothing."""
     artist = api.artist_of(request)
@@ -26,4 +26,7 @@ async def swap(body: SwapBody, request: Request) -> dict[str, Any]:
         new = await artist.swap(old, Path(body.bundle))
     except BadInput as error:
         raise Refused(str(error), "bundle", status=422) from None
+    page = getattr(request.app.state, "page", None)
+    if page is not None:
+        await page.show()
     return {"model": new.name, "hash": new.hash, "replaced": {"model": old.name, "hash": old.hash}}

@@ -87,7 +87,7 @@ class Artist:
         self.models = {model.name: model for model in models}
         self._swapping = asyncio.Lock()
         self._failures = 0
-        self._batcher = Batcher(self._run, config.sizes, config.max_queue, config.max_wait_ms, config.deadline)
+        self._batcher = Batcher(self._run, config.sizes, config.max_queue, config.max_wait_ms)
         self._encoders = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="encode")
 
     @classmethod
@@ -131,18 +131,27 @@ class Artist:
             raise Refused(message, "model", status=404, code="model_not_found")
         return self.models[name]
 
-    async def draw(self, model: Model, order: Order) -> Pictures:
-        """Raises QueueFull, Late, and BadInput when the model cannot take the input. Cancelled, it costs nothing more."""
+    async def draw(self, model: Model, order: Order, patience: float = math.inf) -> Pictures:
+        """Within `patience` seconds, or by the operator's deadline where it is sooner. Cancelled, it costs nothing more.
+
+        Raises QueueFull, Late, and BadInput when the model cannot take the input.
+        """
         start = time.perf_counter()
+        deadline = min(patience, self.config.deadline)
         dropped = self._dropped(model, order)
+        queued: list[asyncio.Future[Drawn]] = []
         try:
-            async with asyncio.timeout(self.config.deadline):
+            async with asyncio.timeout(deadline):
                 wanted = await self._wanted(model, order, start)
-                drawn = await asyncio.gather(*self._batcher.submit(_key(model, order, wanted[0].request), wanted))
+                queued = self._batcher.submit(_key(model, order, wanted[0].request), wanted, deadline)
+                drawn = [await one for one in queued]
                 encoding = time.perf_counter()
-                files = await asyncio.gather(*map(self._file, wanted, drawn))
+                files = await self._files(wanted, drawn)
         except TimeoutError:
-            raise Late(self.config.deadline) from None
+            raise Late(deadline) from None
+        finally:
+            for one in queued:
+                one.cancel()  # a picture of an order that is given up is not drawn
         end = time.perf_counter()
         metrics.IMAGES.labels(model.name).inc(order.n)
         return Pictures(
@@ -178,7 +187,8 @@ class Artist:
                 f"prompt is too long: {dropped} of its tokens are beyond the {model.manifest.tokens} the model reads"
             )
             raise Refused(message, "prompt")
-        metrics.DROPPED.inc(dropped)
+        if dropped:
+            metrics.DROPPED.inc(dropped)
         return dropped
 
     async def _wanted(self, model: Model, order: Order, arrived: float) -> list[Wanted]:
@@ -200,8 +210,8 @@ class Artist:
         drawing = time.perf_counter() - start
         waits = [start - one.arrived for one in wanted]
         for wait in waits:
-            metrics.STAGES.labels("wait").observe(wait)
-        metrics.STAGES.labels("draw").observe(drawing)
+            metrics.WAIT.observe(wait)
+        metrics.DRAW.observe(drawing)
         metrics.BATCH.observe(len(wanted))
         if len(wanted) > 1 or self._batcher.depth:
             return [Drawn(image, wait, drawing) for image, wait in zip(images, waits, strict=True)]
@@ -223,11 +233,16 @@ class Artist:
         self._failures = 0
         return images
 
+    async def _files(self, wanted: Sequence[Wanted], drawn: Sequence[Drawn]) -> list[bytes]:
+        if len(wanted) == 1:
+            return [await self._file(wanted[0], drawn[0])]
+        return await asyncio.gather(*map(self._file, wanted, drawn))
+
     async def _file(self, wanted: Wanted, drawn: Drawn) -> bytes:
         if isinstance(drawn.result, bytes):
-            metrics.STAGES.labels("encode").observe(drawn.encoding)
+            metrics.ENCODE.observe(drawn.encoding)
             return drawn.result
-        with metrics.STAGES.labels("encode").time():
+        with metrics.ENCODE.time():
             return await self._in_encoder(wanted.file, drawn.result)
 
     async def _in_encoder(self, work: Callable[..., T], *given: object) -> T:

@@ -38,7 +38,6 @@ class Batcher(Generic[K, Q, R]):
     """`run(key, requests) -> results`, called in a thread of its own with requests of one key.
 
     `sizes` are the batch sizes that `run` is prepared for, 1 among them; what waits is cut to the largest that it fills.
-    A request that would wait longer than `patience` seconds, at the pace of late, is refused.
     """
 
     def __init__(
@@ -47,12 +46,10 @@ class Batcher(Generic[K, Q, R]):
         sizes: Sequence[int],
         max_queue: int,
         max_wait_ms: float = 0.0,
-        patience: float = math.inf,
     ) -> None:
         assert min(sizes) == 1, "a request must be able to run alone"
         self._run = run
         self._sizes, self._max_queue, self._max_wait = sorted(sizes), max_queue, max_wait_ms / 1e3
-        self._patience = patience
         self._waiting: deque[_Item[K, Q, R]] = deque()
         self._arrival = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
@@ -77,11 +74,14 @@ class Batcher(Generic[K, Q, R]):
         """How many requests wait, those not counted that run."""
         return len(self._waiting)
 
-    def submit(self, key: K, requests: Sequence[Q]) -> list[asyncio.Future[R]]:
-        """Queue `requests`, all or none; one future a request. Raises QueueFull."""
-        if not self._has_room(len(requests)):
+    def submit(self, key: K, requests: Sequence[Q], patience: float = math.inf) -> list[asyncio.Future[R]]:
+        """Queue `requests`, all or none; one future a request.
+
+        Raises QueueFull, also where at the pace of late they would wait longer than `patience` seconds.
+        """
+        if not self._has_room(len(requests), patience):
             self._forget_cancelled()
-        if not self._has_room(len(requests)):
+        if not self._has_room(len(requests), patience):
             raise QueueFull(self._retry_after())
         loop = asyncio.get_running_loop()
         items = [_Item(key, request, loop.create_future()) for request in requests]
@@ -156,8 +156,8 @@ class Batcher(Generic[K, Q, R]):
         assert len(results) == len(batch), "run must give one result a request"
         return results
 
-    def _has_room(self, count: int) -> bool:
-        return self.depth + count <= self._max_queue and self._expected_wait() <= self._patience
+    def _has_room(self, count: int, patience: float) -> bool:
+        return self.depth + count <= self._max_queue and self._expected_wait() <= patience
 
     def _expected_wait(self) -> float:
         """Seconds until the queue should have emptied, at the pace of late."""

@@ -19,6 +19,7 @@ OPENAI = "/v1/"
 """Paths below it answer errors in OpenAI's shape."""
 AUTOMATIC = "/sdapi/"
 """Paths below it answer errors in Automatic1111's."""
+JSON = "application/json"
 CLIENT_GONE = 499
 """nginx's status for a client that hung up; nobody reads it."""
 REASONS = {
@@ -64,6 +65,11 @@ def as_refused(error: BadInput | QueueFull) -> Refused:
     return error if isinstance(error, Refused) else Refused(str(error))
 
 
+def content_type(request: Request) -> str:
+    """Of the request's body, without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def _body(path: str, refused: Refused) -> dict[str, object]:
     line = str(refused)
     if path.startswith(AUTOMATIC):
@@ -95,7 +101,7 @@ def _as_refused(request: Request, error: Exception) -> tuple[Refused, dict[str, 
 
 def _invalid(request: Request, error: RequestValidationError) -> Refused:
     body = request.scope["route"].body_field
-    expected = "multipart/form-data" if isinstance(body.field_info, params.Form) else "application/json"
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != expected:
+    expected = "multipart/form-data" if isinstance(body.field_info, params.Form) else JSON
+    if content_type(request) != expected:
         return Refused(f"the body must be {expected}: say so in the header content-type", status=415)
     return explain(error.errors(), list(body.field_info.annotation.model_fields))

@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket
 from serving import errors
 from serving.schema import Refused
 
-OPEN = ("/ui", "/openapi.json")
+OPEN = ("/ui", "/openapi.json", "/metrics")
 """What needs no key besides `/`: the page asks with its user's."""
 ADMIN = "/admin/"
 SUBPROTOCOL = "ippo-key."

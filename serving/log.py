@@ -1,4 +1,4 @@
-"""A request's id, and its line of JSON in the log; it knows nothing about what requests hold."""
+"""A request's id, its line of JSON in the log and its place in the metrics; it knows nothing about what requests hold."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving import metrics
 
 NAME = "ippo"
 HEADER = "x-request-id"
@@ -41,7 +43,7 @@ def configure() -> None:
 
 
 class RequestLog:
-    """ASGI middleware: `request.state.request_id`, which is answered as well; with `access`, a line a request.
+    """ASGI middleware: `request.state.request_id`, which is answered as well; metrics; with `access`, a line a request.
 
     Handlers add to the line through the dictionary `request.state.told`.
     """
@@ -70,7 +72,12 @@ class RequestLog:
         try:
             await self.app(scope, receive, labelled)
         finally:
+            seconds = time.perf_counter() - start
+            if scope["type"] == "http":
+                route = getattr(scope.get("route"), "path", "other")
+                metrics.REQUESTS.labels(route, status).inc()
+                metrics.LATENCY.labels(route).observe(seconds)
             if self.access:
-                milliseconds = round(1e3 * (time.perf_counter() - start), 2)
+                milliseconds = round(1e3 * seconds, 2)
                 line = {"request": id, "path": scope["path"][:200], "status": status, "ms": milliseconds, **told}
                 self.logger.info("request", extra={"told": line})

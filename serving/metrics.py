@@ -1,24 +1,32 @@
-"""What Prometheus is told about drawing; BentoML's own metrics count requests. It knows nothing about how things are drawn.
+"""What Prometheus is told; it knows nothing about how things are drawn.
 
-Imported by the worker alone, which finds in its environment where BentoML gathers the figures of its processes.
+Requests are counted here by route. BentoML would count them by path, and so keep a row of every path that anybody asks for.
 """
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from collections.abc import Mapping
+
+from prometheus_client import Counter, Histogram, generate_latest
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
+REQUESTS = Counter("ippo_requests", "Requests answered, or given up by their clients (499).", ["route", "status"])
+LATENCY = Histogram(
+    "ippo_request_seconds", "Time of a request, its body's arrival included.", ["route"], buckets=SECONDS
+)
 IMAGES = Counter("ippo_images", "Images drawn and encoded.", ["model"])
 STAGES = Histogram(
     "ippo_stage_seconds", "Time of an image in the queue, the graphs, the encoder.", ["stage"], buckets=SECONDS
 )
+WAIT, DRAW, ENCODE = map(STAGES.labels, ("wait", "draw", "encode"))
 BATCH = Histogram("ippo_batch_size", "Images drawn together.", buckets=(1, 2, 4, 8, 16, 32, 64))
 REJECTED = Counter("ippo_rejected", "Requests that were not served.", ["reason"])
 DROPPED = Counter("ippo_dropped_tokens", "Tokens of prompts that were too long for the model.")
 SWAPS = Counter("ippo_swaps", "Models exchanged while serving.")
 
 
-def gauges(**values: float) -> str:
-    """What is true at this moment, in Prometheus's text format: read when asked, it needs no upkeep."""
-    return "".join(f"# TYPE ippo_{name} gauge\nippo_{name} {float(value):g}\n" for name, value in values.items())
+def text(now: Mapping[str, float]) -> str:
+    """Everything in Prometheus's text format, and what is true at this moment: read when asked, it needs no upkeep."""
+    gauges = [f"# TYPE ippo_{name} gauge\nippo_{name} {float(value):g}\n" for name, value in now.items()]
+    return generate_latest().decode() + "".join(gauges)

@@ -22,7 +22,6 @@ from export.bundle import Manifest
 from models.attributes import HEAVIEST, Slots, attribute_examples
 from serving import errors
 from serving.config import MEDIA_TYPE
-from serving.model import Model
 from serving.schema import Refused
 
 PATH = "/ui"
@@ -70,14 +69,35 @@ START = """
 """
 
 
-async def mount(app: FastAPI, stack: AsyncExitStack, models: Sequence[Model]) -> None:
-    """Put the page at /ui of `app`; it lives until `stack` is closed."""
-    page = FastAPI()
-    starts = all(model.generator.takes_images for model in models) and app.state.artist.config.image_to_image
-    await asyncio.to_thread(_mount_gradio, page, models[0].manifest, [model.name for model in models], starts)
-    await stack.enter_async_context(page.router.lifespan_context(page))
-    gradio = next(route.app for route in page.routes if isinstance(route, Mount) and route.path == PATH)
-    app.router.routes.insert(0, Mount(PATH, OwnOnly(gradio)))
+class Page:
+    """What is shown at /ui of an application, which draws already."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._route: Mount | None = None
+        self._alive = AsyncExitStack()
+        self._showing = asyncio.Lock()
+
+    async def show(self) -> None:
+        """Show the models that are served now; a page that is there already makes room."""
+        async with self._showing:
+            artist = self._app.state.artist
+            models = list(artist.models.values())
+            starts = all(model.generator.takes_images for model in models) and artist.config.image_to_image
+            page, alive = FastAPI(), AsyncExitStack()
+            await asyncio.to_thread(_mount_gradio, page, models[0].manifest, [model.name for model in models], starts)
+            await alive.enter_async_context(page.router.lifespan_context(page))
+            gradio = next(route.app for route in page.routes if isinstance(route, Mount) and route.path == PATH)
+            routes, before, self._route = self._app.router.routes, self._route, Mount(PATH, OwnOnly(gradio))
+            routes.insert(1, self._route)  # behind /generate only
+            if before is not None:
+                routes[:] = [route for route in routes if route is not before]
+            await self._alive.aclose()
+            self._alive = alive
+
+    async def close(self) -> None:
+        """End it with the application."""
+        await self._alive.aclose()
 
 
 def layout(model: Manifest, names: Sequence[str] = (), starts: bool = False) -> gr.Blocks:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from export.bundle import Manifest
@@ -98,57 +98,6 @@ BODIES: dict[str, type[GenerateBody]] = {
 """Task → what `POST /generate` takes."""
 
 
-class ImagesBody(Body):
-    """`POST /v1/images/generations` of the OpenAI Images API, with `seed` and `num_inference_steps` beside.
-
-    Where the model knows classes, the prompt is the name of one; where it knows attributes, text such as `Zombie, Cap=2`.
-    """
-
-    prompt: str
-    model: str | None = None
-    n: int | None = Field(default=1, ge=1)
-    size: str | None = "auto"
-    response_format: Literal["b64_json"] | None = None
-    output_format: Format | None = None
-    output_compression: int | None = Field(default=None, ge=0, le=100)
-    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
-    num_inference_steps: int | None = Field(default=1, ge=1, le=4)
-    stream: Literal[False] | None = None
-    background: Any = None
-    """Accepted and ignored, as are the fields below."""
-    moderation: Any = None
-    partial_images: Any = None
-    quality: Any = None
-    style: Any = None
-    user: Any = None
-
-
-class EditsBody(BaseModel):
-    """`POST /v1/images/edits` of the OpenAI Images API, a form, with `seed`, `strength` and `num_inference_steps` beside."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    image: UploadFile
-    """PNG, JPEG or WebP to start from."""
-    prompt: str
-    model: str | None = None
-    n: int = Field(default=1, ge=1)
-    size: str | None = "auto"
-    response_format: Literal["b64_json"] | None = None
-    output_format: Format | None = None
-    output_compression: int | None = Field(default=None, ge=0, le=100)
-    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
-    num_inference_steps: int = Field(default=1, ge=1, le=4)
-    strength: float = Field(default=0.5, gt=0, le=1)
-    background: Any = None
-    """Accepted and ignored, as are the fields below."""
-    input_fidelity: Any = None
-    moderation: Any = None
-    partial_images: Any = None
-    quality: Any = None
-    user: Any = None
-
-
 class SwapBody(Body):
     """`POST /admin/model`."""
 
@@ -158,10 +107,9 @@ class SwapBody(Body):
     """Whose place it takes; the first one's by default."""
 
 
-class Order(BaseModel):
+@dataclass(frozen=True)
+class Order:
     """What to draw, complete and checked, whichever dialect it came in."""
-
-    model_config = ConfigDict(frozen=True)
 
     input: str
     """The prompt, the label's name, the attributes as text, or nothing."""
@@ -175,34 +123,27 @@ class Order(BaseModel):
     strength: float = 0.5
 
 
-Asked = GenerateBody | ImagesBody | EditsBody
-
-
-def order(body: Asked, config: ServeConfig, model: Manifest) -> Order:
+def order(body: GenerateBody, config: ServeConfig, model: Manifest) -> Order:
     """Check what a schema cannot: the operator's limits, the model's labels and its sizes. Raises Refused."""
     wanted = _wanted(body, config, model)
-    n = body.n or 1
-    if n > config.max_images:
-        raise Refused(f"n is {n}; at most {config.max_images}", "n")
-    offered = [f"{width}x{height}" for width, height in model.sizes]
-    if body.size not in (None, "auto", *offered):
-        raise Refused(f"size {body.size!r:.40} is not offered; accepted: auto, {', '.join(offered)}", "size")
-    if isinstance(body, GenerateBody) and body.image is not None and not config.image_to_image:
+    if body.n > config.max_images:
+        raise Refused(f"n is {body.n}; at most {config.max_images}", "n")
+    offered = ["auto", *(f"{width}x{height}" for width, height in model.sizes)]
+    if body.size not in offered:
+        raise Refused(f"size {body.size!r:.40} is not offered; accepted: {', '.join(offered)}", "size")
+    if body.image is not None and not config.image_to_image:
         raise Refused("image to image is switched off here", "image")
     seed = secrets.randbelow(RANDOM_SEEDS) if body.seed is None else body.seed
-    if seed + n - 1 > MAX_SEED:
-        raise Refused(f"seed {seed} leaves no room for {n} pictures; the largest seed is {MAX_SEED}", "seed")
-    if isinstance(body, GenerateBody):
-        image = None if body.image is None else from_base64(body.image)
-        format = body.format or config.format
-        return Order(input=wanted, seed=seed, n=n, steps=body.steps, format=format, image=image, strength=body.strength)
+    if seed + body.n - 1 > MAX_SEED:
+        raise Refused(f"seed {seed} leaves no room for {body.n} pictures; the largest seed is {MAX_SEED}", "seed")
     return Order(
         input=wanted,
         seed=seed,
-        n=n,
-        steps=body.num_inference_steps or 1,
-        format=body.output_format or config.format,
-        quality=QUALITY if body.output_compression is None else body.output_compression,
+        n=body.n,
+        steps=body.steps,
+        format=body.format or config.format,
+        image=None if body.image is None else from_base64(body.image),
+        strength=body.strength,
     )
 
 
@@ -216,19 +157,18 @@ def from_base64(text: str, key: str = "image") -> bytes:
         raise Refused(f"{key} is not base64; accepted: PNG, JPEG or WebP in base64", key) from None
 
 
-def _wanted(body: Asked, config: ServeConfig, model: Manifest) -> str:
+def _wanted(body: GenerateBody, config: ServeConfig, model: Manifest) -> str:
     """What to draw, as text: the prompt, the name of the label, the attributes. Raises Refused."""
     if not model.inputs:
         return ""
     (name,) = model.inputs
-    key = name if isinstance(body, GenerateBody) else "prompt"
-    value = getattr(body, key)
+    value = getattr(body, name)
     if name == "prompt":
         return _prompt(value, config.max_prompt)
     try:
         return _label(value, model.classes) if name == "label" else _attributes(value, model.slots)
     except BadInput as error:
-        raise Refused(str(error), key, status=422) from None
+        raise Refused(str(error), name, status=422) from None
 
 
 def _label(label: int | str, classes: Sequence[str]) -> str:
@@ -267,8 +207,8 @@ def explain(errors: Sequence[Mapping[str, Any]], known: Sequence[str]) -> Refuse
     location = [part for part in first["loc"] if part != "body"]
     key = str(location[0]) if location else None
     if first["type"] == "json_invalid":
-        return Refused("the body is not valid JSON")
-    if first["type"] == "model_attributes_type":
+        return Refused(f"the body is not valid JSON: {first['ctx']['error']}")
+    if first["type"] in ("model_attributes_type", "model_type"):
         return Refused("the body must be a JSON object")
     if key is None:
         return Refused(f"the body: {first['msg']}")

@@ -6,12 +6,13 @@ The supervisor process imports this module as well, so whatever is heavy is impo
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import bentoml
 from fastapi import FastAPI
@@ -20,13 +21,12 @@ from export import backend
 from export.bundle import open_bundle
 from models.config import nearest
 from models.errors import BadInput
-from serving import api, log, metrics
+from serving import api, log
 from serving.config import ServeConfig
 
-if TYPE_CHECKING:
-    from serving.model import Model
-
 NAME = "ippo"
+SLACK_SECONDS = 5.0
+"""Between our own deadlines and BentoML's, which answers a 504 that says nothing."""
 
 for silenced in ("BENTOML_DO_NOT_TRACK=True", "GRADIO_ANALYTICS_ENABLED=False", "HF_HUB_DISABLE_TELEMETRY=1"):
     os.environ.setdefault(*silenced.split("="))  # nothing that is served calls home; all read them later than this
@@ -46,8 +46,9 @@ def application(config: ServeConfig) -> FastAPI:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(artist.close)
             _say(f"draws with {' and '.join(artist.models)}: POST {_address(config)}/generate")
+            _settle()
             if config.page:  # it follows, so that it delays nobody
-                page = asyncio.create_task(_add_page(app, config, stack, list(artist.models.values())))
+                page = asyncio.create_task(_add_page(app, config, stack))
                 stack.callback(page.cancel)
             yield
 
@@ -56,11 +57,20 @@ def application(config: ServeConfig) -> FastAPI:
     return app
 
 
-async def _add_page(app: FastAPI, config: ServeConfig, stack: AsyncExitStack, models: Sequence[Model]) -> None:
-    from serving import page
+async def _add_page(app: FastAPI, config: ServeConfig, stack: AsyncExitStack) -> None:
+    from serving.page import Page
 
-    await page.mount(app, stack, models)
+    app.state.page = Page(app)
+    stack.push_async_callback(app.state.page.close)
+    await app.state.page.show()
+    _settle()
     _say(f"page: {_address(config)}/ui")
+
+
+def _settle() -> None:
+    """What was loaded stays: the garbage collector need not look at it again while requests wait."""
+    gc.collect()
+    gc.freeze()
 
 
 def check(config: ServeConfig) -> None:
@@ -103,6 +113,8 @@ APP = application(CONFIG)
     workers=1,
     http={"host": CONFIG.host, "port": CONFIG.port},
     logging={"access": {"enabled": False}},  # ours knows more
+    metrics={"enabled": False},  # likewise
+    traffic={"timeout": CONFIG.deadline + CONFIG.body_seconds + SLACK_SECONDS},  # ours come first
     tracing={"excluded_urls": [] if CONFIG.tracing else ["."]},
 )
 @bentoml.asgi_app(APP, path="/")
@@ -122,9 +134,3 @@ class Ippo:
     async def __is_alive__(self) -> bool:
         """`/livez`: a backend that fails whatever it is asked is dead."""
         return bool(APP.state.artist.alive)
-
-    async def __metrics__(self, told: str) -> str:
-        """`/metrics`: what is true now, beside what was counted."""
-        return told + metrics.gauges(
-            queue_depth=APP.state.artist.depth, live=APP.state.live, alive=APP.state.artist.alive
-        )

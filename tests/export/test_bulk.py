@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,16 +44,21 @@ def files(out: Path) -> dict[str, bytes]:
     return {str(file.relative_to(out)): file.read_bytes() for file in sorted(out.rglob("*")) if file.is_file()}
 
 
-def worker(generator: Generator, out: Path, encode: bulk.Encode = raw, rows: Sequence[str] = PROMPTS) -> bulk.Bulk:
-    return bulk.Bulk(generator, bulk.job_of(generator, asked(rows), 1, "png", 4, 5), out, encode)
+def job(generator: Generator, requests: Sequence[Request] = (), steps: int = 1) -> bulk.Job:
+    return bulk.job_of(generator, requests or asked(), "auto", False, steps, "png", batch=4, shard=5)
 
 
-def asked(rows: Sequence[str] = PROMPTS) -> list[Request]:
-    return bulk.requests_of([Row(prompt) for prompt in rows], seed=3)
+def run(generator: Generator, out: Path, encode: bulk.Encode = raw, **changed: Any) -> Path:
+    work = replace(job(generator), **changed)
+    return bulk.run(lambda: bulk.Painter(generator, work, out, encode), work, out, asked())
+
+
+def asked() -> list[Request]:
+    return bulk.requests_of([Row(prompt) for prompt in PROMPTS], seed=3)
 
 
 def test_every_image_once_with_its_metadata(generator: Generator, tmp_path: Path) -> None:
-    manifest = json.loads(worker(generator, tmp_path / "out").run(asked()).read_text())
+    manifest = json.loads(run(generator, tmp_path / "out").read_text())
     assert manifest["complete"] and list(manifest["shards"]) == [f"shard-{number:05d}" for number in range(5)]
     rows = []
     for shard, digest in manifest["shards"].items():
@@ -73,7 +78,7 @@ def test_every_image_once_with_its_metadata(generator: Generator, tmp_path: Path
 def test_killed_twice_and_run_again_has_the_same_bytes(
     generator: Generator, tmp_path: Path, places: tuple[int, int]
 ) -> None:
-    worker(generator, tmp_path / "whole").run(asked())
+    run(generator, tmp_path / "whole")
     drawn = []
 
     def killed(pixels: NDArray[np.uint8], request: Request) -> bytes:
@@ -86,33 +91,33 @@ def test_killed_twice_and_run_again_has_the_same_bytes(
     out = tmp_path / "out"
     for _ in range(2):
         with pytest.raises(Killed):
-            worker(generator, out, killed).run(asked())
+            run(generator, out, killed)
         assert not json.loads((out / "manifest.json").read_text())["complete"]
-    worker(generator, out).run(asked())
+    run(generator, out)
     assert files(out) == files(tmp_path / "whole")
 
 
 def test_what_is_whole_is_not_drawn_again(generator: Generator, tmp_path: Path) -> None:
-    worker(generator, tmp_path / "out").run(asked())
+    run(generator, tmp_path / "out")
 
     def never(pixels: NDArray[np.uint8], request: Request) -> bytes:
         raise AssertionError
 
-    worker(generator, tmp_path / "out", never).run(asked())
+    run(generator, tmp_path / "out", never)
 
 
 def test_another_job_another_folder_and_two_at_once_are_refused(generator: Generator, tmp_path: Path) -> None:
-    work = worker(generator, tmp_path / "out")
-    work.run(asked())
-    other = replace(work, job=replace(work.job, steps=2))
-    with pytest.raises(BadInput, match="holds another job: steps differ"):
-        other.run(asked())
+    out = tmp_path / "out"
+    run(generator, out)
+    for changed in ({"steps": 2}, {"device": "cpu"}, {"reproducible": True}, {"batch": 2}):
+        with pytest.raises(BadInput, match=f"holds another job: {next(iter(changed))} differ"):
+            run(generator, out, **changed)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "picture.png").touch()
     with pytest.raises(BadInput, match="holds other things"):
-        worker(generator, tmp_path / "mine").run(asked())
-    with bulk._alone(tmp_path / "out"), pytest.raises(BadInput, match="another run is at work"):
-        work.run(asked())
+        run(generator, tmp_path / "mine")
+    with bulk._alone(out), pytest.raises(BadInput, match="another run is at work"):
+        run(generator, out)
 
 
 def test_requests_have_the_rows_seeds(generator: Generator) -> None:
@@ -120,30 +125,47 @@ def test_requests_have_the_rows_seeds(generator: Generator) -> None:
     assert [(request.input, request.seed) for request in requests] == [
         ("a", 10), ("a", 11), ("b", 100), ("b", 101), ("c", 14), ("c", 15),
     ]  # fmt: skip
-    with pytest.raises(BadInput, match="image 1: seed"):
-        bulk.job_of(generator, bulk.requests_of([Row("a", 2**64)], 0), 1, "png", 4, 5)
-    with pytest.raises(BadInput, match="steps 5"):
-        bulk.job_of(generator, asked(), 5, "png", 4, 5)
+    with pytest.raises(BadInput, match=r"^image 2: seed"):
+        job(generator, [Request("a", 1), Request("a", 2**64)])
+    with pytest.raises(BadInput, match=r"^steps 5 is not offered"):
+        job(generator, steps=5)
 
 
-def test_the_command_killed_for_real(tiny_bundle: Path, tmp_path: Path) -> None:
-    (tmp_path / "p.txt").write_text("\n".join(PROMPTS * 20))
-    ippo = [
-        sys.executable,
-        str(Path(__file__).parents[2] / "ippo.py"),
-        "generate",
-        "--prompts",
-        str(tmp_path / "p.txt"),
+def ippo(bundle: Path, prompts: Path, *options: str) -> list[str]:
+    """The command that draws `prompts`; the folder to draw into follows."""
+    command = [sys.executable, str(Path(__file__).parents[2] / "ippo.py"), "generate", "--prompts", str(prompts)]
+    return [
+        *command,
+        "--bundle",
+        str(bundle),
+        "--backend",
+        "ort",
+        "--shard",
+        "16",
+        "--format",
+        "webp",
+        *options,
+        "--out",
     ]
-    ippo += ["--bundle", str(tiny_bundle), "--backend", "ort", "--shard", "16", "--format", "webp", "--out"]
-    subprocess.run([*ippo, str(tmp_path / "whole")], check=True, timeout=300, capture_output=True)
-    for shards in (1, 3):
-        process = subprocess.Popen([*ippo, str(tmp_path / "out")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None and len(list((tmp_path / "out").glob("shard-*"))) < shards:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    last = subprocess.run([*ippo, str(tmp_path / "out")], timeout=300, capture_output=True, text=True)
-    assert last.returncode == 0 and last.stdout.strip().endswith("manifest.json")
-    assert files(tmp_path / "out") == files(tmp_path / "whole")
-    assert len([name for name in files(tmp_path / "out") if name.endswith(".webp")]) == 440
+
+
+def test_ray_is_missed_in_one_line(tiny_bundle: Path, tmp_path: Path) -> None:
+    if importlib.util.find_spec("ray") is not None:
+        pytest.skip("Ray is installed")
+    (tmp_path / "p.txt").write_text("a cat")
+    command = [*ippo(tiny_bundle, tmp_path / "p.txt", "--engine", "ray"), str(tmp_path / "out")]
+    missed = subprocess.run(command, timeout=300, capture_output=True, text=True)
+    assert missed.returncode == 2 and "pip install 'ippo[ray]'" in missed.stderr.strip().splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_ray_draws_the_same_bytes(tiny_bundle: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    (tmp_path / "p.txt").write_text("\n".join(PROMPTS * 2))
+    plain = [*ippo(tiny_bundle, tmp_path / "p.txt"), str(tmp_path / "plain")]
+    subprocess.run(plain, check=True, timeout=300, capture_output=True)
+    on_ray = ippo(tiny_bundle, tmp_path / "p.txt", "--engine", "ray", "--actors", "2")
+    drawn = subprocess.run([*on_ray, str(tmp_path / "ray")], timeout=300, capture_output=True, text=True)
+    assert drawn.returncode == 0, drawn.stderr[-2000:]
+    assert files(tmp_path / "ray") == files(tmp_path / "plain")

@@ -125,14 +125,14 @@ def test_full_queue_refuses_the_whole_request_and_the_cancelled_make_room() -> N
 def test_who_would_wait_too_long_is_refused_at_once() -> None:
     async def scenario() -> None:
         run = Recorder(gated=True)
-        batcher = Batcher(run, [1], max_queue=64, patience=0.35)  # a batch counts as 0.1 s until it is measured
+        batcher = Batcher(run, [1], max_queue=64)  # a batch counts as 0.1 s until it is measured
         batcher.start()
         await _occupied(run, batcher)
         waiting = [batcher.submit("a", [number])[0] for number in range(4)]
         with pytest.raises(QueueFull):
-            batcher.submit("a", [4])
+            batcher.submit("a", [4], patience=0.35)
         waiting[1].cancel()
-        batcher.submit("a", [5])
+        batcher.submit("a", [5], patience=0.35)
         run.gate.set()
         await batcher.close()
         assert [numbers for _, numbers in run.batches] == [[0], [0], [2], [3], [5]]

@@ -84,6 +84,16 @@ def test_deadline_passes_in_the_queue(config: ServeConfig) -> None:
         assert 200 in answers
 
 
+def test_a_client_that_waits_for_less_is_answered_sooner_or_refused(small: TestClient) -> None:
+    with _artist(small).first.generator._lock:
+        late = small.post("/generate", json=CAT, headers={"x-request-timeout": "0.05"})
+    assert late.status_code == 429 and "not drawn within 0.05 s" in late.json()["error"]
+    assert small.post("/generate", json=CAT, headers={"x-stainless-read-timeout": "600"}).status_code == 200
+    for nonsense in ("soon", "0", "-1", "nan"):
+        refused = small.post("/generate", json=CAT, headers={"x-request-timeout": nonsense})
+        assert refused.status_code == 400 and "x-request-timeout is" in refused.json()["error"]
+
+
 def test_long_prompt_is_refused_where_the_operator_says_so(config: ServeConfig) -> None:
     with TestClient(application(config.model_copy(update={"long_prompts": "refuse"}))) as strict:
         refused = strict.post("/generate", json={"prompt": "cat " * 200})

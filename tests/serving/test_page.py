@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from export.bundle import MANIFEST
 from serving.config import ServeConfig
 from tests.serving.browser import Browser, executable
 from tests.serving.conftest import launched, wait_until_ready
@@ -112,6 +115,26 @@ def test_two_models_draw_side_by_side_for_who_has_the_key(browser: Browser, tiny
         browser.until("document.querySelectorAll('.ippo-picture.drawn').length === 2")
         names = browser.evaluate("[...document.querySelectorAll('.ippo-picture b')].map(b => b.textContent).join()")
         assert names == "one,two"
+
+
+def test_after_an_exchange_the_page_shows_the_new_model(browser: Browser, tiny_bundle: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(tiny_bundle, other)
+    manifest = json.loads((other / MANIFEST).read_text())
+    (other / MANIFEST).write_text(json.dumps({**manifest, "model_name": "another"}))
+    served = ServeConfig.model_validate(
+        {"bundle": tiny_bundle, "backend": "ort", "threads": 1, "admin_key": "the-admin-key"}
+    )
+    log = tmp_path / "log"
+    with log.open("w") as output, launched(served, output.fileno()) as (process, address):
+        wait_until_ready(address, process, log)
+        _wait_for_page(address)
+        asked = {"json": {"bundle": str(other)}, "headers": {"authorization": "Bearer the-admin-key"}}
+        assert httpx.post(f"{address}/admin/model", timeout=PAGE_WITHIN, **asked).status_code == 200
+        browser.call("Page.navigate", url=f"{address}/ui/")
+        browser.until(PICTURE)
+        assert browser.evaluate("document.querySelector('#ippo-title b').textContent") == "another"
+        assert browser.evaluate("document.querySelector('.ippo-picture').dataset.model") == "another"
 
 
 def test_asks_nobody_but_its_server(browser: Browser, address: str) -> None:

@@ -41,7 +41,10 @@ def test_documents_name_our_endpoints(server: str) -> None:
 
 def test_requests_are_counted(server: str) -> None:
     httpx.post(f"{server}/generate", json=CAT)
-    assert 'endpoint="/generate"' in httpx.get(f"{server}/metrics").text
+    unknown = [httpx.get(f"{server}/nowhere/{number}").status_code for number in range(3)]
+    told = httpx.get(f"{server}/metrics").text
+    assert unknown == [404] * 3 and 'ippo_requests_total{route="/generate",status="200"}' in told
+    assert "nowhere" not in told and 'ippo_requests_total{route="other",status="404"}' in told
 
 
 def test_official_openai_client(server: str) -> None:

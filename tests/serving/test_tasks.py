@@ -63,7 +63,7 @@ def test_a_label_is_a_number_or_a_name(labels: TestClient) -> None:
         ({"label": -1}, 422, "label -1 is out of range"),
         ({"label": 10**100}, 422, "is out of range"),
         ({"label": "blu"}, 422, "label 'blu' is unknown; did you mean 'blue'?"),
-        ({"label": "\ud800"}, 422, "is unknown"),
+        ({"label": "\ud800"}, 400, "hex escape"),
         ({"label": ""}, 422, "label is empty"),
         ({"label": True}, 400, "label: Input should be a valid integer, got True"),
         ({"label": 1.5}, 400, "label: "),
