@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rich.console import Group
 from rich.table import Table
 
 from metrics.remarks import notes, warnings
 from metrics.report import Report
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table: the first column names the row."""
-
-    title: str
-    heads: list[str]
-    rows: list[list[str]]
+from metrics.sheet import Sheet
 
 
 def sheets(report: Report) -> list[Sheet]:
