@@ -64,9 +64,10 @@ def duration(seconds: float) -> str:
 
 
 def charts(found: Mapping[str, Mapping[str, Points]]) -> str:
-    """Curves, what chooses the model first, then the totals."""
-    order = sorted(found, key=lambda name: (not name.startswith("validation/"), not name.endswith("/total"), name))
-    drawn = "".join(f"<figure>{svg}</figure>" for name in order if (svg := chart(name, found[name])))
+    """Curves: what chooses the model first, then the totals, then the rest."""
+    drawn = "".join(
+        f"<figure>{svg}</figure>" for name in sorted(found, key=_place) if (svg := chart(name, found[name]))
+    )
     return f'<div class="studio-charts">{drawn}</div>'
 
 
@@ -158,6 +159,10 @@ def url(file: Path) -> str:
     if not file.absolute().is_relative_to(root) or not file.is_file():
         return ""
     return f"{PICTURES}/{quote(file.absolute().relative_to(root).as_posix())}?{file.stat().st_mtime_ns}"
+
+
+def _place(metric: str) -> tuple[bool, bool, str]:
+    return metric != "validation/score", not metric.endswith("/total"), metric
 
 
 def _rate(rate: float) -> str:

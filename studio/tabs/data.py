@@ -28,11 +28,11 @@ NOTHING = pieces.hint("No image set in IPPO_RUNS yet. A first one, in a second:"
 
 def build(opened: Sequence[Any]) -> None:
     """Lay the tab out; sets are looked up when it is `opened`."""
-    with gr.Row(elem_classes="studio-bar-of-controls"):
-        name = gr.Dropdown([], label="Set", elem_id="data-set", scale=2)
-        split = gr.Radio(list(SPLITS), value=SPLITS[0], label="Split", scale=2)
-        column = gr.Dropdown([], label="Label", scale=1)
-        label = gr.Dropdown([EVERYTHING], value=EVERYTHING, label="Only", scale=1)
+    with gr.Row():
+        name = gr.Dropdown([], label="Set", elem_id="data-set", scale=2, min_width=140)
+        split = gr.Radio(list(SPLITS), value=SPLITS[0], label="Split", scale=3)
+        column = gr.Dropdown([], label="Label", scale=1, min_width=120)
+        label = gr.Dropdown([EVERYTHING], value=EVERYTHING, label="Only", scale=1, min_width=120)
         page = gr.Slider(1, 2, 1, step=1, label="Page", scale=2)
     with gr.Row():
         with gr.Column(scale=3):

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from models.attributes import HEAVIEST
+from models.errors import BadInput
 from models.sampling import SAMPLERS
 from studio import drawing, library, pieces
 from studio.drawing import Way
-from studio.errors import shows, tells
+from studio.errors import one_line, tells
 
 if TYPE_CHECKING:
     from models.pipeline import Pipeline
@@ -52,7 +53,7 @@ def build(opened: Sequence[Any]) -> None:
     common = [model, teacher, seed, count, teacher_steps, guidance, sampler, student_steps]
     with asked:
 
-        @gr.render(inputs=model, triggers=[model.change])
+        @gr.render(inputs=model, triggers=[model.change])  # type: ignore[untyped-decorator]
         def _asked(name: str | None) -> None:
             _lay_out(name, common, canvas, reel)
 
@@ -65,12 +66,12 @@ def _lay_out(name: str | None, common: list[Any], canvas: gr.HTML, reel: gr.HTML
     """What one model is asked with, and the buttons."""
     if not name:
         return
-    told: list[Pipeline] = []
-    problem = shows(lambda: told.append(drawing.opened(name)) or "")()
-    if problem:
-        gr.HTML(problem)
+    try:
+        pipeline = drawing.opened(name)
+    except (BadInput, FileNotFoundError) as error:
+        gr.HTML(pieces.trouble(one_line(error)))
         return
-    controls = _controls(told[0])
+    controls = _controls(pipeline)
     with gr.Row():
         draw = gr.Button("Draw", variant="primary", elem_id="generate-draw")
         steps = gr.Button("Step by step", elem_id="generate-steps")

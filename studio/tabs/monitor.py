@@ -22,8 +22,11 @@ def build(run: gr.Dropdown) -> None:
     with gr.Row():
         own = gr.Dropdown([], value=None, label="Run", elem_id="monitor-run", scale=2)
         status = gr.HTML(NOBODY, elem_id="monitor-status")
-    curves = gr.HTML(elem_id="monitor-curves")
-    samples = gr.HTML(elem_id="monitor-samples")
+    with gr.Row():
+        with gr.Column(scale=3):
+            curves = gr.HTML(elem_id="monitor-curves")
+        with gr.Column(scale=2, elem_classes="studio-side"):
+            samples = gr.HTML(elem_id="monitor-samples")
     run.change(lambda name: gr.Dropdown(library.runs(), value=name), run, own, queue=False, show_progress="hidden")
     own.input(lambda name: name, own, run, queue=False, show_progress="hidden")
     seen = gr.State("")

@@ -30,19 +30,19 @@ def build(opened: Sequence[Any], run: gr.Dropdown) -> None:
                 method = gr.Dropdown([], value=None, label="Method", elem_id="train-method")
             plan = gr.State(None)
             form_of = gr.Column()
-        with gr.Column(scale=2, elem_id="train-side"):
+        with gr.Column(scale=2, elem_classes="studio-side"):
             run.render()
             status = gr.HTML(NOBODY, elem_id="train-status")
             with gr.Row():
-                stop = gr.Button("Stop", elem_id="train-stop", interactive=False)
-                resume = gr.Button("Resume", elem_id="train-resume", interactive=False)
+                stop = gr.Button("Stop", elem_id="train-stop", interactive=False, min_width=80)
+                resume = gr.Button("Resume", elem_id="train-resume", interactive=False, min_width=80)
     gr.on(opened, lambda: gr.Dropdown(library.configs()), None, config, queue=False, show_progress="hidden")
     config.change(_guess, config, [method, plan])
     method.input(lambda config, method: (config, method), [config, method], plan)
 
     with form_of:
 
-        @gr.render(inputs=plan, triggers=[plan.change])
+        @gr.render(inputs=plan)  # type: ignore[untyped-decorator]
         def _form(plan: Plan) -> None:
             _lay_out(plan, run)
 
