@@ -83,12 +83,13 @@ def _lay_out(plan: Plan, run: gr.Dropdown) -> None:
         gr.HTML(pieces.trouble(str(error)))
         return
     known = [field for fields in groups.values() for field in fields]
+    top = gr.Column()
     inputs = [control for group, fields in groups.items() for control in _group(group, fields)]
-    inputs.append(gr.Textbox(
-        "", label="Further overrides", info="One a line, e.g. loop.steps=2000", lines=1, elem_id="train-more",
-    ))  # fmt: skip
-    command = gr.HTML(_preview(plan, known, *[field.value for field in known], ""), elem_id="train-command")
-    start = gr.Button("Start", variant="primary", elem_id="train-start")
+    more = {"label": "Further overrides", "info": "One a line, e.g. loop.steps=2000", "elem_id": "train-more"}
+    inputs.append(gr.Textbox("", lines=1, **more))
+    with top:  # in sight, however long the form
+        command = gr.HTML(_preview(plan, known, *[field.value for field in known], ""), elem_id="train-command")
+        start = gr.Button("Start", variant="primary", elem_id="train-start")
     changes = [control.change for control in inputs]  # type: ignore[attr-defined]
     gr.on(
         changes, lambda *values: _preview(plan, known, *values), inputs, command,
@@ -98,15 +99,12 @@ def _lay_out(plan: Plan, run: gr.Dropdown) -> None:
 
 
 def _group(group: str, fields: list[Field]) -> list[gr.components.Component]:
-    if not group:
-        with gr.Group(), gr.Row(elem_classes="studio-fields"):
-            return [_control(field) for field in fields]
-    with gr.Accordion(group, open=group in OPEN), gr.Row(elem_classes="studio-fields"):
+    with gr.Accordion(group or "the run", open=group in OPEN), gr.Row(elem_classes="studio-fields"):
         return [_control(field) for field in fields]
 
 
 def _control(field: Field) -> gr.components.Component:
-    told: dict[str, Any] = {"label": field.name, "info": field.doc or None, "elem_id": _id(field), "min_width": 180}
+    told: dict[str, Any] = {"label": field.name, "info": field.doc or None, "elem_id": _id(field), "min_width": 220}
     match field.kind:
         case "switch":
             return gr.Checkbox(field.value, **told)

@@ -116,8 +116,8 @@ def tab(browser: Browser, name: str) -> None:
 
 
 def choose(browser: Browser, name: str, option: str) -> None:
-    """An option of a drop-down list, once it is there."""
-    found = f"[...document.querySelectorAll('#{name} [role=option]')].find(o => o.textContent.includes('{option}'))"
+    """An option of a drop-down list, which the page puts beside everything else once the field has the focus."""
+    found = f"[...document.querySelectorAll('[role=option]')].find(o => o.ariaLabel === '{option}')"
     until(browser, f"(document.querySelector('#{name} input').focus(), Boolean({found}))")
     browser.evaluate(f"{found}.dispatchEvent(new MouseEvent('mousedown', {{bubbles: true}}))")
 
