@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -75,7 +76,7 @@ def picture(name: str) -> Response:
 
 
 class Guard:
-    """ASGI middleware: nothing is loaded from other hosts, and no file is taken."""
+    """ASGI middleware: nothing is loaded from other hosts, no file is taken, and no other site's page may ask for anything."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -86,10 +87,21 @@ class Guard:
                 MutableHeaders(scope=message)["content-security-policy"] = OWN_ONLY
             await send(message)
 
-        if scope["type"] == "http" and scope["path"].rstrip("/").endswith("/upload"):
-            await PlainTextResponse("the studio takes no files", 405)(scope, receive, send)
+        if scope["type"] == "http" and (refusal := _refusal(scope)):
+            await refusal(scope, receive, send)
             return
         await self.app(scope, receive, restricted)
+
+
+def _refusal(scope: Scope) -> Response | None:
+    """What a request is answered that the studio does not want; None: it is welcome."""
+    if scope["path"].rstrip("/").endswith("/upload"):
+        return PlainTextResponse("the studio takes no files", 405)
+    headers = Headers(scope=scope)
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+        return PlainTextResponse("the studio listens to its own page alone", 403)
+    return None
 
 
 def _runs(name: str | None) -> Any:

@@ -93,6 +93,8 @@ def test_no_other_file_is_served_and_none_is_taken(address: str, home: Path, run
         assert httpx.get(f"{address}/gradio_api/file={file}").status_code in (403, 404)
     assert httpx.post(f"{address}/gradio_api/upload", files={"files": b"x"}).status_code == 405
     assert httpx.get(address, headers={"host": "elsewhere.example"}).status_code == 400
+    foreign = {"origin": "http://elsewhere.example"}
+    assert httpx.post(f"{address}/gradio_api/queue/join", headers=foreign, json={"data": []}).status_code == 403
 
 
 def until(browser: Browser, expression: str) -> Any:
