@@ -38,14 +38,13 @@ def page() -> gr.Blocks:
             with gr.Tab("Data") as tab:
                 data.build([blocks.load, tab.select])
             with gr.Tab("Train") as tab:
-                train.build([tab.select], run)
-            with gr.Tab("Monitor"):
-                monitor.build(run)
+                train.build([blocks.load, tab.select], run)
+            with gr.Tab("Monitor") as tab:
+                monitor.build([tab.select], run)
             with gr.Tab("Generate") as tab:
                 generate.build([tab.select])
             with gr.Tab("Compare") as tab:
                 compare.build([tab.select])
-        blocks.load(_runs, run, run, queue=False, show_progress="hidden")
     return blocks
 
 
@@ -102,8 +101,3 @@ def _refusal(scope: Scope) -> Response | None:
     if origin is not None and urlsplit(origin).netloc != headers.get("host"):
         return PlainTextResponse("the studio listens to its own page alone", 403)
     return None
-
-
-def _runs(name: str | None) -> Any:
-    found = library.runs()
-    return gr.Dropdown(found, value=name if name in found or name else next(iter(found), None))

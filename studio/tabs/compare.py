@@ -22,7 +22,7 @@ def build(opened: Sequence[Any]) -> None:
     """Lay the tab out; runs are looked up when it is `opened`."""
     names = gr.Dropdown([], value=[], multiselect=True, label="Runs", elem_id="compare-runs")
     shown = gr.HTML(CHOOSE, elem_id="compare-page")
-    gr.on(opened, lambda: gr.Dropdown(library.runs()), None, names, queue=False, show_progress="hidden")
+    gr.on(opened, _choices, names, names, queue=False, show_progress="hidden")
     for look in (names.change, gr.Timer(REFRESH).tick):
         look(_look, [names, shown], shown, queue=False, show_progress="hidden")
 
@@ -51,6 +51,10 @@ def page(names: list[str]) -> str:
         "Latest samples": f'<div class="studio-grids">{grids}</div>' if grids else "",
     }
     return "".join(lines) + "".join(pieces.title(name) + part for name, part in parts.items() if part)
+
+
+def _choices(names: list[str]) -> Any:
+    return gr.Dropdown(list(dict.fromkeys([*library.runs(), *(names or [])])))
 
 
 def _look(names: list[str], shown: str) -> Any:

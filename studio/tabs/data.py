@@ -46,7 +46,7 @@ def build(opened: Sequence[Any]) -> None:
     name.change(_report, name, report, show_progress="hidden")
     gr.on([name.change, split.change, column.change], _labels, [name, split, column], [label, counts])
     gr.on([name.change, split.change, label.change, page.change], _gallery, shown, gallery, show_progress="hidden")
-    gr.on([split.change, label.change], lambda *asked: _pages(*asked), [name, split, column, label], page)
+    gr.on([split.change, label.change], _pages, [name, split, column, label], page)
 
 
 def rows(images: ImageFolder, column: str | None, label: str) -> list[int]:

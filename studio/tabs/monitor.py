@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -17,8 +18,11 @@ EVERY = 1.0
 NOBODY = pieces.hint("No run in IPPO_RUNS yet: start one under Train.")
 
 
-def build(run: gr.Dropdown) -> None:
-    """Lay the tab out; `run` is the run that the studio looks at, chosen here or under Train."""
+def build(opened: Sequence[Any], run: gr.Dropdown) -> None:
+    """Lay the tab out; `run` is the run that the studio looks at, chosen here or under Train.
+
+    Runs are looked up when the tab is `opened`.
+    """
     with gr.Row():
         own = gr.Dropdown([], value=None, label="Run", elem_id="monitor-run", scale=2)
         status = gr.HTML(NOBODY, elem_id="monitor-status")
@@ -27,12 +31,18 @@ def build(run: gr.Dropdown) -> None:
             curves = gr.HTML(elem_id="monitor-curves")
         with gr.Column(scale=2, elem_classes="studio-side"):
             samples = gr.HTML(elem_id="monitor-samples")
-    run.change(lambda name: gr.Dropdown(library.runs(), value=name), run, own, queue=False, show_progress="hidden")
-    own.input(lambda name: name, own, run, queue=False, show_progress="hidden")
+    gr.on([run.change, *opened], choices, run, own, queue=False, show_progress="hidden")
+    own.input(choices, own, run, queue=False, show_progress="hidden")
     seen = gr.State("")
     timer = gr.Timer(EVERY)
     for look in (timer.tick, run.change):
         look(_look, [run, seen], [status, curves, samples, seen], queue=False, show_progress="hidden")
+
+
+def choices(name: str | None) -> Any:
+    """The runs there are, and the one that is looked at although it may be gone; the newest where none is."""
+    found = library.runs()
+    return gr.Dropdown(list(dict.fromkeys([*found, *([name] if name else [])])), value=name or next(iter(found), None))
 
 
 @shows

@@ -12,6 +12,7 @@ from models.errors import BadInput
 from studio import form, jobs, library, pieces
 from studio.errors import shows, tells
 from studio.form import Field
+from studio.tabs.monitor import choices
 
 CHOOSE = pieces.hint("Choose a configuration: every value of it can be changed here.")
 NOBODY = pieces.hint("No run yet.")
@@ -22,7 +23,7 @@ Plan = tuple[str, str] | None
 
 
 def build(opened: Sequence[Any], run: gr.Dropdown) -> None:
-    """Lay the tab out; `run` is the run that the studio looks at. `opened`: when what there is is looked up."""
+    """Lay the tab out; `run` is the run that the studio looks at. Files are looked up when it is `opened`."""
     with gr.Row():
         with gr.Column(scale=3):
             with gr.Row():
@@ -37,6 +38,7 @@ def build(opened: Sequence[Any], run: gr.Dropdown) -> None:
                 stop = gr.Button("Stop", elem_id="train-stop", interactive=False, min_width=80)
                 resume = gr.Button("Resume", elem_id="train-resume", interactive=False, min_width=80)
     gr.on(opened, lambda: gr.Dropdown(library.configs()), None, config, queue=False, show_progress="hidden")
+    gr.on(opened, choices, run, run, queue=False, show_progress="hidden")
     config.change(_guess, config, [method, plan])
     method.input(lambda config, method: (config, method), [config, method], plan)
 
@@ -126,8 +128,7 @@ def _preview(plan: Plan, known: list[Field], *values: Any) -> str:
 
 
 def _start(plan: Plan, known: list[Field], *values: Any) -> Any:
-    name = started(plan, known, list(values))
-    return gr.Dropdown(list(dict.fromkeys([name, *library.runs()])), value=name)
+    return choices(started(plan, known, list(values)))
 
 
 @tells
