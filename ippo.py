@@ -454,6 +454,20 @@ def serve(
     launch(ServeConfig.resolve(config, os.environ, [*(settings or ()), *given]))
 
 
+@app.command()
+def studio(
+    port: Annotated[int, typer.Option(help="Port.")] = 7860,
+    host: Annotated[
+        str, typer.Option(help="Address; others than this machine's own reach a page without keys.")
+    ] = "127.0.0.1",
+) -> None:
+    """Open a local page over data, training and drawing; trainings that it starts outlive it."""
+    from studio.app import serve as listen
+
+    print(f"http://{host}:{port}")
+    listen(host, port)
+
+
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
     try:

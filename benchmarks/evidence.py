@@ -19,15 +19,16 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks import machine, runs
-from benchmarks.chart import chart
+from benchmarks import machine
 from benchmarks.evaluate import write
 from benchmarks.sources import Subjects, open_instruments, open_reals, open_teacher, student_draws, teacher_draw
 from metrics.bench import Bench
+from metrics.chart import chart
 from metrics.report import Effort, Line
 from models.config import Config
 from models.errors import BadInput
 from models.folder import load
+from training import record
 from training.launch import launch
 from training.runs import runs_root, trained
 
@@ -103,7 +104,7 @@ def _write(experiment: Experiment, out: Path, found: dict[str, Any]) -> None:
     write(out.with_suffix(".json"), json.dumps(found | facts, indent=1))
     write(out.with_suffix(".md"), markdown(experiment, found, out.name))
     names = {title: _run(experiment, variant, experiment.seeds[0]) for title, variant in experiment.variants.items()}
-    curves = {title: runs.read(name).curves for title, name in names.items() if runs.is_run(name)}
+    curves = {title: record.read(name).curves for title, name in names.items() if record.is_run(name)}
     for metric in experiment.curves:
         drawn = {title: known[metric] for title, known in curves.items() if metric in known}
         write(out.with_name(f"{out.name}-{metric.replace('/', '-')}.svg"), chart(metric, drawn))

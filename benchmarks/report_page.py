@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image
 
-from benchmarks import runs, web
-from benchmarks.chart import Points
+from benchmarks import web
 from benchmarks.clock import Timing
 from benchmarks.evaluate import SEARCHED, Evaluation
-from benchmarks.runs import Run
 from metrics import tables
+from metrics.chart import Points
 from metrics.remarks import notes, warnings
 from metrics.report import Line, Report
-from metrics.tables import Sheet
+from metrics.sheet import Sheet
+from training import record
 
 GRIDS = {
     "training captions": "Training captions: the same prompts and the same noise in every row.",
@@ -30,7 +30,6 @@ NEIGHBOURS = (
     f"Of {SEARCHED} images for training captions, those nearest to a training image (by the judge), and below each the "
     "nearest training images. The number is the distance ÷ that of held-out reals: near 0 it is a copy."
 )
-NOT_CURVES = ("seconds",)
 
 
 def html(evaluation: Evaluation) -> str:
@@ -87,16 +86,10 @@ def timings(found: Sequence[Timing]) -> Sheet:
 
 def training(name: str) -> str:
     """The curves of a run; nothing for a bundle or a plain folder."""
-    if not runs.is_run(name):
+    if not record.is_run(name):
         return ""
-    run = runs.read(name)
-    return web.section(f"Training of {name}", web.charts(curves([run])))
-
-
-def curves(found: Sequence[Run]) -> dict[str, dict[str, Points]]:
-    """Metric → run → its points, all runs over one pair of axes."""
-    metrics = sorted({metric for run in found for metric in run.curves if metric not in NOT_CURVES})
-    return {metric: {run.name: run.curves.get(metric, ()) for run in found} for metric in metrics}
+    run = record.read(name)
+    return web.section(f"Training of {name}", web.charts(record.curves([run])))
 
 
 def _pictures(grids: Mapping[str, Image.Image]) -> list[str]:

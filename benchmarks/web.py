@@ -13,8 +13,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.chart import Points, chart
-from metrics.tables import Sheet
+from metrics import sheet
+from metrics.chart import Points, chart
 
 STYLE = """
 body { max-width: 78rem; margin: 0 auto; padding: 2rem 1.5rem 4rem; color: #26282c; background: #fff;
@@ -30,6 +30,9 @@ table.facts td { text-align: left } table.figures td { white-space: nowrap }
 .warnings { padding: 0 } .charts { display: flex; flex-wrap: wrap; gap: 1rem } .wide { overflow-x: auto }
 img { max-width: 100% } figure { margin: 1rem 0 } figcaption { color: #6a6e76; font-size: .9rem }
 """
+
+
+table = sheet.html
 
 
 def page(title: str, below: str, parts: Iterable[str]) -> str:
@@ -55,17 +58,6 @@ def bullets(lines: Sequence[str], kind: str = "") -> str:
     """A list; `kind` is its class."""
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f'<ul class="{kind}">{items}</ul>' if lines else ""
-
-
-def table(sheet: Sheet, kind: str = "") -> str:
-    """A table with its title; one without rows is left out. `kind` is its class."""
-    if not sheet.rows:
-        return ""
-    heads = "".join(f"<th>{escape(head)}</th>" for head in sheet.heads)
-    rows = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in sheet.rows]
-    caption = f"<caption>{escape(sheet.title)}</caption>" if sheet.title else ""
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return f'<div class="wide"><table class="{kind}">{caption}<tr>{heads}</tr>{body}</table></div>'
 
 
 def picture(image: Image.Image, caption: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rich.console import Group
 from rich.table import Table
@@ -12,18 +11,10 @@ from rich.table import Table
 from metrics.composition import Composition
 from metrics.remarks import notes, warnings
 from metrics.report import Report
+from metrics.sheet import Sheet
 
 WORST = 8
 """Attributes that are listed by name."""
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table: the first column names the row."""
-
-    title: str
-    heads: list[str]
-    rows: list[list[str]]
 
 
 def sheets(report: Report) -> list[Sheet]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from models.config import Config, nearest
 from models.errors import BadInput
+from training import process
 from training.loop import train
 from training.runs import runs_root
 
@@ -29,19 +30,19 @@ def launch(method: str, path: Path, overrides: Iterable[str] = ()) -> dict[str, 
         raise BadInput(f"no training method '{method}'{nearest(method, METHODS)}")
     module = importlib.import_module(f"training.{METHODS[method]}")
     config = module.CONFIG.load(path, overrides)
-    run = _claim(config)
-    return train(module.METHOD(config), config.loop, run)
-
-
-def _claim(config: Config) -> Path:
-    """The run's folder with the resolved configuration; another configuration under the same name is refused."""
-    run = runs_root() / str(config.run)  # type: ignore[attr-defined]
-    written = run / "config.yaml"
+    run = runs_root() / str(config.run)
     run.mkdir(parents=True, exist_ok=True)
+    with process.claimed(run, method):
+        _write(config, run)
+        return train(module.METHOD(config), config.loop, run)
+
+
+def _write(config: Config, run: Path) -> None:
+    """The resolved configuration into the run's folder; another configuration under the same name is refused."""
+    written = run / "config.yaml"
     if written.is_file() and _essence(type(config).load(written)) != _essence(config):
         raise BadInput(f"{run} was made with another configuration: choose another run name, or delete the folder")
     config.write(written)
-    return run
 
 
 def _essence(config: Config) -> dict[str, object]:

@@ -1,12 +1,14 @@
 """The training loop: batches, phases, averages, checkpoints, resuming; it knows phases, not losses.
 
 The same command again resumes: a run's state is its newest checkpoint, and every random number derives from
-(seed, step, sample). Tensors of a checkpoint are safetensors, the rest is JSON.
+(seed, step, sample). Tensors of a checkpoint are safetensors, the rest is JSON. SIGTERM and SIGINT stop it between two
+steps, with a checkpoint.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from models.config import Config
 from models.errors import BadInput
 from models.progress import progress
-from training import checkpoint
+from training import checkpoint, process
 from training.draws import Draws, batch_indices
 from training.ema import Ema
 from training.log import Log
@@ -138,7 +140,10 @@ class _State:
 
 
 def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
-    """Train to the last step, from the newest checkpoint of `run` if there is one; returns the last figures."""
+    """Train to the last step, from the newest checkpoint of `run` if there is one; returns the last figures.
+
+    SystemExit: it was asked to stop, and did, with a checkpoint.
+    """
     accelerator = Accelerator(mixed_precision=config.precision)
     torch.manual_seed(config.seed)
     for module in method.modules.values():
@@ -148,9 +153,9 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
     state = _State(phases, averages, method.modules)
     state.read(run)
     backends = [SDPBackend.MATH] if config.attention == "math" else list(_ATTENTION)
-    with sdpa_kernel(backends), Log(run, state.step) as log, progress() as shown:
+    with sdpa_kernel(backends), Log(run, state.step) as log, progress() as shown, process.stopping() as asked:
         bar = shown.add_task(run.name, total=config.steps, completed=state.step)
-        return _steps(method, config, run, state, accelerator, log, lambda: shown.advance(bar))
+        return _steps(method, config, run, state, accelerator, log, asked, lambda: shown.advance(bar))
 
 
 def _steps(
@@ -160,6 +165,7 @@ def _steps(
     state: _State,
     accelerator: Accelerator,
     log: Log,
+    asked: threading.Event,
     advance: Callable[[], None],
 ) -> dict[str, float]:
     clock = saved = time.monotonic()
@@ -176,9 +182,11 @@ def _steps(
             log.write(state.step, losses | {"seconds": state.seconds})
         if state.step % config.validate_every == 0 or last:
             figures = _validate(method, run, state, averages, log)
-        if last or now - saved > 60 * config.checkpoint_minutes:
+        if last or asked.is_set() or now - saved > 60 * config.checkpoint_minutes:
             state.write(run)
             saved = time.monotonic()
+        if asked.is_set() and not last:
+            raise SystemExit(f"{run.name}: stopped at step {state.step}; the same command goes on from there")
     if not (run / "model").is_dir():
         method.save(run / "model", averages)
     return figures

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks import compare, runs, web
-from benchmarks.chart import HEIGHT, INKS, MOST, WIDTH, chart
-from metrics.tables import Sheet
+from benchmarks import compare, web
+from metrics.chart import HEIGHT, INKS, MOST, WIDTH, chart
+from metrics.sheet import Sheet
 from models.errors import BadInput
 from tests.benchmarks.pages import fetched
+from training import record
 
 
 @pytest.fixture
@@ -45,9 +46,9 @@ def test_two_runs_share_axes_and_show_what_differs(two_runs: Path, tmp_path: Pat
     assert re.findall(r'aria-label="([^"]*)"', page) == ["discriminator/total", "generator/total", "validation/score"]
     assert page.count("<polyline") == 1 + 2 + 2
     assert page.count("<img ") == 2
-    found = [runs.read(name) for name in ("a/slow", "a/fast")]
-    assert compare.differences(found).rows == [["optimizer.rate", "0.0001", "0.01"]]
-    figures = {row[0]: row[1:] for row in compare.figures(found).rows}
+    found = [record.read(name) for name in ("a/slow", "a/fast")]
+    assert record.differences(found).rows == [["optimizer.rate", "0.0001", "0.01"]]
+    figures = {row[0]: row[1:] for row in record.figures(found).rows}
     assert figures["steps"] == ["400", "400"]
     assert figures["validation/score, least"] == ["0.25 at step 200"] * 2
     assert figures["discriminator/total"] == ["", "0.69"]
@@ -66,7 +67,7 @@ def test_what_is_no_run_is_refused(two_runs: Path) -> None:
     (two_runs / "empty").mkdir()
     (two_runs / "empty" / "metrics.jsonl").write_text("")
     with pytest.raises(BadInput, match="has logged no metrics yet"):
-        runs.read("empty")
+        record.read("empty")
 
 
 @settings(max_examples=60, deadline=None)

@@ -43,15 +43,17 @@ def losses(run: Path) -> dict[int, float]:
     return {line["step"]: line["autoencoder/total"] for line in lines if "autoencoder/total" in line}
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_killed_and_rerun_equals_uninterrupted(data: Path, runs: Path, tmp_path: Path, optimizer: str) -> None:
+@pytest.mark.parametrize(("optimizer", "number"), [("adamw", signal.SIGKILL), ("muon", signal.SIGTERM)])
+def test_killed_and_rerun_equals_uninterrupted(
+    data: Path, runs: Path, tmp_path: Path, optimizer: str, number: signal.Signals
+) -> None:
     launch.launch("autoencoder", write(tmp_path, data, "whole", optimizer))
     command = [sys.executable, "ippo.py", "train", "autoencoder", str(write(tmp_path, data, "killed", optimizer))]
     with subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
             newest = checkpoint.newest(runs / "killed")
             if newest is not None and int(newest.name.rpartition("-")[2]) >= 4:
-                process.send_signal(signal.SIGKILL)
+                process.send_signal(number)
                 break
     assert 4 <= int(checkpoint.newest(runs / "killed").name.rpartition("-")[2]) < 12  # type: ignore[union-attr]
     launch.launch("autoencoder", tmp_path / "killed.yaml")

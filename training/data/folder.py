@@ -47,6 +47,16 @@ class ImageFolder:
     def __len__(self) -> int:
         return len(self._sources)
 
+    @property
+    def sources(self) -> Sources:
+        """Where each image comes from: its file, or its encoded content."""
+        return list(self._sources)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of what stands beside the images."""
+        return list(self._columns)
+
     def images(self, indices: Sequence[int] | NDArray[np.integer[Any]] | None = None) -> NDArray[np.uint8]:
         """(N, H, W, 3) RGB of the rows `indices`, all without it. BadInput: a damaged image, or one of another size."""
         rows = np.arange(len(self)) if indices is None else np.asarray(indices, dtype=np.intp)

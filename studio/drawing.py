@@ -1,0 +1,105 @@
+"""Open models and draw with them: the only part of the studio that runs networks; it knows nothing of the page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.labels import Input
+from studio import library
+
+if TYPE_CHECKING:
+    from models.pipeline import Pipeline
+    from models.trace import Traced
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a teacher draws; a student has its own steps and no guidance."""
+
+    teacher_steps: int = 50
+    guidance: float = 2.0
+    sampler: str = "ddim"
+    student_steps: int = 1
+
+    def told(self, student: bool) -> str:
+        """In words."""
+        if student:
+            return f"{self.student_steps} step{'s'[: self.student_steps > 1]}"
+        return f"{self.teacher_steps} steps, {self.sampler}, guidance {self.guidance:g}"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a model drew."""
+
+    images: NDArray[np.uint8]
+    """`(N, H, W, 3)`."""
+    seconds: float
+    """Of all images together, without opening the model."""
+    told: str
+    """How it drew."""
+
+
+def opened(name: str) -> Pipeline:
+    """One of `library.models()`, on the GPU where there is one. BadInput: it is gone."""
+    folder = library.model(name)
+    return _opened(folder, (folder / "model_index.json").stat().st_mtime_ns)
+
+
+def is_student(pipeline: Pipeline) -> bool:
+    """Whether it draws in one to four steps without guidance."""
+    return bool(pipeline.scheduler["_class_name"] == "LCMScheduler")
+
+
+def draw(name: str, wanted: Input, seeds: Sequence[int], way: Way) -> Drawn:
+    """Draw one input under several seeds."""
+    pipeline = opened(name)
+    generate(pipeline, wanted, seeds[:1], Way(1, way.guidance))  # what only a first call costs is nobody's time
+    before = time.perf_counter()
+    images = generate(pipeline, wanted, seeds, way)
+    return Drawn(images, time.perf_counter() - before, way.told(is_student(pipeline)))
+
+
+def trace(name: str, wanted: Input, seed: int, way: Way) -> Traced:
+    """Draw one image and keep every step."""
+    from models.trace import traced
+
+    followed = traced(opened(name))
+    generate(followed, wanted, [seed], way)
+    return followed
+
+
+def generate(pipeline: Pipeline, wanted: Input, seeds: Sequence[int], way: Way) -> NDArray[np.uint8]:
+    """Images `(N, H, W, 3)`, as students or teachers draw."""
+    inputs = [wanted] * len(seeds)
+    if is_student(pipeline):
+        return pipeline.generate(inputs, seeds, way.student_steps)
+    return pipeline.generate(inputs, seeds, way.teacher_steps, way.guidance, way.sampler)
+
+
+def wanted(pipeline: Pipeline, values: Sequence[object]) -> Input:
+    """What was asked for on the page as an input of the pipeline's task.
+
+    Attributes come as a name (or nothing) and a weight for each slot; a label or a prompt alone.
+    """
+    if pipeline.slots:
+        pairs = zip(values[::2], values[1::2], strict=True)
+        return {str(name): float(str(weight)) for name, weight in pairs if name}
+    return str(values[0]) if values and values[0] is not None else ""
+
+
+@lru_cache(maxsize=2)
+def _opened(folder: Path, written: int) -> Pipeline:
+    import torch
+
+    from models import folder as folders
+
+    return folders.load(folder).to("cuda" if torch.cuda.is_available() else "cpu")

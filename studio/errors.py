@@ -1,0 +1,49 @@
+"""Bad input becomes one clear line on the page; it knows nothing of what was wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from html import escape
+from typing import ParamSpec, TypeVar
+
+import gradio as gr
+
+from models.errors import BadInput
+from studio import pieces
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def one_line(error: Exception) -> str:
+    """What a person reads."""
+    if isinstance(error, FileNotFoundError):
+        return f"{error.filename} is gone: it was deleted meanwhile"
+    return str(error)
+
+
+def tells(function: Callable[P, T]) -> Callable[P, T]:
+    """The handler of a button: bad input is shown in the corner."""
+
+    @wraps(function)
+    def told(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except (BadInput, FileNotFoundError) as error:
+            raise gr.Error(escape(one_line(error)), title="", duration=12, print_exception=False) from error
+
+    return told
+
+
+def shows(function: Callable[P, str]) -> Callable[P, str]:
+    """The maker of a piece of the page: bad input stands in its place."""
+
+    @wraps(function)
+    def shown(*args: P.args, **kwargs: P.kwargs) -> str:
+        try:
+            return function(*args, **kwargs)
+        except (BadInput, FileNotFoundError) as error:
+            return pieces.trouble(one_line(error))
+
+    return shown

@@ -1,0 +1,115 @@
+"""A training's configuration as fields to edit, and what was edited as overrides; it knows neither trainings nor pages.
+
+What is refused is refused by the `Config` itself, in its own one line.
+"""
+
+from __future__ import annotations
+
+import math
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel
+
+from models.config import Config
+from models.errors import BadInput
+
+Kind = Literal["switch", "choice", "number", "words", "yaml"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One value of a configuration."""
+
+    key: str
+    """Dotted, as in an override."""
+    kind: Kind
+    value: Any
+    """As the page shows it: `yaml` as text."""
+    doc: str
+    """The line of doc below it in its class."""
+    choices: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """What stands before the last dot."""
+        return self.key.rpartition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """What stands after it."""
+        return self.key.rpartition(".")[2]
+
+
+def fields(config: Config, before: str = "") -> Iterator[Field]:
+    """The leaves of a configuration in the order of its classes, a nested configuration's where it stands."""
+    for name, info in type(config).model_fields.items():
+        value = getattr(config, name)
+        if isinstance(value, Config):
+            yield from fields(value, f"{before}{name}.")
+        else:
+            yield _field(f"{before}{name}", info.annotation, value, " ".join((info.description or "").split()))
+
+
+def grouped(found: Iterator[Field]) -> dict[str, list[Field]]:
+    """Fields by their group, what stands in none first."""
+    groups: dict[str, list[Field]] = {"": []}
+    for field in found:
+        groups.setdefault(field.group, []).append(field)
+    return groups
+
+
+def overrides(known: Sequence[Field], values: Sequence[Any], more: str = "") -> list[str]:
+    """What differs from `known` as `key=value`, and the lines of `more` as they are. BadInput: text that is not YAML."""
+    changed = [
+        f"{field.key}={_yaml(_read(field, value))}"
+        for field, value in zip(known, values, strict=True)
+        if value != field.value
+    ]
+    return changed + [line.strip() for line in more.splitlines() if line.strip()]
+
+
+def best_match(stem: str, names: Mapping[str, Any]) -> list[str]:
+    """Names of methods, those first that a file's stem ends in: `tiny-decoder` is most likely a `decoder`."""
+    return sorted(names, key=lambda name: (not stem.endswith(name), name != stem))
+
+
+def _field(key: str, annotation: Any, value: Any, doc: str) -> Field:
+    if typing.get_origin(annotation) is Literal and all(isinstance(one, str) for one in typing.get_args(annotation)):
+        return Field(key, "choice", value, doc, typing.get_args(annotation))
+    if annotation is bool:
+        return Field(key, "switch", value, doc)
+    if annotation in (int, float):
+        return Field(key, "number", value, doc)
+    if annotation is str:
+        return Field(key, "words", value, doc)
+    return Field(key, "yaml", _yaml(_plain(value)), doc)
+
+
+def _plain(value: Any) -> Any:
+    """What YAML can say."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _read(field: Field, value: Any) -> Any:
+    """What the page gave, as a value."""
+    if field.kind == "number" and isinstance(value, float) and math.isfinite(value) and isinstance(field.value, int):
+        return int(value) if value.is_integer() else value
+    if field.kind != "yaml":
+        return value
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise BadInput(f"{field.key}: '{value}' is not YAML: {str(error).splitlines()[0]}") from error
+
+
+def _yaml(value: Any) -> str:
+    """One line."""
+    return yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False).removesuffix("...\n").strip()

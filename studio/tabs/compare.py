@@ -1,0 +1,62 @@
+"""The tab that puts runs side by side: curves, figures, what differs, sample grids; it measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from metrics import sheet
+from models.errors import BadInput
+from studio import library, pieces
+from studio.errors import one_line
+from training import record
+
+CHOOSE = pieces.hint("Choose two runs or more.")
+REFRESH = 3.0
+
+
+def build(opened: Sequence[Any]) -> None:
+    """Lay the tab out; runs are looked up when it is `opened`."""
+    names = gr.Dropdown([], value=[], multiselect=True, label="Runs", elem_id="compare-runs")
+    shown = gr.HTML(CHOOSE, elem_id="compare-page")
+    gr.on(opened, _choices, names, names, queue=False, show_progress="hidden")
+    for look in (names.change, gr.Timer(REFRESH).tick):
+        look(_look, [names, shown], shown, queue=False, show_progress="hidden")
+
+
+def page(names: list[str]) -> str:
+    """The runs side by side; one that is gone, or has logged nothing, is one line among the others."""
+    found, lines = [], []
+    for name in names:
+        try:
+            library.run(name)
+            found.append(record.read(name))
+        except (BadInput, FileNotFoundError) as error:
+            lines.append(pieces.trouble(one_line(error)))
+    if not found:
+        return "".join(lines) or CHOOSE
+    grids = "".join(
+        f'<figure><img src="{pieces.url(run.sample)}" alt=""><figcaption>{escape(run.name)}</figcaption></figure>'
+        for run in found
+        if run.sample
+    )
+    differing = record.differences(found)
+    parts = {
+        "Curves": pieces.charts(record.curves(found)),
+        "Last figures": sheet.html(record.figures(found), "studio-table"),
+        "What differs in the configurations": sheet.html(differing, "studio-table") or pieces.hint("Nothing."),
+        "Latest samples": f'<div class="studio-grids">{grids}</div>' if grids else "",
+    }
+    return "".join(lines) + "".join(pieces.title(name) + part for name, part in parts.items() if part)
+
+
+def _choices(names: list[str]) -> Any:
+    return gr.Dropdown(list(dict.fromkeys([*library.runs(), *(names or [])])))
+
+
+def _look(names: list[str], shown: str) -> Any:
+    new = page(names or [])
+    return gr.skip() if new == shown else new

@@ -1,0 +1,138 @@
+"""The tab that draws: a model beside its teacher, with their times, and step by step; it knows no family and no task's name.
+
+What is asked for follows the pipeline: attributes with weights where it has slots, a label where it has classes, or a prompt.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from models.attributes import HEAVIEST
+from models.errors import BadInput
+from models.sampling import SAMPLERS
+from studio import drawing, library, pieces
+from studio.drawing import Way
+from studio.errors import one_line, tells
+
+if TYPE_CHECKING:
+    from models.pipeline import Pipeline
+
+NO_TEACHER = "(nothing)"
+NO_MODEL = pieces.hint("Choose a model: one of your runs, or one that ships.")
+FREE = "(free)"
+CHOICES = 20
+"""Up to so many labels are shown at once."""
+SEEDS = 10_000
+MOST = 16
+"""Images of one drawing."""
+
+
+def build(opened: Sequence[Any]) -> None:
+    """Lay the tab out; models are looked up when it is `opened`."""
+    with gr.Row():
+        with gr.Column(scale=2, min_width=320):
+            model = gr.Dropdown([], value=None, label="Model", elem_id="generate-model")
+            teacher = gr.Dropdown([NO_TEACHER], value=NO_TEACHER, label="Beside it", elem_id="generate-teacher")
+            asked = gr.Column()
+            with gr.Row():
+                seed = gr.Slider(0, SEEDS - 1, 7, step=1, label="Seed", scale=5)
+                dice = gr.Button("🎲", scale=1, min_width=48)
+            count = gr.Slider(1, MOST, 4, step=1, label="Images")
+            with gr.Accordion("How they draw", open=False):
+                student_steps = gr.Radio([1, 2, 3, 4], value=1, label="Steps of a student")
+                teacher_steps = gr.Slider(2, 250, 50, step=1, label="Steps of a teacher")
+                guidance = gr.Slider(0, 10, 2, step=0.25, label="Guidance of a teacher")
+                sampler = gr.Radio(list(SAMPLERS), value="ddim", label="Sampler of a teacher")
+        with gr.Column(scale=4):
+            canvas = gr.HTML(NO_MODEL, elem_id="generate-canvas")
+            reel = gr.HTML(elem_id="generate-reel")
+    common = [model, teacher, seed, count, teacher_steps, guidance, sampler, student_steps]
+    with asked:
+
+        @gr.render(inputs=model, triggers=[model.change])  # type: ignore[untyped-decorator]
+        def _asked(name: str | None) -> None:
+            _lay_out(name, common, canvas, reel)
+
+    gr.on(opened, _models, model, model, queue=False, show_progress="hidden")
+    model.change(_teachers, model, teacher, show_progress="hidden")
+    dice.click(lambda: random.randrange(SEEDS), None, seed, queue=False)
+
+
+def _lay_out(name: str | None, common: list[Any], canvas: gr.HTML, reel: gr.HTML) -> None:
+    """What one model is asked with, and the buttons."""
+    if not name:
+        return
+    try:
+        pipeline = drawing.opened(name)
+    except (BadInput, FileNotFoundError) as error:
+        gr.HTML(pieces.trouble(one_line(error)))
+        return
+    controls = _controls(pipeline)
+    with gr.Row():
+        draw = gr.Button("Draw", variant="primary", elem_id="generate-draw")
+        steps = gr.Button("Step by step", elem_id="generate-steps")
+    enter = [control.submit for control in controls if isinstance(control, gr.Textbox)]
+    gr.on([draw.click, *enter], tells(_draw), [*common, *controls], [canvas, reel])
+    steps.click(tells(_film), [*common, *controls], reel)
+
+
+def _controls(pipeline: Pipeline) -> list[Any]:
+    if pipeline.slots:
+        controls: list[Any] = []
+        for slot, names in pipeline.slots.items():
+            with gr.Row(elem_classes="studio-slot"):
+                controls.append(gr.Dropdown([(FREE, ""), *names], value="", label=slot, min_width=120))
+                controls.append(gr.Slider(0, HEAVIEST, 1, step=0.05, label="weight", min_width=120))
+        return controls
+    if pipeline.classes:
+        control = gr.Radio if len(pipeline.classes) <= CHOICES else gr.Dropdown
+        return [control(list(pipeline.classes), value=pipeline.classes[0], label="Label", elem_id="generate-label")]
+    if pipeline.inputs:
+        return [gr.Textbox("", label="Prompt", placeholder="what to draw", lines=2, submit_btn=False)]
+    return []
+
+
+def _models(name: str | None) -> Any:
+    found = library.models()
+    students = [known for known in found if library.teacher_of(known)]
+    return gr.Dropdown(found, value=name if name in found else next(iter(students or found), None))
+
+
+def _teachers(name: str | None) -> Any:
+    found = [NO_TEACHER, *(known for known in library.models() if known != name)]
+    return gr.Dropdown(found, value=(library.teacher_of(name) if name else None) or NO_TEACHER)
+
+
+def _draw(
+    model: str, teacher: str, seed: int, count: int, steps: int, guidance: float, sampler: str, own: int, *values: Any
+) -> tuple[str, str]:
+    way = Way(int(steps), guidance, sampler, int(own))
+    asked = drawing.wanted(drawing.opened(model), values)
+    seeds = range(int(seed), int(seed) + int(count))
+    rows, times = [], []
+    for name in (model, *(() if teacher == NO_TEACHER else (teacher,))):
+        drawn = drawing.draw(name, asked, seeds, way)
+        times.append(drawn.seconds)
+        rows.append(pieces.drawing(name, drawn.images, f"{drawn.told} · {_seconds(drawn.seconds)}"))
+    ratio = f"{times[1] / times[0]:.3g} times as fast" if len(times) > 1 and times[0] else ""
+    return "".join(rows) + (pieces.hint(f"{model} is {ratio} as {teacher}.") if ratio else ""), ""
+
+
+def _film(
+    model: str, teacher: str, seed: int, count: int, steps: int, guidance: float, sampler: str, own: int, *values: Any
+) -> str:
+    way = Way(int(steps), guidance, sampler, int(own))
+    asked = drawing.wanted(drawing.opened(model), values)
+    shown = []
+    for name in (model, *(() if teacher == NO_TEACHER else (teacher,))):
+        trace = drawing.trace(name, asked, int(seed), way)
+        shown.append(pieces.film(name, [step[0] for step in trace.seen], [step[0] for step in trace.expected]))
+    return "".join(shown)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"

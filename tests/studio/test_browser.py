@@ -1,0 +1,139 @@
+"""The studio in a real browser: a training is started from the page, seen moving, stopped, resumed, and drawn with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from serving.config import ROOT
+from tests.serving.browser import Browser, executable
+from tests.serving.conftest import free_port
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not executable(), reason="no Chromium")]
+
+WITHIN = 600
+CARD = "document.querySelector('#train-status .studio-card')"
+CURVE = "document.querySelector('#monitor-curves [aria-label=\"teacher/total\"] polyline')?.getAttribute('points')"
+
+
+@pytest.fixture
+def address(home: Path) -> Iterator[str]:
+    """`ippo studio`, started as people start it."""
+    port = free_port()
+    command = [sys.executable, str(ROOT / "ippo.py"), "studio", "--port", str(port)]
+    with subprocess.Popen(command, cwd=home, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
+        deadline = time.monotonic() + WITHIN
+        while not _answers(f"http://127.0.0.1:{port}"):
+            assert process.poll() is None and time.monotonic() < deadline
+        yield f"http://127.0.0.1:{port}"
+        process.terminate()
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    with Browser(tmp_path / "profile") as browser:
+        yield browser
+
+
+def test_a_training_from_the_page_to_a_picture(browser: Browser, address: str, runs: Path) -> None:
+    browser.call("Page.navigate", url=address)
+    until(browser, "document.querySelectorAll('#data-gallery img').length === 24")
+    tab(browser, "Train")
+    choose(browser, "train-config", "tiny/teacher.yaml")
+    until(browser, "document.querySelector('#train-start')")
+    write(browser, "field-loop-steps", "1.5")
+    until(browser, "document.querySelector('#train-command .studio-trouble')?.textContent.includes('loop.steps')")
+    write(browser, "field-loop-steps", "100000")
+    until(browser, "document.querySelector('#train-command pre')?.textContent.includes('loop.steps=100000')")
+    click(browser, "train-start")
+    until(browser, f"{CARD}?.dataset.state === 'running' && {CARD}.dataset.step > 20")
+    tab(browser, "Monitor")
+    before = until(browser, CURVE)
+    until(browser, f"({CURVE}) !== '{before}'")
+    tab(browser, "Train")
+    click(browser, "train-stop")
+    step = int(until(browser, f"{CARD}.dataset.state === 'stopped' && {CARD}.dataset.step"))
+    click(browser, "train-resume")
+    until(browser, f"{CARD}.dataset.state === 'running' && {CARD}.dataset.step > {step}")
+    click(browser, "train-stop")
+    until(browser, f"{CARD}.dataset.state === 'stopped'")
+    tab(browser, "Generate")
+    until(browser, "document.querySelector('#generate-draw')")
+    click(browser, "generate-draw")
+    until(browser, "document.querySelectorAll('#generate-canvas .studio-row img').length === 4")
+    click(browser, "generate-steps")
+    until(browser, "document.querySelector('#generate-reel a[download$=gif]')?.href.startsWith('data:image/gif')")
+    shutil.rmtree(runs / "tiny")
+    tab(browser, "Monitor")
+    gone = until(browser, "document.querySelector('#monitor-status .studio-trouble')?.textContent")
+    assert gone.startswith("the run 'tiny/teacher' is gone")
+    assert all(url.startswith((address, "data:", "blob:", "about:")) for url in browser.requests)
+
+
+def test_no_other_file_is_served_and_none_is_taken(address: str, home: Path, runs: Path) -> None:
+    (home / "secret.png").write_bytes((runs / "data/squares/train/000.png").read_bytes())
+    assert httpx.get(f"{address}/picture/data/squares/train/000.png").status_code == 200
+    for path in (
+        "/picture/../secret.png",
+        "/picture/%2e%2e/secret.png",
+        f"/picture/{home}/secret.png",
+        "/picture/x.yaml",
+    ):
+        assert httpx.get(f"{address}{path}").status_code == 404
+    for file in (home / "secret.png", home / "configs/tiny/teacher.yaml", ROOT / "ippo.py", "/etc/passwd"):
+        assert httpx.get(f"{address}/gradio_api/file={file}").status_code in (403, 404)
+    assert httpx.post(f"{address}/gradio_api/upload", files={"files": b"x"}).status_code == 405
+    assert httpx.get(address, headers={"host": "elsewhere.example"}).status_code == 400
+    foreign = {"origin": "http://elsewhere.example"}
+    assert httpx.post(f"{address}/gradio_api/queue/join", headers=foreign, json={"data": []}).status_code == 403
+
+
+def until(browser: Browser, expression: str) -> Any:
+    """The first truthy value of an expression; the browser waits a moment between two looks."""
+    deadline = time.monotonic() + WITHIN
+    while not (value := browser.evaluate(f"new Promise(done => setTimeout(() => done({expression}), 100))")):
+        assert time.monotonic() < deadline, expression
+    return value
+
+
+def click(browser: Browser, name: str) -> None:
+    """A button, once it may be pressed."""
+    until(browser, f"document.querySelector('#{name}')?.disabled === false")
+    browser.evaluate(f"document.querySelector('#{name}').click()")
+
+
+def tab(browser: Browser, name: str) -> None:
+    browser.evaluate(
+        f"[...document.querySelectorAll('[role=tab]')].find(t => t.textContent.trim() === '{name}').click()"
+    )
+
+
+def choose(browser: Browser, name: str, option: str) -> None:
+    """An option of a drop-down list, which the page puts beside everything else once the field has the focus."""
+    found = f"[...document.querySelectorAll('[role=option]')].find(o => o.ariaLabel === '{option}')"
+    until(browser, f"(document.querySelector('#{name} input').focus(), Boolean({found}))")
+    browser.evaluate(f"{found}.dispatchEvent(new MouseEvent('mousedown', {{bubbles: true}}))")
+
+
+def write(browser: Browser, name: str, text: str) -> None:
+    """A value into a field."""
+    browser.evaluate(
+        f"(field => {{ field.value = '{text}'; field.dispatchEvent(new Event('input', {{bubbles: true}})); }})"
+        f"(document.querySelector('#{name} input'))"
+    )
+
+
+def _answers(address: str) -> bool:
+    try:
+        return httpx.get(address, timeout=WITHIN).status_code == 200
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,62 @@
+"""Drawing with any pipeline, at once and step by step."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import folder
+from models.errors import BadInput
+from models.trace import traced
+from studio import drawing
+from studio.drawing import Way
+from tests import tiny
+
+Write = Callable[[str, int], Path]
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "values", "wanted"),
+    [
+        (tiny.teacher, ["a cat"], "a cat"),
+        (tiny.pixel_teacher, ["blue"], "blue"),
+        (tiny.attribute_teacher, ["Ape", 2.0, "", 1.0, "Pipe", 0.5], {"Ape": 2.0, "Pipe": 0.5}),
+    ],
+)
+def test_what_is_asked_for_follows_the_pipeline(
+    pipeline: Callable[[], object], values: list[object], wanted: object
+) -> None:
+    opened = pipeline()
+    assert drawing.wanted(opened, values) == wanted  # type: ignore[arg-type]
+    images = drawing.generate(opened, drawing.wanted(opened, values), [1, 2], Way(teacher_steps=2))  # type: ignore[arg-type]
+    assert len(images) == 2
+
+
+def test_a_traced_pipeline_draws_the_same_and_keeps_every_step() -> None:
+    pipeline = tiny.pixel_teacher()
+    followed = traced(pipeline)
+    plain = pipeline.generate(["red"], [3], 4, 2.0)
+    assert np.array_equal(followed.generate(["red"], [3], 4, 2.0), plain)
+    assert len(followed.seen) == len(followed.expected) == 4
+    assert np.array_equal(followed.expected[-1], plain) and not np.array_equal(followed.seen[0], plain)
+    student = traced(tiny.pixel_student())
+    drawn = student.generate(["red"], [3], 2)
+    assert len(student.seen) == 2 and np.array_equal(student.expected[-1], drawn)
+
+
+def test_a_model_of_a_run_is_opened_again_when_it_was_trained_on(write_run: Write) -> None:
+    run = write_run("a", 100)
+    folder.save(tiny.pixel_student(), run / "model")
+    drawn = drawing.draw("a", "red", [1, 2, 3], Way())
+    assert drawn.images.shape == (3, 16, 16, 3) and drawn.told == "1 step" and drawn.seconds > 0
+    folder.save(tiny.pixel_teacher(1), run / "model")
+    assert drawing.draw("a", "red", [1], Way(2)).told == "2 steps, ddim, guidance 2"
+    with pytest.raises(BadInput, match="label 'violet' is unknown"):
+        drawing.draw("a", "violet", [1], Way(2))
+    shutil.rmtree(run)
+    with pytest.raises(BadInput, match="the model 'a' is gone"):
+        drawing.draw("a", "red", [1], Way())
