@@ -16,8 +16,7 @@ from models.labels import Input
 from studio import library
 
 if TYPE_CHECKING:
-    from models.pipeline import Pipeline
-    from models.trace import Traced
+    from models.pipeline import Pipeline, Watch
 
 
 @dataclass(frozen=True)
@@ -48,15 +47,20 @@ class Drawn:
     """How it drew."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """One step of a drawing, both images `(H, W, 3)`."""
+
+    seen: NDArray[np.uint8]
+    """The noisy sample that the denoiser was given."""
+    expected: NDArray[np.uint8]
+    """The clean sample that its output stands for."""
+
+
 def opened(name: str) -> Pipeline:
     """One of `library.models()`, on the GPU where there is one. BadInput: it is gone."""
     folder = library.model(name)
     return _opened(folder, (folder / "model_index.json").stat().st_mtime_ns)
-
-
-def is_student(pipeline: Pipeline) -> bool:
-    """Whether it draws in one to four steps without guidance."""
-    return bool(pipeline.scheduler["_class_name"] == "LCMScheduler")
 
 
 def draw(name: str, wanted: Input, seeds: Sequence[int], way: Way) -> Drawn:
@@ -65,24 +69,24 @@ def draw(name: str, wanted: Input, seeds: Sequence[int], way: Way) -> Drawn:
     generate(pipeline, wanted, seeds[:1], Way(1, way.guidance))  # what only a first call costs is nobody's time
     before = time.perf_counter()
     images = generate(pipeline, wanted, seeds, way)
-    return Drawn(images, time.perf_counter() - before, way.told(is_student(pipeline)))
+    return Drawn(images, time.perf_counter() - before, way.told(pipeline.is_student))
 
 
-def trace(name: str, wanted: Input, seed: int, way: Way) -> Traced:
-    """Draw one image and keep every step."""
-    from models.trace import traced
-
-    followed = traced(opened(name))
-    generate(followed, wanted, [seed], way)
-    return followed
+def trace(name: str, wanted: Input, seed: int, way: Way) -> list[Step]:
+    """Draw one image and keep every step; the last one's clean image is what was drawn."""
+    steps: list[Step] = []
+    generate(opened(name), wanted, [seed], way, lambda _, seen, expected: steps.append(Step(seen[0], expected[0])))
+    return steps
 
 
-def generate(pipeline: Pipeline, wanted: Input, seeds: Sequence[int], way: Way) -> NDArray[np.uint8]:
-    """Images `(N, H, W, 3)`, as students or teachers draw."""
+def generate(
+    pipeline: Pipeline, wanted: Input, seeds: Sequence[int], way: Way, watch: Watch | None = None
+) -> NDArray[np.uint8]:
+    """Images `(N, H, W, 3)`, as students or teachers draw; `watch` is shown every step."""
     inputs = [wanted] * len(seeds)
-    if is_student(pipeline):
-        return pipeline.generate(inputs, seeds, way.student_steps)
-    return pipeline.generate(inputs, seeds, way.teacher_steps, way.guidance, way.sampler)
+    if pipeline.is_student:
+        return pipeline.generate(inputs, seeds, way.student_steps, watch=watch)
+    return pipeline.generate(inputs, seeds, way.teacher_steps, way.guidance, way.sampler, watch)
 
 
 def wanted(pipeline: Pipeline, values: Sequence[object]) -> Input:

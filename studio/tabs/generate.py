@@ -130,7 +130,7 @@ def _film(
     shown = []
     for name in (model, *(() if teacher == NO_TEACHER else (teacher,))):
         trace = drawing.trace(name, asked, int(seed), way)
-        shown.append(pieces.film(name, [step[0] for step in trace.seen], [step[0] for step in trace.expected]))
+        shown.append(pieces.film(name, [step.seen for step in trace], [step.expected for step in trace]))
     return "".join(shown)
 
 

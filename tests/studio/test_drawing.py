@@ -11,7 +11,6 @@ import pytest
 
 from models import folder
 from models.errors import BadInput
-from models.trace import traced
 from studio import drawing
 from studio.drawing import Way
 from tests import tiny
@@ -36,16 +35,14 @@ def test_what_is_asked_for_follows_the_pipeline(
     assert len(images) == 2
 
 
-def test_a_traced_pipeline_draws_the_same_and_keeps_every_step() -> None:
-    pipeline = tiny.pixel_teacher()
-    followed = traced(pipeline)
-    plain = pipeline.generate(["red"], [3], 4, 2.0)
-    assert np.array_equal(followed.generate(["red"], [3], 4, 2.0), plain)
-    assert len(followed.seen) == len(followed.expected) == 4
-    assert np.array_equal(followed.expected[-1], plain) and not np.array_equal(followed.seen[0], plain)
-    student = traced(tiny.pixel_student())
-    drawn = student.generate(["red"], [3], 2)
-    assert len(student.seen) == 2 and np.array_equal(student.expected[-1], drawn)
+def test_a_trace_keeps_every_step_and_ends_in_what_is_drawn(write_run: Write) -> None:
+    run = write_run("a", 100)
+    folder.save(tiny.pixel_teacher(), run / "model")
+    way = Way(teacher_steps=4)
+    (drawn,) = drawing.draw("a", "red", [3], way).images
+    trace = drawing.trace("a", "red", 3, way)
+    assert len(trace) == 4
+    assert np.array_equal(trace[-1].expected, drawn) and not np.array_equal(trace[0].seen, drawn)
 
 
 def test_a_model_of_a_run_is_opened_again_when_it_was_trained_on(write_run: Write) -> None:
