@@ -137,10 +137,21 @@ def train(
     ],
     config: Annotated[Path, typer.Argument(help="YAML of the run, e.g. configs/emoji-mini/teacher.yaml.")],
     overrides: Overrides = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the run would need, of a teacher or student of a base.")
+    ] = False,
 ) -> None:
     """Train; the same command again resumes."""
-    from training.launch import launch
+    from training.launch import launch, rehearse
 
+    if dry_run:
+        from training.trouble import LESS
+
+        estimate = rehearse(method, config, overrides or [])
+        Console().print(estimate.table())
+        if estimate.peak > estimate.free:
+            Console(stderr=True).print(f"this will not fit: {LESS}", style="yellow")
+        return
     figures = launch(method, config, overrides or [])
     Console().print("  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.config import Config, nearest
 from models.errors import BadInput
 from training.loop import train
 from training.runs import runs_root
+
+if TYPE_CHECKING:
+    from training.estimate import Estimate
 
 METHODS = {
     "attribute-judge": "attributes",
@@ -33,6 +37,15 @@ def launch(method: str, path: Path, overrides: Iterable[str] = ()) -> dict[str, 
     return train(module.METHOD(config), config.loop, run)
 
 
+def rehearse(method: str, path: Path, overrides: Iterable[str] = ()) -> Estimate:
+    """What such a run would need; nothing is trained or written."""
+    from training import estimate
+
+    if method not in estimate.METHODS:
+        raise BadInput(f"--dry-run is for {' and '.join(estimate.METHODS)}, which start from a base")
+    return estimate.METHODS[method](importlib.import_module(f"training.{METHODS[method]}").CONFIG.load(path, overrides))
+
+
 def _claim(config: Config) -> Path:
     """The run's folder with the resolved configuration; another configuration under the same name is refused."""
     run = runs_root() / str(config.run)  # type: ignore[attr-defined]
@@ -48,6 +61,6 @@ def _essence(config: Config) -> dict[str, object]:
     """What must not change between a run and its resumption."""
     values = config.model_dump()
     loop: dict[str, object] = values["loop"]
-    for free in ("log_every", "validate_every", "checkpoint_minutes"):
+    for free in ("log_every", "validate_every", "checkpoint_minutes", "last"):
         loop.pop(free)
     return values

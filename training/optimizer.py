@@ -56,7 +56,13 @@ def build(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.
     if config.name == "adamw8bit":
         return _eight_bits(chosen, config)
     # Not fused: on a CPU that reads gradients as if they lay in memory like the weights, and those of convolutions do not.
-    return torch.optim.AdamW(chosen, config.rate, betas=config.betas, weight_decay=config.decay, foreach=True)
+    # And large networks one weight after the other: all at once takes as much memory again as the weights.
+    together = sum(weight.numel() for weight in chosen) < _MANY
+    return torch.optim.AdamW(chosen, config.rate, betas=config.betas, weight_decay=config.decay, foreach=together)
+
+
+_MANY = 10**8
+"""Numbers whose second copy is not worth the speed."""
 
 
 def _eight_bits(parameters: list[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:

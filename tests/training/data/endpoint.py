@@ -68,6 +68,8 @@ def serving(**options: int) -> Iterator[Endpoint]:
     with Endpoint(**options) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
