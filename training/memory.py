@@ -42,9 +42,16 @@ class Peak(TorchDispatchMode):
         self.now -= size
 
 
+class _Fake(FakeTensorMode):
+    """A copy of a tensor belongs to the same rehearsal."""
+
+    def __deepcopy__(self, memo: Any) -> _Fake:
+        return self
+
+
 def rehearse(play: Callable[[Peak], None]) -> tuple[int, int]:
     """Peak bytes and floating-point operations of `play`, whose tensors are all made inside; nothing is computed."""
-    with FakeTensorMode(), FlopCounterMode(display=False) as flops, Peak() as peak:
+    with _Fake(), FlopCounterMode(display=False) as flops, Peak() as peak:
         play(peak)
         most = peak.most
     return most, flops.get_total_flops()
