@@ -24,7 +24,7 @@ from training.ema import Ema
 from training.features import encoder_features
 from training.loop import LoopConfig
 from training.lora import adapted
-from training.memory import Peak, available, rehearse
+from training.memory import Peak, Play, appear, available, rehearse
 from training.optimizer import OptimizerConfig, build
 from training.runs import run_folder, trained
 from training.teacher import TeacherConfig
@@ -117,34 +117,38 @@ def _estimate(
     counted: dict[str, int] = {}
     kept = 2 if loop.frozen == "bf16" else 4
 
-    def play(peak: Peak) -> None:
-        unet: Any = UNet2DConditionModel.from_config(components.config(folder, "unet"))
-        if loop.checkpointing:
-            unet.enable_gradient_checkpointing()
-        unet.requires_grad_(False)
-        learning = begin(unet)
-        if learning is unet:
-            unet.requires_grad_(True)
-        weights = [weight for weight in learning.parameters() if weight.requires_grad]
-        counted["learnt"] = sum(weight.numel() for weight in weights)
-        parts["weights that learn"] = 4 * counted["learnt"]
-        parts["weights that stay"] = peak.now - parts["weights that learn"]
-        stepping = build(optimizer, weights)
-        before = peak.now
-        average = Ema(learning, loop.ema, torch.bfloat16 if loop.frozen == "bf16" else torch.float32)
-        parts["moving average"] = peak.now - before
-        with torch.autocast("cpu", torch.bfloat16, enabled=loop.precision == "bf16"):
-            total = loss(unet, learning, *_inputs(unet, loop.batch // loop.accumulate))
-        for weight, gradient in zip(weights, torch.autograd.grad(total, weights, allow_unused=True), strict=True):
-            weight.grad = gradient
-        del total, gradient
-        parts["gradients"] = sum(weight.grad.nbytes for weight in weights if weight.grad is not None)
-        before = peak.now
-        stepping.step()
-        parts["optimizer"] = peak.now - before
-        average.update(0)
+    def prepare() -> Play:
+        with torch.device("meta"):
+            unet: Any = UNet2DConditionModel.from_config(components.config(folder, "unet"))
+            if loop.checkpointing:
+                unet.enable_gradient_checkpointing()
+            learning = begin(unet)
+            unet.requires_grad_(learning is unet)
 
-    most, operations = rehearse(play)
+        def play(peak: Peak) -> None:
+            appear([unet, learning])
+            weights = [weight for weight in learning.parameters() if weight.requires_grad]
+            counted["learnt"] = sum(weight.numel() for weight in weights)
+            parts["weights that learn"] = 4 * counted["learnt"]
+            parts["weights that stay"] = peak.now - parts["weights that learn"]
+            stepping = build(optimizer, weights)
+            before = peak.now
+            average = Ema(learning, loop.ema, torch.bfloat16 if loop.frozen == "bf16" else torch.float32)
+            parts["moving average"] = peak.now - before
+            with torch.autocast("cpu", torch.bfloat16, enabled=loop.precision == "bf16"):
+                total = loss(unet, learning, *_inputs(unet, loop.batch // loop.accumulate))
+            for weight, gradient in zip(weights, torch.autograd.grad(total, weights, allow_unused=True), strict=True):
+                weight.grad = gradient
+            del total, gradient
+            parts["gradients"] = sum(weight.grad.nbytes for weight in weights if weight.grad is not None)
+            before = peak.now
+            stepping.step()
+            parts["optimizer"] = peak.now - before
+            average.update(0)
+
+        return play
+
+    most, operations = rehearse(prepare)
     parts["activations and what passes"] = max(0, most - sum(parts.values()))
     more = sum(others[part] for part in learnt if part in others)
     parts["weights that stay"] += 4 * (sum(others.values()) - more)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
@@ -49,18 +50,39 @@ class _Fake(FakeTensorMode):
         return self
 
 
-def rehearse(play: Callable[[Peak], None]) -> tuple[int, int]:
-    """Peak bytes and floating-point operations of `play`, whose tensors are all made inside; nothing is computed."""
-    with _Fake(), FlopCounterMode(display=False) as flops, Peak() as peak:
+Play = Callable[[Peak], None]
+"""Code whose tensors are all made inside."""
+
+
+def rehearse(prepare: Callable[[], Play]) -> tuple[int, int]:
+    """Peak bytes and floating-point operations of what `prepare` gives; nothing is computed.
+
+    It is played twice, for torch's counter of operations keeps what checkpointing should forget.
+    """
+    play = prepare()
+    with _Fake(), Peak() as peak:
         play(peak)
-        most = peak.most
-    return most, flops.get_total_flops()
+    play = prepare()
+    with _Fake(), FlopCounterMode(display=False) as flops, Peak() as again:
+        play(again)
+    return peak.most, flops.get_total_flops()
+
+
+def appear(networks: Sequence[nn.Module]) -> None:
+    """Networks of the device `meta` as tensors of the rehearsal; what they share stays shared."""
+    made: dict[int, Tensor] = {}
+    for module in (module for network in networks for module in network.modules()):
+        for kept in (module._parameters, module._buffers):
+            for name, tensor in kept.items():
+                if tensor is not None and tensor.is_meta:
+                    empty = torch.empty(tensor.shape, dtype=tensor.dtype)
+                    learnt = isinstance(tensor, nn.Parameter)
+                    new = nn.Parameter(empty, tensor.requires_grad) if learnt else empty
+                    kept[name] = made.setdefault(id(tensor), new)  # type: ignore[assignment]
 
 
 def available(device: torch.device) -> int:
     """Bytes that are free on the device."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    import os
-
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

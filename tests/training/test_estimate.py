@@ -18,7 +18,7 @@ from training import launch
 from training.estimate import Estimate
 from training.memory import rehearse
 
-LOOP = {"steps": 10, "batch": 4}
+LOOP = {"steps": 10, "batch": 256}
 RATE = {"rate": 1e-3}
 
 
@@ -30,7 +30,7 @@ def test_a_peak_is_counted_to_the_byte() -> None:
         third = second @ torch.zeros(1024, 256)  # 1 MiB and a quarter
         assert peak.now == second.nbytes + third.nbytes
 
-    assert rehearse(play) == (2**20 * 9 // 4, 2 * 256 * 1024 * 256)
+    assert rehearse(lambda: play) == (2**20 * 9 // 4, 2 * 256 * 1024 * 256)
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def test_the_base_with_the_adapter_off_is_the_teacher(family: Any) -> None:
 
 
 def test_layers_that_are_not_there_are_named() -> None:
-    with pytest.raises(BadInput, match="lora: .*to_nowhere"):
+    with pytest.raises(BadInput, match=r"lora: .*to_nowhere"):
         adapted(tiny.teacher().denoiser, LoraConfig(targets=["to_nowhere"]))
 
 
@@ -82,8 +82,8 @@ def test_a_teacher_learns_an_adapter(data: Path, runs: Path, tmp_path: Path, low
     values = {"base": str(tmp_path / "base"), "data": str(data), "lora": {"rank": 2}, "noise_offset": 0.1}
     file = train("teacher", tmp_path, run="lora", loop={**LOOP, **low, "last": True}, **values)
     saved = folders.load(runs / "lora" / "model")
-    assert not torch.equal(saved.denoiser.state_dict()["down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_q.weight"],
-                           base.denoiser.state_dict()["down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_q.weight"])  # fmt: skip
+    name = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_q.weight"
+    assert not torch.equal(saved.denoiser.state_dict()[name], base.denoiser.state_dict()[name])
     theirs = stock_draws(
         runs / "lora" / "model", saved, StableDiffusionPipeline, num_inference_steps=4, guidance_scale=2.0
     )

@@ -61,7 +61,7 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(tmp_path: Path) -> Non
 
 
 def test_ten_in_a_row_end_the_run(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="10 steps in a row up to 13 without a finite gradient .line.: lower") as caught:
+    with pytest.raises(BadInput, match=r"10 steps in a row up to 13 without a finite gradient .line.: lower") as caught:
         loop.train(Line(set(range(4, 100))), LoopConfig(steps=40, batch=4, checkpoint_minutes=0), tmp_path)
     assert "\n" not in str(caught.value)
     assert checkpoint.newest(tmp_path) is not None
