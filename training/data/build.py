@@ -102,7 +102,7 @@ def make(
     making: Making,
     found: Found,
     parameters: dict[str, object],
-    describe: Describe = lambda _, rows: [row.text for row in rows],
+    describe: Describe = lambda _, found: [item.text for item in found],
     finish: Callable[[Path], None] = lambda _: None,
 ) -> Report:
     """Cleans, captions and splits what was found; `finish` adds to the folder before it appears."""
