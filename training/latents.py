@@ -22,4 +22,6 @@ def encode(autoencoder: nn.Module, images: ImageFolder) -> Tensor:
 
 
 def _encode(autoencoder: nn.Module, images: ImageFolder, part: Tensor) -> Tensor:
-    return autoencoder.encode(from_uint8(images.images(part.tolist())))  # type: ignore[operator, no-any-return]
+    device = next((weight.device for weight in autoencoder.parameters()), torch.device("cpu"))
+    pixels = from_uint8(images.images(part.tolist())).to(device)
+    return autoencoder.encode(pixels).float().cpu()  # type: ignore[operator, no-any-return]

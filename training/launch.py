@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,7 +54,8 @@ def _claim(config: Config) -> Path:
     run.mkdir(parents=True, exist_ok=True)
     if written.is_file() and _essence(type(config).load(written)) != _essence(config):
         raise BadInput(f"{run} was made with another configuration: choose another run name, or delete the folder")
-    config.write(written)
+    if int(os.environ.get("RANK", "0")) == 0:
+        config.write(written)
     return run
 
 

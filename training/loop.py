@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
@@ -126,7 +126,7 @@ class _State:
     best: float = math.inf
     seconds: float = 0.0
     skipped: int = 0
-    lost: int = 0  # steps in a row without a finite gradient
+    lost: dict[str, int] = field(default_factory=dict)  # phase → steps in a row without a finite gradient
 
     def write(self, run: Path) -> None:
         tensors: dict[str, Tensor] = {}
@@ -171,10 +171,19 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
     state = _State(phases, averages, method.modules)
     state.read(run)
     backends = [SDPBackend.MATH] if config.attention == "math" else list(_ATTENTION)
+    if not accelerator.is_main_process:  # computes its part of every gradient, and writes nothing
+        with sdpa_kernel(backends):
+            while state.step < config.steps:
+                _step(method, config, state, accelerator)
+                state.step += 1
+        accelerator.wait_for_everyone()
+        return {}
     with sdpa_kernel(backends), Log(run, state.step) as log, progress() as shown:
         bar = shown.add_task(run.name, total=config.steps, completed=state.step)
         with trouble.told(run):
-            return _steps(method, config, run, state, accelerator, log, lambda: shown.advance(bar))
+            figures = _steps(method, config, run, state, accelerator, log, lambda: shown.advance(bar))
+    accelerator.wait_for_everyone()
+    return figures
 
 
 def _steps(
@@ -223,15 +232,15 @@ def _step(method: Method, config: LoopConfig, state: _State, accelerator: Accele
         norm = nn.utils.clip_grad_norm_(phase.parameters, phase.optimizer.clip)
         logged |= {f"{phase.name}/{name}": float(loss.detach()) for name, loss in losses.items()}
         if not bool(torch.isfinite(norm)):
-            state.skipped, state.lost = state.skipped + 1, state.lost + 1
+            state.skipped, state.lost[phase.name] = state.skipped + 1, state.lost.get(phase.name, 0) + 1
             logged["skipped"] = state.skipped
-            if state.lost == _LOST:
+            if state.lost[phase.name] == _LOST:
                 raise BadInput(
                     f"{_LOST} steps in a row up to {state.step + 1} without a finite gradient ({phase.name}): lower "
                     "its optimizer's rate, look at the last samples, or set loop.precision=no; the last checkpoint is kept"
                 )
             continue
-        state.lost = 0
+        state.lost[phase.name] = 0
         stop = config.steps if phase.stop is None else min(phase.stop, config.steps)
         factor = rate_factor(phase.optimizer, state.step - phase.start, stop - phase.start)
         optimizer.param_groups[0]["lr"] = phase.optimizer.rate * factor

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
@@ -134,8 +135,7 @@ class TeacherMethod:
             return {}
         tokenize = self.pipeline.conditioner.tokenize
         captions = Captions(images, self.config.captions, tokenize)  # type: ignore[arg-type]
-        autoencoder = cast(nn.Module, self.pipeline.autoencoder)
-        return {"loss": self._loss(averages, latents.encode(autoencoder, images), captions)}
+        return {"loss": self._loss(averages, latents.encode(self.pipeline.autoencoder, images), captions)}
 
     def _loss(self, averages: Mapping[str, nn.Module], encoded: Tensor, captions: Captions) -> float:
         pipeline = self._averaged(averages)
@@ -228,6 +228,7 @@ def open_base(base: str | Config, loop: LoopConfig) -> Pipeline:
     `math` attention also spares the denoiser what torch's own plain path does besides (6 %).
     """
     pipeline = opened(base) if isinstance(base, str) else folders.build(base, trained)
+    pipeline.to(PartialState().device)
     if loop.checkpointing:
         cast(Any, pipeline.denoiser).enable_gradient_checkpointing()
     if loop.attention == "math":

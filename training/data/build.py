@@ -98,11 +98,15 @@ def build(
     return make(making, find(source), parameters)
 
 
+def _as_found(pictures: Sequence[Path], rows: Sequence[Captioned]) -> list[str]:
+    return [row.text for row in rows]
+
+
 def make(
     making: Making,
     found: Found,
     parameters: dict[str, object],
-    describe: Describe = lambda _, found: [item.text for item in found],
+    describe: Describe = _as_found,
     finish: Callable[[Path], None] = lambda _: None,
 ) -> Report:
     """Cleans, captions and splits what was found; `finish` adds to the folder before it appears."""
