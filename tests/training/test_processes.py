@@ -21,6 +21,7 @@ def _losses(run: Path) -> list[float]:
     return [line["autoencoder/total"] for line in lines if "autoencoder/total" in line]
 
 
+@pytest.mark.slow
 def test_two_processes_and_one(data: Path, runs: Path, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
