@@ -228,7 +228,8 @@ def open_base(base: str | Config, loop: LoopConfig) -> Pipeline:
     `math` attention also spares the denoiser what torch's own plain path does besides (6 %).
     """
     pipeline = opened(base) if isinstance(base, str) else folders.build(base, trained)
-    pipeline.to(PartialState().device)
+    for part in (pipeline.conditioner, pipeline.denoiser, pipeline.autoencoder):
+        part.to(PartialState().device)
     if loop.checkpointing:
         cast(Any, pipeline.denoiser).enable_gradient_checkpointing()
     if loop.attention == "math":
