@@ -103,18 +103,33 @@ def data_cryptopunks(
 
 @data_app.command("build")
 def data_build(
-    source: Annotated[Path, typer.Argument(help="Images with captions: sidecar .txt, CSV or metadata.jsonl.")],
-    out: Annotated[Path, typer.Argument(help="Folder of the cleaned set; must not exist.")],
-    size: Annotated[int, typer.Option(help="Side of the square images in pixels.")] = 512,
-    background: Annotated[str, typer.Option(help="Colour behind transparent images.")] = "white",
-    fit: Annotated[Literal["crop", "pad"], typer.Option(help="How other shapes become square.")] = "crop",
+    source: Annotated[Path, typer.Argument(help="A recipe such as configs/data/naruto.yaml, or images with captions.")],
+    rest: Annotated[
+        list[str] | None,
+        typer.Argument(help="Of images: the new set's folder. Of a recipe: overrides, e.g. root=FOLDER."),
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the square images in pixels; by default 512.")] = None,
+    background: Annotated[str | None, typer.Option(help="Colour behind transparent images; by default white.")] = None,
+    fit: Annotated[str | None, typer.Option(help="How other shapes become square: crop, the default, or pad.")] = None,
     stratify: Annotated[str | None, typer.Option(help="Column whose values every split shares alike.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the 80/10/10 split.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Seed of the 80/10/10 split; by default 0.")] = None,
 ) -> None:
-    """Clean a folder of captioned images into a Hugging Face imagefolder, and say what was dropped and why."""
-    from training.data.build import build
+    """Clean captioned images into a Hugging Face imagefolder, and say what was dropped and why.
 
-    Console(stderr=True).print(*build(source, out, size, background, fit, seed, stratify).tables())
+    Images and captions (sidecar .txt, CSV or metadata.jsonl) come from a folder, or from where a recipe says.
+    """
+    from training.data import build, recipe
+
+    options = {"size": size, "background": background, "fit": fit, "stratify": stratify, "seed": seed}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if source.suffix in (".yaml", ".yml"):
+        overrides = [*(rest or ()), *(f"{name}={value!r}" for name, value in given.items())]
+        report = recipe.make(recipe.RecipeConfig.load(source, overrides))
+    elif len(rest or ()) == 1:
+        report = build.build(source, Path((rest or [""])[0]), **given)
+    else:
+        raise BadInput("a folder of images needs the folder of the new set beside it, and nothing else")
+    Console(stderr=True).print(*report.tables())
 
 
 @app.command()
@@ -124,10 +139,21 @@ def train(
     ],
     config: Annotated[Path, typer.Argument(help="YAML of the run, e.g. configs/emoji-mini/teacher.yaml.")],
     overrides: Overrides = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the run would need, of a teacher or student of a base.")
+    ] = False,
 ) -> None:
     """Train; the same command again resumes."""
-    from training.launch import launch
+    from training.launch import launch, rehearse
 
+    if dry_run:
+        from training.trouble import LESS
+
+        estimate = rehearse(method, config, overrides or [])
+        Console().print(estimate.table())
+        if estimate.peak > estimate.free:
+            Console(stderr=True).print(f"this will not fit: {LESS}", style="yellow")
+        return
     figures = launch(method, config, overrides or [])
     Console().print("  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
 

@@ -31,14 +31,17 @@ def load(name: str | Path) -> Pipeline:
         raise BadInput(
             f"{name} is neither a diffusers folder (no model_index.json) nor a reachable Hub name"
         ) from error
-    stem = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(config["_class_name"]).removesuffix("Pipeline")).lower()
+    kind = str(config["_class_name"]).removesuffix("Pipeline").removesuffix("Img2Img")
+    stem = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower()
     return _family(stem).load(str(name))  # type: ignore[no-any-return]
 
 
 def parts(values: Mapping[str, Any]) -> Config:
     """What a pipeline from scratch is made of: `family` names a file in `models/`, the rest is its `Parts`."""
     family = str(values.get("family", "stable_diffusion"))
-    return _family(family).Parts.parse({**values, "family": family}, family)  # type: ignore[no-any-return]
+    if not hasattr(found := _family(family), "Parts"):
+        raise BadInput(f"{family}: give the folder or Hub name of an existing base; none is made from scratch")
+    return found.Parts.parse({**values, "family": family}, family)  # type: ignore[no-any-return]
 
 
 def build(made_of: Config, find: Callable[[str], Path]) -> Pipeline:
@@ -81,6 +84,6 @@ def _family_of(pipeline: Pipeline) -> ModuleType:
 def _family(stem: str) -> ModuleType:
     files = [path.stem for path in Path(__file__).parent.glob("*.py")]
     module = importlib.import_module(f"models.{stem}") if stem in files else None
-    if not hasattr(module, "Parts"):
+    if not hasattr(module, "WEIGHTS"):
         raise BadInput(f"no family '{stem}': a family is a file in models/{nearest(stem, files)}")
     return cast(ModuleType, module)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -18,22 +18,40 @@ from torch import nn
 from models.config import nearest
 from models.errors import BadInput
 
+Removal = Literal["base", "small", "tiny"]
+"""BK-SDM's own: one layer less in every block; no middle block either; and no innermost stage (its figure 3)."""
 
-def reduced(denoiser: nn.Module, changes: Mapping[str, Any]) -> nn.Module:
+_STAGES = ("block_out_channels", "down_block_types", "attention_head_dim", "transformer_layers_per_block")
+
+
+def removal(name: Removal, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes to a UNet's configuration that a published removal makes."""
+    changes: dict[str, Any] = {"layers_per_block": 1}
+    if name != "base":
+        changes["mid_block_type"] = None
+    if name == "tiny":
+        changes |= {key: list(config[key])[:-1] for key in _STAGES if isinstance(config.get(key), (list, tuple))}
+        changes["up_block_types"] = list(config["up_block_types"])[1:]
+    return changes
+
+
+def reduced(denoiser: nn.Module, changes: Mapping[str, Any] | Removal) -> nn.Module:
     """A copy of `denoiser` with `changes` to its configuration: weights that have a counterpart of their shape, and of
     wider ones the leading channels, come from it; the rest is fresh.
 
-    Examples: `{layers_per_block: 1}`, `{mid_block_type: null}`, `{block_out_channels: [64, 64]}`.
+    Examples: `small`, `{layers_per_block: 1}`, `{mid_block_type: null}`, `{block_out_channels: [64, 64]}`.
     BadInput: a change that names no key of the configuration, or that no UNet can have.
     """
     if not changes:
         return copy.deepcopy(denoiser)
     known = {key: value for key, value in cast(UNet2DConditionModel, denoiser).config.items() if key[0] != "_"}
+    if isinstance(changes, str):
+        changes = removal(changes, known)
     for key in changes:
         if key not in known:
             raise BadInput(f"reduce: unknown key '{key}'{nearest(key, known)}")
     try:
-        smaller: nn.Module = UNet2DConditionModel.from_config({**known, **changes})  # type: ignore[assignment]
+        smaller: nn.Module = cast(Any, type(denoiser)).from_config({**known, **changes})
     except (ValueError, TypeError) as error:
         raise BadInput(f"reduce: no UNet is made of {dict(changes)}: {error}") from error
     _copy(denoiser, smaller)
@@ -52,13 +70,17 @@ def _copy(source: nn.Module, target: nn.Module) -> None:
 
 
 def _counterpart(name: str, given: Mapping[str, Any], taken: Mapping[str, Any]) -> str:
-    """The name in the larger network: the last layer of a decoder block stays the last."""
-    found = re.match(r"(up_blocks\.\d+\.(?:resnets|attentions)\.)(\d+)(\..*)", name)
+    """The name in the larger network: the outermost decoder blocks stay, and the last layer of each stays the last."""
+    found = re.match(r"up_blocks\.(\d+)\.(.*)", name)
     if found is None:
         return name
-    front, place, rest = found[1], int(found[2]), found[3]
-    last, last_given = _last(front, taken), _last(front, given)
-    return f"{front}{last_given if place == last and place > 0 else place}{rest}"
+    block = f"up_blocks.{int(found[1]) + _last('up_blocks.', given) - _last('up_blocks.', taken)}."
+    layer = re.match(r"(resnets\.|attentions\.)(\d+)(\..*)", found[2])
+    if layer is None:
+        return block + found[2]
+    kind, place, rest = layer[1], int(layer[2]), layer[3]
+    last, last_given = _last(f"up_blocks.{found[1]}.{kind}", taken), _last(block + kind, given)
+    return f"{block}{kind}{last_given if place == last and place > 0 else place}{rest}"
 
 
 def _last(front: str, weights: Mapping[str, Any]) -> int:

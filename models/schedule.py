@@ -64,6 +64,28 @@ class Schedule:
         )
 
 
+def base_scheduler(base: Mapping[str, Any]) -> dict[str, Any]:
+    """The scheduler of an opened pipeline: stock diffusers then samples as we do.
+
+    Whatever a base comes with (PNDM, Euler, DDIM from its first timesteps) becomes DDIM from the last timestep down, over
+    the same betas and prediction; a student's LCM stays. BadInput: betas of its own.
+    """
+    if base.get("trained_betas") is not None:
+        raise BadInput("a scheduler with trained_betas is not read: beta_schedule, beta_start and beta_end are")
+    if base.get("_class_name") == "LCMScheduler":
+        return dict(base)
+    kept = ("num_train_timesteps", "beta_schedule", "beta_start", "beta_end")
+    return {
+        "_class_name": "DDIMScheduler",
+        **{key: base[key] for key in kept if key in base},
+        "clip_sample": False,
+        "prediction_type": base.get("prediction_type", "epsilon"),
+        "rescale_betas_zero_snr": bool(base.get("rescale_betas_zero_snr", False)),
+        "set_alpha_to_one": True,
+        "timestep_spacing": "trailing",
+    }
+
+
 def student_scheduler(teacher: Mapping[str, Any], prediction: Prediction | None = None) -> dict[str, Any]:
     """The scheduler of a student of `teacher`: stock diffusers then runs exactly ADD's k-step loop at guidance 0.
 

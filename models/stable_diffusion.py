@@ -16,11 +16,13 @@ from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline, U
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from models import components
 from models.conditioning import Conditioning
 from models.config import Config
 from models.errors import BadInput
 from models.labels import Input
 from models.pipeline import Pipeline, latent_shape
+from models.schedule import base_scheduler
 
 TASK = "text-to-image"
 
@@ -57,17 +59,20 @@ class CLIPConditioner(nn.Module):
 
     def tokenize(self, inputs: Sequence[Input]) -> Tensor:
         """Prompts → ids `(N, S)` int64, padded and cut to the tokenizer's length. BadInput: not text."""
-        if strange := next((prompt for prompt in inputs if not isinstance(prompt, str)), None):
-            raise BadInput(f"a prompt must be text, got {strange!r:.40}")
-        length = self.tokenizer.model_max_length
-        encoded = self.tokenizer(
-            list(inputs), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-        )
-        return cast(Tensor, encoded["input_ids"])
+        return tokenized(self.tokenizer, inputs)
 
     def forward(self, ids: Tensor) -> Conditioning:
         """Ids `(N, S)` → hidden states `(N, S, D)`."""
         return Conditioning(encoder_hidden_states=self.text_encoder(ids).last_hidden_state)
+
+
+def tokenized(tokenizer: CLIPTokenizer, inputs: Sequence[Input]) -> Tensor:
+    """Prompts → ids `(N, S)` int64, padded and cut to the tokenizer's length. BadInput: not text."""
+    if strange := next((prompt for prompt in inputs if not isinstance(prompt, str)), None):
+        raise BadInput(f"a prompt must be text, got {strange!r:.40}")
+    length = tokenizer.model_max_length
+    encoded = tokenizer(list(inputs), padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+    return cast(Tensor, encoded["input_ids"])
 
 
 class LatentAutoencoder(nn.Module):
@@ -140,11 +145,20 @@ def build(parts: Parts, find: Callable[[str], Path]) -> Pipeline:
 
 
 def load(name: str) -> Pipeline:
-    """Open a local diffusers folder or a Hub name, in float32."""
+    """Open a local diffusers folder or a Hub name, in float32. BadInput, before anything loads: it is no such base."""
+    folder = components.local(name)
+    components.tokenizer(folder, "tokenizer")
+    components.fit(folder, components.config(folder, "text_encoder")["hidden_size"])
+    parts = {"text_encoder": components.TEXT, "unet": components.NETWORK, "vae": components.NETWORK}
     stock = StableDiffusionPipeline.from_pretrained(
-        name, safety_checker=None, requires_safety_checker=False, torch_dtype=torch.float32
+        folder,
+        variant=components.variant(folder, parts),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+        torch_dtype=torch.float32,
     )
-    scheduler = {**stock.scheduler.config, "_class_name": type(stock.scheduler).__name__}
+    scheduler = base_scheduler({**stock.scheduler.config, "_class_name": type(stock.scheduler).__name__})
     return assemble(stock.tokenizer, stock.text_encoder, stock.unet, stock.vae, scheduler)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from models import ddpm, stable_diffusion
+from models import ddpm, stable_diffusion, stable_diffusion_xl
 from models.pipeline import Pipeline
 from models.schedule import Prediction, student_scheduler
 
@@ -139,3 +139,24 @@ def attribute_student(seed: int = 0) -> Pipeline:
     pipeline = attribute_teacher(seed)
     pipeline.scheduler = student_scheduler(pipeline.scheduler)
     return pipeline
+
+
+def xl_teacher(seed: int = 0) -> Pipeline:
+    """A random teacher of two text encoders that is told sizes; epsilon, as SDXL's base."""
+    torch.manual_seed(seed)
+    config = {**text_encoder().config.to_dict(), "projection_dim": 24, "num_hidden_layers": 2}
+    config.pop("architectures", None)
+    encoders = [
+        network(CLIPTextConfig.from_dict(config)).eval() for network in (CLIPTextModel, CLIPTextModelWithProjection)
+    ]
+    padded = CLIPTokenizer(vocab=tokenizer().get_vocab(), merges=[], model_max_length=TOKENS, pad_token="a")
+    conditioner = stable_diffusion_xl.DualConditioner((tokenizer(), padded), *encoders, side=16)  # type: ignore[arg-type]
+    known = {key: value for key, value in unet().config.items() if key[0] != "_"}
+    sizes = {
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 8,
+        "projection_class_embeddings_input_dim": 72,
+    }
+    denoiser = stable_diffusion_xl.Denoiser(**{**known, **sizes, "cross_attention_dim": 2 * WIDTH}).eval()
+    scheduler = {**stable_diffusion.TEACHER_SCHEDULER, "prediction_type": "epsilon", "rescale_betas_zero_snr": False}
+    return stable_diffusion_xl.assemble(conditioner, denoiser, vae(), scheduler)

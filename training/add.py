@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import torch
-from diffusers import UNet2DConditionModel
 from numpy.typing import NDArray
 from pydantic import model_validator
 from rich.console import Console
@@ -24,7 +23,7 @@ from models import folder as folders
 from models.conditioning import Conditioning
 from models.config import Config
 from models.pipeline import Pipeline, predict
-from models.reduce import reduced
+from models.reduce import Removal, reduced
 from models.sampling import add_noise, to_x0
 from models.schedule import Schedule, student_scheduler
 from training import latents, pairs, watch
@@ -35,9 +34,11 @@ from training.data.folder import ImageFolder
 from training.distillation import Distillation, DistillationConfig
 from training.draws import Draws
 from training.loop import LoopConfig, Losses, Phase
+from training.lora import LoraConfig, adapted, merged
 from training.matching import Matching, MatchingConfig
 from training.optimizer import OptimizerConfig
 from training.pairs import PairsConfig
+from training.parts import split
 from training.runs import data_folder
 from training.tables import Tables
 from training.teacher import open_base
@@ -63,8 +64,10 @@ class StudentConfig(Config):
     """What the student predicts; none: as the teacher. An epsilon teacher's student learns v in the warm-up."""
     start: Literal["teacher", "random"] = "teacher"
     """Where the student's weights come from; `random` is the paper's ablation, not a way to work."""
-    reduce: dict[str, Any] = {}
-    """Changes to the UNet's configuration: the student starts from the teacher's blocks that stay."""
+    reduce: Removal | dict[str, Any] = {}
+    """A published removal, or changes to the UNet's configuration: the student starts from the blocks that stay."""
+    lora: LoraConfig | None = None
+    """The student is the teacher and an adapter that alone learns; it is merged into what is saved."""
     warmup: int = 500
     """Steps of regression before the other terms."""
     warmup_optimizer: OptimizerConfig
@@ -94,6 +97,10 @@ class StudentConfig(Config):
             raise ValueError("own_outputs needs a student of several timesteps: its first step starts from noise")
         if self.reduce and self.start == "random":
             raise ValueError("reduce copies the teacher's blocks: start must be teacher")
+        if self.lora and (self.reduce or self.start == "random"):
+            raise ValueError(
+                "a lora student is the teacher's own network: it can neither be reduced nor start at random"
+            )
         if self.reduce and not self.warmup:
             raise ValueError("a reduced student must be healed: warmup must be above 0")
         if game is None:
@@ -119,16 +126,14 @@ class AddMethod:
     def __init__(self, config: StudentConfig) -> None:
         torch.manual_seed(config.loop.seed)
         self.config = config
-        self.teacher = open_base(config.teacher, config.loop.attention)
+        self.teacher = open_base(config.teacher, config.loop)
         for module in (self.teacher.conditioner, self.teacher.denoiser, self.teacher.autoencoder):
             module.requires_grad_(False).eval()
         self.tables = Tables(self.teacher.schedule)
         self.scheduler = student_scheduler(self.teacher.scheduler, config.prediction)
         self.schedule = Schedule.from_config(self.scheduler)
         self.converted, self.noised = Tables(self.schedule), Tables(_ending_in_noise(self.schedule))
-        self.student = reduced(self.teacher.denoiser, config.reduce).requires_grad_(True)
-        if config.start == "random":
-            self.student = UNet2DConditionModel.from_config(self.student.config)  # type: ignore[assignment]
+        self.student = self._begin(config)
         self.modules: dict[str, nn.Module] = {"student": self.student}
         self._open_terms(config)
         images = ImageFolder(data_folder(config.data), "train")
@@ -142,7 +147,18 @@ class AddMethod:
             self.pairs = pairs.draw(self.teacher, self.captions.ids.flatten(0, 1), config.pairs, config.timesteps)
         self.size = len(images)
         splits = (Split(self.latents, self.captions.ids[:, 0]), Split(held_out_latents, held_out_ids))
-        self.checks = Checks(self.teacher, self.tables, *splits, config.pairs)
+        with torch.autocast(self.teacher.device.type, torch.bfloat16, enabled=config.loop.frozen == "bf16"):
+            self.checks = Checks(self.teacher, self.tables, *splits, config.pairs)
+
+    def _begin(self, config: StudentConfig) -> nn.Module:
+        """The student before its first step; the teacher takes its own precision."""
+        teacher, half = self.teacher.denoiser, config.loop.frozen == "bf16"
+        if config.lora is not None:
+            return adapted(teacher.to(torch.bfloat16) if half else teacher, config.lora)
+        student = reduced(teacher, config.reduce).requires_grad_(True)
+        if half:
+            teacher.to(torch.bfloat16)
+        return cast(Any, type(student)).from_config(student.config) if config.start == "random" else student
 
     def _open_terms(self, config: StudentConfig) -> None:
         width = int(self.teacher.denoiser.config["cross_attention_dim"])  # type: ignore[index]
@@ -158,7 +174,8 @@ class AddMethod:
 
     def phases(self, steps: int) -> Sequence[Phase]:
         """Warm-up up to `config.warmup`; from there on everybody else, the student last."""
-        begin, student = self.config.warmup, list(self.student.parameters())
+        begin = self.config.warmup
+        student = [weight for weight in self.student.parameters() if weight.requires_grad]
         found = [Phase("warmup", student, self.config.warmup_optimizer, self.regress, stop=begin)]
         if self.game is not None:
             heads, rate = list(self.game.discriminator.parameters()), self.game.config.discriminator
@@ -223,9 +240,11 @@ class AddMethod:
         return (others / norms["adversarial"].clamp(min=1e-6)).clamp(max=1e4).detach()
 
     def _norms(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Norm of every term's gradient at the student's last layer."""
-        last: Any = self.student.conv_out
-        gradients = {name: torch.autograd.grad(term, last.weight, retain_graph=True)[0] for name, term in terms.items()}
+        """Norm of every term's gradient at the last layer that the student learns."""
+        output: Any = self.student.conv_out
+        learnt = [weight for weight in self.student.parameters() if weight.requires_grad]
+        last = output.weight if output.weight.requires_grad else learnt[-1]
+        gradients = {name: torch.autograd.grad(term, last, retain_graph=True)[0] for name, term in terms.items()}
         return {name: gradient.norm() for name, gradient in gradients.items()}
 
     def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
@@ -246,14 +265,17 @@ class AddMethod:
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
         """Sixteen captions: the guided teacher at 16 steps above, the student at one step below, same noise."""
         prompts = self.captions.texts[0][:16]
-        seeds = range(len(prompts))
-        upper = self.teacher.generate(prompts, seeds, 16, self.config.pairs.guidance)
-        lower = self._averaged(averages).generate(prompts, seeds)
-        return np.concatenate([np.concatenate(list(row), axis=1) for row in (upper, lower)], axis=0)
+        student, upper, lower = self._averaged(averages), [], []
+        for part in split(len(prompts), student.latent_shape, 16):
+            some, seeds = [prompts[place] for place in part], part.tolist()
+            upper += list(self.teacher.generate(some, seeds, 16, self.config.pairs.guidance))
+            lower += list(student.generate(some, seeds))
+        return np.concatenate([np.concatenate(row, axis=1) for row in (upper, lower)], axis=0)
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
         """The student as a diffusers folder."""
-        folders.save(self._averaged(averages), folder)
+        student = self._averaged(averages)
+        folders.save(replace(student, denoiser=merged(student.denoiser)), folder)
 
     @torch.enable_grad()
     def _shares(self) -> dict[str, float]:

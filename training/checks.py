@@ -22,6 +22,7 @@ from training.adversarial import Adversarial
 from training.draws import Draws
 from training.features import encoder_features
 from training.pairs import PairsConfig
+from training.parts import split
 from training.tables import Tables
 
 OneStep = Callable[[Tensor, Conditioning], Tensor]
@@ -62,7 +63,7 @@ class Checks:
         drawn = torch.cat(
             [
                 one_step(start[part].to(self.teacher.device), self._condition(self.judged.ids[part])).cpu()
-                for part in torch.arange(count).split(100)
+                for part in split(count, start.shape[1:], 100)
             ]
         )
         figures = {
@@ -105,7 +106,7 @@ class Checks:
         """The teacher's middle features, averaged over positions, of lightly noised samples: `(N, C)`."""
         found = [
             self._middle(x0[part].to(self.teacher.device), self._condition(ids[part]))
-            for part in torch.arange(len(x0)).split(100)
+            for part in split(len(x0), x0.shape[1:], 100)
         ]
         return torch.cat(found).cpu().double().numpy()
 

@@ -9,19 +9,39 @@ from torch import Tensor, nn
 
 
 class Ema:
-    """`module` is a frozen copy that follows `source`; early steps follow faster, as `(1 + step)/(10 + step)`."""
+    """`module` is a frozen copy that follows `source`; early steps follow faster, as `(1 + step)/(10 + step)`.
 
-    def __init__(self, source: nn.Module, decay: float) -> None:
+    Weights that `source` does not learn are shared with it. In bf16 the average rounds up or down at random, by how near
+    either is: to the nearest, steps of a thousandth of the way would all be lost.
+    """
+
+    def __init__(self, source: nn.Module, decay: float, dtype: torch.dtype = torch.float32) -> None:
         self.decay = decay
+        frozen = {id(weight): weight for weight in source.parameters() if not weight.requires_grad}
+        self.module = copy.deepcopy(source, frozen).eval().requires_grad_(False)  # type: ignore[arg-type]
+        weights = zip(self.module.parameters(), source.parameters(), strict=True)
+        pairs = [(average, weight) for average, weight in weights if average is not weight]
+        self.averages: list[Tensor] = [average for average, _ in pairs]
+        self.weights: list[Tensor] = [weight for _, weight in pairs]
+        for average in self.averages if dtype != torch.float32 else ():
+            average.data = average.data.to(dtype)
         self.source = source
-        self.module = copy.deepcopy(source).eval().requires_grad_(False)
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Move towards the source."""
         weight = 1.0 - min(self.decay, (1 + step) / (10 + step))
-        averages: list[Tensor] = list(self.module.parameters())
-        sources: list[Tensor] = list(self.source.parameters())
-        torch._foreach_lerp_(averages, sources, weight)
+        if self.averages and self.averages[0].dtype == torch.bfloat16:
+            generator = torch.Generator(self.averages[0].device).manual_seed(step)
+            for average, source in zip(self.averages, self.weights, strict=True):
+                average.copy_(rounded(average.float().lerp_(source, weight), generator))
+        elif self.averages:
+            torch._foreach_lerp_(self.averages, self.weights, weight)
         for average, buffer in zip(self.module.buffers(), self.source.buffers(), strict=True):
             average.copy_(buffer)
+
+
+def rounded(values: Tensor, generator: torch.Generator) -> Tensor:
+    """float32 → bf16, up or down with a chance that makes the mean exact."""
+    noise = torch.randint(0, 1 << 16, values.shape, dtype=torch.int32, device=values.device, generator=generator)
+    return ((values.view(torch.int32) + noise) & ~0xFFFF).view(torch.float32).bfloat16()

@@ -117,9 +117,10 @@ def encoder_features(
     unet: UNet2DConditionModel, sample: Tensor, timesteps: Tensor, conditioning: Conditioning
 ) -> list[Tensor]:
     """Feature maps `(N, C_i, h_i, w_i)` of every encoder block before its downsampling, and of the middle block."""
-    hidden_states = conditioning.encoder_hidden_states
+    told = conditioning.arrays()
+    hidden_states = told.pop("encoder_hidden_states")
     embedding = unet.time_embedding(unet.get_time_embed(sample=sample, timestep=timesteps))
-    added = unet.get_aug_embed(embedding, hidden_states, added_cond_kwargs={})
+    added = unet.get_aug_embed(embedding, hidden_states, added_cond_kwargs=told)
     embedding = embedding if added is None else embedding + added
     hidden = unet.conv_in(sample)
     features = []

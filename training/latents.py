@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from models.pipeline import from_uint8
 from training import cache
 from training.data.folder import ImageFolder
+from training.parts import split
 
 
 @torch.no_grad()
@@ -16,9 +17,11 @@ def encode(autoencoder: nn.Module, images: ImageFolder) -> Tensor:
     ends = torch.tensor([0, len(images) - 1])
     shape = _encode(autoencoder, images, ends).shape  # the identity has no weights, but a scale
     name = cache.digest([autoencoder], len(images), torch.from_numpy(images.images(ends.tolist())), shape)
-    parts = torch.arange(len(images)).split(64)
+    parts = split(len(images), (3, *images.shape), 64)
     return cache.kept(f"latents-{name}", lambda: torch.cat([_encode(autoencoder, images, part) for part in parts]))
 
 
 def _encode(autoencoder: nn.Module, images: ImageFolder, part: Tensor) -> Tensor:
-    return autoencoder.encode(from_uint8(images.images(part.tolist())))  # type: ignore[operator, no-any-return]
+    device = next((weight.device for weight in autoencoder.parameters()), torch.device("cpu"))
+    pixels = from_uint8(images.images(part.tolist())).to(device)
+    return autoencoder.encode(pixels).float().cpu()  # type: ignore[operator, no-any-return]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.config import Config, nearest
 from models.errors import BadInput
 from training import process
 from training.loop import train
 from training.runs import runs_root
+
+if TYPE_CHECKING:
+    from training.estimate import Estimate
 
 METHODS = {
     "attribute-judge": "attributes",
@@ -42,13 +47,23 @@ def _write(config: Config, run: Path) -> None:
     written = run / "config.yaml"
     if written.is_file() and _essence(type(config).load(written)) != _essence(config):
         raise BadInput(f"{run} was made with another configuration: choose another run name, or delete the folder")
-    config.write(written)
+    if int(os.environ.get("RANK", "0")) == 0:
+        config.write(written)
+
+
+def rehearse(method: str, path: Path, overrides: Iterable[str] = ()) -> Estimate:
+    """What such a run would need; nothing is trained or written."""
+    from training import estimate
+
+    if method not in estimate.METHODS:
+        raise BadInput(f"--dry-run is for {' and '.join(estimate.METHODS)}, which start from a base")
+    return estimate.METHODS[method](importlib.import_module(f"training.{METHODS[method]}").CONFIG.load(path, overrides))
 
 
 def _essence(config: Config) -> dict[str, object]:
     """What must not change between a run and its resumption."""
     values = config.model_dump()
     loop: dict[str, object] = values["loop"]
-    for free in ("log_every", "validate_every", "checkpoint_minutes"):
+    for free in ("log_every", "validate_every", "checkpoint_minutes", "last"):
         loop.pop(free)
     return values

@@ -11,21 +11,23 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from models.config import Config
 from models.errors import BadInput
 from models.progress import progress
-from training import checkpoint, process
+from training import checkpoint, process, trouble
 from training.draws import Draws, batch_indices
 from training.ema import Ema
 from training.log import Log
@@ -58,6 +60,22 @@ class LoopConfig(Config):
     """Steps between two validations; the best is kept by its `score` (lower is better)."""
     checkpoint_minutes: float = 4.0
     """Minutes between two checkpoints."""
+    accumulate: int = Field(default=1, ge=1)
+    """Parts that a batch goes through in, one after the other, where all of it takes too much memory."""
+    checkpointing: bool = False
+    """Whether activations are computed again in the backward, for less memory and a third more time."""
+    frozen: Literal["no", "bf16"] = "no"
+    """Precision of the weights that no gradient moves: a teacher beside its student, the moving average."""
+    last: bool = False
+    """Whether the last model is written too, as `RUN/last`; the best always is."""
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if self.batch % self.accumulate:
+            raise ValueError(f"accumulate={self.accumulate} must divide batch={self.batch}")
+        if self.frozen == "bf16" and self.precision != "bf16":
+            raise ValueError("frozen: bf16 needs precision: bf16")
+        return self
 
 
 @dataclass
@@ -110,13 +128,14 @@ class _State:
     best: float = math.inf
     seconds: float = 0.0
     skipped: int = 0
+    lost: dict[str, int] = field(default_factory=dict)  # phase → steps in a row without a finite gradient
 
     def write(self, run: Path) -> None:
         tensors: dict[str, Tensor] = {}
         for name, module in self.modules.items():
-            tensors |= {f"module.{name}.{key}": value for key, value in module.state_dict().items()}
+            tensors |= {f"module.{name}.{key}": value for key, value in _learnt(module, module).items()}
         for name, ema in self.averages.items():
-            tensors |= {f"ema.{name}.{key}": value for key, value in ema.module.state_dict().items()}
+            tensors |= {f"ema.{name}.{key}": value for key, value in _learnt(ema.module, ema.source).items()}
         for phase, optimizer in self.phases:
             tensors |= checkpoint.optimizer_state(optimizer, f"optimizer.{phase.name}")
         facts = {"step": self.step, "best": self.best, "seconds": self.seconds, "skipped": self.skipped}
@@ -124,15 +143,18 @@ class _State:
         checkpoint.write(folder, tensors, facts)
         checkpoint.drop_older(run, folder)
 
+    def averaged(self) -> dict[str, nn.Module]:
+        return {name: ema.module for name, ema in self.averages.items()}
+
     def read(self, run: Path) -> None:
         folder = checkpoint.newest(run)
         if folder is None:
             return
         tensors, facts = checkpoint.read(folder)
         for name, module in self.modules.items():
-            _restore(module, f"module.{name}.", tensors, folder)
+            _restore(module, f"module.{name}.", tensors, folder, module)
         for name, ema in self.averages.items():
-            _restore(ema.module, f"ema.{name}.", tensors, folder)
+            _restore(ema.module, f"ema.{name}.", tensors, folder, ema.source)
         for phase, optimizer in self.phases:
             checkpoint.restore_optimizer(optimizer, f"optimizer.{phase.name}", tensors)
         self.step, self.best = int(facts["step"]), float(facts["best"])
@@ -149,13 +171,24 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
     for module in method.modules.values():
         module.to(accelerator.device).train()
     phases = [(phase, build(phase.optimizer, phase.parameters)) for phase in method.phases(config.steps)]
-    averages = {name: Ema(method.modules[name], config.ema) for name in method.averaged}
+    kept = torch.bfloat16 if config.frozen == "bf16" else torch.float32
+    averages = {name: Ema(method.modules[name], config.ema, kept) for name in method.averaged}
     state = _State(phases, averages, method.modules)
     state.read(run)
     backends = [SDPBackend.MATH] if config.attention == "math" else list(_ATTENTION)
+    if not accelerator.is_main_process:  # computes its part of every gradient, and writes nothing
+        with sdpa_kernel(backends):
+            while state.step < config.steps:
+                _step(method, config, state, accelerator)
+                state.step += 1
+        accelerator.wait_for_everyone()
+        return {}
     with sdpa_kernel(backends), Log(run, state.step) as log, progress() as shown, process.stopping() as asked:
         bar = shown.add_task(run.name, total=config.steps, completed=state.step)
-        return _steps(method, config, run, state, accelerator, log, asked, lambda: shown.advance(bar))
+        with trouble.told(run):
+            figures = _steps(method, config, run, state, accelerator, log, asked, lambda: shown.advance(bar))
+    accelerator.wait_for_everyone()
+    return figures
 
 
 def _steps(
@@ -169,7 +202,7 @@ def _steps(
     advance: Callable[[], None],
 ) -> dict[str, float]:
     clock = saved = time.monotonic()
-    averages = {name: ema.module for name, ema in state.averages.items()}
+    averages = state.averaged()
     figures: dict[str, float] = {}
     while state.step < config.steps:
         losses = _step(method, config, state, accelerator)
@@ -181,7 +214,7 @@ def _steps(
         if state.step % config.log_every == 0 or last:
             log.write(state.step, losses | {"seconds": state.seconds})
         if state.step % config.validate_every == 0 or last:
-            figures = _validate(method, run, state, averages, log)
+            figures = _validate(method, config, run, state, accelerator, log)
         if last or asked.is_set() or now - saved > 60 * config.checkpoint_minutes:
             state.write(run)
             saved = time.monotonic()
@@ -189,7 +222,9 @@ def _steps(
             raise SystemExit(f"{run.name}: stopped at step {state.step}; the same command goes on from there")
     if not (run / "model").is_dir():
         method.save(run / "model", averages)
-    return figures
+    if config.last:
+        method.save(run / "last", averages)
+    return figures | _test(method, config, state, accelerator, log)
 
 
 def _step(method: Method, config: LoopConfig, state: _State, accelerator: Accelerator) -> dict[str, float]:
@@ -201,19 +236,19 @@ def _step(method: Method, config: LoopConfig, state: _State, accelerator: Accele
     for number, (phase, optimizer) in enumerate(state.phases):
         if not phase.active(state.step):
             continue
-        draws = Draws.at(config.seed, state.step, mine, accelerator.device, number)
-        with accelerator.autocast():
-            losses = phase.loss([indices[position] for position in mine], draws)
-        # Only the phase's own weights get a gradient: the discriminator none from the generator's loss, and so on.
-        gradients = torch.autograd.grad(losses["total"], list(phase.parameters), allow_unused=True)
-        for parameter, gradient in zip(phase.parameters, gradients, strict=True):
-            shared = gradient is not None and accelerator.num_processes > 1
-            parameter.grad = accelerator.reduce(gradient, "mean") if shared else gradient
+        losses = _gradients(phase, config, state.step, number, indices, mine, accelerator)
         norm = nn.utils.clip_grad_norm_(phase.parameters, phase.optimizer.clip)
         logged |= {f"{phase.name}/{name}": float(loss.detach()) for name, loss in losses.items()}
         if not bool(torch.isfinite(norm)):
-            state.skipped += 1
+            state.skipped, state.lost[phase.name] = state.skipped + 1, state.lost.get(phase.name, 0) + 1
+            logged["skipped"] = state.skipped
+            if state.lost[phase.name] == _LOST:
+                raise BadInput(
+                    f"{_LOST} steps in a row up to {state.step + 1} without a finite gradient ({phase.name}): lower "
+                    "its optimizer's rate, look at the last samples, or set loop.precision=no; the last checkpoint is kept"
+                )
             continue
+        state.lost[phase.name] = 0
         stop = config.steps if phase.stop is None else min(phase.stop, config.steps)
         factor = rate_factor(phase.optimizer, state.step - phase.start, stop - phase.start)
         optimizer.param_groups[0]["lr"] = phase.optimizer.rate * factor
@@ -224,10 +259,58 @@ def _step(method: Method, config: LoopConfig, state: _State, accelerator: Accele
     return logged
 
 
+def _gradients(
+    phase: Phase,
+    config: LoopConfig,
+    step: int,
+    number: int,
+    indices: Sequence[int],
+    mine: Sequence[int],
+    accelerator: Accelerator,
+) -> dict[str, Tensor]:
+    """Fill in the gradients of a phase's weights, part by part and from every process; returns its mean losses."""
+    found: dict[str, Tensor] = {}
+    for parameter in phase.parameters:
+        parameter.grad = None
+    for part in (mine[first :: config.accumulate] for first in range(config.accumulate)):
+        draws = Draws.at(config.seed, step, part, accelerator.device, number)
+        with accelerator.autocast():
+            losses = phase.loss([indices[position] for position in part], draws)
+        # Only the phase's own weights get a gradient: the discriminator none from the generator's loss, and so on.
+        gradients = torch.autograd.grad(losses["total"] / config.accumulate, list(phase.parameters), allow_unused=True)
+        for parameter, gradient in zip(phase.parameters, gradients, strict=True):
+            if gradient is not None:
+                parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+        for name, loss in losses.items():
+            found[name] = found.get(name, 0) + loss.detach() / config.accumulate
+    if accelerator.num_processes > 1:
+        for parameter in phase.parameters:
+            if parameter.grad is not None:
+                parameter.grad = accelerator.reduce(parameter.grad, "mean")
+        found = {name: accelerator.reduce(loss, "mean") for name, loss in found.items()}
+    return found
+
+
+def _test(method: Method, config: LoopConfig, state: _State, accelerator: Accelerator, log: Log) -> dict[str, float]:
+    """Figures on the test split, of methods that have some, once all is done."""
+    if (test := getattr(method, "test", None)) is None:
+        return {}
+    with torch.no_grad(), _precision(config, accelerator):
+        figures = {f"test/{name}": value for name, value in test(state.averaged()).items()}
+    log.write(state.step, figures)
+    return figures
+
+
+def _precision(config: LoopConfig, accelerator: Accelerator) -> AbstractContextManager[None]:
+    """Of what needs no gradient: full, unless some weights are in bf16 anyhow."""
+    return accelerator.autocast() if config.frozen == "bf16" else nullcontext()
+
+
 def _validate(
-    method: Method, run: Path, state: _State, averages: Mapping[str, nn.Module], log: Log
+    method: Method, config: LoopConfig, run: Path, state: _State, accelerator: Accelerator, log: Log
 ) -> dict[str, float]:
-    with torch.no_grad():
+    averages = state.averaged()
+    with torch.no_grad(), _precision(config, accelerator):
         figures = method.validate(averages)
         log.picture(state.step, method.samples(averages))
     log.write(state.step, {f"validation/{name}": value for name, value in figures.items()})
@@ -237,9 +320,21 @@ def _validate(
     return figures
 
 
-def _restore(module: nn.Module, prefix: str, tensors: Mapping[str, Tensor], folder: Path) -> None:
+def _learnt(module: nn.Module, source: nn.Module) -> dict[str, Tensor]:
+    """The state of `module` without what `source` never learns: that comes from the base again."""
+    frozen = {name for name, weight in source.named_parameters() if not weight.requires_grad}
+    return {name: value for name, value in module.state_dict().items() if name not in frozen}
+
+
+def _restore(module: nn.Module, prefix: str, tensors: Mapping[str, Tensor], folder: Path, source: nn.Module) -> None:
     weights = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     try:
-        module.load_state_dict(weights)
+        if lacking := _learnt(module, source).keys() - weights.keys():
+            raise RuntimeError(f"no {min(lacking)}")
+        module.load_state_dict({**module.state_dict(), **weights})
     except RuntimeError as error:
         raise BadInput(f"{folder} belongs to another configuration; choose another run name or delete it") from error
+
+
+_LOST = 10
+"""Steps in a row without a finite gradient that end a run."""

@@ -7,7 +7,6 @@ Shapes: `N` batch, `C` channels, `h w` latent.
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from models.config import Config
 from models.pipeline import Pipeline, predict
 from models.sampling import add_noise, to_x0
 from training.draws import Draws
+from training.lora import LoraConfig, adapted
 from training.optimizer import OptimizerConfig
 from training.tables import Tables
 
@@ -76,11 +76,6 @@ class Matching:
 
 
 def _fake_score(denoiser: nn.Module, rank: int | None) -> nn.Module:
-    score: Any = copy.deepcopy(denoiser)
     if rank is None:
-        return score.requires_grad_(True)  # type: ignore[no-any-return]
-    from peft import LoraConfig
-
-    score.requires_grad_(False)
-    score.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=["to_q", "to_k", "to_v", "to_out.0"]))
-    return score  # type: ignore[no-any-return]
+        return copy.deepcopy(denoiser).float().requires_grad_(True)
+    return adapted(denoiser, LoraConfig(rank=rank))

@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from models.config import Config
+from models.errors import BadInput
 
 
 class OptimizerConfig(Config):
     """One optimizer and its rate."""
 
-    name: Literal["adamw", "muon"] = "adamw"
-    """`muon` orthogonalises the updates of matrices and convolutions; everything else goes to AdamW."""
+    name: Literal["adamw", "adamw8bit", "muon"] = "adamw"
+    """`muon` orthogonalises the updates of matrices and convolutions; everything else goes to AdamW. `adamw8bit` keeps
+    AdamW's averages in 8 bits (`pip install bitsandbytes`, on a GPU)."""
     rate: float = 1e-3
     """Peak learning rate (of Muon, scaled to AdamW's update size, where it is chosen)."""
     betas: tuple[float, float] = (0.9, 0.99)
@@ -51,8 +53,25 @@ def build(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.
     chosen = list(parameters)
     if config.name == "muon":
         return Muon(chosen, config)
+    if config.name == "adamw8bit":
+        return _eight_bits(chosen, config)
     # Not fused: on a CPU that reads gradients as if they lay in memory like the weights, and those of convolutions do not.
-    return torch.optim.AdamW(chosen, config.rate, betas=config.betas, weight_decay=config.decay, foreach=True)
+    # And large networks one weight after the other: all at once takes as much memory again as the weights.
+    together = sum(weight.numel() for weight in chosen) < _MANY
+    return torch.optim.AdamW(chosen, config.rate, betas=config.betas, weight_decay=config.decay, foreach=together)
+
+
+_MANY = 10**8
+"""Numbers whose second copy is not worth the speed."""
+
+
+def _eight_bits(parameters: list[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
+    """AdamW with averages in 8 bits (arXiv 2110.02861). BadInput: the library is not there."""
+    try:
+        from bitsandbytes.optim import AdamW8bit
+    except ImportError as error:
+        raise BadInput("optimizer adamw8bit needs bitsandbytes: pip install 'ippo[8bit]'; or choose adamw") from error
+    return AdamW8bit(parameters, config.rate, betas=config.betas, weight_decay=config.decay)  # type: ignore[no-any-return]
 
 
 class Muon(torch.optim.Optimizer):

@@ -24,6 +24,7 @@ from models.errors import BadInput
 from models.pipeline import Pipeline
 from models.sampling import SAMPLERS, add_noise
 from training import cache
+from training.parts import split
 
 _PART = 256
 _MOST = 10_000_000
@@ -97,7 +98,7 @@ def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig, timesteps: Iterabl
             places = range(first, min(first + _PART, wanted))
             seeds = [config.seed + _apart(last, timestep) + place for place in places]
             samples = ends[last][places] if ends else None
-            walk = partial(_walk, teacher, samples, seeds, chosen[places], timestep, config)
+            walk = partial(_in_parts, teacher, samples, seeds, chosen[places], timestep, config)
             parts.append(cache.kept(f"pairs-{name}-{timestep}-{first:06d}", walk))
         ends[timestep] = torch.cat(parts)
     return Pairs(ends, chosen, config.seed)
@@ -125,6 +126,17 @@ def _walk(
     denoise = teacher.denoise(teacher.conditioner(ids.to(device)), config.guidance)
     ends: Tensor = SAMPLERS[config.sampler](denoise, noisy.to(device), timesteps, schedule)
     return ends.float().cpu()
+
+
+def _in_parts(
+    teacher: Pipeline, samples: Tensor | None, seeds: Sequence[int], ids: Tensor, timestep: int, config: PairsConfig
+) -> Tensor:
+    """`_walk`, no more at once than memory holds."""
+    ends = []
+    for part in split(len(seeds), teacher.latent_shape, _PART):
+        some = None if samples is None else samples[part]
+        ends.append(_walk(teacher, some, [seeds[place] for place in part], ids[part], timestep, config))
+    return torch.cat(ends)
 
 
 def _apart(last: int, timestep: int) -> int:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
@@ -29,7 +30,9 @@ from training.captions import Captions
 from training.data.folder import ImageFolder
 from training.draws import Draws
 from training.loop import LoopConfig, Losses, Phase
+from training.lora import LoraConfig, adapted, merged
 from training.optimizer import OptimizerConfig
+from training.parts import split
 from training.runs import data_folder, trained
 from training.tables import Tables
 
@@ -46,6 +49,8 @@ class TeacherConfig(Config):
     base: str | SerializeAsAny[Config]
     """A run, a diffusers folder or a Hub name to fine-tune, or the parts of a teacher from scratch: `family` names a file
     in `models/`, and its `Parts` say what belongs beside."""
+    lora: LoraConfig | None = None
+    """Learns an adapter over the base's denoiser in place of the denoiser; it is merged into what is saved."""
     train_conditioner: bool = False
     """Whether the conditioner (a text encoder, a table of classes) learns with the denoiser."""
     condition_dropout: float = 0.1
@@ -54,6 +59,8 @@ class TeacherConfig(Config):
     """How often each attribute of an input is left free by itself, so that it is learnt alone and in any company."""
     min_snr_gamma: float | None = 5.0
     """Min-SNR weighting (arXiv 2303.09556), with SNR + 1 for v-prediction; none weighs every timestep alike."""
+    noise_offset: float = 0.0
+    """Adds as much noise that is the same at every place of a channel, so that dark and bright pictures are learnt."""
     shift: float = 1.0
     """Moves the uniform timesteps towards noise, where the picture is decided (arXiv 2403.03206, equation 23)."""
     guidance: float = 2.0
@@ -73,7 +80,9 @@ class TeacherMethod:
     def __init__(self, config: TeacherConfig) -> None:
         torch.manual_seed(config.loop.seed)
         self.config = config
-        self.pipeline = open_base(config.base, config.loop.attention)
+        self.pipeline = open_base(config.base, config.loop)
+        if config.lora is not None:
+            self._adapt(config.lora)
         self.tables = Tables(self.pipeline.schedule)
         if config.attribute_dropout and not self.pipeline.slots:
             raise BadInput("attribute_dropout is for a base whose inputs are attributes; this one takes no attributes")
@@ -95,7 +104,11 @@ class TeacherMethod:
     def phases(self, steps: int) -> Sequence[Phase]:
         """One phase: denoising."""
         weights = [weight for module in self.modules.values() for weight in module.parameters()]
-        return [Phase("teacher", weights, self.config.optimizer, self.denoise)]
+        return [
+            Phase(
+                "teacher", [weight for weight in weights if weight.requires_grad], self.config.optimizer, self.denoise
+            )
+        ]
 
     def denoise(self, indices: list[int], draws: Draws) -> Losses:
         """The loss at uniform timesteps, shifted and weighted."""
@@ -104,35 +117,63 @@ class TeacherMethod:
         dropped = (draws.uniform() < self.config.condition_dropout)[:, None]
         ids = self._freed(torch.where(dropped, self.null.to(draws.device), ids), draws)
         timesteps = self._timesteps(draws)
-        error = self._error(self.pipeline, x0, ids, timesteps, draws.normal(*x0.shape[1:]))
+        noise = draws.normal(*x0.shape[1:])
+        if self.config.noise_offset:
+            noise = noise + self.config.noise_offset * draws.normal(x0.shape[1], 1, 1)
+        error = self._error(self.pipeline, x0, ids, timesteps, noise)
         return {"total": (error * self._weight(timesteps)).mean(), "error": error.mean()}
 
     def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
         """The unweighted loss on held-out images, at fixed noise and timesteps."""
+        return {"score": self._loss(averages, self.held_out_latents, self.held_out_captions)}
+
+    def test(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
+        """The same on the test split, where there is one."""
+        try:
+            images = ImageFolder(data_folder(self.config.data), "test")
+        except BadInput:
+            return {}
+        tokenize = self.pipeline.conditioner.tokenize
+        captions = Captions(images, self.config.captions, tokenize)  # type: ignore[arg-type]
+        return {"loss": self._loss(averages, latents.encode(self.pipeline.autoencoder, images), captions)}
+
+    def _loss(self, averages: Mapping[str, nn.Module], encoded: Tensor, captions: Captions) -> float:
         pipeline = self._averaged(averages)
-        count = min(len(self.held_out_latents), 512)
+        count = min(len(encoded), 512)
         draws = Draws.at(0, 0, range(count), pipeline.device)
-        ids = self._freed(self.held_out_captions.draw(list(range(count)), draws), draws)
-        timesteps, x0 = draws.integers(len(pipeline.schedule)), self.held_out_latents[:count].to(pipeline.device)
+        ids = self._freed(captions.draw(list(range(count)), draws), draws)
+        timesteps, x0 = draws.integers(len(pipeline.schedule)), encoded[:count].to(pipeline.device)
         noise = draws.normal(*x0.shape[1:])
         errors = [
             self._error(pipeline, x0[part], ids[part], timesteps[part], noise[part])
-            for part in torch.arange(count).split(64)
+            for part in split(count, x0.shape[1:], 64)
         ]
-        return {"score": float(torch.cat(errors).mean())}
+        return float(torch.cat(errors).mean())
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
         """Sixteen held-out inputs, twenty guided steps; fewer where there are fewer, in rows of one length."""
         inputs = self.held_out_captions.texts[0][:16]
         inputs = inputs[: max(1, len(inputs) // 2 * 2)]
-        images = self._averaged(averages).generate(inputs, range(len(inputs)), 20, self.config.guidance)
+        drawn = self._averaged(averages)
+        images = np.concatenate(
+            [
+                drawn.generate([inputs[place] for place in part], part.tolist(), 20, self.config.guidance)
+                for part in split(len(inputs), drawn.latent_shape, 16)
+            ]
+        )
         return np.concatenate(
             [np.concatenate(list(row), axis=1) for row in np.array_split(images, min(2, len(images)))], axis=0
         )
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
         """The pipeline as a diffusers folder."""
-        folders.save(self._averaged(averages), folder)
+        pipeline = self._averaged(averages)
+        folders.save(replace(pipeline, denoiser=merged(pipeline.denoiser)), folder)
+
+    def _adapt(self, config: LoraConfig) -> None:
+        if self.config.loop.frozen == "bf16":
+            self.pipeline.denoiser.to(torch.bfloat16)
+        self.pipeline.denoiser = adapted(self.pipeline.denoiser, config)
 
     def _averaged(self, averages: Mapping[str, nn.Module]) -> Pipeline:
         changed: dict[str, Any] = dict(averages)
@@ -181,13 +222,17 @@ class TeacherMethod:
                 return (ratio + 1).clamp(max=gamma)
 
 
-def open_base(base: str | Config, attention: str) -> Pipeline:
+def open_base(base: str | Config, loop: LoopConfig) -> Pipeline:
     """The pipeline to train: an existing one, or parts put together around a fresh denoiser.
 
-    `attention` as in `LoopConfig`: `math` also spares the denoiser what torch's own plain path does besides (6 %).
+    `math` attention also spares the denoiser what torch's own plain path does besides (6 %).
     """
     pipeline = opened(base) if isinstance(base, str) else folders.build(base, trained)
-    if attention == "math":
+    for part in (pipeline.conditioner, pipeline.denoiser, pipeline.autoencoder):
+        part.to(PartialState().device)
+    if loop.checkpointing:
+        cast(Any, pipeline.denoiser).enable_gradient_checkpointing()
+    if loop.attention == "math":
         cast(UNet2DConditionModel, pipeline.denoiser).set_attn_processor(AttnProcessor())
     return pipeline
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from accelerate.state import AcceleratorState
 from PIL import Image
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 180, 60), "blue": (50, 70, 220), "yellow": (240, 220, 60)}
@@ -28,6 +29,12 @@ def write_set(folder: Path, count: int = 24, size: int = 16) -> Path:
             rows.append({"file_name": f"{index:03d}.png", "text": name, "text_fr": french[name], "label": index % 4})
         (folder / split / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _precision_of_its_own() -> None:
+    """A process has one precision, but for its tests."""
+    AcceleratorState._reset_state()
 
 
 @pytest.fixture

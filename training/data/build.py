@@ -3,11 +3,11 @@
 import hashlib
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, Self, cast, get_args
 
 import PIL
 from PIL import Image, ImageColor, ImageOps
@@ -18,7 +18,7 @@ from models.config import nearest
 from models.errors import BadInput
 from training.data.decode import UnreadableError, to_rgb
 from training.data.report import Dropped, Report, appearing, write_metadata
-from training.data.sources import Captioned, Scalar, find
+from training.data.sources import Captioned, Found, Scalar, find
 
 Fit = Literal["crop", "pad"]
 MADE_BY = "ippo data build"
@@ -27,12 +27,17 @@ _SHARES = ("train", "train", "train", "train", "validation", "train", "train", "
 
 
 @dataclass(frozen=True)
-class _Format:
+class Form:
     """How one file becomes one picture of the set."""
 
     size: int
     background: tuple[int, int, int]
     fit: Fit
+
+    @classmethod
+    def checked(cls, size: int, background: str, fit: str) -> Self:
+        """BadInput: parameters out of range."""
+        return cls(_checked_size(size), _colour(background), _checked_fit(fit))
 
     def convert(self, source: Path, target: Path) -> bytes:
         """Writes the (size, size) PNG; returns the hash of the pixels as decoded. Raises UnreadableError."""
@@ -48,6 +53,27 @@ class _Format:
         if self.fit == "crop":
             return ImageOps.fit(image, square, Image.Resampling.LANCZOS)
         return ImageOps.pad(image, square, Image.Resampling.LANCZOS, color=self.background)
+
+
+Describe = Callable[[Sequence[Path], Sequence[Captioned]], list[str]]
+"""Cleaned pictures and their rows → captions."""
+
+
+@dataclass(frozen=True)
+class Making:
+    """Where a set comes from and goes to, and how it is cleaned and split. BadInput: `out` cannot be written."""
+
+    source: Path
+    out: Path
+    form: Form
+    seed: int = 0
+    stratify: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.out.exists() and not (self.out.is_dir() and not any(self.out.iterdir())):
+            raise BadInput(f"{self.out} exists and is not an empty folder: give a new one")
+        if self.out.is_relative_to(self.source):
+            raise BadInput(f"{self.out} lies inside {self.source}: give a folder outside the images")
 
 
 def build(
@@ -67,22 +93,42 @@ def build(
     BadInput: see `sources.find`; parameters out of range; `out` not empty; nothing left.
     """
     source, out = Path(source).absolute(), Path(out).absolute()
-    form = _Format(_checked_size(size), _colour(background), _checked_fit(fit))
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise BadInput(f"{out} exists and is not an empty folder: give a new one")
-    if out.is_relative_to(source):
-        raise BadInput(f"{out} lies inside {source}: give a folder outside the images")
-    found = find(source)
-    strata = _strata(found.captioned, source, stratify)
-    with appearing(out) as folder:
-        kept, dropped = _convert_all(form, found.captioned, source, folder)
-        splits = split([strata[item] for item in kept], [_place(found.captioned[item], source) for item in kept], seed)
-        chosen = [found.captioned[item] for item in kept]
-        counts = _write(folder, [_staged(folder, item) for item in kept], chosen, splits, source)
-        parameters = {"size": size, "background": background, "fit": fit, "seed": seed, "stratify": stratify}
+    making = Making(source, out, Form.checked(size, background, fit), seed, stratify)
+    parameters = {"size": size, "background": background, "fit": fit, "seed": seed, "stratify": stratify}
+    return make(making, find(source), parameters)
+
+
+def _as_found(pictures: Sequence[Path], rows: Sequence[Captioned]) -> list[str]:
+    return [row.text for row in rows]
+
+
+def make(
+    making: Making,
+    found: Found,
+    parameters: dict[str, object],
+    describe: Describe = _as_found,
+    finish: Callable[[Path], None] = lambda _: None,
+) -> Report:
+    """Cleans, captions and splits what was found; `finish` adds to the folder before it appears."""
+    source = making.source
+    strata = _strata(found.captioned, source, making.stratify)
+    with appearing(making.out) as folder:
+        kept, dropped = _convert_all(making.form, found.captioned, source, folder)
+        pictures = [_staged(folder, item) for item in kept]
+        texts = dict(zip(kept, describe(pictures, [found.captioned[item] for item in kept]), strict=True))
+        for silent in [item for item, text in texts.items() if not text]:
+            dropped.append(Dropped(_place(found.captioned[silent], source), "image without a caption"))
+            _staged(folder, silent).unlink()
+        chosen = {item: replace(found.captioned[item], text=text) for item, text in texts.items() if text}
+        if not chosen:
+            raise BadInput(f"none of the {len(kept)} images of {source} has a caption")
+        places = [_place(row, source) for row in chosen.values()]
+        splits = split([strata[item] for item in chosen], places, making.seed)
+        counts = _write(folder, [_staged(folder, item) for item in chosen], list(chosen.values()), splits, source)
         versions = {"pillow": PIL.__version__}
-        report = Report(MADE_BY, out, counts, (*found.dropped, *dropped), parameters, versions)
+        report = Report(MADE_BY, making.out, counts, (*found.dropped, *dropped), parameters, versions)
         report.save(folder)
+        finish(folder)
     return report
 
 
@@ -97,7 +143,7 @@ def split(strata: Sequence[str], names: Sequence[str], seed: int) -> list[str]:
 
 
 def _convert_all(
-    form: _Format, captioned: Sequence[Captioned], source: Path, folder: Path
+    form: Form, captioned: Sequence[Captioned], source: Path, folder: Path
 ) -> tuple[list[int], list[Dropped]]:
     """Decodes everything into `folder`; returns which were kept, in order, and what was dropped."""
 

@@ -111,7 +111,7 @@ class ImageFolder:
 def _read(name: str, split: str) -> tuple[Sources, Columns]:
     folder = Path(name)
     if not folder.is_dir():
-        return _read_hub(name, split)
+        return read_hub(name, split)
     direct = {inner: folder / inner for inner in _SPLITS if (folder / inner / _METADATA).is_file()}
     if not direct and (folder / _METADATA).is_file():
         direct = {"train": folder}
@@ -149,7 +149,8 @@ def _read_with_datasets(name: str, split: str) -> tuple[Sources, Columns]:
     return _unpack(name, found[split])
 
 
-def _read_hub(name: str, split: str) -> tuple[Sources, Columns]:
+def read_hub(name: str, split: str) -> tuple[Sources, Columns]:
+    """Undecoded images and the columns beside them. BadInput: no such set or split, or none to be had."""
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise BadInput(f"no folder {name}: give a folder, or a data set's name on the Hub")
     import datasets
@@ -166,6 +167,17 @@ def _read_hub(name: str, split: str) -> tuple[Sources, Columns]:
     if rows is None:
         raise BadInput(f"{name} has no split '{split}'; it has: {', '.join(known)}")
     return _unpack(name, rows)
+
+
+def read_parquet(files: Sequence[Path]) -> tuple[Sources, Columns]:
+    """The same of parquet files as the Hub keeps them. BadInput: they cannot be read, or hold no images."""
+    import datasets
+
+    try:
+        rows = datasets.load_dataset("parquet", data_files=[str(file) for file in files], split="train")
+    except (OSError, ValueError, datasets.exceptions.DatasetGenerationError) as error:
+        raise BadInput(f"{files[0]} cannot be read: {str(error).strip().partition(chr(10))[0]}") from None
+    return _unpack(str(files[0].parent), rows)
 
 
 def _unpack(name: str, rows: Any) -> tuple[Sources, Columns]:

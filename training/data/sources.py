@@ -47,9 +47,10 @@ class _Caption:
     columns: Mapping[str, Scalar] = field(default_factory=dict)
 
 
-def find(source: Path) -> Found:
+def find(source: Path, needed: bool = True) -> Found:
     """Every captioned image under `source`. metadata.jsonl counts before a CSV, and that before a .txt.
 
+    Where captions are not `needed`, images without one stay, with an empty text.
     BadInput: no such folder, nothing in it, no image, no caption at all, a table that cannot be read.
     """
     if not source.is_dir():
@@ -61,6 +62,8 @@ def find(source: Path) -> Found:
     foreign = [path for path in files if path.suffix.lower() in FOREIGN_SUFFIXES]
     dropped = [_drop(path, source, f"{path.suffix.lower()} files are not read") for path in foreign]
     captions = _used(_captions(files, images, source, dropped), set(images), source, dropped)
+    if not needed:
+        captions = {path: Captioned(path, "") for path in images} | captions
     if not captions:
         raise BadInput(f"no captions for the images in {source}: accepted are {ACCEPTED}")
     dropped += [_drop(path, source, "image without a caption") for path in images if path not in captions]

@@ -1,0 +1,88 @@
+"""What a diffusers folder holds, told from its file names and JSON before anything loads; it knows no family."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from diffusers import DiffusionPipeline
+
+from models.errors import BadInput
+
+VARIANT = "fp16"
+"""The one that is taken where there are no weights in full precision."""
+
+NETWORK = "diffusion_pytorch_model"
+TEXT = "model"
+
+
+def local(name: str) -> Path:
+    """A folder as it is, or what the Hub has under that name, safetensors only."""
+    if Path(name).is_dir():
+        return Path(name)
+    try:
+        return Path(DiffusionPipeline.download(name, use_safetensors=True, safety_checker=None))
+    except (OSError, ValueError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise BadInput(f"{name} cannot be had from the Hub as safetensors: {first}") from error
+
+
+def config(folder: Path, part: str) -> dict[str, Any]:
+    """The configuration of a component. BadInput: it is missing or no JSON."""
+    file = folder / part / "config.json"
+    try:
+        return json.loads(file.read_text())  # type: ignore[no-any-return]
+    except FileNotFoundError:
+        raise BadInput(f"{folder} is incomplete: it has no {part}/{file.name}") from None
+    except ValueError as error:
+        raise BadInput(f"{file} is not JSON: {error}") from None
+
+
+def variant(folder: Path, weights: Mapping[str, str]) -> str | None:
+    """Which variant to open: none where every component has weights in full precision.
+
+    `weights`: component → the stem of its file. BadInput: one that has no safetensors at all.
+    """
+    found: set[str] = set()
+    for part, stem in weights.items():
+        kinds = {
+            kind
+            for kind in ("", f".{VARIANT}")
+            if any((folder / part / f"{stem}{end}").is_file() for end in _endings(kind))
+        }
+        if not kinds:
+            foreign = [
+                path.name for path in sorted((folder / part).glob("*")) if path.suffix in (".bin", ".ckpt", ".pt")
+            ]
+            hint = f"; {foreign[0]} can hold code and is not read: save it as safetensors" if foreign else ""
+            raise BadInput(f"{folder} is incomplete: it has no {part}/{stem}.safetensors{hint}")
+        found.add("" if "" in kinds else VARIANT)
+    return VARIANT if VARIANT in found else None
+
+
+def tokenizer(folder: Path, part: str) -> None:
+    """BadInput: the tokenizer's files are missing."""
+    if not any((folder / part / name).is_file() for name in ("vocab.json", "tokenizer.json")):
+        raise BadInput(f"{folder} is incomplete: it has no {part}/vocab.json")
+
+
+def fit(folder: Path, width: int) -> None:
+    """BadInput: UNet, autoencoder and text do not belong together. `width`: of the text encoders, all of them."""
+    unet, vae = config(folder, "unet"), config(folder, "vae")
+    channels = vae.get("latent_channels", 4)
+    if unet["in_channels"] != channels or unet["out_channels"] != channels:
+        raise BadInput(
+            f"{folder} cannot be a base: its UNet takes {unet['in_channels']} and gives {unet['out_channels']} channels "
+            f"where its autoencoder has {channels} (is it for inpainting, depth or upscaling?)"
+        )
+    if unet["cross_attention_dim"] != width:
+        raise BadInput(
+            f"{folder}: the UNet wants text of {unet['cross_attention_dim']} channels, the text encoder gives {width}"
+        )
+
+
+def _endings(kind: str) -> tuple[str, str]:
+    index = f".safetensors.index{kind}.json"
+    return f"{kind}.safetensors", index

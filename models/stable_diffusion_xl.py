@@ -1,0 +1,141 @@
+"""The Stable Diffusion XL family: two text encoders, sizes told to the UNet, and its diffusers folder on disk.
+
+It knows nothing about training, graphs or serving. Shapes: `N` batch, `C` channels, `h w` latent, `S` tokens, `D` width.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import diffusers
+import torch
+from diffusers import AutoencoderKL, StableDiffusionXLPipeline, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from models import components
+from models.conditioning import Conditioning
+from models.labels import Input
+from models.pipeline import Pipeline, latent_shape
+from models.schedule import base_scheduler
+from models.stable_diffusion import TASK, LatentAutoencoder, save_tokenizer, tokenized
+
+WEIGHTS = {
+    "denoiser": "unet/diffusion_pytorch_model.safetensors",
+    "autoencoder": "vae/diffusion_pytorch_model.safetensors",
+}
+"""Where the weights of each part that lies in one file are in the folder."""
+
+
+class DualConditioner(nn.Module):
+    """Prompts → hidden states of both encoders' last but one layer, side by side, and the second's pooled text.
+
+    The sizes it tells are those of an uncropped square of `side` pixels (SDXL, arXiv 2307.01952, section 2.2).
+    """
+
+    def __init__(
+        self,
+        tokenizers: Sequence[CLIPTokenizer],
+        text_encoder: CLIPTextModel,
+        text_encoder_2: CLIPTextModelWithProjection,
+        side: int,
+        zeros: bool = True,
+    ) -> None:
+        """`zeros`: whether the empty prompt is all zeros, as the base was trained."""
+        super().__init__()
+        self.tokenizers, self.side, self.zeros = tuple(tokenizers), side, zeros
+        self.text_encoder, self.text_encoder_2 = text_encoder, text_encoder_2
+        self.register_buffer("empty", self.tokenize([""]), persistent=False)
+
+    def tokenize(self, inputs: Sequence[Input]) -> Tensor:
+        """Prompts → ids of both tokenizers side by side `(N, 2·S)` int64. BadInput: not text."""
+        return torch.cat([tokenized(tokenizer, inputs) for tokenizer in self.tokenizers], dim=1)
+
+    def forward(self, ids: Tensor) -> Conditioning:
+        """Ids `(N, 2·S)` → hidden states `(N, S, D1 + D2)`, pooled text `(N, D2)`, sizes `(N, 6)`."""
+        first, second = ids.chunk(2, dim=1)
+        one = self.text_encoder(first, output_hidden_states=True)
+        two = self.text_encoder_2(second, output_hidden_states=True)
+        hidden = torch.cat([one.hidden_states[-2], two.hidden_states[-2]], dim=-1)
+        pooled = two.text_embeds
+        if self.zeros:
+            said = (ids != cast(Tensor, self.empty)).any(dim=1).to(hidden.dtype)
+            hidden, pooled = hidden * said[:, None, None], pooled * said[:, None]
+        sizes = torch.tensor([self.side, self.side, 0, 0, self.side, self.side], device=ids.device, dtype=hidden.dtype)
+        return Conditioning(encoder_hidden_states=hidden, text_embeds=pooled, time_ids=sizes.expand(len(ids), 6))
+
+
+class Denoiser(UNet2DConditionModel):
+    """The same UNet, told pooled text and sizes by the names of `Conditioning`'s fields."""
+
+    def forward(  # type: ignore[override]
+        self, sample: Tensor, timestep: Any, encoder_hidden_states: Tensor, text_embeds: Tensor, time_ids: Tensor
+    ) -> Any:
+        """`(N, C, h, w)` → model output of the same shape."""
+        added = {"text_embeds": text_embeds, "time_ids": time_ids}
+        return super().forward(sample, timestep, encoder_hidden_states, added_cond_kwargs=added)
+
+
+def assemble(conditioner: DualConditioner, unet: Denoiser, vae: AutoencoderKL, scheduler: dict[str, Any]) -> Pipeline:
+    """Put the components together as a `text-to-image` pipeline."""
+    autoencoder = LatentAutoencoder(vae)
+    return Pipeline(TASK, conditioner, unet, autoencoder, scheduler, latent_shape(unet.config))
+
+
+def load(name: str) -> Pipeline:
+    """Open a local diffusers folder or a Hub name, in float32. BadInput, before anything loads: it is no such base."""
+    folder = components.local(name)
+    encoders = ("text_encoder", "text_encoder_2")
+    for part in ("tokenizer", "tokenizer_2"):
+        components.tokenizer(folder, part)
+    components.fit(folder, sum(components.config(folder, part)["hidden_size"] for part in encoders))
+    parts = dict.fromkeys(encoders, components.TEXT) | dict.fromkeys(("unet", "vae"), components.NETWORK)
+    variant = components.variant(folder, parts)
+    unet = Denoiser.from_pretrained(folder, subfolder="unet", variant=_own(folder, variant), torch_dtype=torch.float32)
+    stock = StableDiffusionXLPipeline.from_pretrained(folder, unet=unet, variant=variant, torch_dtype=torch.float32)
+    side = int(unet.config["sample_size"]) * stock.vae_scale_factor
+    zeros = bool(stock.config["force_zeros_for_empty_prompt"])
+    tokenizers = (stock.tokenizer, stock.tokenizer_2)
+    conditioner = DualConditioner(tokenizers, stock.text_encoder, stock.text_encoder_2, side, zeros)
+    scheduler = base_scheduler({**stock.scheduler.config, "_class_name": type(stock.scheduler).__name__})
+    return assemble(conditioner, unet, stock.vae, scheduler)
+
+
+def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Write the diffusers folder that stock `StableDiffusionXLPipeline` opens; `folder` must not exist yet."""
+    conditioner = cast(DualConditioner, pipeline.conditioner)
+    networks = (conditioner.text_encoder, conditioner.text_encoder_2, cast(LatentAutoencoder, pipeline.autoencoder).vae)
+    text_encoder, text_encoder_2, vae = (copy.deepcopy(network).to("cpu", dtype) for network in networks)
+    tokenizer, tokenizer_2 = conditioner.tokenizers
+    scheduler = getattr(diffusers, pipeline.scheduler["_class_name"])
+    stock = StableDiffusionXLPipeline(
+        vae=vae,
+        text_encoder=text_encoder,
+        text_encoder_2=text_encoder_2,
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer_2,
+        unet=_plain(cast(Denoiser, pipeline.denoiser), dtype),
+        scheduler=scheduler.from_config(pipeline.scheduler),
+        force_zeros_for_empty_prompt=conditioner.zeros,
+        add_watermarker=False,
+    )
+    stock.save_pretrained(folder, safe_serialization=True)
+    for part, kept in (("tokenizer", tokenizer), ("tokenizer_2", tokenizer_2)):
+        save_tokenizer(kept, folder / part)
+
+
+def _plain(unet: Denoiser, dtype: torch.dtype) -> UNet2DConditionModel:
+    """The weights in the class that stock diffusers knows."""
+    with torch.device("meta"):
+        plain = UNet2DConditionModel.from_config(unet.config)
+    weights = {name: weight.detach().to("cpu", dtype) for name, weight in unet.state_dict().items()}
+    plain.load_state_dict(weights, assign=True)  # type: ignore[attr-defined]
+    return plain  # type: ignore[return-value]
+
+
+def _own(folder: Path, variant: str | None) -> str | None:
+    """The UNet's own variant, where the others may have another."""
+    return variant and components.variant(folder, {"unet": components.NETWORK})

@@ -1,0 +1,157 @@
+"""Describes pictures by a network or by an OpenAI-compatible endpoint, once; knows nothing of data sets.
+
+Every caption is kept on disk by picture and question as soon as it is there, so that a killed or refused run goes on.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import Field
+from rich.console import Console
+from rich.progress import track
+
+from models.config import Config
+from models.errors import BadInput
+from training.runs import runs_root
+
+
+class Captioner(Protocol):
+    """A picture's file → its caption. BadInput: it cannot be asked."""
+
+    name: str
+    """Everything that its captions depend on."""
+
+    def __call__(self, picture: Path) -> str:
+        """One caption."""
+
+
+class BlipConfig(Config):
+    """BLIP through transformers (arXiv 2201.12086)."""
+
+    model: str = "Salesforce/blip-image-captioning-base"
+    """Folder or Hub name."""
+    tokens: int = 30
+    """Of the longest caption."""
+
+    def open(self) -> Captioner:
+        return Blip(self)
+
+
+class EndpointConfig(Config):
+    """A chat endpoint that takes pictures, in OpenAI's dialect."""
+
+    model: str
+    """What the endpoint calls it."""
+    url: str = "https://api.openai.com/v1"
+    """Its address, up to the version."""
+    prompt: str = "Describe this picture in one short sentence."
+    """What it is asked."""
+    key: str = "OPENAI_API_KEY"
+    """The environment variable that holds the key."""
+    per_minute: float = Field(default=60.0, gt=0)
+    """Requests a minute at most."""
+    retries: int = 5
+    """Of a request that was refused or lost; the waits between them double."""
+    seconds: float = 60.0
+    """To wait for an answer."""
+
+    def open(self) -> Captioner:
+        return Endpoint(self)
+
+
+class Blip:
+    """A captioner of one's own."""
+
+    def __init__(self, config: BlipConfig) -> None:
+        from transformers import BlipForConditionalGeneration, BlipProcessor
+
+        self.config, self.name = config, repr(config)
+        try:
+            self.processor: Any = BlipProcessor.from_pretrained(config.model)
+            self.network: Any = BlipForConditionalGeneration.from_pretrained(config.model).eval()
+        except (OSError, ValueError) as error:
+            raise BadInput(f"captioner {config.model}: no BLIP is there: {str(error).splitlines()[0]}") from None
+
+    def __call__(self, picture: Path) -> str:
+        from PIL import Image
+
+        with Image.open(picture) as image:
+            pixels = self.processor(images=image.convert("RGB"), return_tensors="pt").pixel_values
+        ids = self.network.generate(pixel_values=pixels, max_new_tokens=self.config.tokens)
+        return str(self.processor.decode(ids[0], skip_special_tokens=True))
+
+
+class Endpoint:
+    """A captioner that somebody else runs. BadInput: the key's variable is empty."""
+
+    def __init__(self, config: EndpointConfig) -> None:
+        import openai
+
+        if not (key := os.environ.get(config.key)):
+            raise BadInput(f"the environment variable {config.key} must hold the key of {config.url}")
+        self.config, self.name = config, f"{config.url} {config.model} {config.prompt}"
+        self.pace = Pace(config.per_minute)
+        self.client = openai.OpenAI(
+            base_url=config.url, api_key=key, max_retries=config.retries, timeout=config.seconds
+        )
+
+    def __call__(self, picture: Path) -> str:
+        import openai
+
+        self.pace.wait()
+        image = f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+        content: Any = [
+            {"type": "text", "text": self.config.prompt},
+            {"type": "image_url", "image_url": {"url": image}},
+        ]
+        try:
+            answer = self.client.chat.completions.create(
+                model=self.config.model, messages=[{"role": "user", "content": content}]
+            )
+            return answer.choices[0].message.content or ""
+        except (openai.OpenAIError, IndexError, TypeError, AttributeError) as error:
+            said = (str(error).splitlines() or [repr(error)])[0][:200]
+            raise BadInput(
+                f"{self.config.url} gave no caption ({said}); those it gave are kept, the same command goes on"
+            ) from None
+
+
+@dataclass
+class Pace:
+    """So many calls a minute at most, evenly."""
+
+    per_minute: float
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    _free: float = field(default=0.0, init=False)
+
+    def wait(self) -> None:
+        """Return when the next call may go."""
+        if (left := self._free - self.now()) > 0:
+            self.sleep(left)
+        self._free = max(self._free, self.now()) + 60 / self.per_minute
+
+
+def describe(captioner: Captioner, pictures: Sequence[Path]) -> list[str]:
+    """A caption of every picture; those that were asked for before are read from disk."""
+    return [_kept(captioner, picture) for picture in track(pictures, "describing", console=Console(stderr=True))]
+
+
+def _kept(captioner: Captioner, picture: Path) -> str:
+    name = hashlib.sha256(captioner.name.encode() + b"\0" + picture.read_bytes()).hexdigest()
+    file = runs_root() / "cache" / "captions" / f"{name}.txt"
+    if not file.is_file():
+        text = captioner(picture)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, file)
+    return file.read_text(encoding="utf-8")

@@ -1,0 +1,177 @@
+"""Makes an image set as a YAML file says: sources, tables, captions, cleaning, splits; knows nothing of training."""
+
+from __future__ import annotations
+
+import json
+import string
+import tempfile
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from models.config import Config, nearest
+from models.errors import BadInput
+from training.data import build, captioners, tables
+from training.data.captioners import BlipConfig, EndpointConfig
+from training.data.folder import Sources, read_hub, read_parquet
+from training.data.join import TableConfig, joined
+from training.data.report import Dropped, Report
+from training.data.sources import Captioned, Found, find
+from training.runs import runs_root
+
+
+class CaptionConfig(Config):
+    """Where captions come from; nothing of it: what lies beside the images."""
+
+    column: str | None = None
+    """A column of the tables or of the Hub's set."""
+    templates: list[str] = []
+    """Texts with `{columns}`: the first whose columns an image all has."""
+    blip: BlipConfig | None = None
+    endpoint: EndpointConfig | None = None
+    words: int = Field(default=60, ge=1)
+    """A longer caption is cut; a CLIP text encoder reads 77 tokens at most."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(map(bool, (self.column, self.templates, self.blip, self.endpoint))) > 1:
+            raise ValueError("captions come from one source: column, templates, blip or endpoint")
+        return self
+
+
+class RecipeConfig(Config):
+    """`ippo data build RECIPE`."""
+
+    name: str
+    """The set's folder is `data/NAME` below the runs."""
+    out: str | None = None
+    """Another folder for it."""
+    root: str = "."
+    """Folder that all paths are relative to."""
+    images: list[str] = ["."]
+    """Folders of images, or of parquet files that hold them."""
+    hub: str | None = None
+    """A set on the Hub in their place."""
+    split: str = "train"
+    """Of the Hub's set; it is split anew."""
+    names: str | None = None
+    """JSON of number → name."""
+    tables: list[TableConfig] = []
+    caption: CaptionConfig = CaptionConfig()
+    size: int = 512
+    background: str = "white"
+    fit: build.Fit = "crop"
+    stratify: str | None = None
+    """Column whose values all splits share alike."""
+    seed: int = 0
+
+
+def make(config: RecipeConfig) -> Report:
+    """The imagefolder of a recipe, with `labels.csv` and `labels.xlsx`; see `build.build` for what is dropped.
+
+    BadInput: sources that are missing or do not fit each other, a caption's column that is not there, nothing left.
+    """
+    out = Path(config.out) if config.out else runs_root() / "data" / config.name
+    with tempfile.TemporaryDirectory() as scratch:
+        root, found = _found(config, Path(scratch).resolve())
+        if config.tables or config.names:
+            found = joined(found, root, config.tables, config.names)
+        _check_columns(config.caption, found.captioned)
+        form = build.Form.checked(config.size, config.background, config.fit)
+        making = build.Making(root, out.absolute(), form, config.seed, config.stratify)
+        return build.make(making, found, config.model_dump(mode="json"), _describer(config.caption), labels)
+
+
+def labels(folder: Path) -> None:
+    """`labels.csv` and `labels.xlsx` beside the splits: one row an image, its file first."""
+    rows: list[dict[str, object]] = []
+    for split in ("train", "validation", "test"):
+        if (file := folder / split / "metadata.jsonl").is_file():
+            lines = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
+            rows += [{**line, "file_name": f"{split}/{line['file_name']}", "split": split} for line in lines]
+    first = ("file_name", "split", "text")
+    tables.write(
+        [{name: row[name] for name in (*first, *sorted(row.keys() - set(first)))} for row in rows], folder, "labels"
+    )
+
+
+def _found(config: RecipeConfig, scratch: Path) -> tuple[Path, Found]:
+    """The images and where they are; those of the Hub and of parquet files are written into `scratch`."""
+    if config.hub is not None:
+        return scratch, _staged(*read_hub(config.hub, config.split), scratch)
+    root = Path(config.root).absolute()
+    folders = [root / folder for folder in config.images]
+    for folder in folders:
+        if not folder.is_dir():
+            raise BadInput(f"{config.name}: no folder {folder}; set root= to where the images are")
+    if len(folders) == 1 and (files := sorted(folders[0].rglob("*.parquet"))):
+        return scratch, _staged(*read_parquet(files), scratch)
+    captioned: dict[Path, Captioned] = {}
+    dropped: list[Dropped] = []
+    for folder in folders:
+        one = find(folder, needed=False)
+        captioned |= {item.path: item for item in one.captioned}
+        dropped += [replace(entry, what=(folder.relative_to(root) / entry.what).as_posix()) for entry in one.dropped]
+    return root, Found(list(captioned.values()), dropped)
+
+
+def _staged(sources: Sources, columns: Mapping[str, Sequence[Any]], scratch: Path) -> Found:
+    captioned = []
+    for place, source in enumerate(sources):
+        file = scratch / f"{place:06d}.png"  # whatever it is: the content tells
+        file.write_bytes(source if isinstance(source, bytes) else source.read_bytes())
+        row = {name: values[place] for name, values in columns.items() if isinstance(values[place], str | int | float)}
+        text = row.pop("text", "")
+        captioned.append(Captioned(file, text if isinstance(text, str) else "", row))
+    return Found(captioned, [])
+
+
+def _check_columns(config: CaptionConfig, captioned: Sequence[Captioned]) -> None:
+    """BadInput: captions are made of a column that no image has."""
+    known = {name for item in captioned for name in item.columns}
+    wanted = [config.column] if config.column else [name for text in config.templates for name in _fields(text)]
+    for name in wanted:
+        if name not in known:
+            raise BadInput(f"caption: no column '{name}'{nearest(name, known)}")
+
+
+def _describer(config: CaptionConfig) -> build.Describe:
+    """Cleaned pictures and their rows → captions in one line of at most `words` words, empty where there is none."""
+    chosen = config.blip or config.endpoint
+    captioner = chosen.open() if chosen else None
+
+    def describe(pictures: Sequence[Path], rows: Sequence[Captioned]) -> list[str]:
+        texts = captioners.describe(captioner, pictures) if captioner else [_text(config, row) for row in rows]
+        return [" ".join(_readable(text).split()[: config.words]) for text in texts]
+
+    return describe
+
+
+def _text(config: CaptionConfig, row: Captioned) -> str:
+    if config.column:
+        return str(row.columns.get(config.column, ""))
+    for template in config.templates:
+        if all(row.columns.get(name) for name in _fields(template)):
+            return template.format_map(row.columns)
+    return "" if config.templates else row.text
+
+
+def _fields(template: str) -> list[str]:
+    """The columns a template names. BadInput: its braces do not match, or hold more than a name."""
+    try:
+        names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        raise BadInput(f"caption template '{template}': {error}") from None
+    if strange := [name for name in names if not name.isidentifier()]:
+        raise BadInput(f"caption template '{template}': '{strange[0]}' is not the name of a column")
+    return names
+
+
+def _readable(text: str) -> str:
+    """One spelling of every letter, in any script; control characters become spaces."""
+    composed = unicodedata.normalize("NFC", text)
+    return "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in composed)

@@ -1,0 +1,206 @@
+"""What a run will need before it starts: parameters, memory by part, time; it trains nothing and loads no weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from diffusers import UNet2DConditionModel
+from rich.table import Table
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from models import components
+from models.conditioning import Conditioning
+from models.errors import BadInput
+from models.reduce import reduced
+from training.add import StudentConfig
+from training.ema import Ema
+from training.features import encoder_features
+from training.loop import LoopConfig
+from training.lora import adapted
+from training.memory import Peak, Play, appear, available, rehearse
+from training.optimizer import OptimizerConfig, build
+from training.runs import run_folder, trained
+from training.teacher import TeacherConfig
+
+_EFFICIENCY = 0.4
+"""Of a large matrix product's rate, that a training step reaches."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of one run on one device."""
+
+    parameters: Mapping[str, int]
+    """`learnt`, and those of the whole pipeline."""
+    parts: Mapping[str, int]
+    """Bytes by what they are for; all of them together are the peak."""
+    free: int
+    """Bytes that the device has."""
+    seconds: float
+    """Of all steps; pictures, validation and what is drawn before the first step come on top."""
+
+    @property
+    def peak(self) -> int:
+        return sum(self.parts.values())
+
+    def table(self) -> Table:
+        """For a person."""
+        table = Table("needs", "", title=f"about {self.seconds / 3600:.1f} hours of steps")
+        for name, count in self.parameters.items():
+            table.add_row(f"parameters, {name}", f"{count / 1e6:,.1f} M")
+        for name, size in (*self.parts.items(), ("peak", self.peak), ("free on this device", self.free)):
+            table.add_row(name, f"{size / 2**30:,.2f} GiB")
+        return table
+
+
+def teacher(config: TeacherConfig) -> Estimate:
+    """Of `ippo train teacher`. BadInput: a base from scratch."""
+    if not isinstance(config.base, str):
+        raise BadInput("--dry-run reads the sizes of a base that exists; this one is made from scratch")
+
+    def begin(unet: nn.Module) -> nn.Module:
+        return unet if config.lora is None else adapted(_kept(unet, config.loop), config.lora)
+
+    def loss(unet: nn.Module, learning: nn.Module, sample: Tensor, told: Conditioning) -> Tensor:
+        return _output(learning, sample, told).float().square().mean()
+
+    learnt = ("text_encoder", "text_encoder_2") if config.train_conditioner else ()
+    return _estimate(config.base, config.loop, config.optimizer, begin, loss, learnt)
+
+
+def student(config: StudentConfig) -> Estimate:
+    """Of `ippo train student`: the generator's phase, which needs most."""
+
+    def begin(unet: nn.Module) -> nn.Module:
+        if config.lora is not None:
+            return adapted(_kept(unet, config.loop), config.lora)
+        learning = reduced(unet, config.reduce).requires_grad_(True)
+        _kept(unet, config.loop)
+        return learning
+
+    def loss(unet: nn.Module, learning: nn.Module, sample: Tensor, told: Conditioning) -> Tensor:
+        fake = _output(learning, sample, told).float()
+        terms = [fake.square().mean()]
+        if config.adversarial is not None and config.adversarial.features == "teacher":
+            timesteps = torch.zeros(len(sample), dtype=torch.long)
+            features = encoder_features(unet, fake, timesteps, told)  # type: ignore[arg-type]
+            terms += [feature.float().square().mean() for feature in features]
+        if config.distillation is not None:
+            with torch.no_grad():
+                _output(unet, torch.cat([fake, fake]), told.map(lambda array: torch.cat([array, array])))
+        return torch.stack(terms).sum()
+
+    return _estimate(config.teacher, config.loop, config.optimizer, begin, loss, ())
+
+
+METHODS: Mapping[str, Callable[[Any], Estimate]] = {"student": student, "teacher": teacher}
+"""Those that start from a base."""
+
+Begin = Callable[[nn.Module], nn.Module]
+Loss = Callable[[nn.Module, nn.Module, Tensor, Conditioning], Tensor]
+
+
+def _estimate(
+    base: str, loop: LoopConfig, optimizer: OptimizerConfig, begin: Begin, loss: Loss, learnt: tuple[str, ...]
+) -> Estimate:
+    """`begin`: the base's UNet → the network that learns; `loss` of both; `learnt`: other components that learn too."""
+    folder = components.local(str(trained(base)) if run_folder(base).is_dir() else base)
+    others = {part.name: _count(part) for part in sorted(folder.iterdir()) if part.is_dir() and part.name != "unet"}
+    parts: dict[str, int] = {}
+    counted: dict[str, int] = {}
+    kept = 2 if loop.frozen == "bf16" else 4
+
+    def prepare() -> Play:
+        with torch.device("meta"):
+            unet: Any = UNet2DConditionModel.from_config(components.config(folder, "unet"))
+            if loop.checkpointing:
+                unet.enable_gradient_checkpointing()
+            learning = begin(unet)
+            unet.requires_grad_(learning is unet)
+
+        def play(peak: Peak) -> None:
+            appear([unet, learning])
+            weights = [weight for weight in learning.parameters() if weight.requires_grad]
+            counted["learnt"] = sum(weight.numel() for weight in weights)
+            parts["weights that learn"] = 4 * counted["learnt"]
+            parts["weights that stay"] = peak.now - parts["weights that learn"]
+            stepping = build(optimizer, weights)
+            before = peak.now
+            average = Ema(learning, loop.ema, torch.bfloat16 if loop.frozen == "bf16" else torch.float32)
+            parts["moving average"] = peak.now - before
+            with torch.autocast("cpu", torch.bfloat16, enabled=loop.precision == "bf16"):
+                total = loss(unet, learning, *_inputs(unet, loop.batch // loop.accumulate))
+            for weight, gradient in zip(weights, torch.autograd.grad(total, weights, allow_unused=True), strict=True):
+                weight.grad = gradient
+            del total, gradient
+            parts["gradients"] = sum(weight.grad.nbytes for weight in weights if weight.grad is not None)
+            before = peak.now
+            stepping.step()
+            parts["optimizer"] = peak.now - before
+            average.update(0)
+
+        return play
+
+    most, operations = rehearse(prepare)
+    parts["activations and what passes"] = max(0, most - sum(parts.values()))
+    more = sum(others[part] for part in learnt if part in others)
+    parts["weights that stay"] += 4 * (sum(others.values()) - more)
+    for name, size in (("weights that learn", 4), ("gradients", 4), ("optimizer", 8), ("moving average", kept)):
+        parts[name] += size * more
+    counted["learnt"] += more
+    counted["whole pipeline"] = sum(others.values()) + _count(folder / "unet")
+    device = Accelerator().device
+    seconds = loop.steps * loop.accumulate * operations / (_EFFICIENCY * _rate(device, loop.precision))
+    return Estimate(counted, parts, available(device), seconds)
+
+
+def _kept(unet: nn.Module, loop: LoopConfig) -> nn.Module:
+    return unet.to(torch.bfloat16) if loop.frozen == "bf16" else unet
+
+
+def _inputs(unet: Any, count: int) -> tuple[Tensor, Conditioning]:
+    config = unet.config
+    sample = torch.zeros(count, config["in_channels"], config["sample_size"], config["sample_size"])
+    hidden = torch.zeros(count, 77, config["cross_attention_dim"])
+    if config.get("addition_embed_type") != "text_time":
+        return sample, Conditioning(encoder_hidden_states=hidden)
+    pooled = config["projection_class_embeddings_input_dim"] - 6 * config["addition_time_embed_dim"]
+    told = {"text_embeds": torch.zeros(count, pooled), "time_ids": torch.zeros(count, 6)}
+    return sample, Conditioning(encoder_hidden_states=hidden, **told)
+
+
+def _output(unet: Any, sample: Tensor, told: Conditioning) -> Tensor:
+    arrays = told.arrays()
+    hidden = arrays.pop("encoder_hidden_states")
+    timesteps = torch.zeros(len(sample), dtype=torch.long)
+    return unet(sample, timesteps, hidden, added_cond_kwargs=arrays).sample  # type: ignore[no-any-return]
+
+
+def _count(folder: Path) -> int:
+    """Numbers in a component's safetensors, read from their heads."""
+    count = 0
+    plain = [file for file in folder.glob("*.safetensors") if f".{components.VARIANT}." not in file.name]
+    for file in plain or folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as opened:
+            count += sum(torch.Size(opened.get_slice(name).get_shape()).numel() for name in opened.keys())  # noqa: SIM118
+    return count
+
+
+def _rate(device: torch.device, precision: str) -> float:
+    """Operations a second of a large matrix product."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    side = 4096 if device.type == "cuda" else 768
+    matrix = torch.ones(side, side, device=device, dtype=dtype)
+    best = float("inf")
+    for _ in range(4):
+        begun = time.perf_counter()
+        float((matrix @ matrix)[0, 0])  # waits for the device
+        best = min(best, time.perf_counter() - begun)
+    return 2 * side**3 / best

@@ -1,0 +1,88 @@
+"""The peak of memory that a piece of torch code needs, told without having that memory; it knows no method."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.weak import WeakIdKeyDictionary
+
+
+class Peak(TorchDispatchMode):
+    """Bytes of all tensors made inside that are alive: now, and at most."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._known: Any = WeakIdKeyDictionary()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        tree_map_only(Tensor, self._count, made)
+        return made
+
+    def _count(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage not in self._known:
+            size = storage.nbytes()
+            self._known[storage] = size
+            self.now += size
+            self.most = max(self.most, self.now)
+            weakref.finalize(storage, self._free, size)
+        return tensor
+
+    def _free(self, size: int) -> None:
+        self.now -= size
+
+
+class _Fake(FakeTensorMode):
+    """A copy of a tensor belongs to the same rehearsal."""
+
+    def __deepcopy__(self, memo: Any) -> _Fake:
+        return self
+
+
+Play = Callable[[Peak], None]
+"""Code whose tensors are all made inside."""
+
+
+def rehearse(prepare: Callable[[], Play]) -> tuple[int, int]:
+    """Peak bytes and floating-point operations of what `prepare` gives; nothing is computed.
+
+    It is played twice, for torch's counter of operations keeps what checkpointing should forget.
+    """
+    play = prepare()
+    with _Fake(), Peak() as peak:
+        play(peak)
+    play = prepare()
+    with _Fake(), FlopCounterMode(display=False) as flops, Peak() as again:
+        play(again)
+    return peak.most, flops.get_total_flops()
+
+
+def appear(networks: Sequence[nn.Module]) -> None:
+    """Networks of the device `meta` as tensors of the rehearsal; what they share stays shared."""
+    made: dict[int, Tensor] = {}
+    for module in (module for network in networks for module in network.modules()):
+        for kept in (module._parameters, module._buffers):
+            for name, tensor in kept.items():
+                if tensor is not None and tensor.is_meta:
+                    empty = torch.empty(tensor.shape, dtype=tensor.dtype)
+                    learnt = isinstance(tensor, nn.Parameter)
+                    new = nn.Parameter(empty, tensor.requires_grad) if learnt else empty
+                    kept[name] = made.setdefault(id(tensor), new)  # type: ignore[assignment]
+
+
+def available(device: torch.device) -> int:
+    """Bytes that are free on the device."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

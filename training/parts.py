@@ -1,0 +1,22 @@
+"""How many samples go through a network at once where no gradient is kept; it knows no network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+_NUMBERS = 2**18
+"""Of latents at once: sixteen samples of 4×64×64, and as many small ones as anybody asks for."""
+
+
+def at_once(shape: Sequence[int], most: int) -> int:
+    """How many samples of `shape` (C, h, w), `most` at most."""
+    return max(1, min(most, _NUMBERS // math.prod(shape)))
+
+
+def split(count: int, shape: Sequence[int], most: int) -> Sequence[Tensor]:
+    """The indices of `count` samples in such parts."""
+    return torch.arange(count).split(at_once(shape, most))
