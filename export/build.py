@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ def export(
         wanted = inputs or networks.inputs(pipeline, DRAWN)
         drawn = _draw(Bundle(beside, manifest), pipeline, wanted, trained)
         manifest = manifest.model_copy(update={"parity": figures | drawn})
+        _name_for_optimum(beside)
         (beside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
         folders.replace_folder(beside, out)
     except (OSError, SafetensorError) as error:  # a full disk, above all
@@ -149,6 +151,16 @@ def _versions() -> Iterator[tuple[str, str]]:
             yield package, version(package)
         except PackageNotFoundError:  # a runtime that is not installed here
             continue
+
+
+def _name_for_optimum(bundle: Path) -> None:
+    """optimum looks for the decoder in `vae_decoder/`, external data cannot leave their folder: another name of `vae/`.
+
+    Where a file system has no symbolic links, everything but optimum goes on without it.
+    """
+    if (bundle / "vae").is_dir():
+        with suppress(OSError):
+            (bundle / "vae_decoder").symlink_to("vae")
 
 
 def _check_student(pipeline: Pipeline, name: str) -> None:

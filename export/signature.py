@@ -50,7 +50,7 @@ COMPONENTS: dict[str, Signature] = {
     ),
     "decoder": Signature(
         part="autoencoder",
-        file="decoder.onnx",
+        file="model.onnx",
         inputs={"latent_sample": _LATENT},  # (N, C, h, w), not scaled
         output="sample",  # (N, 3, H, W) in [−1, 1]
         output_axes=_PIXELS,
