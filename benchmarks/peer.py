@@ -1,4 +1,4 @@
-"""A peer that lives in an environment of its own, asked through a pipe; it knows neither what it is asked nor how it answers."""
+"""A peer that lives in an environment of its own, asked through a pipe; it knows nothing of what it is asked."""
 
 from __future__ import annotations
 

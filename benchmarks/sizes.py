@@ -1,4 +1,4 @@
-"""Pipelines of the real classes with random weights, at the size of Stable Diffusion 1.4 or tiny: latency does not depend on values."""
+"""Pipelines of the real classes with random weights, at Stable Diffusion 1.4's size or tiny; they draw nothing worth seeing."""
 
 from __future__ import annotations
 

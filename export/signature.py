@@ -82,5 +82,8 @@ WIDE_OPERATORS = frozenset(
 )
 """Operators of an fp16 graph that compute in float32: they sum many terms or exponentiate (norms, softmax)."""
 
+LEAST_INT8_PSNR = 25.0
+"""The same for graphs whose products take int8, which are asked for by name: what they lose stands beside what they gain."""
+
 LEAST_PSNR = 35.0
 """dB that 8-bit one-step images keep against torch float32 with the same noise, where the weights are trained."""
