@@ -28,7 +28,7 @@ test: $(VENV)/installed-dev debian
 
 test-all: $(VENV)/installed-dev debian chromium
 	@$(MAKE) --no-print-directory lint
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile -m "not gpu"
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile -m "not gpu and not interop"
 
 lint: $(VENV)/installed-dev
 	@$(VENV)/bin/ruff check .
@@ -81,6 +81,29 @@ fuzz: $(VENV)/installed-dev
 .PHONY: bench-large
 bench-large: $(VENV)/installed-dev
 	@$(VENV)/bin/python -m benchmarks.large
+
+# What an export costs at that size: memory, time, disk. Minutes; the second one 20 GB of memory.
+.PHONY: footprint
+footprint: $(VENV)/installed-dev
+	@$(VENV)/bin/python -m benchmarks.footprint unet
+	@$(VENV)/bin/python -m benchmarks.footprint bundle
+
+# Everything that needs a GPU: tests marked gpu, latency and training at that size. Nine minutes on an NVIDIA machine; one line elsewhere.
+.PHONY: gpu-check
+gpu-check: $(VENV)/installed-dev
+	@$(VENV)/bin/python -m benchmarks.gpu_check --out $(or $(OUT),gpu-check)
+
+# optimum-onnx beside ippo: it needs an older transformers, so it lives in an environment of its own.
+INTEROP := .venv-interop
+.PHONY: interop
+interop: $(VENV)/installed-dev $(INTEROP)/installed
+	@$(VENV)/bin/python -m pytest -m interop tests/interop
+$(INTEROP)/installed:
+	@test -n "$(PYTHON)" || { echo "ippo needs Python 3.11 or newer; name one with PYTHON=..."; exit 1; }
+	@$(PYTHON) -m venv $(INTEROP)
+	@echo "Installing optimum-onnx: some minutes, once ..."
+	@$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check "optimum-onnx[onnxruntime]==0.1.0" diffusers accelerate
+	@touch $@
 
 # What each option is worth, on digits: every variant with three seeds into benchmarks/results/. Hours; goes on where it stopped.
 .PHONY: digits few evidence
