@@ -189,6 +189,19 @@ def export(
 
 
 @app.command()
+def adopt(
+    folder: Annotated[Path, typer.Argument(help="One-step student that optimum exported to ONNX.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    name: Annotated[str | None, typer.Option(help="What the model is called; by default the folder's name.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace a bundle that is there.")] = False,
+) -> None:
+    """Make a bundle of a folder that optimum exported; there is nothing to compare its graphs with."""
+    from export.adopt import adopt as adopted
+
+    print(adopted(folder, out, model_name=name, overwrite=overwrite).folder)
+
+
+@app.command()
 def evaluate(
     student: Annotated[str, typer.Argument(help="Bundle, run or diffusers folder.")],
     data: Annotated[str, typer.Option(help="Image set with labels.")],

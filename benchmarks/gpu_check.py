@@ -51,7 +51,7 @@ def main(
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "HF_HUB_OFFLINE": "1"}
         until, found = time.monotonic() + 60 * minutes, dict[str, Found]()
         for name in steps.split(","):
-            left = min(SHARES[name], until - time.monotonic())
+            left = until - time.monotonic() if rehearse else min(SHARES[name], until - time.monotonic())
             found[name] = run(name, rehearse, left, environment)
             write(
                 {"rehearsal": rehearse, "wheels": unpacked, "steps": found}, out

@@ -54,7 +54,7 @@ def cases(scratch: Path, size: Size, compiled: bool, peer: Peer | None) -> Itera
         yield Case(stage, EAGER, 1, _draw(stock, 1, 0.0))
         if compiled:
             yield Case(stage, COMPILED, 1, _draw(_compiled(stock), 1, 0.0))
-        if peer:
+        if peer and decoder == "KL":  # optimum exports no AutoencoderTiny
             yield Case(stage, OPTIMUM, 1, _optimum(peer, saved, scratch / f"{decoder}-optimum"))
         if decoder == "KL":
             parts = {**stock.components, "scheduler": DDIMScheduler.from_config(stable_diffusion.TEACHER_SCHEDULER)}

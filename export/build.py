@@ -50,7 +50,7 @@ def export(
     to the pipeline's own; the adapter `lora` is fused into the denoiser first; int8 is calibrated on the inputs
     `calibration`. Whatever is raised, nothing is left behind and an older bundle at `out` stays as it was.
     """
-    _check_out(out, overwrite)
+    check_out(out, overwrite)
     if precision == "int8":
         quantize.check()
     stored: graphs.Precision = "fp16" if precision == "int8" else precision
@@ -151,11 +151,12 @@ def _manifest(
         tokens=pipeline.conditioner.tokenize([pipeline.null_input]).shape[1],  # type: ignore[operator]
         files={path.relative_to(bundle).as_posix(): sha256(path) for path in files},
         parity=figures,
-        versions=dict(_versions()),
+        versions=dict(versions()),
     )
 
 
-def _versions() -> Iterator[tuple[str, str]]:
+def versions() -> Iterator[tuple[str, str]]:
+    """Of the packages that export."""
     for package in PACKAGES:
         try:
             yield package, version(package)
@@ -186,7 +187,8 @@ def _check_buckets(pipeline: Pipeline, buckets: Sequence[Bucket]) -> None:
             raise BadInput(f"bucket {bucket}: width and height must be multiples of {multiple}")
 
 
-def _check_out(out: Path, overwrite: bool) -> None:
+def check_out(out: Path, overwrite: bool) -> None:
+    """BadInput: something is there that may not be overwritten."""
     if not out.exists():
         return
     if not overwrite:
