@@ -39,7 +39,8 @@ lint: $(VENV)/installed-dev
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@echo "Installing everything: some minutes, once ..."
 	@$(PIP) --editable '.[dev]'
-	@$(PIP) --no-deps tensorrt-stubs  # names alone: the libraries it asks for are on NVIDIA's own index
+	@# Names alone, and a runtime whose classes load without a GPU: the libraries they ask for are on NVIDIA's own index.
+	@$(PIP) --no-deps tensorrt-stubs tensorrt-lean-cu13-bindings tensorrt-lean-cu13-libs
 	@touch $@ $(VENV)/installed-serve
 
 FONT := /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf

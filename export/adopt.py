@@ -1,4 +1,4 @@
-"""A folder of graphs that optimum exported → a bundle: its networks stay as they are, their edges become ours; no torch network.
+"""A folder of graphs that optimum exported → a bundle: its networks stay as they are, their edges become ours; no torch.
 
 The gate has nothing to compare with, for such a folder holds no torch weights: there are no figures of parity.
 """

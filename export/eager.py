@@ -67,6 +67,11 @@ class EagerBackend:
 
 
 def load(bundle: Bundle, options: Options) -> EagerBackend:
+    """BadInput: a bundle without torch weights."""
+    if not any(name.endswith(".safetensors") for name in bundle.manifest.files):
+        raise BadInput(
+            f"{bundle.folder} holds graphs alone, which backend 'eager' cannot run; accepted: openvino, ort, trt"
+        )
     return EagerBackend(folder.load(bundle.folder), options, bundle.manifest.wide)
 
 

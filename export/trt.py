@@ -1,7 +1,8 @@
 """Graphs on TensorRT (10.12 or newer, and 11), engines built here from the bundle; it knows nothing about torch.
 
-It has never run: it was written and type-checked against the stubs of TensorRT 10.13 on machines without a GPU. The cache
-of engines, the plans and the cutting of batches, which other backends share, are tested.
+It has never run: it was written on machines without a GPU. Tested are its names, against the stubs of TensorRT 10.13 and, those
+of the runtime, the real classes of 11.4 (its lean wheel loads without a GPU); the cache of engines, the plans and the cutting of
+batches, which other backends share.
 """
 
 from __future__ import annotations
@@ -174,7 +175,8 @@ def build(graph: Path, axes: Mapping[str, Mapping[int, str]], planned: list[dict
 
 def _strongly_typed() -> int:
     """Types are those of the graph: a flag in 10, the only way in 11, where the flag may be gone."""
-    flag = getattr(tensorrt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    flags = getattr(tensorrt, "NetworkDefinitionCreationFlag", None)
+    flag = getattr(flags, "STRONGLY_TYPED", None)
     return 0 if flag is None else 1 << int(flag)
 
 
