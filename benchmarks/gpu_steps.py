@@ -51,7 +51,14 @@ TESTS = Path("tests")
 def machine(rehearse: Rehearse = False, seconds: Seconds = 60) -> None:
     """What this machine is and what its memory and its matrix units really give."""
     say({"machine": machines.hardware(), "versions": machines.versions() | {"cuda": str(torch.version.cuda)}})
-    say({"missing": [name for name, package in PACKAGES.items() if find_spec(package) is None] or "nothing"})
+    say(
+        {
+            "missing": [
+                name for name, package in PACKAGES.items() if getattr(find_spec(package), "origin", None) is None
+            ]
+            or "nothing"
+        }
+    )
     say(
         {
             "bf16 TFLOP/s of a large product": peak(512 if rehearse else 8192),
@@ -209,7 +216,7 @@ def on_gpu() -> Iterator[str]:
 
         if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
             yield "ort"
-    if find_spec("tensorrt") and find_spec("cuda"):
+    if getattr(find_spec("tensorrt"), "origin", None) and find_spec("cuda"):  # stubs have no origin
         yield "trt"
 
 

@@ -119,7 +119,7 @@ def _draw(bundle: Bundle, pipeline: Pipeline, inputs: Sequence[Input], trained: 
 
 def _backends(bundle: Bundle) -> Iterator[tuple[str, backend.Backend]]:
     for name in backend.installed():
-        yield name, backend.load(name, bundle)
+        yield name, backend.load(name, bundle, device="cpu")
     if "openvino" in backend.installed():
         from export import openvino
 

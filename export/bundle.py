@@ -129,9 +129,8 @@ class Bundle:
         """Path → SHA-256 of what a graph is made of: its own file, and all weights; of a twin all files named like it."""
         files, own = self.manifest.files, self._place(graph, backend)
         if own in self.manifest.twins.values():
-            return {
-                name: files[name] for name in files if Path(name).parent / Path(name).stem == Path(own).with_suffix("")
-            }
+            stem = own.rpartition(".")[0]
+            return {name: files[name] for name in files if name.startswith(f"{stem}.")}
         return {name: files[name] for name in files if name == own or name.endswith(".safetensors")}
 
     def graph(self, name: str, backend: str = "") -> Path:

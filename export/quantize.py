@@ -165,7 +165,7 @@ def _figures(
     name: str, exact: Bundle, quantised: Bundle, pipeline: Pipeline, inputs: Sequence[Input]
 ) -> dict[str, float]:
     """PSNR against torch float32 and milliseconds an image, of the twin and of the graph it is one of."""
-    before, after = (Generator(bundle, backend.load(name, bundle)) for bundle in (exact, quantised))
+    before, after = (Generator(bundle, backend.load(name, bundle, device="cpu")) for bundle in (exact, quantised))
     kept, reference = (parity.image(generator, pipeline, inputs)["psnr"] for generator in (after, before))
     fast, slow = np.median([_times((after, before)) for _ in range(TIMED)], axis=0).tolist()
     return {"psnr": kept, "psnr before": reference, "ms": fast, "ms before": slow, "times as fast": slow / fast}

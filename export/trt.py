@@ -1,8 +1,8 @@
 """Graphs on TensorRT (10.12 or newer, and 11), engines built here from the bundle; it knows nothing about torch.
 
 It has never run: it was written on machines without a GPU. Tested are its names, against the stubs of TensorRT 10.13 and, those
-of the runtime, the real classes of 11.4 (its lean wheel loads without a GPU); the cache of engines, the plans and the cutting of
-batches, which other backends share.
+of the runtime, against the classes of 11.4 (whose lean wheel loads without a GPU); the cache of engines; and the plans and the
+cutting of batches, which other backends share.
 """
 
 from __future__ import annotations

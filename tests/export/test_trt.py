@@ -10,12 +10,15 @@ import ast
 import dataclasses
 import re
 from importlib.metadata import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from export import backend
 from export.bundle import Bundle, dimensions
+from export.generator import Generator, Request
 from export.shapes import Bucket
 
 ROOT = Path(__file__).parents[2]
@@ -93,3 +96,15 @@ def test_every_bucket_is_planned_once_and_sizes_without_one_too(bundle: Bundle) 
 def test_inputs_find_their_plan(bundle: Bundle) -> None:
     inputs = {"input_ids": np.zeros((3, 8), np.int64), "noise": np.zeros((3, 4, 4, 8), np.float32)}
     assert dimensions("one_step", inputs) == {"batch": 3, "height": 4, "width": 8}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("steps", [1, 2])
+def test_on_a_gpu_it_draws_the_same(steps: int, bundle: Bundle) -> None:
+    if not (find_spec("tensorrt") and find_spec("tensorrt").origin and find_spec("cuda")):  # type: ignore[union-attr]
+        pytest.skip("no TensorRT")
+    requests = [Request("a cat", 7), Request("two dogs", 8)]
+    expected = Generator(bundle, backend.load("eager", bundle, device="cpu")).generate(requests, steps)
+    generator = Generator(bundle, backend.load("trt", bundle))
+    for _ in range(2):  # recorded, and replayed
+        assert np.abs(generator.generate(requests, steps).astype(int) - expected).max() <= 3
