@@ -96,6 +96,7 @@ gpu-check: $(VENV)/installed-dev
 
 # optimum-onnx beside ippo: it needs an older transformers, so it lives in an environment of its own.
 INTEROP := .venv-interop
+OPTIMUM := "optimum-onnx[onnxruntime]==0.1.0" optimum==2.1.0 diffusers==0.36.0 transformers==4.57.3 "huggingface_hub<1" torch==2.13.0
 .PHONY: interop
 interop: $(VENV)/installed-dev $(INTEROP)/installed
 	@$(VENV)/bin/python -m pytest -m interop tests/interop
@@ -103,7 +104,7 @@ $(INTEROP)/installed:
 	@test -n "$(PYTHON)" || { echo "ippo needs Python 3.11 or newer; name one with PYTHON=..."; exit 1; }
 	@$(PYTHON) -m venv $(INTEROP)
 	@echo "Installing optimum-onnx: some minutes, once ..."
-	@$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check "optimum-onnx[onnxruntime]==0.1.0" diffusers accelerate
+	@$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check $(OPTIMUM)
 	@touch $@
 
 # What each option is worth, on digits: every variant with three seeds into benchmarks/results/. Hours; goes on where it stopped.

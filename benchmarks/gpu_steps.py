@@ -13,10 +13,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from benchmarks import machine as machines
 from benchmarks.cases import Settings, ceiling
-from benchmarks.sizes import FULL, SMALL, Size, student
+from benchmarks.sizes import FULL, SMALL, in_diffusers, student, students
 from export import backend as backends
 from export import eager, networks
 from export.build import export
@@ -51,20 +51,10 @@ TESTS = Path("tests")
 def machine(rehearse: Rehearse = False, seconds: Seconds = 60) -> None:
     """What this machine is and what its memory and its matrix units really give."""
     say({"machine": machines.hardware(), "versions": machines.versions() | {"cuda": str(torch.version.cuda)}})
-    say(
-        {
-            "missing": [
-                name for name, package in PACKAGES.items() if getattr(find_spec(package), "origin", None) is None
-            ]
-            or "nothing"
-        }
-    )
-    say(
-        {
-            "bf16 TFLOP/s of a large product": peak(512 if rehearse else 8192),
-            "copied GB/s": copied(1 << (20 if rehearse else 30)),
-        }
-    )
+    there = [name for name, package in PACKAGES.items() if getattr(find_spec(package), "origin", None)]
+    say({"missing": [name for name in PACKAGES if name not in there] or "nothing"})
+    say({"TFLOP/s of a large bf16 product": peak(512 if rehearse else 8192)})
+    say({"GB/s of a copy on the device, read and written": copied(1 << (20 if rehearse else 30))})
 
 
 @app.command()
@@ -167,12 +157,6 @@ class Measured:
         }  # fmt: skip
 
 
-def students(size: Size) -> dict[str, Pipeline]:
-    """By decoder; everything else is one and the same."""
-    whole = student(size, "KL")
-    return {"KL": whole, "tiny": replace(whole, autoencoder=student(SMALL, "tiny").autoencoder)}
-
-
 def gigaflop(pipeline: Pipeline) -> float:
     """Of one image in one step."""
     return sum(value for name, value in ceiling(pipeline, ONCE).items() if name != "ratio")
@@ -180,18 +164,10 @@ def gigaflop(pipeline: Pipeline) -> float:
 
 def stock(pipeline: Pipeline) -> Iterator[tuple[str, Callable[[], object]]]:
     """What one has without ippo: diffusers in fp16, and its networks without diffusers' own loop."""
-    from diffusers import LCMScheduler, StableDiffusionPipeline
-
     half = copy.deepcopy(pipeline)
     if device() == "cuda":
         eager.narrow(half, ())
-    conditioner, autoencoder = cast(Any, half.conditioner), cast(Any, half.autoencoder)
-    diffusers = StableDiffusionPipeline(
-        vae=autoencoder.vae, text_encoder=conditioner.text_encoder, tokenizer=conditioner.tokenizer, unet=half.denoiser,
-        scheduler=LCMScheduler.from_config(half.scheduler), safety_checker=None, feature_extractor=None,
-        requires_safety_checker=False,
-    )  # fmt: skip
-    diffusers.set_progress_bar_config(disable=True)
+    diffusers = in_diffusers(half)
     options = {"num_inference_steps": 1, "guidance_scale": 0.0, "output_type": "np"}
     yield "diffusers", lambda: diffusers("a cat", **options).images
     draw, told = eager.one_step(half), asked(half, 1)

@@ -9,7 +9,7 @@ import copy
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from math import nan
 from pathlib import Path
@@ -18,19 +18,19 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from diffusers import DDIMScheduler, StableDiffusionPipeline
 
 from benchmarks import footprint, large_page, machine
 from benchmarks.cases import TIMESTEP, Settings, ceiling, label
 from benchmarks.clock import Case, Timing, interleaved
 from benchmarks.peer import INTEROP, Peer
-from benchmarks.sizes import DECODERS, FULL, SMALL, Size, student
+from benchmarks.sizes import FULL, SMALL, Size, in_diffusers, students
 from export import backend as backends
 from export.build import export
 from export.bundle import open_bundle
 from export.generator import Generator, Request
 from models import folder, noise, stable_diffusion
 from models.errors import BadInput
+from models.pipeline import Pipeline
 
 STEPS, TIMED, GUIDANCE = 50, 4, 7.5
 """Of the teacher; this many of them are timed, and a longer run is scaled linearly."""
@@ -42,23 +42,21 @@ Work = dict[str, dict[str, float]]
 """Decoder → what `ceiling` counts."""
 
 
-def cases(scratch: Path, size: Size, compiled: bool, peer: Peer | None) -> Iterator[Case]:
+def cases(scratch: Path, pipelines: Mapping[str, Pipeline], compiled: bool, peer: Peer | None) -> Iterator[Case]:
     """One step by everybody with each decoder, and the guided teacher in diffusers and in ippo's best backend."""
-    for decoder in DECODERS:
+    for decoder, pipeline in pipelines.items():
         saved, stage = scratch / f"{decoder}-student", f"one step, {decoder}"
-        folder.save(student(size, decoder), saved)
-        generator = _generator(saved, scratch / decoder)
+        folder.save(pipeline, saved)
+        generator, stock = _generator(saved, scratch / decoder), in_diffusers(pipeline)
         yield Case(stage, f"{IPPO}, {label(generator)}", 1, lambda one=generator: one.generate([Request(PROMPT, 0)]))
         yield from _parts(generator, decoder)
-        stock = _quiet(StableDiffusionPipeline.from_pretrained(saved, torch_dtype=torch.float32))
         yield Case(stage, EAGER, 1, _draw(stock, 1, 0.0))
         if compiled:
-            yield Case(stage, COMPILED, 1, _draw(_compiled(stock), 1, 0.0))
+            yield Case(stage, COMPILED, 1, _draw(_compiled(pipeline), 1, 0.0))
         if peer and decoder == "KL":  # optimum exports no AutoencoderTiny
             yield Case(stage, OPTIMUM, 1, _optimum(peer, saved, scratch / f"{decoder}-optimum"))
         if decoder == "KL":
-            parts = {**stock.components, "scheduler": DDIMScheduler.from_config(stable_diffusion.TEACHER_SCHEDULER)}
-            teacher = _quiet(StableDiffusionPipeline(**parts, requires_safety_checker=False))
+            teacher = in_diffusers(pipeline, stable_diffusion.TEACHER_SCHEDULER)
             for steps in (1, TIMED):
                 yield Case(f"{steps} guided steps, KL", EAGER, 1, _draw(teacher, steps, GUIDANCE))
 
@@ -94,12 +92,12 @@ def _draw(pipeline: Any, steps: int, guidance: float) -> Callable[[], object]:
     return lambda: pipeline(PROMPT, **options).images
 
 
-def _compiled(stock: Any) -> Any:
+def _compiled(pipeline: Pipeline) -> Any:
     """The same weights; the denoiser and the decoder, where the time goes, as `torch.compile` makes them."""
-    pipeline = StableDiffusionPipeline(**stock.components, requires_safety_checker=False)
-    pipeline.unet, pipeline.vae = torch.compile(stock.unet), copy.copy(stock.vae)
-    pipeline.vae.decode = torch.compile(pipeline.vae.decode)
-    return _quiet(pipeline)
+    stock = in_diffusers(pipeline)
+    stock.unet, stock.vae = torch.compile(stock.unet), copy.copy(stock.vae)
+    stock.vae.decode = torch.compile(stock.vae.decode)
+    return stock
 
 
 def _optimum(peer: Peer, saved: Path, out: Path) -> Callable[[], object]:
@@ -107,11 +105,6 @@ def _optimum(peer: Peer, saved: Path, out: Path) -> Callable[[], object]:
     peer.ask("export", model=str(saved.resolve()), out=str(out.resolve()))
     peer.ask("open", folder=str(out.resolve()), threads=torch.get_num_threads())
     return lambda: peer.ask("draw", folder=str(out.resolve()), prompt=PROMPT)
-
-
-def _quiet(pipeline: Any) -> Any:
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
 
 
 def ratios(timings: list[Timing], work: Work) -> dict[str, dict[str, float]]:
@@ -144,16 +137,17 @@ def ratios(timings: list[Timing], work: Work) -> dict[str, dict[str, float]]:
 def measure(size: Size, rounds: int, compiled: bool, peer: Peer | None, scratch: Path) -> dict[str, Any]:
     """Everything that the page shows."""
     before = machine.load()
-    timings = interleaved(list(cases(scratch, size, compiled, peer)), rounds, 0.0)
-    work = {decoder: ceiling(student(size, decoder), Settings(STEPS, GUIDANCE, (1,))) for decoder in DECODERS}
+    pipelines, once = students(size), Settings(STEPS, GUIDANCE, (1,))
+    timings = interleaved(list(cases(scratch, pipelines, compiled, peer)), rounds, 0.0)
+    work = {decoder: ceiling(pipeline, once) for decoder, pipeline in pipelines.items()}
     fields = ("stage", "by", "batch", "median", "p25", "p75", "p90", "least", "calls")
     return {
         "title": f"One step at {8 * size.latent}x{8 * size.latent}, random weights" + (", tiny networks" * (size == SMALL)),
         "hardware": machine.hardware(), "versions": machine.versions(), "load": [before, machine.load()],
         "ratios": ratios(timings, work), "GFLOP": work,
         "timings": [{name: getattr(found, name) for name in fields} for found in timings],
-        "bundles": {decoder: footprint.disk(scratch / decoder) for decoder in DECODERS},
-        "first image": {decoder: footprint.first_image(scratch / decoder) for decoder in DECODERS},
+        "bundles": {decoder: footprint.disk(scratch / decoder) for decoder in pipelines},
+        "first image": {decoder: footprint.first_image(scratch / decoder) for decoder in pipelines},
     }  # fmt: skip
 
 

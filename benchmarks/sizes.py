@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
+import diffusers
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from models import stable_diffusion
 from models.pipeline import Pipeline
 from models.schedule import student_scheduler
-
-DECODERS = ("KL", "tiny")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,24 @@ def student(size: Size, decoder: str) -> Pipeline:
     networks = (CLIPTextModel(clip).eval(), unet(size), vae.eval())
     scheduler = student_scheduler(stable_diffusion.TEACHER_SCHEDULER)
     return stable_diffusion.assemble(_tokenizer(), *networks, scheduler)
+
+
+def students(size: Size) -> dict[str, Pipeline]:
+    """By decoder; everything else is one and the same."""
+    whole = student(size, "KL")
+    return {"KL": whole, "tiny": replace(whole, autoencoder=student(SMALL, "tiny").autoencoder)}
+
+
+def in_diffusers(pipeline: Pipeline, scheduler: Mapping[str, Any] | None = None) -> StableDiffusionPipeline:
+    """The same networks, not copied, in stock diffusers, with their own scheduler or another."""
+    conditioner, config = cast(Any, pipeline.conditioner), scheduler or pipeline.scheduler
+    stock = StableDiffusionPipeline(
+        vae=cast(Any, pipeline.autoencoder).vae, text_encoder=conditioner.text_encoder, tokenizer=conditioner.tokenizer,
+        unet=pipeline.denoiser, scheduler=getattr(diffusers, config["_class_name"]).from_config(dict(config)),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    )  # fmt: skip
+    stock.set_progress_bar_config(disable=True)
+    return stock
 
 
 def _tokenizer() -> CLIPTokenizer:

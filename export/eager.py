@@ -55,9 +55,9 @@ class EagerBackend:
         if self.device == "cuda":
             torch.compiler.cudagraph_mark_step_begin()  # what an earlier run gave may be written over
         if graph == FUSED:
-            return cast("NDArray[Any]", self._recorded(**tensors).cpu().numpy())
+            return self._recorded(**tensors).cpu().numpy()
         assert set(tensors) == set(COMPONENTS[graph].inputs), f"{graph} takes {list(COMPONENTS[graph].inputs)}"
-        return cast("NDArray[Any]", self._networks[graph](**tensors).cpu().numpy())
+        return self._networks[graph](**tensors).cpu().numpy()
 
     def _one_step(self, ids: Tensor, noise: Tensor) -> NDArray[Any]:
         conditioning = self.pipeline.conditioner(ids)
