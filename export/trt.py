@@ -155,11 +155,14 @@ def build(graph: Path, axes: Mapping[str, Mapping[int, str]], planned: list[dict
     parser = tensorrt.OnnxParser(network, LOGGER)
     if not parser.parse_from_file(str(graph)):
         raise BadInput(f"TensorRT {tensorrt.__version__} cannot read {graph.name}: {parser.get_error(0).desc()}")
+    values = [network.get_input(index) for index in range(network.num_inputs)]
+    if (names := sorted(value.name for value in values)) != sorted(axes):
+        raise BadInput(f"{graph.name} takes {', '.join(names)}; this ippo knows {', '.join(sorted(axes))}")
     config = builder.create_builder_config()
     config.builder_optimization_level = LEVEL
     for sizes in planned:
         profile = builder.create_optimization_profile()
-        for value in (network.get_input(index) for index in range(network.num_inputs)):
+        for value in values:
             shape = [sizes[axes[value.name][place]] if size < 0 else size for place, size in enumerate(value.shape)]
             if axes[value.name]:
                 profile.set_shape(value.name, shape, shape, shape)  # min, opt and max
