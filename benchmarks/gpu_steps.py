@@ -231,6 +231,7 @@ def _wait() -> None:
 
 def _forget() -> None:
     if device() == "cuda":
+        torch.compiler.reset()  # with it the memory of earlier recordings
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 
