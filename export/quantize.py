@@ -51,7 +51,7 @@ def add(
     """
     names = [name for name in backend.installed() if name in QUANTISERS]
     with tempfile.TemporaryDirectory(dir=bundle.folder.parent) as scratch:
-        graph, feeds = _float32(pipeline, Path(scratch) / "f32"), _feeds(bundle, calibration)
+        graph, feeds = _folded(_float32(pipeline, Path(scratch) / "f32")), _feeds(bundle, calibration)
         (bundle.folder / FOLDER).mkdir()
         twins = {name: QUANTISERS[name](graph, feeds, bundle.folder / FOLDER) for name in names}
     written = sorted(path for path in (bundle.folder / FOLDER).iterdir() if path.is_file())
@@ -83,6 +83,17 @@ def _float32(pipeline: Pipeline, folder: Path) -> Path:
             places[name] = graph.relative_to(folder).as_posix()
     fused.write(folder, places, pipeline.schedule, networks.scaling_factor(pipeline))
     return folder / FUSED_PATH
+
+
+def _folded(graph: Path) -> Path:
+    """The same with all constants computed: to either quantiser a weight that is read transposed is no weight."""
+    from onnxruntime import quantization
+
+    folded = graph.with_name("folded.onnx")
+    quantization.quant_pre_process(
+        str(graph), str(folded), skip_symbolic_shape=True, save_as_external_data=True, all_tensors_to_one_file=True
+    )
+    return folded
 
 
 class _Listener:
@@ -128,13 +139,9 @@ def _ort(graph: Path, feeds: Feeds, out: Path) -> Path:
     import onnx
     from onnxruntime import quantization
 
-    folded = graph.with_name("folded.onnx")  # weights that are read transposed are none to the quantiser
-    quantization.quant_pre_process(
-        str(graph), str(folded), skip_symbolic_shape=True, save_as_external_data=True, all_tensors_to_one_file=True
-    )
-    nodes = onnx.load(str(folded), load_external_data=False).graph.node
+    nodes = onnx.load(str(graph), load_external_data=False).graph.node
     quantization.quantize_static(
-        str(folded),
+        str(graph),
         str(out / "ort.onnx"),
         _Reader(feeds),
         op_types_to_quantize=OPERATORS,
