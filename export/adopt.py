@@ -137,7 +137,7 @@ def _manifest(bundle: Path, places: dict[str, str], model_name: str, source: str
         source=source,
         inputs=("prompt",),
         graphs={FUSED: FUSED_PATH, **places},
-        precision="fp32",
+        precision=_precision(bundle / places["denoiser"]),
         prediction_type=schedule.prediction_type,
         timesteps=tuple(Step(timestep=t, alpha=schedule.alpha[t], sigma=schedule.sigma[t]) for t in times),
         sizes=((scale * side, scale * side),),
@@ -148,6 +148,11 @@ def _manifest(bundle: Path, places: dict[str, str], model_name: str, source: str
         parity={},
         versions=dict(versions()),
     )
+
+
+def _precision(graph: Path) -> str:
+    kinds = {tensor.data_type for tensor in onnx.load(str(graph), load_external_data=False).graph.initializer}
+    return "fp16" if TensorProto.FLOAT16 in kinds else "fp32"
 
 
 def _schedule(bundle: Path) -> Schedule:
