@@ -28,7 +28,7 @@ test: $(VENV)/installed-dev debian
 
 test-all: $(VENV)/installed-load debian chromium
 	@$(MAKE) --no-print-directory lint
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile -m "not gpu"
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile -m "not gpu and not interop"
 
 lint: $(VENV)/installed-dev
 	@$(VENV)/bin/ruff check .
@@ -39,7 +39,8 @@ lint: $(VENV)/installed-dev
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@echo "Installing everything: some minutes, once ..."
 	@$(PIP) --editable '.[dev]'
-	@$(PIP) --no-deps tensorrt-stubs  # names alone: the libraries it asks for are on NVIDIA's own index
+	@# Names alone, and a runtime whose classes load without a GPU: the libraries they ask for are on NVIDIA's own index.
+	@$(PIP) --no-deps tensorrt-stubs tensorrt-lean-cu13-bindings tensorrt-lean-cu13-libs
 	@touch $@ $(VENV)/installed-serve
 
 FONT := /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf
@@ -90,6 +91,30 @@ fuzz: $(VENV)/installed-dev
 .PHONY: bench-large
 bench-large: $(VENV)/installed-dev
 	@$(VENV)/bin/python -m benchmarks.large
+
+# What an export costs at that size: memory, time, disk. Minutes; the second one 20 GB of memory.
+.PHONY: export-costs
+export-costs: $(VENV)/installed-dev
+	@$(VENV)/bin/python -m benchmarks.costs unet
+	@$(VENV)/bin/python -m benchmarks.costs bundle
+
+# Everything that needs a GPU: tests marked gpu, latency and training at that size. Nine minutes on an NVIDIA machine; one line elsewhere.
+.PHONY: gpu-check
+gpu-check: $(VENV)/installed-dev
+	@$(VENV)/bin/python -m benchmarks.gpu_check --out $(or $(OUT),gpu-check)
+
+# optimum-onnx beside ippo: it needs an older transformers, so it lives in an environment of its own.
+INTEROP := .venv-interop
+OPTIMUM := "optimum-onnx[onnxruntime]==0.1.0" optimum==2.1.0 diffusers==0.36.0 transformers==4.57.3 "huggingface_hub<1" torch==2.13.0
+.PHONY: interop
+interop: $(VENV)/installed-dev $(INTEROP)/installed
+	@$(VENV)/bin/python -m pytest -m interop tests/interop
+$(INTEROP)/installed:
+	@test -n "$(PYTHON)" || { echo "ippo needs Python 3.11 or newer; name one with PYTHON=..."; exit 1; }
+	@$(PYTHON) -m venv $(INTEROP)
+	@echo "Installing optimum-onnx: some minutes, once ..."
+	@$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check $(OPTIMUM)
+	@touch $@
 
 # What each option is worth, on digits: every variant with three seeds into benchmarks/results/. Hours; goes on where it stopped.
 .PHONY: digits few evidence

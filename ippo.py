@@ -182,7 +182,13 @@ def export(
     buckets: Annotated[
         str | None, typer.Option(help="Static plans as BATCHxWIDTHxHEIGHT, e.g. 1x64x64,4x64x64; they add sizes too.")
     ] = None,
-    precision: Annotated[Literal["fp16", "fp32"], typer.Option(help="Of the weights and inside the graphs.")] = "fp16",
+    precision: Annotated[
+        Literal["fp16", "fp32", "int8"],
+        typer.Option(help="Of the weights and inside the graphs; int8 adds quantised twins of the fused graph."),
+    ] = "fp16",
+    calibrate: Annotated[
+        Path | None, typer.Option(help="Prompts or labels that calibrate int8: .txt, .csv, .parquet, metadata.jsonl.")
+    ] = None,
     lora: Annotated[
         Path | None, typer.Option(help="Adapter to fuse into the denoiser first: peft or diffusers.")
     ] = None,
@@ -193,20 +199,34 @@ def export(
     The gate runs the graphs on every backend that is installed here (openvino, ort, eager). What it says nothing about: the
     backends `trt` and `ort` on CUDA build on the machine that serves, and have never run on a GPU.
     """
-    from export import build, shapes
+    from export import build, prompts, shapes
     from models import folder
     from training.assemble import opened
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was half-written goes
     planned = shapes.parse(buckets) if buckets else ()
+    asked = [row.input for row in prompts.read(calibrate)] if calibrate else None
     with tempfile.TemporaryDirectory() as scratch:
         student = Path(scratch) / "student"
         folder.save(opened(run, decoder), student)
         bundle = build.export(
             str(student), out, model_name=name, source=run,
-            buckets=planned, precision=precision, lora=lora, overwrite=overwrite,
+            buckets=planned, precision=precision, calibration=asked, lora=lora, overwrite=overwrite,
         )  # fmt: skip
     Console().print_json(data=bundle.manifest.parity)
+
+
+@app.command()
+def adopt(
+    folder: Annotated[Path, typer.Argument(help="One-step student that optimum exported to ONNX.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    name: Annotated[str | None, typer.Option(help="What the model is called; by default the folder's name.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace a bundle that is there.")] = False,
+) -> None:
+    """Make a bundle of a folder that optimum exported; there is nothing to compare its graphs with."""
+    from export.adopt import adopt as adopted
+
+    print(adopted(folder, out, model_name=name, overwrite=overwrite).folder)
 
 
 @app.command()

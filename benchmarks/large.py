@@ -1,185 +1,176 @@
-"""Latency at the size of Stable Diffusion 1.4, with random weights in the real classes: latency does not depend on values.
+"""Latency at the size of Stable Diffusion 1.4, with random weights in the real classes, beside what else one would use.
 
-python -m benchmarks.large --out FOLDER        # half an hour and 20 GB of memory; --small tries it out in a minute
+python -m benchmarks.large --out FOLDER        # an hour and 20 GB of memory; --small tries it out in minutes
 """
 
 from __future__ import annotations
 
+import copy
 import json
-import string
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from math import nan
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 import typer
-from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from benchmarks import machine
-from benchmarks.cases import Settings, ceiling, label
+from benchmarks import costs, large_page, machine
+from benchmarks.cases import TIMESTEP, Settings, ceiling, label
 from benchmarks.clock import Case, Timing, interleaved
+from benchmarks.peer import INTEROP, Peer
+from benchmarks.sizes import FULL, SMALL, Size, in_diffusers, students
 from export import backend as backends
 from export.build import export
 from export.bundle import open_bundle
 from export.generator import Generator, Request
-from models import folder, stable_diffusion
+from models import folder, noise, stable_diffusion
 from models.errors import BadInput
 from models.pipeline import Pipeline
-from models.schedule import student_scheduler
 
 STEPS, TIMED, GUIDANCE = 50, 4, 7.5
 """Of the teacher; this many of them are timed, and a longer run is scaled linearly."""
-DECODERS = ("KL", "tiny")
+EAGER, COMPILED, OPTIMUM, IPPO = "diffusers eager", "diffusers + torch.compile", "optimum-onnx", "ippo"
+PROMPT = "a cat"
+GUIDED, PAIR, DECODE, CONDITION = "denoiser, guided pair", "conditioner, pair", "decoder", "conditioner"
+PARTS = ("conditioner", "denoiser", "decoder")
+Work = dict[str, dict[str, float]]
+"""Decoder → what `ceiling` counts."""
 
 
-@dataclass(frozen=True)
-class Size:
-    """Keyword arguments of the real classes, where they are not Stable Diffusion 1.4's."""
-
-    latent: int = 64
-    blocks: tuple[int, ...] = (320, 640, 1280, 1280)
-    autoencoder: tuple[int, ...] = (128, 256, 512, 512)
-    text: tuple[int, int, int] = (768, 12, 12)  # width, layers, heads
-
-
-FULL, SMALL = Size(), Size(8, (32, 32, 64, 64), (32, 32, 64, 64), (32, 1, 2))
-
-
-def student(size: Size, decoder: str) -> Pipeline:
-    """A one-step student with random weights, decoding by `AutoencoderKL` or `AutoencoderTiny`."""
-    torch.manual_seed(0)
-    width, layers, heads = size.text
-    clip = CLIPTextConfig(
-        hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers, num_attention_heads=heads,
-        vocab_size=49408, max_position_embeddings=77, bos_token_id=49406, eos_token_id=49407, pad_token_id=49407,
-    )  # fmt: skip
-    unet = UNet2DConditionModel(sample_size=size.latent, block_out_channels=size.blocks, cross_attention_dim=width)
-    kinds = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
-    large = {"block_out_channels": size.autoencoder, "layers_per_block": 2, "latent_channels": 4}
-    vae = AutoencoderTiny() if decoder == "tiny" else AutoencoderKL(**kinds, **large, sample_size=8 * size.latent)
-    networks = (CLIPTextModel(clip).eval(), unet.eval(), vae.eval())
-    scheduler = student_scheduler(stable_diffusion.TEACHER_SCHEDULER)
-    return stable_diffusion.assemble(_tokenizer(), *networks, scheduler)
-
-
-def _tokenizer() -> CLIPTokenizer:
-    """Letters only, with CLIP's special tokens and length: what a prompt becomes does not change the time it takes."""
-    pieces = [*string.ascii_lowercase, *(f"{letter}</w>" for letter in string.ascii_lowercase)]
-    vocabulary = {piece: index for index, piece in enumerate(pieces)}
-    special = {"<|startoftext|>": 49406, "<|endoftext|>": 49407}
-    return CLIPTokenizer(vocab={**vocabulary, **special}, merges=[], model_max_length=77)
-
-
-def cases(scratch: Path, size: Size) -> Iterator[Case]:
-    """One step by ippo and by stock diffusers with each decoder, and the guided teacher."""
-    for decoder in DECODERS:
-        saved, bundle = scratch / f"{decoder}-student", scratch / decoder
-        folder.save(student(size, decoder), saved)
-        export(str(saved), bundle, trained=False, inputs=["a cat"])
-        opened = open_bundle(bundle)
-        generator = Generator(opened, backends.load("auto", opened))
-        yield Case(f"one step, {decoder}", f"ippo, {label(generator)}", 1, _ippo(generator))
-        stock = StableDiffusionPipeline.from_pretrained(saved, torch_dtype=torch.float32)
-        stock.set_progress_bar_config(disable=True)
-        yield Case(f"one step, {decoder}", "diffusers eager", 1, _stock(stock, 1, 0.0))
+def cases(scratch: Path, pipelines: Mapping[str, Pipeline], compiled: bool, peer: Peer | None) -> Iterator[Case]:
+    """One step by everybody with each decoder, and the guided teacher in diffusers and in ippo's best backend."""
+    for decoder, pipeline in pipelines.items():
+        saved, stage = scratch / f"{decoder}-student", f"one step, {decoder}"
+        folder.save(pipeline, saved)
+        generator, stock = _generator(saved, scratch / decoder), in_diffusers(pipeline)
+        yield Case(stage, f"{IPPO}, {label(generator)}", 1, lambda one=generator: one.generate([Request(PROMPT, 0)]))
+        yield from _parts(generator, decoder)
+        yield Case(stage, EAGER, 1, _draw(stock, 1, 0.0))
+        if compiled:
+            yield Case(stage, COMPILED, 1, _draw(_compiled(pipeline), 1, 0.0))
+        if peer and decoder == "KL":  # optimum exports no AutoencoderTiny
+            yield Case(stage, OPTIMUM, 1, _optimum(peer, saved, scratch / f"{decoder}-optimum"))
         if decoder == "KL":
-            teacher = StableDiffusionPipeline(**{**stock.components, "scheduler": _teachers()}, **_BARE)
-            teacher.set_progress_bar_config(disable=True)
+            teacher = in_diffusers(pipeline, stable_diffusion.TEACHER_SCHEDULER)
             for steps in (1, TIMED):
-                yield Case(f"{steps} guided steps, KL", "diffusers eager", 1, _stock(teacher, steps, GUIDANCE))
+                yield Case(f"{steps} guided steps, KL", EAGER, 1, _draw(teacher, steps, GUIDANCE))
 
 
-_BARE = {"requires_safety_checker": False}
+def _generator(saved: Path, out: Path) -> Generator:
+    bundle = open_bundle(export(str(saved), out, trained=False, inputs=[PROMPT]).folder)
+    return Generator(bundle, backends.load("auto", bundle))
 
 
-def _teachers() -> DDIMScheduler:
-    return DDIMScheduler.from_config(stable_diffusion.TEACHER_SCHEDULER)
+def _parts(generator: Generator, decoder: str) -> Iterator[Case]:
+    """The split graphs; with guidance a teacher runs the first two on pairs."""
+    run, manifest, by = generator.backend.run, generator.bundle.manifest, f"{IPPO}, {label(generator)}"
+    latents = noise.gaussian([0, 1], 1, manifest.latent_shape)[0]  # (2, C, h, w)
+    yield Case(f"{DECODE}, {decoder}", by, 1, lambda: run("decoder", {"latent_sample": latents[:1]}))
+    if decoder != "KL":
+        return
+    ids = generator.tokenizer.ids([PROMPT, ""])  # (2, S)
+    hidden = run("conditioner", {"input_ids": ids})  # (2, S, D)
+
+    def denoise(count: int) -> Callable[[], object]:
+        step = {"sample": latents[:count], "timestep": np.array(TIMESTEP, np.int64)}
+        return lambda: run("denoiser", {**step, "encoder_hidden_states": hidden[:count]})
+
+    yield Case(CONDITION, by, 1, lambda: run("conditioner", {"input_ids": ids[:1]}))
+    yield Case(PAIR, by, 2, lambda: run("conditioner", {"input_ids": ids}))
+    yield Case("denoiser", by, 1, denoise(1))
+    yield Case(GUIDED, by, 2, denoise(2))
 
 
-def _ippo(generator: Generator) -> Callable[[], object]:
-    return lambda: generator.generate([Request("a cat", 0)])
+def _draw(pipeline: Any, steps: int, guidance: float) -> Callable[[], object]:
+    start = torch.Generator().manual_seed(0)
+    options = {"num_inference_steps": steps, "guidance_scale": guidance, "output_type": "np", "generator": start}
+    return lambda: pipeline(PROMPT, **options).images
 
 
-def _stock(pipeline: Any, steps: int, guidance: float) -> Callable[[], object]:
-    noise = torch.Generator().manual_seed(0)
-    options = {"num_inference_steps": steps, "guidance_scale": guidance, "output_type": "np", "generator": noise}
-    return lambda: pipeline("a cat", **options).images
+def _compiled(pipeline: Pipeline) -> Any:
+    """The same weights; the denoiser and the decoder, where the time goes, as `torch.compile` makes them."""
+    stock = in_diffusers(pipeline)
+    stock.unet, stock.vae = torch.compile(stock.unet), copy.copy(stock.vae)
+    stock.vae.decode = torch.compile(stock.vae.decode)
+    return stock
 
 
-def ratios(timings: list[Timing], gigaflop: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """What is asked of one step at this size: measured, explained by arithmetic alone, and the bar.
+def _optimum(peer: Peer, saved: Path, out: Path) -> Callable[[], object]:
+    """By graphs that optimum exported itself, in float32."""
+    peer.ask("export", model=str(saved.resolve()), out=str(out.resolve()))
+    peer.ask("open", folder=str(out.resolve()), threads=torch.get_num_threads())
+    return lambda: peer.ask("draw", folder=str(out.resolve()), prompt=PROMPT)
 
-    A teacher of `STEPS` steps takes what one step takes, and STEPS − 1 times the slope from one step to `TIMED`.
+
+def ratios(timings: list[Timing], work: Work) -> dict[str, dict[str, float]]:
+    """What is asked of one step at this size: measured, what arithmetic alone explains of it, and the bar.
+
+    A teacher of `STEPS` steps takes what one step takes, and STEPS − 1 times the slope from one step to `TIMED`. Peers that
+    were not there have no ratio.
     """
-    time = {(found.stage, found.by.split(",")[0].split()[0]): found.median for found in timings}
-    one, some = time["1 guided steps, KL", "diffusers"], time[f"{TIMED} guided steps, KL", "diffusers"]
+    time = {(found.stage, IPPO if found.by.startswith(IPPO) else found.by): found.median for found in timings}
+    kl, tiny = time["one step, KL", IPPO], time["one step, tiny", IPPO]
+    one, some = time["1 guided steps, KL", EAGER], time[f"{TIMED} guided steps, KL", EAGER]
     teacher = one + (STEPS - 1) * (some - one) / (TIMED - 1)
-    work = {name: sum(found[f"{part} GFLOP"] for part in _PARTS) for name, found in gigaflop.items()}
-    return {
-        "diffusers eager ÷ ippo, KL": {
-            "measured": time["one step, KL", "diffusers"] / time["one step, KL", "ippo"],
-            "arithmetic": 1.0,
-            "bar": 4.0,
-        },
-        "diffusers eager with KL ÷ ippo with the tiny decoder": {
-            "measured": time["one step, KL", "diffusers"] / time["one step, tiny", "ippo"],
-            "arithmetic": work["KL"] / work["tiny"],
-            "bar": 10.0,
-        },
-        f"{STEPS}-step guided teacher ({TIMED} timed, scaled) ÷ ippo with the tiny decoder": {
-            "measured": teacher / time["one step, tiny", "ippo"],
-            "arithmetic": gigaflop["KL"]["ratio"] * work["KL"] / work["tiny"],
-            "bar": 200.0,
-        },
+    own = time[PAIR, IPPO] + STEPS * time[GUIDED, IPPO] + time[f"{DECODE}, KL", IPPO]
+    total = {name: sum(found[f"{part} GFLOP"] for part in PARTS) for name, found in work.items()}
+    tiny_alone, guided = total["KL"] / total["tiny"], work["KL"]["ratio"]
+    scaled = f"{STEPS}-step guided teacher, {TIMED} timed and scaled,"
+    found = {
+        "diffusers eager ÷ ippo, KL": (time["one step, KL", EAGER] / kl, 1.0, 4.0),
+        "diffusers + torch.compile ÷ ippo, KL": (time.get(("one step, KL", COMPILED), nan) / kl, 1.0, nan),
+        "optimum-onnx ÷ ippo, KL": (time.get(("one step, KL", OPTIMUM), nan) / kl, 1.0, 2.0),
+        "diffusers eager with KL ÷ ippo with the tiny decoder": (time["one step, KL", EAGER] / tiny, tiny_alone, 10.0),
+        f"{scaled} diffusers eager ÷ ippo with the tiny decoder": (teacher / tiny, guided * tiny_alone, 200.0),
+        f"{STEPS}-step guided teacher on ippo's own backend, from its parts, ÷ ippo, KL": (own / kl, guided, nan),
     }
+    named = {name: dict(zip(("measured", "arithmetic", "bar"), row, strict=True)) for name, row in found.items()}
+    return {name: {key: value for key, value in row.items() if value == value} for name, row in named.items()
+            if row["measured"] == row["measured"]}  # fmt: skip
 
 
-_PARTS = ("conditioner", "denoiser", "decoder")
-
-
-def markdown(summary: dict[str, Any]) -> str:
-    """The page a person reads."""
-    rows = [
-        f"| {name} | {row['measured']:.1f} | {row['arithmetic']:.1f} | {row['bar']:.0f} |"
-        for name, row in summary["ratios"].items()
-    ]
-    times = [
-        f"| {t['stage']} | {t['by']} | {t['median']:.0f} | {t['p90']:.0f} | {t['calls']} |" for t in summary["timings"]
-    ]
-    work = [
-        f"| {part} | {summary['GFLOP']['KL'][f'{part} GFLOP']:.0f} | {summary['GFLOP']['tiny'][f'{part} GFLOP']:.0f} |"
-        for part in _PARTS
-    ]
-    heads = ["| ratio | measured | arithmetic alone | bar |\n|---|---:|---:|---:|"]
-    heads += ["| what | by | median ms | p90 | N |\n|---|---|---:|---:|---:|", "| GFLOP | KL | tiny |\n|---|---:|---:|"]
-    tables = ["\n".join([head, *body]) for head, body in zip(heads, (rows, times, work), strict=True)]
-    return "\n\n".join([f"# {summary['title']}", summary["hardware"]["cpu"], *tables]) + "\n"
+def measure(size: Size, rounds: int, compiled: bool, peer: Peer | None, scratch: Path) -> dict[str, Any]:
+    """Everything that the page shows."""
+    before = machine.load()
+    pipelines, once = students(size), Settings(STEPS, GUIDANCE, (1,))
+    timings = interleaved(list(cases(scratch, pipelines, compiled, peer)), rounds, 0.0)
+    work = {decoder: ceiling(pipeline, once) for decoder, pipeline in pipelines.items()}
+    fields = ("stage", "by", "batch", "median", "p25", "p75", "p90", "least", "calls")
+    return {
+        "title": f"One step at {8 * size.latent}x{8 * size.latent}, random weights" + (", tiny networks" * (size == SMALL)),
+        "hardware": machine.hardware(), "versions": machine.versions(), "load": [before, machine.load()],
+        "ratios": ratios(timings, work), "GFLOP": work,
+        "timings": [{name: getattr(found, name) for name in fields} for found in timings],
+        "bundles": {decoder: costs.disk(scratch / decoder) for decoder in pipelines},
+        "first image": {decoder: costs.first_image(scratch / decoder) for decoder in pipelines},
+    }  # fmt: skip
 
 
 def main(
     out: Annotated[Path | None, typer.Option(help="By default results/MACHINE-DATE beside this file.")] = None,
     small: Annotated[bool, typer.Option("--small", help="Tiny networks of the same classes.")] = False,
     rounds: Annotated[int, typer.Option(help="How often every case has its turn.")] = 3,
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="diffusers + torch.compile as well.")] = True,
+    peer: Annotated[
+        Path, typer.Option(help="Python with optimum-onnx (`make interop`); left out if not there.")
+    ] = INTEROP,
 ) -> None:
     """Measure one step at the size of Stable Diffusion 1.4; the last line of stdout is one JSON document."""
-    size, results = SMALL if small else FULL, out or machine.results_folder()
-    settings = Settings(STEPS, GUIDANCE, (1,))
-    with tempfile.TemporaryDirectory() as scratch:
-        timings = interleaved(list(cases(Path(scratch), size)), rounds, 0.0)
-    work = {decoder: ceiling(student(size, decoder), settings) for decoder in DECODERS}
-    kept = [{"stage": t.stage, "by": t.by, "median": t.median, "p90": t.p90, "calls": t.calls} for t in timings]
-    summary: dict[str, Any] = {
-        "title": f"One step at {8 * size.latent}x{8 * size.latent}, random weights" + (", tiny networks" if small else ""),
-        "hardware": machine.hardware(), "versions": machine.versions(),
-        "ratios": ratios(timings, work), "timings": kept, "GFLOP": work,
-    }  # fmt: skip
+    results = out or machine.results_folder()
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        optimum = stack.enter_context(Peer(peer)) if peer.exists() else None
+        summary = measure(SMALL if small else FULL, rounds, compiled, optimum, scratch)
+    summary["left out"] = [] if optimum else [f"{OPTIMUM}: {peer} is not there"]
     results.mkdir(parents=True, exist_ok=True)
     (results / "large.json").write_text(json.dumps(summary, indent=1) + "\n")
-    (results / "large.md").write_text(markdown(summary))
+    (results / "large.md").write_text(large_page.markdown(summary))
+    large_page.plot(summary, results / "large.png")
     print(json.dumps(summary))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from safetensors import SafetensorError
 
-from export import adapter, backend, fused, graphs, networks, parity
+from export import adapter, backend, fused, graphs, networks, parity, quantize
 from export.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
 from export.generator import Generator
 from export.shapes import Bucket
@@ -22,8 +23,9 @@ from models.pipeline import Pipeline
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS
 
 PACKAGES = ("torch", "diffusers", "transformers", "onnx", "onnxruntime", "openvino")
-DRAWN = 8
-"""Images that the gate draws."""
+Precision = Literal["fp16", "fp32", "int8"]
+DRAWN, CALIBRATED = 8, 32
+"""Images that the gate draws, and that calibrate int8 where nobody says which."""
 
 
 def export(
@@ -36,17 +38,21 @@ def export(
     card: dict[str, Any] | None = None,
     inputs: Sequence[Input] | None = None,
     buckets: Sequence[Bucket] = (),
-    precision: graphs.Precision = "fp16",
+    precision: Precision = "fp16",
+    calibration: Sequence[Input] | None = None,
     lora: Path | None = None,
     overwrite: bool = False,
 ) -> Bundle:
     """Export the student in `pipeline_folder` (or a Hub name) as the bundle `out`.
 
     Random weights (`trained=False`) are not asked for PSNR; `inputs` are what the gate draws; `buckets` add image sizes
-    to the pipeline's own; the adapter `lora` is fused into the denoiser first. Whatever is raised, nothing is left
-    behind and an older bundle at `out` stays as it was.
+    to the pipeline's own; the adapter `lora` is fused into the denoiser first; int8 is calibrated on the inputs
+    `calibration`. Whatever is raised, nothing is left behind and an older bundle at `out` stays as it was.
     """
-    _check_out(out, overwrite)
+    check_out(out, overwrite)
+    if precision == "int8":
+        quantize.check()
+    stored: graphs.Precision = "fp16" if precision == "int8" else precision
     pipeline = folders.load(pipeline_folder)
     if lora:
         adapter.fuse(pipeline, lora)
@@ -57,8 +63,8 @@ def export(
     shutil.rmtree(work, ignore_errors=True)  # of an export that was killed
     beside = work / out.name
     try:
-        folders.save(pipeline, beside, graphs.STORED[precision])
-        places, figures = _write_graphs(pipeline, beside, precision)
+        folders.save(pipeline, beside, graphs.STORED[stored])
+        places, figures = _write_graphs(pipeline, beside, stored)
         manifest = _manifest(pipeline, beside, places, figures)
         kept = {"precision": precision, "buckets": tuple(buckets), "card": card or {}}
         sizes = dict.fromkeys([*manifest.sizes, *((bucket.width, bucket.height) for bucket in buckets)])
@@ -66,6 +72,12 @@ def export(
         wanted = inputs or networks.inputs(pipeline, DRAWN)
         drawn = _draw(Bundle(beside, manifest), pipeline, wanted, trained)
         manifest = manifest.model_copy(update={"parity": figures | drawn})
+        if precision == "int8":
+            many = calibration or networks.inputs(pipeline, CALIBRATED)
+            many = many[:: -(-len(many) // CALIBRATED)]  # evenly over all that there are
+            quantised, gained = quantize.add(Bundle(beside, manifest), pipeline, many, wanted, trained)
+            manifest = quantised.manifest.model_copy(update={"parity": manifest.parity | gained})
+        _name_for_optimum(beside)
         (beside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
         folders.replace_folder(beside, out)
     except (OSError, SafetensorError) as error:  # a full disk, above all
@@ -106,7 +118,7 @@ def _draw(bundle: Bundle, pipeline: Pipeline, inputs: Sequence[Input], trained: 
 
 def _backends(bundle: Bundle) -> Iterator[tuple[str, backend.Backend]]:
     for name in backend.installed():
-        yield name, backend.load(name, bundle)
+        yield name, backend.load(name, bundle, device="cpu")
     if "openvino" in backend.installed():
         from export import openvino
 
@@ -139,16 +151,27 @@ def _manifest(
         tokens=pipeline.conditioner.tokenize([pipeline.null_input]).shape[1],  # type: ignore[operator]
         files={path.relative_to(bundle).as_posix(): sha256(path) for path in files},
         parity=figures,
-        versions=dict(_versions()),
+        versions=dict(versions()),
     )
 
 
-def _versions() -> Iterator[tuple[str, str]]:
+def versions() -> Iterator[tuple[str, str]]:
+    """Of the packages that export."""
     for package in PACKAGES:
         try:
             yield package, version(package)
         except PackageNotFoundError:  # a runtime that is not installed here
             continue
+
+
+def _name_for_optimum(bundle: Path) -> None:
+    """optimum looks for the decoder in `vae_decoder/`, external data cannot leave their folder: another name of `vae/`.
+
+    Where a file system has no symbolic links, everything but optimum goes on without it.
+    """
+    if (bundle / "vae").is_dir():
+        with suppress(OSError):
+            (bundle / "vae_decoder").symlink_to("vae")
 
 
 def _check_student(pipeline: Pipeline, name: str) -> None:
@@ -164,7 +187,8 @@ def _check_buckets(pipeline: Pipeline, buckets: Sequence[Bucket]) -> None:
             raise BadInput(f"bucket {bucket}: width and height must be multiples of {multiple}")
 
 
-def _check_out(out: Path, overwrite: bool) -> None:
+def check_out(out: Path, overwrite: bool) -> None:
+    """BadInput: something is there that may not be overwritten."""
     if not out.exists():
         return
     if not overwrite:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from export.shapes import Bucket
-from export.signature import INPUT_AXES, graph_inputs
+from export.signature import FUSED, INPUT_AXES, graph_inputs
 from models.errors import BadInput
 from models.schedule import Prediction, Schedule
 
@@ -60,7 +60,9 @@ class Manifest(BaseModel):
     }
     """Graph → its path inside the bundle; before version 2 every bundle had these."""
     precision: str
-    """Of the weights and inside the graphs: `fp16` or `fp32`."""
+    """Of the weights and inside the graphs: `fp16` or `fp32`; `int8` is fp16 with twins."""
+    twins: dict[str, str] = {}
+    """Backend → the int8 twin of the fused graph that it runs in its place, on a CPU."""
     wide: tuple[str, ...] = ()
     """Components whose activations leave fp16's range: they compute in float32 whatever the precision of their weights."""
     prediction_type: Prediction
@@ -126,14 +128,21 @@ class Bundle:
             names, known = ", ".join(sorted(found)), ", ".join(sorted(taken))
             raise BadInput(f"{self.folder}: {graph} takes {names}; this ippo knows {known}")
 
-    def contents(self, graph: str) -> dict[str, str]:
-        """Path → SHA-256 of what a graph is made of: its own file, and all weights."""
-        files, own = self.manifest.files, self.manifest.graphs.get(graph, graph)
+    def contents(self, graph: str, backend: str = "") -> dict[str, str]:
+        """Path → SHA-256 of what a graph is made of: its own file, and all weights; of a twin all files named like it."""
+        files, own = self.manifest.files, self._place(graph, backend)
+        if own in self.manifest.twins.values():
+            stem = own.rpartition(".")[0]
+            return {name: files[name] for name in files if name.startswith(f"{stem}.")}
         return {name: files[name] for name in files if name == own or name.endswith(".safetensors")}
 
-    def graph(self, name: str) -> Path:
-        """The ONNX file of a graph: `conditioner`, `denoiser`, `decoder`, `encoder` or `one_step`."""
-        return self.path(self.manifest.graphs.get(name, name))
+    def graph(self, name: str, backend: str = "") -> Path:
+        """The file of a graph: `conditioner`, `denoiser`, `decoder`, `encoder` or `one_step`, or the backend's twin of it."""
+        return self.path(self._place(name, backend))
+
+    def _place(self, graph: str, backend: str) -> str:
+        usual = self.manifest.graphs.get(graph, graph)
+        return self.manifest.twins.get(backend, usual) if graph == FUSED else usual
 
     def planned(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> list[dict[str, int]]:
         """Dynamic dimensions of the buckets for these inputs' height and width, whatever the batch; none without such."""

@@ -1,8 +1,11 @@
-"""Graphs as torch networks in float32: the reference that the others are compared with; it needs no ONNX file."""
+"""Graphs as torch networks: in float32 on a CPU the reference that the others are compared with; it needs no ONNX file.
+
+On a GPU, in fp16 with the same parts wide as in the graphs, compiled and recorded as CUDA graphs. That half has never run.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -11,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from export import networks
-from export.backend import Options
+from export.backend import Device, Options
 from export.bundle import Bundle
 from export.shapes import pieces
-from export.signature import FUSED, conditioner_input, graph_inputs
+from export.signature import COMPONENTS, FUSED, conditioner_input, graph_inputs
 from models import folder, sampling
 from models.errors import BadInput
 from models.pipeline import Pipeline, to_uint8
@@ -26,14 +29,18 @@ class EagerBackend:
 
     name = "eager"
 
-    def __init__(self, pipeline: Pipeline, options: Options | None = None) -> None:
+    def __init__(self, pipeline: Pipeline, options: Options | None = None, wide: Sequence[str] = ()) -> None:
+        """`wide` names the components whose activations leave fp16's range."""
         self.options = options or Options()
-        if self.options.device == "cuda":
-            raise BadInput("backend 'eager' is the reference on the CPU; accepted: auto, cpu")
+        self.device = _device(self.options.device)
         if self.options.threads is not None:
             torch.set_num_threads(self.options.threads)
         self.pipeline = pipeline
-        self._networks = networks.components(pipeline)
+        self._networks: dict[str, Callable[..., Tensor]] = dict(networks.components(pipeline))
+        if self.device == "cuda":
+            narrow(pipeline, wide)
+            self._networks = {name: _compiled(network) for name, network in self._networks.items()}
+            self._recorded = _compiled(one_step(pipeline))
 
     @torch.no_grad()
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
@@ -42,12 +49,16 @@ class EagerBackend:
         return self._run(graph, inputs)
 
     def _run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
-        if graph == FUSED:
+        tensors = {name: torch.from_numpy(array).to(self.device) for name, array in inputs.items()}
+        if graph == FUSED and self.device == "cpu":
             return self._one_step(tensors[conditioner_input(self.pipeline.task)], tensors["noise"])
+        if self.device == "cuda":
+            torch.compiler.cudagraph_mark_step_begin()  # what an earlier run gave may be written over
+        if graph == FUSED:
+            return self._recorded(**tensors).cpu().numpy()
         taken = graph_inputs(graph, self.pipeline.task)
         assert set(tensors) == taken, f"{graph} takes {sorted(taken)}"
-        return cast("NDArray[Any]", self._networks[graph](**tensors).numpy())
+        return self._networks[graph](**tensors).cpu().numpy()
 
     def _one_step(self, ids: Tensor, noise: Tensor) -> NDArray[Any]:
         conditioning = self.pipeline.conditioner(ids)
@@ -57,4 +68,49 @@ class EagerBackend:
 
 
 def load(bundle: Bundle, options: Options) -> EagerBackend:
-    return EagerBackend(folder.load(bundle.folder), options)
+    """BadInput: a bundle without torch weights."""
+    if not any(name.endswith(".safetensors") for name in bundle.manifest.files):
+        raise BadInput(
+            f"{bundle.folder} holds graphs alone, which backend 'eager' cannot run; accepted: openvino, ort, trt"
+        )
+    return EagerBackend(folder.load(bundle.folder), options, bundle.manifest.wide)
+
+
+def narrow(pipeline: Pipeline, wide: Sequence[str], device: str = "cuda") -> None:
+    """Put every part on the device in fp16, those of `wide` components in float32, convolutions in their fast layout."""
+    kept = {COMPONENTS[name].part for name in wide}
+    for part in {signature.part for signature in COMPONENTS.values()}:
+        dtype = torch.float32 if part in kept else torch.float16
+        getattr(pipeline, part).to(device, dtype, memory_format=torch.channels_last)
+
+
+def one_step(pipeline: Pipeline) -> Callable[..., Tensor]:
+    """What the conditioner takes and `noise (N, C, h, w)` → `(N, H, W, 3)` uint8, all on the device and without a branch.
+
+    The arithmetic between the networks is in float32, as in the fused graph.
+    """
+    parts, scale = networks.components(pipeline), networks.scaling_factor(pipeline)
+    (timestep,), schedule = STUDENT_TIMESTEPS[1], pipeline.schedule
+
+    def images(noise: Tensor, **asked: Tensor) -> Tensor:
+        hidden = parts["conditioner"](**asked)
+        time = torch.full((), timestep, dtype=torch.int64, device=noise.device)
+        output = parts["denoiser"](sample=noise, timestep=time, encoder_hidden_states=hidden)
+        x0 = sampling.to_x0(noise, output, schedule.alpha[timestep], schedule.sigma[timestep], schedule.prediction_type)
+        pixels = (parts["decoder"](latent_sample=x0 / scale).clamp(-1, 1) + 1) * 127.5  # (N, 3, H, W)
+        return pixels.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+    return images
+
+
+def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """One plan a shape, replayed as a CUDA graph."""
+    return cast("Callable[..., Tensor]", torch.compile(function, mode="reduce-overhead", dynamic=False))
+
+
+def _device(wanted: Device) -> str:
+    """`cpu` or `cuda`; BadInput: torch sees no GPU."""
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise BadInput("backend 'eager' finds no GPU: torch.cuda is not available; accepted here: auto, cpu")
+    return "cuda" if there and wanted != "cpu" else "cpu"

@@ -46,7 +46,7 @@ def write(
     """
     signature = COMPONENTS[name]
     computed = torch.float32 if wide else STORED[precision]
-    model = _trace(copy.deepcopy(network).to(computed).eval(), signature, inputs)
+    model = _trace(_computing_in(network, computed), signature, inputs)
     _fold(model)
     _widen(model)
     for parameter in _point_at(model, weights, STORED[precision]):
@@ -74,6 +74,15 @@ def tensor_places(weights: Path) -> dict[str, tuple[int, int]]:
     header.pop("__metadata__", None)
     spans = {name: entry["data_offsets"] for name, entry in header.items()}
     return {name: (8 + size + start, end - start) for name, (start, end) in spans.items()}
+
+
+def _computing_in(network: Component, dtype: torch.dtype) -> Component:
+    """A copy whose floats have `dtype`. Tensors that have it already are shared: a large network is held once, not twice."""
+    shared: dict[int, object] = {}
+    for tensor in (*network.parameters(), *network.buffers()):
+        kept = tensor.detach().to(dtype) if tensor.is_floating_point() else tensor
+        shared[id(tensor)] = torch.nn.Parameter(kept, False) if isinstance(tensor, torch.nn.Parameter) else kept
+    return copy.deepcopy(network, shared).eval()
 
 
 def _trace(network: Component, signature: Signature, inputs: dict[str, Tensor]) -> ir.Model:

@@ -78,7 +78,7 @@ class OpenVinoBackend:
         made: list[Any] = []
 
         def build() -> bytes:
-            model = self._core.read_model(str(self.bundle.graph(graph)))
+            model = self._core.read_model(str(self.bundle.graph(graph, self.name)))
             self.bundle.check_inputs(graph, [value.any_name for value in model.inputs])
             model.reshape(shapes)
             made.append(self._core.compile_model(model, "CPU", self._config))
@@ -95,7 +95,7 @@ class OpenVinoBackend:
             "processor": processor,
             "config": self._config,
             "graph": graph,
-            "files": self.bundle.contents(graph),
+            "files": self.bundle.contents(graph, self.name),
             "shapes": shapes,
         }
 

@@ -70,7 +70,8 @@ class OrtBackend:
             options.add_free_dimension_override_by_name(axis, (fixed or {})[axis])
         recorded = {"enable_cuda_graph": "1"} if fixed and self.device == "cuda" else {}
         provider = PROVIDERS[self.device]
-        session = onnxruntime.InferenceSession(str(self.bundle.graph(graph)), options, providers=[(provider, recorded)])
+        file = self.bundle.graph(graph, self.name if self.device == "cpu" else "")
+        session = onnxruntime.InferenceSession(str(file), options, providers=[(provider, recorded)])
         if session.get_providers()[0] != provider:  # it falls back to the CPU without a word
             raise BadInput(f"ONNX Runtime gave {session.get_providers()[0]} instead of {provider}: is there a GPU?")
         self.bundle.check_inputs(graph, [value.name for value in session.get_inputs()])

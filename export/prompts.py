@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ class Row:
 
 
 def read(file: Path) -> list[Row]:
-    """`.txt`: a line each, empty ones left out; `.csv` and `.parquet`: a column of `COLUMNS`, and `seed`. Raises BadInput."""
+    """`.txt`: a line each, empty ones left out; else a column of `COLUMNS`, and `seed`. Raises BadInput."""
     if file.suffix.lower() not in READERS:
         raise BadInput(f"{file}: unknown kind of file '{file.suffix}'; accepted: {', '.join(READERS)}")
     if not file.is_file():
@@ -47,6 +48,16 @@ def _csv(file: Path) -> list[Row]:
         return _rows(file, reader.fieldnames or (), reader)
 
 
+def _lines(file: Path) -> list[Row]:
+    try:
+        values = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
+    except ValueError as error:
+        raise BadInput(f"{file} cannot be read: a line is not valid JSON") from error
+    if not all(isinstance(value, dict) for value in values):
+        raise BadInput(f"{file} cannot be read: a line is no JSON object")
+    return _rows(file, dict.fromkeys(name for value in values for name in value), values)
+
+
 def _parquet(file: Path) -> list[Row]:
     try:
         import pyarrow
@@ -68,7 +79,7 @@ def _rows(file: Path, names: Iterable[str], values: Iterable[Mapping[str, Any]])
         raise BadInput(f"{file} has no column of prompts; accepted: {', '.join(COLUMNS)}")
     rows = []
     for number, value in enumerate(values, 1):
-        wanted, seed = value[column], value.get("seed")
+        wanted, seed = value.get(column), value.get("seed")
         if wanted is None or not str(wanted).strip():
             raise BadInput(f"{file}: row {number} has no {column}")
         if seed not in (None, "") and not (str(seed).isascii() and str(seed).isdigit()):
@@ -77,5 +88,5 @@ def _rows(file: Path, names: Iterable[str], values: Iterable[Mapping[str, Any]])
     return rows
 
 
-READERS: dict[str, Callable[[Path], list[Row]]] = {".txt": _text, ".csv": _csv, ".parquet": _parquet}
+READERS: dict[str, Callable[[Path], list[Row]]] = {".txt": _text, ".csv": _csv, ".parquet": _parquet, ".jsonl": _lines}
 """Ending → how it is read."""

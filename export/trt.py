@@ -1,7 +1,8 @@
 """Graphs on TensorRT (10.12 or newer, and 11), engines built here from the bundle; it knows nothing about torch.
 
-It has never run: it was written and type-checked against the stubs of TensorRT 10.13 on machines without a GPU. The cache
-of engines, the plans and the cutting of batches, which other backends share, are tested.
+It has never run: it was written on machines without a GPU. Tested are its names, against the stubs of TensorRT 10.13 and, those
+of the runtime, against the classes of 11.4 (whose lean wheel loads without a GPU); the cache of engines; and the plans and the
+cutting of batches, which other backends share.
 """
 
 from __future__ import annotations
@@ -154,11 +155,14 @@ def build(graph: Path, axes: Mapping[str, Mapping[int, str]], planned: list[dict
     parser = tensorrt.OnnxParser(network, LOGGER)
     if not parser.parse_from_file(str(graph)):
         raise BadInput(f"TensorRT {tensorrt.__version__} cannot read {graph.name}: {parser.get_error(0).desc()}")
+    values = [network.get_input(index) for index in range(network.num_inputs)]
+    if (names := sorted(value.name for value in values)) != sorted(axes):
+        raise BadInput(f"{graph.name} takes {', '.join(names)}; this ippo knows {', '.join(sorted(axes))}")
     config = builder.create_builder_config()
     config.builder_optimization_level = LEVEL
     for sizes in planned:
         profile = builder.create_optimization_profile()
-        for value in (network.get_input(index) for index in range(network.num_inputs)):
+        for value in values:
             shape = [sizes[axes[value.name][place]] if size < 0 else size for place, size in enumerate(value.shape)]
             if axes[value.name]:
                 profile.set_shape(value.name, shape, shape, shape)  # min, opt and max
@@ -174,7 +178,8 @@ def build(graph: Path, axes: Mapping[str, Mapping[int, str]], planned: list[dict
 
 def _strongly_typed() -> int:
     """Types are those of the graph: a flag in 10, the only way in 11, where the flag may be gone."""
-    flag = getattr(tensorrt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    flags = getattr(tensorrt, "NetworkDefinitionCreationFlag", None)
+    flag = getattr(flags, "STRONGLY_TYPED", None)
     return 0 if flag is None else 1 << int(flag)
 
 

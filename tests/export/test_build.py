@@ -131,12 +131,12 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tiny_student: Path, tmp_path
 @pytest.mark.parametrize("name", ["ort", "openvino"])
 def test_a_graph_with_unknown_inputs_is_refused(name: str, bundle: Bundle, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(bundle.folder, tmp_path / "copy"))
-    graph = onnx.load(str(copy / "vae/decoder.onnx"), load_external_data=False)
+    graph = onnx.load(str(copy / "vae/model.onnx"), load_external_data=False)
     graph.graph.input.append(onnx.helper.make_tensor_value_info("surprise", onnx.TensorProto.FLOAT, [1]))
     graph.graph.node.append(onnx.helper.make_node("Identity", ["surprise"], ["unused"]))
     graph.graph.output.append(onnx.helper.make_tensor_value_info("unused", onnx.TensorProto.FLOAT, [1]))
-    onnx.save_model(graph, str(copy / "vae/decoder.onnx"))
-    files = {**bundle.manifest.files, "vae/decoder.onnx": sha256(copy / "vae/decoder.onnx")}
+    onnx.save_model(graph, str(copy / "vae/model.onnx"))
+    files = {**bundle.manifest.files, "vae/model.onnx": sha256(copy / "vae/model.onnx")}
     strange = Bundle(copy, bundle.manifest.model_copy(update={"files": files}))
     latents = np.zeros((1, 4, 4, 4), np.float32)
     with pytest.raises(BadInput, match=r"decoder takes latent_sample, surprise; this ippo knows latent_sample$"):

@@ -89,7 +89,7 @@ def test_a_network_beyond_fp16_gets_a_wide_graph(tmp_path: Path) -> None:
     assert not parity.fits_fp16(expected.largest_activation)
     weights = tmp_path / "b" / folders.weights(big)["autoencoder"]
     file = graphs.write("decoder", network, networks.examples(big, 2)["decoder"], weights, wide=True)
-    assert file == tmp_path / "b" / "vae" / "decoder.onnx"
+    assert file == tmp_path / "b" / "vae" / "model.onnx"
     assert parity.component("decoder", expected, file)["relative_error"] < 1e-2
     graph = onnx.load(str(file), load_external_data=False).graph
     assert all(tensor.data_type == TensorProto.FLOAT16 for tensor in graph.initializer if tensor.external_data)

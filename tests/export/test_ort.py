@@ -80,3 +80,15 @@ def test_a_session_on_another_provider_is_refused(bundle: Bundle) -> None:
         pytest.skip("this ONNX Runtime has CUDA")
     with pytest.raises(BadInput, match="ONNX Runtime gave CPUExecutionProvider instead of CUDAExecutionProvider"):
         Generator(bundle, runner).generate(REQUESTS)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("steps", [1, 2])
+def test_on_a_gpu_it_draws_the_same(steps: int, bucketed: Bundle, bundle: Bundle) -> None:
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has no CUDA")
+    expected = Generator(bundle, OrtBackend(bundle, Options(device="cpu"))).generate(REQUESTS, steps)
+    for opened in (bundle, bucketed):  # as it comes, and recorded
+        generator = Generator(opened, OrtBackend(opened, Options(device="cuda")))
+        for _ in range(2):
+            assert np.abs(generator.generate(REQUESTS, steps).astype(int) - expected).max() <= 3

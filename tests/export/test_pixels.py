@@ -69,8 +69,8 @@ def test_a_graph_is_its_network_at_batches_and_sizes_it_was_not_traced_at(
 def test_the_identity_has_graphs_but_no_weights(pixels: Bundle) -> None:
     assert [name for name in pixels.manifest.files if name.startswith("autoencoder/")] == [
         "autoencoder/config.json",
-        "autoencoder/decoder.onnx",
         "autoencoder/encoder.onnx",
+        "autoencoder/model.onnx",
     ]
     graph = onnx.load(str(pixels.graph("decoder"))).graph
     assert not [tensor for tensor in graph.initializer if tensor.external_data]

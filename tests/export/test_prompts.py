@@ -31,15 +31,25 @@ def test_parquet_has_columns_and_labels_may_be_numbers(tmp_path: Path) -> None:
     assert read(tmp_path / "p.parquet") == [Row("3", 5), Row("1")]
 
 
+def test_the_metadata_of_an_image_set_is_one_as_well(tmp_path: Path) -> None:
+    file = written(
+        tmp_path, "metadata.jsonl", '{"file_name": "a.png", "text": "a cat"}\n{"text": "a dog", "seed": 3}\n'
+    )
+    assert read(file) == [Row("a cat"), Row("a dog", 3)]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("p.json", "", "unknown kind of file '.json'; accepted: .txt, .csv, .parquet"),
+        ("p.json", "", "unknown kind of file '.json'; accepted: .txt, .csv, .parquet, .jsonl"),
         ("p.txt", "\n\n", "holds no prompt"),
         ("p.csv", "id\n1\n", "no column of prompts; accepted: prompt, text, label, caption"),
         ("p.csv", 'prompt\na cat\n" "\n', "row 2 has no prompt"),
         ("p.csv", "prompt,seed\na cat,-1\n", "row 1: seed '-1' is no whole number"),
         ("p.parquet", "no parquet", "cannot be read"),
+        ("p.jsonl", '{"text": "a"}\n{', "a line is not valid JSON"),
+        ("p.jsonl", "[1]\n", "a line is no JSON object"),
+        ("p.jsonl", '{"text": "a cat"}\n{"seed": 1}\n', "row 2 has no text"),
     ],
 )
 def test_bad_files_are_refused_in_one_line(tmp_path: Path, name: str, text: str, says: str) -> None:

@@ -1,6 +1,7 @@
-"""TensorRT without TensorRT: its plans, and that the backend uses only what the published stubs know.
+"""TensorRT without a GPU: its plans, and that the backend uses only names that TensorRT 10 and 11 have.
 
-The stubs of 10.13 are no valid Python, so that no type checker reads them: names are all that can be compared.
+The stubs of 10.13 are no valid Python, so that no type checker reads them: names are all that can be compared. Of 11 there is
+the lean runtime, whose real classes load without a GPU; it has no builder.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ import ast
 import dataclasses
 import re
 from importlib.metadata import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from export import backend
 from export.bundle import Bundle, dimensions
+from export.generator import Generator, Request
 from export.shapes import Bucket
 
 ROOT = Path(__file__).parents[2]
@@ -43,12 +48,38 @@ METHODS = [
 
 def test_every_name_is_one_that_tensorrt_has() -> None:
     stubs, source = _stubs(), (ROOT / "export" / "trt.py").read_text()
-    for name in _of_tensorrt() - {"__version__", "nptype"}:  # those two are in no stub
+    for name in (_of_tensorrt() | {"NetworkDefinitionCreationFlag"}) - {
+        "__version__",
+        "nptype",
+    }:  # those two are in no stub
         assert re.search(rf"^class {name}\b", stubs, re.MULTILINE), name
     for name in METHODS:
         assert re.search(rf"\.{name}\b", source), f"{name} is not used any more"
         assert re.search(rf"^    (def {name}\(|{name}:)", stubs, re.MULTILINE), name
     assert "STRONGLY_TYPED" in stubs and "OUTPUT" in stubs
+
+
+RUNTIME = {
+    "Runtime": ("deserialize_cuda_engine",),
+    "ICudaEngine": ("create_execution_context", "get_tensor_dtype", "get_tensor_mode", "get_tensor_name", "num_io_tensors"),
+    "IExecutionContext": (
+        "execute_async_v3", "get_tensor_shape", "set_input_shape", "set_optimization_profile_async", "set_tensor_address",
+    ),
+    "TensorIOMode": ("OUTPUT",), "Logger": ("WARNING",),
+}  # fmt: skip
+BUILDER = {"Builder", "OnnxParser", "NetworkDefinitionCreationFlag"}
+
+
+def test_the_runtime_of_tensorrt_11_has_its_classes_and_methods() -> None:
+    lean = pytest.importorskip("tensorrt_lean_bindings")  # creating a Runtime without a driver would crash
+    assert tuple(map(int, lean.__version__.split(".")[:2])) >= (11, 0)
+    for name in _of_tensorrt() - BUILDER:
+        assert hasattr(lean, name), name
+    source = (ROOT / "export" / "trt.py").read_text()
+    for kind, names in RUNTIME.items():
+        for name in names:
+            assert name in source and hasattr(getattr(lean, kind), name), f"{kind}.{name}"
+    assert lean.nptype(lean.DataType.HALF) is np.float16
 
 
 def test_every_bucket_is_planned_once_and_sizes_without_one_too(bundle: Bundle) -> None:
@@ -65,3 +96,15 @@ def test_every_bucket_is_planned_once_and_sizes_without_one_too(bundle: Bundle) 
 def test_inputs_find_their_plan(bundle: Bundle) -> None:
     inputs = {"input_ids": np.zeros((3, 8), np.int64), "noise": np.zeros((3, 4, 4, 8), np.float32)}
     assert dimensions("one_step", inputs) == {"batch": 3, "height": 4, "width": 8}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("steps", [1, 2])
+def test_on_a_gpu_it_draws_the_same(steps: int, bundle: Bundle) -> None:
+    if not (find_spec("tensorrt") and find_spec("tensorrt").origin and find_spec("cuda")):  # type: ignore[union-attr]
+        pytest.skip("no TensorRT")
+    requests = [Request("a cat", 7), Request("two dogs", 8)]
+    expected = Generator(bundle, backend.load("eager", bundle, device="cpu")).generate(requests, steps)
+    generator = Generator(bundle, backend.load("trt", bundle))
+    for _ in range(2):  # recorded, and replayed
+        assert np.abs(generator.generate(requests, steps).astype(int) - expected).max() <= 3

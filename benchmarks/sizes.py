@@ -1,0 +1,78 @@
+"""Pipelines of the real classes with random weights, at Stable Diffusion 1.4's size or tiny; they draw nothing worth seeing."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import diffusers
+import torch
+from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from models import stable_diffusion
+from models.pipeline import Pipeline
+from models.schedule import student_scheduler
+
+
+@dataclass(frozen=True)
+class Size:
+    """Keyword arguments of the real classes, where they are not Stable Diffusion 1.4's."""
+
+    latent: int = 64
+    blocks: tuple[int, ...] = (320, 640, 1280, 1280)
+    autoencoder: tuple[int, ...] = (128, 256, 512, 512)
+    text: tuple[int, int, int] = (768, 12, 12)  # width, layers, heads
+
+
+FULL, SMALL = Size(), Size(8, (32, 32, 64, 64), (32, 32, 64, 64), (32, 1, 2))
+
+
+def unet(size: Size) -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=size.latent, block_out_channels=size.blocks, cross_attention_dim=size.text[0]
+    ).eval()
+
+
+def student(size: Size, decoder: str) -> Pipeline:
+    """A one-step student with random weights, decoding by `AutoencoderKL` or `AutoencoderTiny`."""
+    torch.manual_seed(0)
+    width, layers, heads = size.text
+    clip = CLIPTextConfig(
+        hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers, num_attention_heads=heads,
+        vocab_size=49408, max_position_embeddings=77, bos_token_id=49406, eos_token_id=49407, pad_token_id=49407,
+    )  # fmt: skip
+    kinds = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
+    large = {"block_out_channels": size.autoencoder, "layers_per_block": 2, "latent_channels": 4}
+    vae = AutoencoderTiny() if decoder == "tiny" else AutoencoderKL(**kinds, **large, sample_size=8 * size.latent)
+    networks = (CLIPTextModel(clip).eval(), unet(size), vae.eval())
+    scheduler = student_scheduler(stable_diffusion.TEACHER_SCHEDULER)
+    return stable_diffusion.assemble(_tokenizer(), *networks, scheduler)
+
+
+def students(size: Size) -> dict[str, Pipeline]:
+    """By decoder; everything else is one and the same."""
+    whole = student(size, "KL")
+    return {"KL": whole, "tiny": replace(whole, autoencoder=student(SMALL, "tiny").autoencoder)}
+
+
+def in_diffusers(pipeline: Pipeline, scheduler: Mapping[str, Any] | None = None) -> StableDiffusionPipeline:
+    """The same networks, not copied, in stock diffusers, with their own scheduler or another."""
+    conditioner, config = cast(Any, pipeline.conditioner), scheduler or pipeline.scheduler
+    stock = StableDiffusionPipeline(
+        vae=cast(Any, pipeline.autoencoder).vae, text_encoder=conditioner.text_encoder, tokenizer=conditioner.tokenizer,
+        unet=pipeline.denoiser, scheduler=getattr(diffusers, config["_class_name"]).from_config(dict(config)),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    )  # fmt: skip
+    stock.set_progress_bar_config(disable=True)
+    return stock
+
+
+def _tokenizer() -> CLIPTokenizer:
+    """Letters only, with CLIP's special tokens and length: what a prompt becomes does not change the time it takes."""
+    pieces = [*string.ascii_lowercase, *(f"{letter}</w>" for letter in string.ascii_lowercase)]
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    special = {"<|startoftext|>": 49406, "<|endoftext|>": 49407}
+    return CLIPTokenizer(vocab={**vocabulary, **special}, merges=[], model_max_length=77)

@@ -1,0 +1,171 @@
+"""A folder of graphs that optimum exported → a bundle: its networks stay as they are, their edges become ours; no torch.
+
+The gate has nothing to compare with, for such a folder holds no torch weights: there are no figures of parity.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+from transformers import CLIPTokenizer
+
+from export import fused
+from export.build import STUDENT_SCHEDULER, check_out, versions
+from export.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
+from export.signature import COMPONENTS, FUSED, FUSED_PATH, Signature
+from models import folder as folders
+from models.errors import BadInput
+from models.schedule import STUDENT_TIMESTEPS, Schedule
+from models.stable_diffusion import TASK, save_tokenizer
+
+PARTS = {"conditioner": "text_encoder", "denoiser": "unet", "decoder": "vae_decoder", "encoder": "vae_encoder"}
+"""Graph → its folder at optimum's; the encoder may be missing."""
+WEIGHTS = "model.onnx_data"
+INLINE_BYTES = 1024
+MOMENTS = "latent_parameters"
+"""optimum's encoders give mean and log-variance; ours the mean alone, which is the first half of the channels."""
+
+
+def adopt(folder: Path, out: Path, *, model_name: str | None = None, overwrite: bool = False) -> Bundle:
+    """The folder of a one-step text-to-image student as the bundle `out`; nothing is left behind when it fails."""
+    check_out(out, overwrite)
+    _check(folder)
+    work = out.with_name(out.name + ".tmp")
+    shutil.rmtree(work, ignore_errors=True)
+    beside = work / out.name
+    try:
+        for name in ("scheduler", "tokenizer", "model_index.json"):
+            _copy(folder / name, beside / name)
+        save_tokenizer(CLIPTokenizer.from_pretrained(folder / "tokenizer"), beside / "tokenizer")
+        places = {
+            name: _graph(name, folder / part, beside / part) for name, part in PARTS.items() if (folder / part).is_dir()
+        }
+        manifest = _manifest(beside, places, model_name or out.name, folder.name)
+        fused.write(beside, manifest.graphs, _schedule(beside), manifest.scaling_factor)
+        files = {
+            path.relative_to(beside).as_posix(): sha256(path) for path in sorted(beside.rglob("*")) if path.is_file()
+        }
+        manifest = manifest.model_copy(update={"files": files})
+        (beside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+        folders.replace_folder(beside, out)
+    except OSError as error:
+        raise BadInput(f"{out} cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return open_bundle(out)
+
+
+def _check(folder: Path) -> None:
+    """BadInput: not optimum's, or no student's."""
+    needed = ["model_index.json", "scheduler/scheduler_config.json", "tokenizer"]
+    needed += [f"{PARTS[name]}/model.onnx" for name in ("conditioner", "denoiser", "decoder")]
+    if missing := [name for name in needed if not (folder / name).exists()]:
+        raise BadInput(f"{folder} is no folder that optimum exported: {', '.join(missing)} is missing")
+    if (found := _json(folder / "scheduler/scheduler_config.json")["_class_name"]) != STUDENT_SCHEDULER:
+        raise BadInput(f"{folder} is no student: its scheduler is {found}, a student's is {STUDENT_SCHEDULER}")
+
+
+def _graph(name: str, source: Path, target: Path) -> str:
+    """Copy one graph with our edges, its weights in a file beside it; its place in the bundle."""
+    model, signature = onnx.load(str(source / "model.onnx")), COMPONENTS[name]
+    _inputs(model, signature)
+    _output(model, signature)
+    del model.graph.value_info[:]
+    target.mkdir(parents=True)
+    _copy(source / "config.json", target / "config.json")
+    onnx.save_model(
+        model, str(target / "model.onnx"), save_as_external_data=True, location=WEIGHTS, size_threshold=INLINE_BYTES
+    )
+    onnx.checker.check_model(str(target / "model.onnx"))
+    return f"{target.name}/model.onnx"
+
+
+def _inputs(model: ModelProto, signature: Signature) -> None:
+    """Our types and names of dimensions; a cast where optimum's type is another. BadInput: other inputs."""
+    graph = model.graph
+    if (found := sorted(value.name for value in graph.input)) != sorted(signature.inputs):
+        raise BadInput(
+            f"the {signature.part}'s graph takes {', '.join(found)}; accepted: {', '.join(signature.inputs)}"
+        )
+    for value in graph.input:
+        kind, own = value.type.tensor_type, value.name
+        wanted = TensorProto.INT64 if own in ("input_ids", "timestep") else TensorProto.FLOAT
+        for index, axis in signature.inputs[own].items():
+            kind.shape.dim[index].dim_param = axis
+        if own == "encoder_hidden_states":
+            kind.shape.dim[1].dim_param = "tokens"
+        if kind.elem_type != wanted:
+            for node in graph.node:
+                node.input[:] = [f"{own}_as_given" if taken == own else taken for taken in node.input]
+            graph.node.insert(0, helper.make_node("Cast", [own], [f"{own}_as_given"], to=kind.elem_type))
+            kind.elem_type = wanted
+
+
+def _output(model: ModelProto, signature: Signature) -> None:
+    """The one output that we read, as float32."""
+    graph = model.graph
+    kept = next((value for value in graph.output if value.name in (signature.output, MOMENTS)), None)
+    if kept is None:
+        raise BadInput(f"the {signature.part}'s graph does not give {signature.output}")
+    if kept.name == MOMENTS:
+        half = kept.type.tensor_type.shape.dim[1].dim_value // 2
+        graph.initializer.append(numpy_helper.from_array(np.array([half, half], np.int64), "halves"))
+        graph.node.append(helper.make_node("Split", [MOMENTS, "halves"], [signature.output, "log_variance"], axis=1))
+    shape: list[str | int | None] = [dim.dim_value or None for dim in kept.type.tensor_type.shape.dim]
+    for index, axis in signature.output_axes.items():
+        shape[index] = axis
+    shape[1] = None if kept.name == MOMENTS else shape[1]
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(signature.output, kept.type.tensor_type.elem_type, shape))
+
+
+def _manifest(bundle: Path, places: dict[str, str], model_name: str, source: str) -> Manifest:
+    unet, vae = _json(bundle / "unet/config.json"), _json(bundle / "vae_decoder/config.json")
+    tokenizer, schedule = _json(bundle / "tokenizer/tokenizer_config.json"), _schedule(bundle)
+    side, scale = int(unet["sample_size"]), 2 ** (len(vae["block_out_channels"]) - 1)
+    times = sorted({time for times in STUDENT_TIMESTEPS.values() for time in times}, reverse=True)
+    return Manifest(
+        version=VERSION,
+        task=TASK,
+        model_name=model_name,
+        source=source,
+        inputs=("prompt",),
+        graphs={FUSED: FUSED_PATH, **places},
+        precision=_precision(bundle / places["denoiser"]),
+        prediction_type=schedule.prediction_type,
+        timesteps=tuple(Step(timestep=t, alpha=schedule.alpha[t], sigma=schedule.sigma[t]) for t in times),
+        sizes=((scale * side, scale * side),),
+        latent_shape=(int(unet["in_channels"]), side, side),
+        scaling_factor=float(vae["scaling_factor"]),
+        tokens=int(tokenizer["model_max_length"]),
+        files={},
+        parity={},
+        versions=dict(versions()),
+    )
+
+
+def _precision(graph: Path) -> str:
+    kinds = {tensor.data_type for tensor in onnx.load(str(graph), load_external_data=False).graph.initializer}
+    return "fp16" if TensorProto.FLOAT16 in kinds else "fp32"
+
+
+def _schedule(bundle: Path) -> Schedule:
+    return Schedule.from_config(_json(bundle / "scheduler/scheduler_config.json"))
+
+
+def _json(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text()))
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)

@@ -1,0 +1,188 @@
+"""int8 twins of the fused one-step graph, each made by its runtime's own maintained quantiser; it knows no family.
+
+Convolutions and matrix products of denoiser and decoder take int8; the conditioner (0.4 % of the work) stays as it is, and so
+does everything that sums or exponentiates. Steps 2 to 4 and images to start from run from the split graphs, in fp16.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export import backend, fused, graphs, networks, parity
+from export.bundle import Bundle, sha256
+from export.generator import Generator, Request
+from export.signature import COMPONENTS, FUSED, FUSED_PATH, LEAST_INT8_PSNR
+from models import folder as folders
+from models.errors import BadInput
+from models.labels import Input
+from models.pipeline import Pipeline
+
+FOLDER = "int8"
+FIRST_SEED = 1_000_000
+"""Of the noise that calibrates: none that the gate draws."""
+TIMED = 5
+OPERATORS = ["Conv", "Gemm", "MatMul"]
+Feeds = Sequence[Mapping[str, NDArray[Any]]]
+"""What the fused graph is asked, one image each."""
+
+
+def check() -> None:
+    """BadInput: a quantiser is missing for a runtime that is installed."""
+    there = [package for name, package in NEEDS.items() if name in backend.installed()]
+    if missing := [package for package in there if not find_spec(package)]:
+        raise BadInput(f"precision int8 needs {', '.join(missing)}: pip install 'ippo[int8]'")
+
+
+def add(
+    bundle: Bundle, pipeline: Pipeline, calibration: Sequence[Input], drawn: Sequence[Input], trained: bool
+) -> tuple[Bundle, dict[str, dict[str, float]]]:
+    """Write twins into an exported bundle: the bundle that has them, and what each loses and gains.
+
+    `calibration` is what the model will be asked; `drawn` what the gate draws. BadInput: a twin of trained weights keeps less
+    than `LEAST_INT8_PSNR`.
+    """
+    names = [name for name in backend.installed() if name in QUANTISERS]
+    with tempfile.TemporaryDirectory(dir=bundle.folder.parent) as scratch:
+        graph, feeds = _folded(_float32(pipeline, Path(scratch) / "f32")), _feeds(bundle, calibration)
+        (bundle.folder / FOLDER).mkdir()
+        twins = {name: QUANTISERS[name](graph, feeds, bundle.folder / FOLDER) for name in names}
+    written = sorted(path for path in (bundle.folder / FOLDER).iterdir() if path.is_file())
+    files = {path.relative_to(bundle.folder).as_posix(): sha256(path) for path in written}
+    places = {name: twin.relative_to(bundle.folder).as_posix() for name, twin in twins.items()}
+    changes = {"files": bundle.manifest.files | files, "twins": places}
+    quantised = Bundle(bundle.folder, bundle.manifest.model_copy(update=changes))
+    figures = {f"{name}_int8": _figures(name, bundle, quantised, pipeline, drawn) for name in names}
+    for name in names if trained else ():
+        require(name, figures[f"{name}_int8"])
+    return quantised, figures
+
+
+def require(backend: str, figures: Mapping[str, float]) -> None:
+    """The gate for trained weights."""
+    if figures["psnr"] < LEAST_INT8_PSNR:
+        kept = f"{figures['psnr']:.1f} dB against torch float32, accepted {LEAST_INT8_PSNR:.0f} dB or more"
+        raise BadInput(f"one_step in int8 on {backend} failed the parity gate: {kept}")
+
+
+def _float32(pipeline: Pipeline, folder: Path) -> Path:
+    """The fused graph in float32, which is what quantisers take."""
+    folders.save(pipeline, folder)
+    inputs, weights, places = networks.examples(pipeline, batch=2), folders.weights(pipeline), {}
+    for name, network in networks.components(pipeline).items():
+        if name != "encoder":
+            beside = folder / weights[COMPONENTS[name].part]
+            graph = graphs.write(name, network, inputs[name], beside, precision="fp32")
+            places[name] = graph.relative_to(folder).as_posix()
+    fused.write(folder, places, pipeline.schedule, networks.scaling_factor(pipeline))
+    return folder / FUSED_PATH
+
+
+def _folded(graph: Path) -> Path:
+    """The same with all constants computed: to either quantiser a weight that is read transposed is no weight."""
+    from onnxruntime import quantization
+
+    folded = graph.with_name("folded.onnx")
+    quantization.quant_pre_process(
+        str(graph), str(folded), skip_symbolic_shape=True, save_as_external_data=True, all_tensors_to_one_file=True
+    )
+    return folded
+
+
+class _Listener:
+    """A backend that draws nothing and remembers what it was asked."""
+
+    name = "listener"
+
+    def __init__(self) -> None:
+        self.heard: list[dict[str, NDArray[Any]]] = []
+
+    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        assert graph == FUSED
+        self.heard.append(dict(inputs))
+        return np.zeros((1, 1, 1, 3), np.uint8)
+
+
+def _feeds(bundle: Bundle, inputs: Sequence[Input]) -> Feeds:
+    listener = _Listener()
+    for place, wanted in enumerate(inputs):
+        Generator(bundle, listener).generate([Request(wanted, FIRST_SEED + place)])
+    return listener.heard
+
+
+def _openvino(graph: Path, feeds: Feeds, out: Path) -> Path:
+    """By NNCF (post-training quantisation with its settings for transformers), as OpenVINO's own files."""
+    import nncf
+    import openvino
+
+    model = openvino.Core().read_model(str(graph))
+    found = nncf.quantize(
+        model,
+        nncf.Dataset(list(feeds)),
+        subset_size=len(feeds),
+        model_type=nncf.ModelType.TRANSFORMER,
+        ignored_scope=nncf.IgnoredScope(patterns=["conditioner/.*"], validate=False),
+    )
+    openvino.save_model(found, str(out / "openvino.xml"), compress_to_fp16=True)
+    return out / "openvino.xml"
+
+
+def _ort(graph: Path, feeds: Feeds, out: Path) -> Path:
+    """By ONNX Runtime's static quantiser, as pairs of QuantizeLinear and DequantizeLinear."""
+    import onnx
+    from onnxruntime import quantization
+
+    nodes = onnx.load(str(graph), load_external_data=False).graph.node
+    quantization.quantize_static(
+        str(graph),
+        str(out / "ort.onnx"),
+        _Reader(feeds),
+        op_types_to_quantize=OPERATORS,
+        per_channel=True,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+        nodes_to_exclude=[node.name for node in nodes if node.name.startswith("conditioner/")],
+        use_external_data_format=True,
+    )
+    return out / "ort.onnx"
+
+
+class _Reader:
+    """Feeds as ONNX Runtime's calibration asks for them."""
+
+    def __init__(self, feeds: Feeds) -> None:
+        self._left: Iterator[Mapping[str, NDArray[Any]]] = iter(feeds)
+
+    def get_next(self) -> Mapping[str, NDArray[Any]] | None:
+        return next(self._left, None)
+
+
+QUANTISERS: dict[str, Callable[[Path, Feeds, Path], Path]] = {"openvino": _openvino, "ort": _ort}
+NEEDS = {"openvino": "nncf", "ort": "onnx"}
+
+
+def _figures(
+    name: str, exact: Bundle, quantised: Bundle, pipeline: Pipeline, inputs: Sequence[Input]
+) -> dict[str, float]:
+    """PSNR against torch float32 and milliseconds an image, of the twin and of the graph it is one of."""
+    before, after = (Generator(bundle, backend.load(name, bundle, device="cpu")) for bundle in (exact, quantised))
+    kept, reference = (parity.image(generator, pipeline, inputs)["psnr"] for generator in (after, before))
+    fast, slow = np.median([_times((after, before)) for _ in range(TIMED)], axis=0).tolist()
+    return {"psnr": kept, "psnr before": reference, "ms": fast, "ms before": slow, "times as fast": slow / fast}
+
+
+def _times(generators: Sequence[Generator]) -> list[float]:
+    """Milliseconds of one image by each, one after the other; what was compiled before is warm."""
+    found = []
+    for generator in generators:
+        began = time.perf_counter()
+        generator.generate([Request("", 0)])
+        found.append(1e3 * (time.perf_counter() - began))
+    return found
