@@ -16,12 +16,12 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from transformers import CLIPTokenizer
 
 from export import fused
-from export.build import STUDENT_SCHEDULER, check_out, versions
+from export.build import check_out, versions
 from export.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
 from export.signature import COMPONENTS, FUSED, FUSED_PATH, Signature
 from models import folder as folders
 from models.errors import BadInput
-from models.schedule import STUDENT_TIMESTEPS, Schedule
+from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS, Schedule
 from models.stable_diffusion import TASK, save_tokenizer
 
 PARTS = {"conditioner": "text_encoder", "denoiser": "unet", "decoder": "vae_decoder", "encoder": "vae_encoder"}
