@@ -26,7 +26,7 @@ PLACES = (0.25, 0.6)
 def killed(bundle: Path, images: int, folder: Path, *options: str) -> dict[str, int | bool]:
     """How many images there are in the end, and whether their bytes are those of a run that nobody killed."""
     prompts, shard = folder / "prompts.txt", max(1, images // 32)
-    prompts.write_text("\n".join(map(str, inputs(open_bundle(bundle).manifest.classes, images))))
+    prompts.write_text("\n".join(map(str, inputs(open_bundle(bundle).manifest, images))))
     command = [sys.executable, "ippo.py", "generate", "--prompts", str(prompts), "--bundle", str(bundle)]
     command += ["--shard", str(shard), *options, "--out"]
     subprocess.run([*command, str(folder / "whole")], check=True, capture_output=True)

@@ -18,7 +18,7 @@ from transformers import CLIPTokenizer
 from export import fused
 from export.build import check_out, versions
 from export.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
-from export.signature import COMPONENTS, FUSED, FUSED_PATH, Signature
+from export.signature import COMPONENTS, FUSED, FUSED_PATH, Signature, graph_inputs
 from models import folder as folders
 from models.errors import BadInput
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS, Schedule
@@ -74,7 +74,7 @@ def _check(folder: Path) -> None:
 def _graph(name: str, source: Path, target: Path) -> str:
     """Copy one graph with our edges, its weights in a file beside it; its place in the bundle."""
     model, signature = onnx.load(str(source / "model.onnx")), COMPONENTS[name]
-    _inputs(model, signature)
+    _inputs(model, name, signature)
     _output(model, signature)
     del model.graph.value_info[:]
     target.mkdir(parents=True)
@@ -86,13 +86,11 @@ def _graph(name: str, source: Path, target: Path) -> str:
     return f"{target.name}/model.onnx"
 
 
-def _inputs(model: ModelProto, signature: Signature) -> None:
+def _inputs(model: ModelProto, name: str, signature: Signature) -> None:
     """Our types and names of dimensions; a cast where optimum's type is another. BadInput: other inputs."""
-    graph = model.graph
-    if (found := sorted(value.name for value in graph.input)) != sorted(signature.inputs):
-        raise BadInput(
-            f"the {signature.part}'s graph takes {', '.join(found)}; accepted: {', '.join(signature.inputs)}"
-        )
+    graph, taken = model.graph, sorted(graph_inputs(name, TASK))
+    if (found := sorted(value.name for value in graph.input)) != taken:
+        raise BadInput(f"the {signature.part}'s graph takes {', '.join(found)}; accepted: {', '.join(taken)}")
     for value in graph.input:
         kind, own = value.type.tensor_type, value.name
         wanted = TensorProto.INT64 if own in ("input_ids", "timestep") else TensorProto.FLOAT
@@ -102,7 +100,7 @@ def _inputs(model: ModelProto, signature: Signature) -> None:
             kind.shape.dim[1].dim_param = "tokens"
         if kind.elem_type != wanted:
             for node in graph.node:
-                node.input[:] = [f"{own}_as_given" if taken == own else taken for taken in node.input]
+                node.input[:] = [f"{own}_as_given" if name == own else name for name in node.input]
             graph.node.insert(0, helper.make_node("Cast", [own], [f"{own}_as_given"], to=kind.elem_type))
             kind.elem_type = wanted
 

@@ -43,7 +43,7 @@ def test_the_metadata_of_an_image_set_is_one_as_well(tmp_path: Path) -> None:
     [
         ("p.json", "", "unknown kind of file '.json'; accepted: .txt, .csv, .parquet, .jsonl"),
         ("p.txt", "\n\n", "holds no prompt"),
-        ("p.csv", "id\n1\n", "no column of prompts; accepted: prompt, text, label, caption"),
+        ("p.csv", "id\n1\n", "no column of prompts; accepted: prompt, attributes, text, label, caption"),
         ("p.csv", 'prompt\na cat\n" "\n', "row 2 has no prompt"),
         ("p.csv", "prompt,seed\na cat,-1\n", "row 1: seed '-1' is no whole number"),
         ("p.parquet", "no parquet", "cannot be read"),

@@ -42,13 +42,14 @@ def test_a_run_is_held_until_its_process_ends_however_it_ends(tmp_path: Path, en
 
 
 def test_a_second_signal_ends_the_process_as_ever() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
     with process.stopping() as asked:
         assert not asked.is_set()
         os.kill(os.getpid(), signal.SIGINT)
         assert asked.is_set()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
 
 
 def test_nobody_can_be_stopped_where_nobody_trains(tmp_path: Path) -> None:
