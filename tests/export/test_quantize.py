@@ -31,6 +31,7 @@ def quantised(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) -> B
         return export(str(tiny_student), out, trained=False, precision="int8", calibration=asked)
 
 
+@pytest.mark.slow
 def test_the_twin_multiplies_int8(quantised: Bundle) -> None:
     assert quantised.manifest.precision == "int8"
     assert quantised.graph("one_step", "ort").name == "ort.onnx"
@@ -43,6 +44,7 @@ def test_the_twin_multiplies_int8(quantised: Bundle) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ort", "openvino"])
 def test_images_are_nearly_the_same_and_the_loss_stands_beside_the_gain(
     name: str, quantised: Bundle, bundle: Bundle
@@ -56,11 +58,13 @@ def test_images_are_nearly_the_same_and_the_loss_stands_beside_the_gain(
     assert figures["times as fast"] == pytest.approx(figures["ms before"] / figures["ms"])
 
 
+@pytest.mark.slow
 def test_more_steps_run_as_before(quantised: Bundle, bundle: Bundle) -> None:
     one, other = (Generator(b, OrtBackend(b, Options(threads=1))).generate(REQUESTS, 2) for b in (quantised, bundle))
     np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_what_is_compiled_depends_on_the_twin_and_not_on_the_weights(quantised: Bundle) -> None:
     contents = quantised.contents("one_step", "ort")
     assert "int8/ort.onnx" in contents and not [name for name in contents if name.endswith(".safetensors")]

@@ -60,6 +60,7 @@ def test_a_name_that_leads_out_of_the_runs_starts_nothing(home: Path) -> None:
     assert not (home / "elsewhere").exists() and library.runs() == []
 
 
+@pytest.mark.slow
 def test_started_stopped_and_resumed_it_ends_as_it_should(home: Path) -> None:
     file = library.config("tiny/teacher.yaml")
     assert jobs.method_of(file) == "teacher"
