@@ -63,7 +63,13 @@ def application(host: str = LOCAL[0]) -> FastAPI:
 
 def serve(host: str, port: int) -> None:
     """Listen until interrupted; trainings go on."""
-    uvicorn.run(application(host), host=host, port=port, log_level="warning")
+    uvicorn.run(
+        application(host),
+        host=host,
+        port=port,
+        log_level="warning",
+        timeout_graceful_shutdown=1,  # an open page listens for ever
+    )
 
 
 def picture(name: str) -> Response:
