@@ -27,7 +27,8 @@ class Size:
     text: tuple[int, int, int] = (768, 12, 12)  # width, layers, heads
 
 
-FULL, SMALL = Size(), Size(8, (32, 32, 64, 64), (32, 32, 64, 64), (32, 1, 2))
+FULL, SMALL = Size(), Size(32, (32, 32, 64, 64), (32, 32, 64, 64), (32, 1, 2))
+"""The small one's deepest level is still 4×4: a side of 1 is a constant to torch's export, and its graph knows no other."""
 
 
 def unet(size: Size) -> UNet2DConditionModel:
