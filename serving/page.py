@@ -191,6 +191,17 @@ def _mount_gradio(app: FastAPI, model: Manifest, names: Sequence[str], starts: b
     )
 
 
+def own_only(send: Send) -> Send:
+    """As `send`, and browsers are told to load nothing from other hosts."""
+
+    async def restricted(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["content-security-policy"] = OWN_ONLY
+        await send(message)
+
+    return restricted
+
+
 class OwnOnly:
     """ASGI middleware: the page may load nothing from other hosts, and nobody may send it anything."""
 
@@ -198,12 +209,7 @@ class OwnOnly:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def restricted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["content-security-policy"] = OWN_ONLY
-            await send(message)
-
         if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):  # Gradio would keep files that are sent
             await errors.answer(scope["path"], Refused("the page takes nothing", status=405))(scope, receive, send)
             return
-        await self.app(scope, receive, restricted)
+        await self.app(scope, receive, own_only(send))

@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import FileResponse, PlainTextResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import BadInput
-from serving.page import OWN_ONLY
+from serving.page import own_only
 from studio import library
 from studio.pieces import PICTURES
 from studio.tabs import compare, data, generate, monitor, train
@@ -87,15 +87,10 @@ class Guard:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def restricted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["content-security-policy"] = OWN_ONLY
-            await send(message)
-
         if scope["type"] == "http" and (refusal := _refusal(scope)):
             await refusal(scope, receive, send)
             return
-        await self.app(scope, receive, restricted)
+        await self.app(scope, receive, own_only(send))
 
 
 def _refusal(scope: Scope) -> Response | None:

@@ -11,19 +11,12 @@ import pytest
 import yaml
 from PIL import Image
 
+from tests import tiny
 from tests.training.conftest import runs, write_set
 
 __all__ = ["runs"]
 
-UNET = {
-    "sample_size": 8,
-    "block_out_channels": [8, 16],
-    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
-    "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
-    "layers_per_block": 1,
-    "attention_head_dim": 2,
-    "norm_num_groups": 4,
-}
+UNET = tiny.UNET | {"sample_size": 8}
 TEACHER = {
     "run": "tiny/teacher",
     "data": "squares",
