@@ -362,6 +362,8 @@ def generate(
     from export.shapes import parse_size
 
     asked, bundle = _asked(inputs or [], attribute or [], label or [], bundle)
+    named = {"attributes": attribute, "label": label}
+    kinds = tuple(kind for kind, given in named.items() if given)
     if bool(asked) == (prompts is not None):
         raise BadInput("what is to be drawn? Accepted: prompts or labels, --class, --attribute, or --prompts FILE")
     if prompts is not None and (grid or image is not None or size is not None):
@@ -370,12 +372,13 @@ def generate(
         if prompts is not None or image is not None or size is not None:
             raise BadInput("--prompts, --image and --size are for bundles, not for runs: ippo export makes one")
         way = (steps, guidance, sampler)
-        print(*_from_run(str(bundle), asked, seed, count, way, out, grid, gif), sep="\n")
+        print(*_from_run(str(bundle), asked, kinds, seed, count, way, out, grid, gif), sep="\n")
         return
     if gif:
         raise BadInput("--gif shows how a run denoises, and a bundle draws at once: name a run with --run")
     steps = 1 if steps is None else steps
     opened = open_bundle(bundle)
+    _check_kinds(kinds, opened.manifest.inputs, bundle)
     generator = Generator(opened, backends.load(backend, opened, device=device, reproducible=reproducible))
     if prompts is not None:
         many = bulk.requests_of(rows(prompts), seed, count)
@@ -401,6 +404,12 @@ def _asked(inputs: list[str], attributes: list[str], labels: list[str], bundle: 
     return asked, Path(*inputs) if inputs else bundle
 
 
+def _check_kinds(kinds: tuple[str, ...], taken: tuple[str, ...], model: Path | str) -> None:
+    """BadInput: --attribute or --class of a model that takes something else."""
+    if other := [kind for kind in kinds if kind not in taken]:
+        raise BadInput(f"{model} does not take {' and '.join(other)}; accepted: {', '.join(taken) or 'a seed alone'}")
+
+
 def _is_run(name: Path) -> bool:
     """Whether torch draws: a run or a diffusers folder that is no bundle."""
     from export.bundle import MANIFEST
@@ -414,6 +423,7 @@ def _is_run(name: Path) -> bool:
 def _from_run(
     run: str,
     inputs: list[str],
+    kinds: tuple[str, ...],
     seed: int,
     count: int,
     way: tuple[int | None, float, str],
@@ -427,6 +437,7 @@ def _from_run(
     from training.assemble import opened
 
     pipeline, drawn = opened(run), drawing.Way(*way)
+    _check_kinds(kinds, pipeline.inputs, run)
     wanted = [one for one in inputs for _ in range(count)]
     seeds = [seed + number for _ in inputs for number in range(count)]
     if gif:

@@ -89,6 +89,8 @@ def test_generate_composes_attributes(attribute_bundle: Path, tmp_path: Path) ->
     assert result.returncode == 0 and np.array_equal(np.asarray(Image.open(tmp_path / "d.png")), first), result.stderr
     refused = ippo("generate", "--attribute", "Cap", "--attribute", "Fez", *options)
     assert refused.returncode == 2 and "exclude each other: one hat at most" in refused.stderr
+    refused = ippo("generate", "--class", "Ape", *options)
+    assert refused.returncode == 2 and "does not take label; accepted: attributes" in refused.stderr
 
 
 def test_generate_draws_with_a_run_and_shows_its_denoising(tmp_path: Path) -> None:
