@@ -6,7 +6,6 @@ python -m benchmarks.bundles digits digits-half --batches 1,64 --out benchmarks/
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,11 +14,11 @@ import typer
 from benchmarks import machine
 from benchmarks.cases import label, requests
 from benchmarks.clock import Case, Timing, interleaved
+from benchmarks.command import run
 from benchmarks.evaluate import write
 from export import backend as backends
 from export.bundle import Bundle, open_bundle
 from export.generator import Generator
-from models.errors import BadInput
 
 
 def measure(bundles: list[Bundle], batches: list[int], rounds: int, seconds: float) -> list[Timing]:
@@ -79,8 +78,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except BadInput as error:
-        print(f"bundles: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,14 +18,13 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks import machine
+from benchmarks import command, machine
 from benchmarks.evaluate import write
 from benchmarks.sources import Subjects, open_instruments, open_reals, open_teacher, student_draws, teacher_draw
 from metrics.bench import Bench
 from metrics.chart import chart
 from metrics.report import Effort, Line
 from models.config import Config
-from models.errors import BadInput
 from models.folder import load
 from training import record
 from training.launch import launch
@@ -200,8 +198,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except BadInput as error:
-        print(f"evidence: {error}", file=sys.stderr)
-        sys.exit(2)
+    command.run(main)

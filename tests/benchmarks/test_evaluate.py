@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import evaluate, quality, report_page, sources
+from benchmarks import evaluate, report_page, sources
 from benchmarks.sources import Subjects
+from commands.evaluate import evaluate as command
 from metrics import judge
 from metrics.judge import Judge, JudgeConfig
 from metrics.report import Effort
@@ -73,12 +74,12 @@ def test_the_benchmark_writes_what_a_model_card_shows(
     image_set: Path, networks: Path, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    quality.main(
+    command(
         data=str(image_set), judge=str(networks / "judge"), teacher=str(networks / "teacher"), student=str(tiny_bundle),
-        out=out, backend="ort", steps=2, images=12, captions=4, sweep=6, guidances="1,2", samplers="ddim",
+        out=out, backend="ort", steps=2, student_steps="1", images=12, captions=4, sweep=6, guidances="1,2",
+        samplers="ddim", page=False,
     )  # fmt: skip
-    printed = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert printed == json.loads((out / "quality.json").read_text())
+    printed = json.loads(Path(capsys.readouterr().out.strip()).read_text())
     assert printed["lines"][2]["n"] == 12
     assert printed["autoencoder"]["psnr"] > 0
     assert printed["timings"] == []
