@@ -87,6 +87,20 @@ def test_the_benchmark_writes_what_a_model_card_shows(
     assert {file.name for file in out.iterdir()} == GRIDS | {"quality.json", "quality.md"}
 
 
+def test_other_words_for_the_training_images_are_a_set_of_their_own(tmp_path: Path) -> None:
+    folder_of_set = write_set(tmp_path / "set")
+    lines = (folder_of_set / "train" / "metadata.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    told = [json.dumps(row | {"text_fr": row["text"].replace("thing", "chose")}) for row in rows]
+    (folder_of_set / "train" / "metadata.jsonl").write_text("\n".join(told))
+    reals = sources.open_reals(str(folder_of_set))
+    french = reals.captions["French captions"]
+    assert french.captions == tuple(row["text"].replace("thing", "chose") for row in rows)
+    assert french.images is reals.train.images
+    assert list(french.even(5).labels) == list(reals.train.even(5).labels)  # the same images are asked for
+    assert set(reals.captions) == {"training captions", "held-out captions", "French captions"}
+
+
 @pytest.mark.parametrize("captions", [True, False], ids=["captions", "labels alone"])
 def test_the_page_holds_everything_and_fetches_nothing(
     captions: bool, networks: Path, tiny_student: Path, tmp_path: Path
