@@ -19,6 +19,7 @@ from benchmarks.evaluate import write
 from export import backend as backends
 from export.bundle import Bundle, open_bundle
 from export.generator import Generator
+from metrics.sheet import markdown_table
 
 
 def measure(bundles: list[Bundle], batches: list[int], rounds: int, seconds: float) -> list[Timing]:
@@ -52,9 +53,8 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     """The table, and what it was measured on."""
     facts, names = machine.hardware(), list(rows[0])
     cells = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row.values()] for row in rows]
-    lines = [names, ["---", *["---:"] * (len(names) - 1)], *cells]
     where = f"{facts['cores']} cores, {facts['cpu']}; {', '.join(f'{k} {v}' for k, v in machine.versions().items())}."
-    return "\n".join(["# Bundles side by side", "", where, "", *("| " + " | ".join(line) + " |" for line in lines), ""])
+    return "\n".join(["# Bundles side by side", "", where, "", markdown_table(names, cells), ""])
 
 
 def main(

@@ -24,6 +24,7 @@ from benchmarks.sources import Subjects, open_instruments, open_reals, open_teac
 from metrics.bench import Bench
 from metrics.chart import chart
 from metrics.report import Effort, Line
+from metrics.sheet import markdown_table
 from models.config import Config
 from models.folder import load
 from training import record
@@ -165,8 +166,7 @@ def markdown(experiment: Experiment, found: Mapping[str, Any], stem: str) -> str
         f"`÷ teacher` is FD ÷ FD of {experiment.teacher} at the best of its sweep. "
         f"{facts['cores']} cores, {facts['cpu']}, torch {machine.versions()['torch']}."
     )
-    table = [["", "seeds", *names], ["---", *["---:"] * (len(names) + 1)], *rows]
-    lines = [f"# {experiment.title}", "", how, "", *("| " + " | ".join(row) + " |" for row in table), ""]
+    lines = [f"# {experiment.title}", "", how, "", markdown_table(["", "seeds", *names], rows), ""]
     return "\n".join(
         [*lines, *(f"![{metric}]({stem}-{metric.replace('/', '-')}.svg)\n" for metric in experiment.curves)]
     )
