@@ -145,19 +145,13 @@ def build(parts: Parts, find: Callable[[str], Path]) -> Pipeline:
 
 
 def load(name: str) -> Pipeline:
-    """Open a local diffusers folder or a Hub name, in float32. BadInput, before anything loads: it is no such base."""
+    """A local diffusers folder, a Hub name or one file, in float32. BadInput, before anything loads: it is no such base."""
     folder = components.local(name)
     components.tokenizer(folder, "tokenizer")
     components.fit(folder, components.config(folder, "text_encoder")["hidden_size"])
     parts = {"text_encoder": components.TEXT, "unet": components.NETWORK, "vae": components.NETWORK}
-    stock = StableDiffusionPipeline.from_pretrained(
-        folder,
-        variant=components.variant(folder, parts),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-        torch_dtype=torch.float32,
-    )
+    without: dict[str, Any] = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    stock = components.read(StableDiffusionPipeline, name, folder, parts, **without)
     scheduler = base_scheduler({**stock.scheduler.config, "_class_name": type(stock.scheduler).__name__})
     return assemble(stock.tokenizer, stock.text_encoder, stock.unet, stock.vae, scheduler)
 

@@ -50,7 +50,7 @@ class StudentConfig(Config):
     run: str
     """Name of the run."""
     teacher: str
-    """A run, a diffusers folder or a Hub name."""
+    """A run, a diffusers folder, a Hub name or one `.safetensors` file."""
     data: str
     """Folder or name of the image set."""
     captions: list[str] = ["text"]

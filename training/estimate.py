@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from diffusers import UNet2DConditionModel
 from rich.table import Table
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from models import components
@@ -111,8 +109,9 @@ def _estimate(
     base: str, loop: LoopConfig, optimizer: OptimizerConfig, begin: Begin, loss: Loss, learnt: tuple[str, ...]
 ) -> Estimate:
     """`begin`: the base's UNet → the network that learns; `loss` of both; `learnt`: other components that learn too."""
-    folder = components.local(str(trained(base)) if run_folder(base).is_dir() else base)
-    others = {part.name: _count(part) for part in sorted(folder.iterdir()) if part.is_dir() and part.name != "unet"}
+    name = str(trained(base)) if run_folder(base).is_dir() else base
+    folder, others = components.local(name), components.sizes(name)
+    whole, _ = sum(others.values()), others.pop("unet", 0)
     parts: dict[str, int] = {}
     counted: dict[str, int] = {}
     kept = 2 if loop.frozen == "bf16" else 4
@@ -155,7 +154,7 @@ def _estimate(
     for name, size in (("weights that learn", 4), ("gradients", 4), ("optimizer", 8), ("moving average", kept)):
         parts[name] += size * more
     counted["learnt"] += more
-    counted["whole pipeline"] = sum(others.values()) + _count(folder / "unet")
+    counted["whole pipeline"] = whole
     device = Accelerator().device
     seconds = loop.steps * loop.accumulate * operations / (_EFFICIENCY * _rate(device, loop.precision))
     return Estimate(counted, parts, available(device), seconds)
@@ -181,16 +180,6 @@ def _output(unet: Any, sample: Tensor, told: Conditioning) -> Tensor:
     hidden = arrays.pop("encoder_hidden_states")
     timesteps = torch.zeros(len(sample), dtype=torch.long)
     return unet(sample, timesteps, hidden, added_cond_kwargs=arrays).sample  # type: ignore[no-any-return]
-
-
-def _count(folder: Path) -> int:
-    """Numbers in a component's safetensors, read from their heads."""
-    count = 0
-    plain = [file for file in folder.glob("*.safetensors") if f".{components.VARIANT}." not in file.name]
-    for file in plain or folder.glob("*.safetensors"):
-        with safe_open(file, "pt") as opened:
-            count += sum(torch.Size(opened.get_slice(name).get_shape()).numel() for name in opened.keys())  # noqa: SIM118
-    return count
 
 
 def _rate(device: torch.device, precision: str) -> float:
