@@ -47,8 +47,8 @@ class TeacherConfig(Config):
     captions: list[str] = ["text"]
     """Columns of captions or labels; each sample draws one."""
     base: str | SerializeAsAny[Config]
-    """A run, a diffusers folder, a Hub name or one `.safetensors` file to fine-tune, or the parts of a teacher from scratch: `family` names a file
-    in `models/`, and its `Parts` say what belongs beside."""
+    """A run, a diffusers folder, a Hub name or one `.safetensors` file to fine-tune, or the parts of a teacher from scratch:
+    `family` names a file in `models/`, and its `Parts` say what belongs beside."""
     lora: LoraConfig | None = None
     """Learns an adapter over the base's denoiser in place of the denoiser; it is merged into what is saved."""
     train_conditioner: bool = False
