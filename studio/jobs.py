@@ -144,7 +144,7 @@ def progress(name: str) -> Progress:
     """How far a run is. BadInput: it is gone."""
     run = library.run(name)
     loop = library.values(name).get("loop", {})
-    steps = int(loop.get("steps", 0)) if isinstance(loop, dict) else 0
+    steps = int(loop.get("steps") or 0) if isinstance(loop, dict) else 0
     lines = _metrics(run / "metrics.jsonl")
     step = int(lines[-1]["step"]) if lines else 0
     said = _last_line(run / LOG)

@@ -7,6 +7,7 @@ It knows nothing about graphs or serving. Shapes: `N` batch, `C` channels, `h w`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,7 @@ from training.parts import split
 from training.runs import data_folder
 from training.tables import Tables
 from training.teacher import open_base
+from training.texts import Texts
 
 
 class StudentConfig(Config):
@@ -55,6 +57,8 @@ class StudentConfig(Config):
     """Folder or name of the image set."""
     captions: list[str] = ["text"]
     """Caption columns; each sample draws one."""
+    cache_text: bool = False
+    """Whether what the teacher's conditioner makes of the captions is computed once and kept (0.24 MB each for SD 1.x)."""
     pairs: PairsConfig = PairsConfig()
     timesteps: dict[int, float] = {999: 1.0}
     """The student's timesteps and how often each is trained."""
@@ -89,7 +93,7 @@ class StudentConfig(Config):
         """Refuses combinations that cannot train, each with its reason."""
         game = self.adversarial
         terms = [game and game.weight, self.distillation, self.matching, self.regression]
-        if self.loop.steps > self.warmup and not any(terms):
+        if (self.loop.steps or math.inf) > self.warmup and not any(terms):
             raise ValueError(
                 "after the warm-up no term is left: choose adversarial, distillation, matching or regression"
             )
@@ -126,6 +130,8 @@ class AddMethod:
     def __init__(self, config: StudentConfig) -> None:
         torch.manual_seed(config.loop.seed)
         self.config = config
+        source = data_folder(config.data)
+        images, held_out = ImageFolder(source, "train"), ImageFolder(source, "validation")
         self.teacher = open_base(config.teacher, config.loop)
         for module in (self.teacher.conditioner, self.teacher.denoiser, self.teacher.autoencoder):
             module.requires_grad_(False).eval()
@@ -136,13 +142,11 @@ class AddMethod:
         self.student = self._begin(config)
         self.modules: dict[str, nn.Module] = {"student": self.student}
         self._open_terms(config)
-        images = ImageFolder(data_folder(config.data), "train")
-        self.latents = latents.encode(self.teacher.autoencoder, images)
         tokenize: Any = self.teacher.conditioner.tokenize
         self.captions = Captions(images, config.captions, tokenize)
-        held_out = ImageFolder(data_folder(config.data), "validation")
-        held_out_latents = latents.encode(self.teacher.autoencoder, held_out)
         held_out_ids = Captions(held_out, config.captions, tokenize).ids[:, 0]
+        self.latents, held_out_latents = (latents.encode(self.teacher, split) for split in (images, held_out))
+        self.texts = Texts(self.teacher, self.captions.ids.flatten(0, 1)) if config.cache_text else None
         with torch.autocast(self.teacher.device.type, torch.bfloat16, enabled=config.loop.precision == "bf16"):
             self.pairs = pairs.draw(self.teacher, self.captions.ids.flatten(0, 1), config.pairs, config.timesteps)
         self.size = len(images)
@@ -297,7 +301,7 @@ class AddMethod:
 
     def _condition(self, ids: Tensor) -> Conditioning:
         with torch.no_grad():
-            return self.teacher.conditioner(ids)  # type: ignore[no-any-return]
+            return (self.texts or self.teacher.conditioner)(ids)  # type: ignore[no-any-return]
 
     def _reals(self, indices: list[int], draws: Draws) -> tuple[Tensor, Conditioning]:
         """What counts as real `(N, C, h, w)`, and its conditioning: the data, the guided teacher's samples, or both."""
