@@ -7,14 +7,13 @@ steps, with a checkpoint.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, Self
+from typing import Annotated, Literal, Protocol, Self
 
 import numpy as np
 import torch
@@ -27,11 +26,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from models.config import Config
 from models.errors import BadInput
 from models.progress import progress
-from training import checkpoint, process, trouble
+from training import process, trouble
 from training.draws import Draws, batch_indices
 from training.ema import Ema
 from training.log import Log
 from training.optimizer import OptimizerConfig, build, rate_factor
+from training.state import State
 
 _ATTENTION = (SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.CUDNN_ATTENTION, SDPBackend.MATH)
 
@@ -131,55 +131,6 @@ class Method(Protocol):
         """Write the trained model as `folder`, atomically."""
 
 
-@dataclass
-class _State:
-    """Everything that a checkpoint holds."""
-
-    phases: list[tuple[Phase, torch.optim.Optimizer]]
-    averages: dict[str, Ema]
-    modules: Mapping[str, nn.Module]
-    steps: int
-    scaler: torch.amp.GradScaler
-    step: int = 0
-    best: float = math.inf
-    seconds: float = 0.0
-    skipped: int = 0
-    lost: dict[str, int] = field(default_factory=dict)  # phase → steps in a row without a finite gradient
-
-    def write(self, run: Path) -> None:
-        tensors: dict[str, Tensor] = {}
-        for name, module in self.modules.items():
-            tensors |= {f"module.{name}.{key}": value for key, value in _learnt(module, module).items()}
-        for name, ema in self.averages.items():
-            tensors |= {f"ema.{name}.{key}": value for key, value in _learnt(ema.module, ema.source).items()}
-        for phase, optimizer in self.phases:
-            tensors |= checkpoint.optimizer_state(optimizer, f"optimizer.{phase.name}")
-        facts: dict[str, Any] = {"step": self.step, "best": self.best, "seconds": self.seconds, "skipped": self.skipped}
-        facts["scaler"] = self.scaler.state_dict()  # numbers; none of them unless in fp16
-        folder = run / f"checkpoint-{self.step}"
-        checkpoint.write(folder, tensors, facts)
-        checkpoint.drop_older(run, folder)
-
-    def averaged(self) -> dict[str, nn.Module]:
-        return {name: ema.module for name, ema in self.averages.items()}
-
-    def read(self, run: Path) -> None:
-        folder = checkpoint.newest(run)
-        if folder is None:
-            return
-        tensors, facts = checkpoint.read(folder)
-        for name, module in self.modules.items():
-            _restore(module, f"module.{name}.", tensors, folder, module)
-        for name, ema in self.averages.items():
-            _restore(ema.module, f"ema.{name}.", tensors, folder, ema.source)
-        for phase, optimizer in self.phases:
-            checkpoint.restore_optimizer(optimizer, f"optimizer.{phase.name}", tensors)
-        self.step, self.best = int(facts["step"]), float(facts["best"])
-        self.seconds, self.skipped = float(facts["seconds"]), int(facts["skipped"])
-        if scale := facts.get("scaler"):
-            self.scaler.load_state_dict(scale)
-
-
 def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
     """Train to the last step, from the newest checkpoint of `run` if there is one; returns the last figures.
 
@@ -194,7 +145,7 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
     kept = torch.bfloat16 if config.frozen == "bf16" else torch.float32
     averages = {name: Ema(method.modules[name], config.ema, kept) for name in method.averaged}
     scaler = accelerator.scaler or torch.amp.GradScaler(enabled=False)
-    state = _State(phases, averages, method.modules, steps, scaler)
+    state = State(phases, averages, method.modules, steps, scaler)
     state.read(run)
     backends = [SDPBackend.MATH] if config.attention == "math" else list(_ATTENTION)
     if not accelerator.is_main_process:  # computes its part of every gradient, and writes nothing
@@ -216,7 +167,7 @@ def _steps(
     method: Method,
     config: LoopConfig,
     run: Path,
-    state: _State,
+    state: State,
     accelerator: Accelerator,
     log: Log,
     asked: threading.Event,
@@ -248,7 +199,7 @@ def _steps(
     return figures | _test(method, config, state, accelerator, log)
 
 
-def _step(method: Method, config: LoopConfig, state: _State, accelerator: Accelerator) -> dict[str, float]:
+def _step(method: Method, config: LoopConfig, state: State, accelerator: Accelerator) -> dict[str, float]:
     """One batch through every active phase; a phase whose gradient is not finite is skipped and counted."""
     indices = batch_indices(config.seed, state.step, config.batch, method.size)
     share = accelerator.num_processes
@@ -285,7 +236,7 @@ def _step(method: Method, config: LoopConfig, state: _State, accelerator: Accele
 def _gradients(
     phase: Phase,
     config: LoopConfig,
-    state: _State,
+    state: State,
     number: int,
     indices: Sequence[int],
     mine: Sequence[int],
@@ -315,7 +266,7 @@ def _gradients(
     return found
 
 
-def _test(method: Method, config: LoopConfig, state: _State, accelerator: Accelerator, log: Log) -> dict[str, float]:
+def _test(method: Method, config: LoopConfig, state: State, accelerator: Accelerator, log: Log) -> dict[str, float]:
     """Figures on the test split, of methods that have some, once all is done."""
     if (test := getattr(method, "test", None)) is None:
         return {}
@@ -331,7 +282,7 @@ def _precision(config: LoopConfig, accelerator: Accelerator) -> AbstractContextM
 
 
 def _validate(
-    method: Method, config: LoopConfig, run: Path, state: _State, accelerator: Accelerator, log: Log
+    method: Method, config: LoopConfig, run: Path, state: State, accelerator: Accelerator, log: Log
 ) -> dict[str, float]:
     averages = state.averaged()
     with torch.no_grad(), _precision(config, accelerator):
@@ -342,22 +293,6 @@ def _validate(
         state.best = figures["score"]
         method.save(run / "model", averages)
     return figures
-
-
-def _learnt(module: nn.Module, source: nn.Module) -> dict[str, Tensor]:
-    """The state of `module` without what `source` never learns: that comes from the base again."""
-    frozen = {name for name, weight in source.named_parameters() if not weight.requires_grad}
-    return {name: value for name, value in module.state_dict().items() if name not in frozen}
-
-
-def _restore(module: nn.Module, prefix: str, tensors: Mapping[str, Tensor], folder: Path, source: nn.Module) -> None:
-    weights = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    try:
-        if lacking := _learnt(module, source).keys() - weights.keys():
-            raise RuntimeError(f"no {min(lacking)}")
-        module.load_state_dict({**module.state_dict(), **weights})
-    except RuntimeError as error:
-        raise BadInput(f"{folder} belongs to another configuration; choose another run name or delete it") from error
 
 
 _LOST = 10
