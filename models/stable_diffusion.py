@@ -68,8 +68,8 @@ class CLIPConditioner(nn.Module):
 
 def tokenized(tokenizer: CLIPTokenizer, inputs: Sequence[Input]) -> Tensor:
     """Prompts → ids `(N, S)` int64, padded and cut to the tokenizer's length. BadInput: not text."""
-    if strange := next((prompt for prompt in inputs if not isinstance(prompt, str)), None):
-        raise BadInput(f"a prompt must be text, got {strange!r:.40}")
+    if strange := [prompt for prompt in inputs if not isinstance(prompt, str)]:
+        raise BadInput(f"a prompt must be text, got {strange[0]!r:.40}")
     length = tokenizer.model_max_length
     encoded = tokenizer(list(inputs), padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     return cast(Tensor, encoded["input_ids"])
