@@ -31,6 +31,7 @@ from training.checks import Checks, Split
 from training.data.folder import ImageFolder
 from training.distillation import Distillation
 from training.draws import Draws
+from training.healing import Healing
 from training.loop import Losses, Phase
 from training.lora import adapted, merged
 from training.matching import Matching
@@ -43,7 +44,7 @@ from training.texts import Texts
 
 
 class AddMethod:
-    """Phases over one student: warm-up, then discriminator, fake score and student in turn."""
+    """Phases over one student: healing, warm-up, then discriminator, fake score and student in turn."""
 
     averaged: Sequence[str] = ("student",)
     begun: bool = False
@@ -88,7 +89,9 @@ class AddMethod:
 
     def _open_terms(self, config: StudentConfig) -> None:
         width = int(self.teacher.denoiser.config["cross_attention_dim"])  # type: ignore[index]
-        self.game = self.distillation = self.matching = None
+        self.game = self.distillation = self.matching = self.healing = None
+        if config.healing is not None:
+            self.healing = Healing(config.healing, self.teacher, self.student, self.tables)
         if config.adversarial is not None:
             self.game = Adversarial(config.adversarial, self.teacher, self.tables, width)
             self.modules["discriminator"] = self.game.discriminator
@@ -99,10 +102,13 @@ class AddMethod:
             self.modules["score"] = self.matching.score
 
     def phases(self, steps: int) -> Sequence[Phase]:
-        """Warm-up up to `config.warmup`; from there on everybody else, the student last."""
-        begin = self.config.warmup
+        """Healing, then warm-up, up to `config.begin`; from there on everybody else, the student last."""
+        config, begin = self.config, self.config.begin
         student = [weight for weight in self.student.parameters() if weight.requires_grad]
-        found = [Phase("warmup", student, self.config.warmup_optimizer, self.regress, stop=begin)]
+        found = [Phase("warmup", student, config.warmup_optimizer, self.regress, begin - config.warmup, begin)]
+        if config.healing is not None:
+            healing = config.healing
+            found.insert(0, Phase("healing", student, healing.optimizer, self.heal, stop=healing.steps))
         if self.game is not None:
             heads, rate = list(self.game.discriminator.parameters()), self.game.config.discriminator
             found.append(Phase("discriminator", heads, rate, self.discern, start=begin))
@@ -110,6 +116,12 @@ class AddMethod:
             rate = self.matching.config.optimizer
             found.append(Phase("score", self.matching.parameters(), rate, self.follow, start=begin))
         return [*found, Phase("generator", student, self.config.optimizer, self.deceive, start=begin)]
+
+    def heal(self, indices: list[int], draws: Draws) -> Losses:
+        """The student's denoising beside the teacher's, on the data."""
+        assert self.healing is not None
+        conditioning = self._condition(self.captions.draw(indices, draws))
+        return self.healing(self.latents[indices].to(draws.device), conditioning, draws)
 
     def regress(self, indices: list[int], draws: Draws) -> Losses:
         """Squared error of the student's x0 against where the teacher ends that starts from the very same sample."""

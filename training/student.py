@@ -11,6 +11,7 @@ from models.config import Config
 from models.reduce import Removal
 from training.adversarial import AdversarialConfig
 from training.distillation import DistillationConfig
+from training.healing import HealingConfig
 from training.loop import LoopConfig
 from training.lora import LoraConfig
 from training.matching import MatchingConfig
@@ -44,6 +45,8 @@ class StudentConfig(Config):
     """A published removal, or changes to the UNet's configuration: the student starts from the blocks that stay."""
     lora: LoraConfig | None = None
     """The student is the teacher and an adapter that alone learns; it is merged into what is saved."""
+    healing: HealingConfig | None = None
+    """Distillation of a reduced student from its teacher, before the warm-up; none: the warm-up alone heals."""
     warmup: int = 500
     """Steps of regression before the other terms."""
     warmup_optimizer: OptimizerConfig
@@ -60,12 +63,17 @@ class StudentConfig(Config):
     """Distribution matching; none: left out."""
     loop: LoopConfig
 
+    @property
+    def begin(self) -> int:
+        """Steps of healing and warm-up, after which everything else begins."""
+        return self.warmup + (self.healing.steps if self.healing else 0)
+
     @model_validator(mode="after")
     def _sensible(self) -> Self:
         """Refuses combinations that cannot train, each with its reason."""
         game = self.adversarial
         terms = [game and game.weight, self.distillation, self.matching, self.regression]
-        if (self.loop.steps or math.inf) > self.warmup and not any(terms):
+        if (self.loop.steps or math.inf) > self.begin and not any(terms):
             raise ValueError(
                 "after the warm-up no term is left: choose adversarial, distillation, matching or regression"
             )
@@ -73,12 +81,12 @@ class StudentConfig(Config):
             raise ValueError("own_outputs needs a student of several timesteps: its first step starts from noise")
         if self.reduce and self.start == "random":
             raise ValueError("reduce copies the teacher's blocks: start must be teacher")
-        if self.lora and (self.reduce or self.start == "random"):
+        if self.lora and (self.reduce or self.healing or self.start == "random"):
             raise ValueError(
-                "a lora student is the teacher's own network: it can neither be reduced nor start at random"
+                "a lora student is the teacher's own network: it can neither be reduced or healed nor start at random"
             )
-        if self.reduce and not self.warmup:
-            raise ValueError("a reduced student must be healed: warmup must be above 0")
+        if self.reduce and not self.begin:
+            raise ValueError("a reduced student must be healed: choose healing, or a warmup above 0")
         if game is None:
             return self
         if game.game == "hinge" and self.loop.batch == 1:
