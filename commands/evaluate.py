@@ -32,6 +32,7 @@ def evaluate(
     quick: Annotated[
         bool, typer.Option("--quick", help="A narrow sweep and few images, in place of the above.")
     ] = False,
+    page: Annotated[bool, typer.Option(help="Without one, figures and grids alone, and nothing is timed.")] = True,
 ) -> None:
     """Judge a student beside its teacher: one self-contained HTML page, figures and grids."""
     from benchmarks import evaluate as evaluation
@@ -43,11 +44,12 @@ def evaluate(
     effort = QUICK if quick else evaluation.effort_of(images, captions, sweep, guidances, samplers)
     networks = tuple(name for name in features.split(",") if name != "judge")  # it is always there
     subjects = Subjects(student, teacher, judge, data, decoder, networks, backend, steps, steps_of(student_steps))
-    found = evaluation.evaluate(subjects, effort, rounds=1 if quick else 3)
+    found = evaluation.evaluate(subjects, effort, rounds=(1 if quick else 3) if page else 0)
     evaluation.save(found, out)
-    evaluation.write(out / "evaluation.html", report_page.html(found))
     Console(stderr=True).print(tables.rich_table(found.report, found.attributes))
-    print(out / "evaluation.html")
+    if page:
+        evaluation.write(out / "evaluation.html", report_page.html(found))
+    print(out / ("evaluation.html" if page else "quality.json"))
 
 
 def compare(

@@ -70,6 +70,8 @@ class LoopConfig(Config):
     """Precision of the weights that no gradient moves: a teacher beside its student, the moving average."""
     last: bool = False
     """Whether the last model is written too, as `RUN/last`; the best always is."""
+    snapshots: bool = False
+    """Whether the model of every validation is kept, as `RUN/snapshots/STEP`: what a curve of quality is drawn from."""
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
@@ -289,6 +291,8 @@ def _validate(
         figures = method.validate(averages)
         log.picture(state.step, method.samples(averages))
     log.write(state.step, {f"validation/{name}": value for name, value in figures.items()})
+    if config.snapshots:
+        method.save(run / "snapshots" / str(state.step), averages)
     if figures["score"] <= state.best:
         state.best = figures["score"]
         method.save(run / "model", averages)
