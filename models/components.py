@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers import DiffusionPipeline
+from diffusers.loaders.single_file_utils import SingleFileComponentError
+from safetensors import safe_open
 
+from models import single_file
 from models.errors import BadInput
 
 VARIANT = "fp16"
@@ -19,14 +24,41 @@ TEXT = "model"
 
 
 def local(name: str) -> Path:
-    """A folder as it is, or what the Hub has under that name, safetensors only."""
+    """A folder as it is, the configuration of a base in one file, or what the Hub has under that name, safetensors only."""
     if Path(name).is_dir():
         return Path(name)
+    if single_file.is_one(name):
+        return single_file.configuration(Path(name))
     try:
         return Path(DiffusionPipeline.download(name, use_safetensors=True, safety_checker=None))
     except (OSError, ValueError) as error:
         first = str(error).strip().partition("\n")[0]
         raise BadInput(f"{name} cannot be had from the Hub as safetensors: {first}") from error
+
+
+def read(kind: type[DiffusionPipeline], name: str, folder: Path, weights: Mapping[str, str], **how: Any) -> Any:
+    """A stock pipeline from what `local` found, in float32; `weights` as `variant` takes them.
+
+    BadInput: one file whose weights are not those of its configuration.
+    """
+    if not single_file.is_one(name):
+        chosen = variant(folder, weights)
+        return kind.from_pretrained(folder, variant=chosen, torch_dtype=torch.float32, **how)
+    odd = f"{name} does not fit its configuration in {folder}"
+    try:
+        return kind.from_single_file(name, config=str(folder), local_files_only=True, torch_dtype=torch.float32, **how)
+    except NotImplementedError as error:  # what diffusers found no weights for has stayed without memory
+        raise BadInput(f"{odd}: some weights are missing") from error
+    except (ValueError, KeyError, SingleFileComponentError) as error:
+        raise BadInput(f"{odd}: {str(error).strip().splitlines()[0]:.200}") from error
+
+
+def sizes(name: str) -> dict[str, int]:
+    """Component → numbers in its weights, of a folder, a Hub name or one file, told from their heads."""
+    folder = local(name)
+    if single_file.is_one(name):
+        return single_file.sizes(Path(name))
+    return {part.name: _size(part) for part in sorted(folder.iterdir()) if part.is_dir()}
 
 
 def config(folder: Path, part: str) -> dict[str, Any]:
@@ -81,6 +113,15 @@ def fit(folder: Path, width: int) -> None:
         raise BadInput(
             f"{folder}: the UNet wants text of {unet['cross_attention_dim']} channels, the text encoder gives {width}"
         )
+
+
+def _size(folder: Path) -> int:
+    count = 0
+    plain = [file for file in folder.glob("*.safetensors") if f".{VARIANT}." not in file.name]
+    for file in plain or folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as opened:
+            count += sum(prod(opened.get_slice(name).get_shape()) for name in opened.keys())  # noqa: SIM118
+    return count
 
 
 def _endings(kind: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 
+from models import single_file
 from models.config import Config, nearest
 from models.errors import BadInput
 from models.pipeline import Pipeline
@@ -24,12 +25,13 @@ diffusers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # our
 
 
 def load(name: str | Path) -> Pipeline:
-    """Open a local diffusers folder or a Hub name; `StableDiffusionPipeline` is `models/stable_diffusion.py`."""
+    """Open a diffusers folder, a Hub name or one file; `StableDiffusionPipeline` is `models/stable_diffusion.py`."""
+    where = str(single_file.configuration(Path(name)) if single_file.is_one(name) else name)
     try:
-        config = DiffusionPipeline.load_config(str(name))
+        config = DiffusionPipeline.load_config(where)
     except (OSError, ValueError) as error:
         raise BadInput(
-            f"{name} is neither a diffusers folder (no model_index.json) nor a reachable Hub name"
+            f"{name} is neither a diffusers folder (no model_index.json), nor a .safetensors file, nor a reachable Hub name"
         ) from error
     kind = str(config["_class_name"]).removesuffix("Pipeline").removesuffix("Img2Img")
     stem = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower()

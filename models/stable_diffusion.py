@@ -68,8 +68,8 @@ class CLIPConditioner(nn.Module):
 
 def tokenized(tokenizer: CLIPTokenizer, inputs: Sequence[Input]) -> Tensor:
     """Prompts → ids `(N, S)` int64, padded and cut to the tokenizer's length. BadInput: not text."""
-    if strange := next((prompt for prompt in inputs if not isinstance(prompt, str)), None):
-        raise BadInput(f"a prompt must be text, got {strange!r:.40}")
+    if strange := [prompt for prompt in inputs if not isinstance(prompt, str)]:
+        raise BadInput(f"a prompt must be text, got {strange[0]!r:.40}")
     length = tokenizer.model_max_length
     encoded = tokenizer(list(inputs), padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     return cast(Tensor, encoded["input_ids"])
@@ -145,19 +145,13 @@ def build(parts: Parts, find: Callable[[str], Path]) -> Pipeline:
 
 
 def load(name: str) -> Pipeline:
-    """Open a local diffusers folder or a Hub name, in float32. BadInput, before anything loads: it is no such base."""
+    """A local diffusers folder, a Hub name or one file, in float32. BadInput, before anything loads: it is no such base."""
     folder = components.local(name)
     components.tokenizer(folder, "tokenizer")
     components.fit(folder, components.config(folder, "text_encoder")["hidden_size"])
     parts = {"text_encoder": components.TEXT, "unet": components.NETWORK, "vae": components.NETWORK}
-    stock = StableDiffusionPipeline.from_pretrained(
-        folder,
-        variant=components.variant(folder, parts),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-        torch_dtype=torch.float32,
-    )
+    without: dict[str, Any] = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    stock = components.read(StableDiffusionPipeline, name, folder, parts, **without)
     scheduler = base_scheduler({**stock.scheduler.config, "_class_name": type(stock.scheduler).__name__})
     return assemble(stock.tokenizer, stock.text_encoder, stock.unet, stock.vae, scheduler)
 

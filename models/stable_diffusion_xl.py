@@ -86,16 +86,15 @@ def assemble(conditioner: DualConditioner, unet: Denoiser, vae: AutoencoderKL, s
 
 
 def load(name: str) -> Pipeline:
-    """Open a local diffusers folder or a Hub name, in float32. BadInput, before anything loads: it is no such base."""
+    """A local diffusers folder, a Hub name or one file, in float32. BadInput, before anything loads: it is no such base."""
     folder = components.local(name)
     encoders = ("text_encoder", "text_encoder_2")
     for part in ("tokenizer", "tokenizer_2"):
         components.tokenizer(folder, part)
     components.fit(folder, sum(components.config(folder, part)["hidden_size"] for part in encoders))
     parts = dict.fromkeys(encoders, components.TEXT) | dict.fromkeys(("unet", "vae"), components.NETWORK)
-    variant = components.variant(folder, parts)
-    unet = Denoiser.from_pretrained(folder, subfolder="unet", variant=_own(folder, variant), torch_dtype=torch.float32)
-    stock = StableDiffusionXLPipeline.from_pretrained(folder, unet=unet, variant=variant, torch_dtype=torch.float32)
+    stock = components.read(StableDiffusionXLPipeline, name, folder, parts)
+    unet = cast(Denoiser, _as(Denoiser, stock.unet, torch.float32)).eval()
     side = int(unet.config["sample_size"]) * stock.vae_scale_factor
     zeros = bool(stock.config["force_zeros_for_empty_prompt"])
     tokenizers = (stock.tokenizer, stock.tokenizer_2)
@@ -117,7 +116,7 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
         text_encoder_2=text_encoder_2,
         tokenizer=tokenizer,
         tokenizer_2=tokenizer_2,
-        unet=_plain(cast(Denoiser, pipeline.denoiser), dtype),
+        unet=_as(UNet2DConditionModel, cast(Denoiser, pipeline.denoiser), dtype),
         scheduler=scheduler.from_config(pipeline.scheduler),
         force_zeros_for_empty_prompt=conditioner.zeros,
         add_watermarker=False,
@@ -127,15 +126,10 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
         save_tokenizer(kept, folder / part)
 
 
-def _plain(unet: Denoiser, dtype: torch.dtype) -> UNet2DConditionModel:
-    """The weights in the class that stock diffusers knows."""
+def _as(kind: type[UNet2DConditionModel], unet: UNet2DConditionModel, dtype: torch.dtype) -> UNet2DConditionModel:
+    """The same weights in another class: our own, or the one that stock diffusers knows."""
     with torch.device("meta"):
-        plain = UNet2DConditionModel.from_config(unet.config)
+        other = kind.from_config(unet.config)
     weights = {name: weight.detach().to("cpu", dtype) for name, weight in unet.state_dict().items()}
-    plain.load_state_dict(weights, assign=True)  # type: ignore[attr-defined]
-    return plain  # type: ignore[return-value]
-
-
-def _own(folder: Path, variant: str | None) -> str | None:
-    """The UNet's own variant, where the others may have another."""
-    return variant and components.variant(folder, {"unet": components.NETWORK})
+    other.load_state_dict(weights, assign=True)  # type: ignore[attr-defined]
+    return other  # type: ignore[return-value]

@@ -21,7 +21,7 @@ from typing import Literal
 from models.config import Config
 from models.errors import BadInput
 from studio import form, library
-from training import process
+from training import checkpoint, process
 from training.runs import runs_root
 
 PROGRAM = Path(__file__).parent.parent / "ippo.py"
@@ -144,11 +144,20 @@ def progress(name: str) -> Progress:
     """How far a run is. BadInput: it is gone."""
     run = library.run(name)
     loop = library.values(name).get("loop", {})
-    steps = int(loop.get("steps", 0)) if isinstance(loop, dict) else 0
+    steps = int(loop.get("steps") or _planned(run)) if isinstance(loop, dict) else 0
     lines = _metrics(run / "metrics.jsonl")
     step = int(lines[-1]["step"]) if lines else 0
     said = _last_line(run / LOG)
     return Progress(name, _state(name, run, step, steps, said), step, steps, _rate(lines), said)
+
+
+def _planned(run: Path) -> int:
+    """Steps of a run whose length is told in epochs, once it has a checkpoint."""
+    newest = checkpoint.newest(run)
+    try:
+        return int(json.loads((newest / "state.json").read_text())["steps"]) if newest else 0
+    except (OSError, ValueError, KeyError):
+        return 0
 
 
 def _state(name: str, run: Path, step: int, steps: int, said: str) -> State:

@@ -146,8 +146,10 @@ def xl_teacher(seed: int = 0) -> Pipeline:
     torch.manual_seed(seed)
     config = {**text_encoder().config.to_dict(), "projection_dim": 24, "num_hidden_layers": 2}
     config.pop("architectures", None)
+    wider = {**config, "hidden_size": WIDTH + 8}  # as in the real one, which is how the two are told apart in one file
     encoders = [
-        network(CLIPTextConfig.from_dict(config)).eval() for network in (CLIPTextModel, CLIPTextModelWithProjection)
+        network(CLIPTextConfig.from_dict(known)).eval()
+        for network, known in ((CLIPTextModel, config), (CLIPTextModelWithProjection, wider))
     ]
     padded = CLIPTokenizer(vocab=tokenizer().get_vocab(), merges=[], model_max_length=TOKENS, pad_token="a")
     conditioner = stable_diffusion_xl.DualConditioner((tokenizer(), padded), *encoders, side=16)  # type: ignore[arg-type]
@@ -157,6 +159,6 @@ def xl_teacher(seed: int = 0) -> Pipeline:
         "addition_time_embed_dim": 8,
         "projection_class_embeddings_input_dim": 72,
     }
-    denoiser = stable_diffusion_xl.Denoiser(**{**known, **sizes, "cross_attention_dim": 2 * WIDTH}).eval()
+    denoiser = stable_diffusion_xl.Denoiser(**{**known, **sizes, "cross_attention_dim": 2 * WIDTH + 8}).eval()
     scheduler = {**stable_diffusion.TEACHER_SCHEDULER, "prediction_type": "epsilon", "rescale_betas_zero_snr": False}
     return stable_diffusion_xl.assemble(conditioner, denoiser, vae(), scheduler)

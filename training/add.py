@@ -31,6 +31,7 @@ from training.checks import Checks, Split
 from training.data.folder import ImageFolder
 from training.distillation import Distillation
 from training.draws import Draws
+from training.healing import Healing
 from training.loop import Losses, Phase
 from training.lora import adapted, merged
 from training.matching import Matching
@@ -39,10 +40,11 @@ from training.runs import data_folder
 from training.student import StudentConfig
 from training.tables import Tables
 from training.teacher import open_base
+from training.texts import Texts
 
 
 class AddMethod:
-    """Phases over one student: warm-up, then discriminator, fake score and student in turn."""
+    """Phases over one student: healing, warm-up, then discriminator, fake score and student in turn."""
 
     averaged: Sequence[str] = ("student",)
     begun: bool = False
@@ -51,6 +53,8 @@ class AddMethod:
     def __init__(self, config: StudentConfig) -> None:
         torch.manual_seed(config.loop.seed)
         self.config = config
+        source = data_folder(config.data)
+        images, held_out = ImageFolder(source, "train"), ImageFolder(source, "validation")
         self.teacher = open_base(config.teacher, config.loop)
         for module in (self.teacher.conditioner, self.teacher.denoiser, self.teacher.autoencoder):
             module.requires_grad_(False).eval()
@@ -61,13 +65,11 @@ class AddMethod:
         self.student = self._begin(config)
         self.modules: dict[str, nn.Module] = {"student": self.student}
         self._open_terms(config)
-        images = ImageFolder(data_folder(config.data), "train")
-        self.latents = latents.encode(self.teacher.autoencoder, images)
         tokenize: Any = self.teacher.conditioner.tokenize
         self.captions = Captions(images, config.captions, tokenize)
-        held_out = ImageFolder(data_folder(config.data), "validation")
-        held_out_latents = latents.encode(self.teacher.autoencoder, held_out)
         held_out_ids = Captions(held_out, config.captions, tokenize).ids[:, 0]
+        self.latents, held_out_latents = (latents.encode(self.teacher, split) for split in (images, held_out))
+        self.texts = Texts(self.teacher, self.captions.ids.flatten(0, 1)) if config.cache_text else None
         with torch.autocast(self.teacher.device.type, torch.bfloat16, enabled=config.loop.precision == "bf16"):
             self.pairs = pairs.draw(self.teacher, self.captions.ids.flatten(0, 1), config.pairs, config.timesteps)
         self.size = len(images)
@@ -87,7 +89,9 @@ class AddMethod:
 
     def _open_terms(self, config: StudentConfig) -> None:
         width = int(self.teacher.denoiser.config["cross_attention_dim"])  # type: ignore[index]
-        self.game = self.distillation = self.matching = None
+        self.game = self.distillation = self.matching = self.healing = None
+        if config.healing is not None:
+            self.healing = Healing(config.healing, self.teacher, self.student, self.tables)
         if config.adversarial is not None:
             self.game = Adversarial(config.adversarial, self.teacher, self.tables, width)
             self.modules["discriminator"] = self.game.discriminator
@@ -98,10 +102,13 @@ class AddMethod:
             self.modules["score"] = self.matching.score
 
     def phases(self, steps: int) -> Sequence[Phase]:
-        """Warm-up up to `config.warmup`; from there on everybody else, the student last."""
-        begin = self.config.warmup
+        """Healing, then warm-up, up to `config.begin`; from there on everybody else, the student last."""
+        config, begin = self.config, self.config.begin
         student = [weight for weight in self.student.parameters() if weight.requires_grad]
-        found = [Phase("warmup", student, self.config.warmup_optimizer, self.regress, stop=begin)]
+        found = [Phase("warmup", student, config.warmup_optimizer, self.regress, begin - config.warmup, begin)]
+        if config.healing is not None:
+            healing = config.healing
+            found.insert(0, Phase("healing", student, healing.optimizer, self.heal, stop=healing.steps))
         if self.game is not None:
             heads, rate = list(self.game.discriminator.parameters()), self.game.config.discriminator
             found.append(Phase("discriminator", heads, rate, self.discern, start=begin))
@@ -109,6 +116,12 @@ class AddMethod:
             rate = self.matching.config.optimizer
             found.append(Phase("score", self.matching.parameters(), rate, self.follow, start=begin))
         return [*found, Phase("generator", student, self.config.optimizer, self.deceive, start=begin)]
+
+    def heal(self, indices: list[int], draws: Draws) -> Losses:
+        """The student's denoising beside the teacher's, on the data."""
+        assert self.healing is not None
+        conditioning = self._condition(self.captions.draw(indices, draws))
+        return self.healing(self.latents[indices].to(draws.device), conditioning, draws)
 
     def regress(self, indices: list[int], draws: Draws) -> Losses:
         """Squared error of the student's x0 against where the teacher ends that starts from the very same sample."""
@@ -222,7 +235,7 @@ class AddMethod:
 
     def _condition(self, ids: Tensor) -> Conditioning:
         with torch.no_grad():
-            return self.teacher.conditioner(ids)  # type: ignore[no-any-return]
+            return (self.texts or self.teacher.conditioner)(ids)  # type: ignore[no-any-return]
 
     def _reals(self, indices: list[int], draws: Draws) -> tuple[Tensor, Conditioning]:
         """What counts as real `(N, C, h, w)`, and its conditioning: the data, the guided teacher's samples, or both."""

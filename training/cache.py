@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -29,13 +29,18 @@ def digest(networks: Iterable[nn.Module], *facts: object) -> str:
 
 def kept(name: str, make: Callable[[], Tensor]) -> Tensor:
     """The tensor `name`, made now if it is not there yet."""
+    return kept_together(name, lambda: {"values": make()})["values"]
+
+
+def kept_together(name: str, make: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The same of several named tensors."""
     file = runs_root() / "cache" / f"{name}.safetensors"
     if file.is_file():
-        return load_file(file)["values"]
-    values = make().contiguous()
+        return load_file(file)
+    values = {key: value.contiguous() for key, value in make().items()}
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    save_file({"values": values}, beside)
+    save_file(values, beside)
     os.replace(beside, file)
     return values
 

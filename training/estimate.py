@@ -5,27 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from diffusers import UNet2DConditionModel
 from rich.table import Table
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from models import components
 from models.conditioning import Conditioning
 from models.errors import BadInput
 from models.reduce import reduced
+from training.data.folder import ImageFolder
 from training.ema import Ema
 from training.features import encoder_features
 from training.loop import LoopConfig
 from training.lora import adapted
 from training.memory import Peak, Play, appear, available, rehearse
-from training.optimizer import OptimizerConfig, build
-from training.runs import run_folder, trained
+from training.optimizer import build
+from training.runs import data_folder, run_folder, trained
 from training.student import StudentConfig
 from training.teacher import TeacherConfig
 
@@ -72,7 +71,7 @@ def teacher(config: TeacherConfig) -> Estimate:
         return _output(learning, sample, told).float().square().mean()
 
     learnt = ("text_encoder", "text_encoder_2") if config.train_conditioner else ()
-    return _estimate(config.base, config.loop, config.optimizer, begin, loss, learnt)
+    return _estimate(config, config.base, begin, loss, learnt)
 
 
 def student(config: StudentConfig) -> Estimate:
@@ -97,7 +96,7 @@ def student(config: StudentConfig) -> Estimate:
                 _output(unet, torch.cat([fake, fake]), told.map(lambda array: torch.cat([array, array])))
         return torch.stack(terms).sum()
 
-    return _estimate(config.teacher, config.loop, config.optimizer, begin, loss, ())
+    return _estimate(config, config.teacher, begin, loss, ())
 
 
 METHODS: Mapping[str, Callable[[Any], Estimate]] = {"student": student, "teacher": teacher}
@@ -108,11 +107,12 @@ Loss = Callable[[nn.Module, nn.Module, Tensor, Conditioning], Tensor]
 
 
 def _estimate(
-    base: str, loop: LoopConfig, optimizer: OptimizerConfig, begin: Begin, loss: Loss, learnt: tuple[str, ...]
+    config: TeacherConfig | StudentConfig, base: str, begin: Begin, loss: Loss, learnt: tuple[str, ...]
 ) -> Estimate:
     """`begin`: the base's UNet → the network that learns; `loss` of both; `learnt`: other components that learn too."""
-    folder = components.local(str(trained(base)) if run_folder(base).is_dir() else base)
-    others = {part.name: _count(part) for part in sorted(folder.iterdir()) if part.is_dir() and part.name != "unet"}
+    loop, name = config.loop, str(trained(base)) if run_folder(base).is_dir() else base
+    folder, others = components.local(name), components.sizes(name)
+    whole, _ = sum(others.values()), others.pop("unet", 0)
     parts: dict[str, int] = {}
     counted: dict[str, int] = {}
     kept = 2 if loop.frozen == "bf16" else 4
@@ -131,11 +131,11 @@ def _estimate(
             counted["learnt"] = sum(weight.numel() for weight in weights)
             parts["weights that learn"] = 4 * counted["learnt"]
             parts["weights that stay"] = peak.now - parts["weights that learn"]
-            stepping = build(optimizer, weights)
+            stepping = build(config.optimizer, weights)
             before = peak.now
             average = Ema(learning, loop.ema, torch.bfloat16 if loop.frozen == "bf16" else torch.float32)
             parts["moving average"] = peak.now - before
-            with torch.autocast("cpu", torch.bfloat16, enabled=loop.precision == "bf16"):
+            with torch.autocast("cpu", torch.bfloat16, enabled=loop.precision != "no"):
                 total = loss(unet, learning, *_inputs(unet, loop.batch // loop.accumulate))
             for weight, gradient in zip(weights, torch.autograd.grad(total, weights, allow_unused=True), strict=True):
                 weight.grad = gradient
@@ -155,9 +155,10 @@ def _estimate(
     for name, size in (("weights that learn", 4), ("gradients", 4), ("optimizer", 8), ("moving average", kept)):
         parts[name] += size * more
     counted["learnt"] += more
-    counted["whole pipeline"] = sum(others.values()) + _count(folder / "unet")
+    counted["whole pipeline"] = whole
     device = Accelerator().device
-    seconds = loop.steps * loop.accumulate * operations / (_EFFICIENCY * _rate(device, loop.precision))
+    steps = loop.steps or loop.length(len(ImageFolder(data_folder(config.data), "train")))
+    seconds = steps * loop.accumulate * operations / (_EFFICIENCY * _rate(device, loop.precision))
     return Estimate(counted, parts, available(device), seconds)
 
 
@@ -183,19 +184,9 @@ def _output(unet: Any, sample: Tensor, told: Conditioning) -> Tensor:
     return unet(sample, timesteps, hidden, added_cond_kwargs=arrays).sample  # type: ignore[no-any-return]
 
 
-def _count(folder: Path) -> int:
-    """Numbers in a component's safetensors, read from their heads."""
-    count = 0
-    plain = [file for file in folder.glob("*.safetensors") if f".{components.VARIANT}." not in file.name]
-    for file in plain or folder.glob("*.safetensors"):
-        with safe_open(file, "pt") as opened:
-            count += sum(torch.Size(opened.get_slice(name).get_shape()).numel() for name in opened.keys())  # noqa: SIM118
-    return count
-
-
 def _rate(device: torch.device, precision: str) -> float:
     """Operations a second of a large matrix product."""
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
     side = 4096 if device.type == "cuda" else 768
     matrix = torch.ones(side, side, device=device, dtype=dtype)
     best = float("inf")

@@ -5,20 +5,37 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.pipeline import from_uint8
+from models.errors import BadInput
+from models.pipeline import Pipeline, from_uint8
 from training import cache
 from training.data.folder import ImageFolder
 from training.parts import split
 
 
 @torch.no_grad()
-def encode(autoencoder: nn.Module, images: ImageFolder) -> Tensor:
-    """Latents `(N, C, h, w)` float32 of all images, kept for whoever asks with the same weights and images."""
+def encode(pipeline: Pipeline, images: ImageFolder) -> Tensor:
+    """Latents `(N, C, h, w)` float32 of all images, kept for whoever asks with the same weights and images.
+
+    BadInput, before all are encoded: images of another size than the denoiser draws.
+    """
+    autoencoder = pipeline.autoencoder
     ends = torch.tensor([0, len(images) - 1])
     shape = _encode(autoencoder, images, ends).shape  # the identity has no weights, but a scale
+    _check(shape, pipeline.latent_shape, images)
     name = cache.digest([autoencoder], len(images), torch.from_numpy(images.images(ends.tolist())), shape)
     parts = split(len(images), (3, *images.shape), 64)
     return cache.kept(f"latents-{name}", lambda: torch.cat([_encode(autoencoder, images, part) for part in parts]))
+
+
+def _check(shape: torch.Size, wanted: tuple[int, int, int], images: ImageFolder) -> None:
+    if tuple(shape[1:]) == wanted:
+        return
+    height, width = images.shape
+    size = f"{width * wanted[2] // shape[3]}x{height * wanted[1] // shape[2]}"
+    raise BadInput(
+        f"images of {images.name} are {width}x{height} pixels, latents of {list(shape[1:])}; the base draws {list(wanted)}, "
+        f"which is {size}: build the data with that size"
+    )
 
 
 def _encode(autoencoder: nn.Module, images: ImageFolder, part: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from models.config import Config, nearest
 from models.errors import BadInput
-from training import process
+from training import process, trouble
 from training.loop import train
 from training.runs import runs_root
 
@@ -35,6 +35,7 @@ def launch(method: str, path: Path, overrides: Iterable[str] = ()) -> dict[str, 
         raise BadInput(f"no training method '{method}'{nearest(method, METHODS)}")
     module = importlib.import_module(f"training.{METHODS[method]}")
     config = module.CONFIG.load(path, overrides)
+    trouble.foreseen(config.loop.precision)
     run = runs_root() / str(config.run)
     run.mkdir(parents=True, exist_ok=True)
     with process.claimed(run, method):

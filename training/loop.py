@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Annotated, Literal, Protocol, Self
 
 import numpy as np
 import torch
@@ -42,22 +42,24 @@ Losses = Mapping[str, Tensor]
 class LoopConfig(Config):
     """How long, how much at once, how often."""
 
-    steps: int
-    """Optimizer steps."""
+    steps: int | None = None
+    """Optimizer steps; or `epochs` in their place."""
+    epochs: int | None = Field(default=None, ge=1)
+    """How often every sample of the training split is seen."""
     batch: int = 64
     """Global batch size."""
     seed: int = 0
     """Every random number of the run derives from it."""
-    precision: Literal["no", "bf16"] = "no"
-    """Mixed precision of the forward pass."""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """Mixed precision of the forward pass; `fp16` scales the loss, on a GPU that has no bf16."""
     attention: Literal["auto", "math"] = "auto"
     """`math` for short sequences on a CPU, where the backward of torch's own choice took 29 % of a teacher's step."""
     ema: float = 0.999
     """Decay of the weight average."""
     log_every: int = 20
     """Steps between two lines of metrics."""
-    validate_every: int = 500
-    """Steps between two validations; the best is kept by its `score` (lower is better)."""
+    validate_every: Annotated[int, Field(ge=1)] | Literal["epoch"] = 500
+    """Steps between two validations, or `epoch`; the best is kept by its `score` (lower is better)."""
     checkpoint_minutes: float = 4.0
     """Minutes between two checkpoints."""
     accumulate: int = Field(default=1, ge=1)
@@ -77,7 +79,19 @@ class LoopConfig(Config):
             raise ValueError(f"accumulate={self.accumulate} must divide batch={self.batch}")
         if self.frozen == "bf16" and self.precision != "bf16":
             raise ValueError("frozen: bf16 needs precision: bf16")
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give steps or epochs, one of them")
         return self
+
+    def length(self, size: int) -> int:
+        """Optimizer steps over `size` training samples."""
+        return self.steps if self.steps is not None else -(-(self.epochs or 0) * size // self.batch)
+
+    def validates(self, step: int, size: int) -> bool:
+        """Whether `step` steps are a place to validate at: by their number, or since an epoch ended with the last."""
+        if self.validate_every == "epoch":
+            return step * self.batch // size > (step - 1) * self.batch // size
+        return step % self.validate_every == 0
 
 
 @dataclass
@@ -128,21 +142,23 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
     torch.manual_seed(config.seed)
     for module in method.modules.values():
         module.to(accelerator.device).train()
-    phases = [(phase, build(phase.optimizer, phase.parameters)) for phase in method.phases(config.steps)]
+    steps = config.length(method.size)
+    phases = [(phase, build(phase.optimizer, phase.parameters)) for phase in method.phases(steps)]
     kept = torch.bfloat16 if config.frozen == "bf16" else torch.float32
     averages = {name: Ema(method.modules[name], config.ema, kept) for name in method.averaged}
-    state = State(phases, averages, method.modules)
+    scaler = accelerator.scaler or torch.amp.GradScaler(enabled=False)
+    state = State(phases, averages, method.modules, steps, scaler)
     state.read(run)
     backends = [SDPBackend.MATH] if config.attention == "math" else list(_ATTENTION)
     if not accelerator.is_main_process:  # computes its part of every gradient, and writes nothing
         with sdpa_kernel(backends):
-            while state.step < config.steps:
+            while state.step < steps:
                 _step(method, config, state, accelerator)
                 state.step += 1
         accelerator.wait_for_everyone()
         return {}
     with sdpa_kernel(backends), Log(run, state.step) as log, progress() as shown, process.stopping() as asked:
-        bar = shown.add_task(run.name, total=config.steps, completed=state.step)
+        bar = shown.add_task(run.name, total=steps, completed=state.step)
         with trouble.told(run):
             figures = _steps(method, config, run, state, accelerator, log, asked, lambda: shown.advance(bar))
     accelerator.wait_for_everyone()
@@ -162,16 +178,16 @@ def _steps(
     clock = saved = time.monotonic()
     averages = state.averaged()
     figures: dict[str, float] = {}
-    while state.step < config.steps:
+    while state.step < state.steps:
         losses = _step(method, config, state, accelerator)
         state.step += 1
         advance()
         now = time.monotonic()
         state.seconds, clock = state.seconds + now - clock, now
-        last = state.step == config.steps
+        last = state.step == state.steps
         if state.step % config.log_every == 0 or last:
             log.write(state.step, losses | {"seconds": state.seconds})
-        if state.step % config.validate_every == 0 or last:
+        if config.validates(state.step, method.size) or last:
             figures = _validate(method, config, run, state, accelerator, log)
         if last or asked.is_set() or now - saved > 60 * config.checkpoint_minutes:
             state.write(run)
@@ -194,7 +210,8 @@ def _step(method: Method, config: LoopConfig, state: State, accelerator: Acceler
     for number, (phase, optimizer) in enumerate(state.phases):
         if not phase.active(state.step):
             continue
-        losses = _gradients(phase, config, state.step, number, indices, mine, accelerator)
+        losses = _gradients(phase, config, state, number, indices, mine, accelerator)
+        state.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(phase.parameters, phase.optimizer.clip)
         logged |= {f"{phase.name}/{name}": float(loss.detach()) for name, loss in losses.items()}
         if not bool(torch.isfinite(norm)):
@@ -207,11 +224,12 @@ def _step(method: Method, config: LoopConfig, state: State, accelerator: Acceler
                 )
             continue
         state.lost[phase.name] = 0
-        stop = config.steps if phase.stop is None else min(phase.stop, config.steps)
+        stop = state.steps if phase.stop is None else min(phase.stop, state.steps)
         factor = rate_factor(phase.optimizer, state.step - phase.start, stop - phase.start)
         optimizer.param_groups[0]["lr"] = phase.optimizer.rate * factor
         optimizer.step()
         logged[f"{phase.name}/gradient"] = float(norm)
+    state.scaler.update()
     for ema in state.averages.values():
         ema.update(state.step)
     return logged
@@ -220,7 +238,7 @@ def _step(method: Method, config: LoopConfig, state: State, accelerator: Acceler
 def _gradients(
     phase: Phase,
     config: LoopConfig,
-    step: int,
+    state: State,
     number: int,
     indices: Sequence[int],
     mine: Sequence[int],
@@ -231,11 +249,12 @@ def _gradients(
     for parameter in phase.parameters:
         parameter.grad = None
     for part in (mine[first :: config.accumulate] for first in range(config.accumulate)):
-        draws = Draws.at(config.seed, step, part, accelerator.device, number)
+        draws = Draws.at(config.seed, state.step, part, accelerator.device, number)
         with accelerator.autocast():
             losses = phase.loss([indices[position] for position in part], draws)
         # Only the phase's own weights get a gradient: the discriminator none from the generator's loss, and so on.
-        gradients = torch.autograd.grad(losses["total"] / config.accumulate, list(phase.parameters), allow_unused=True)
+        total = state.scaler.scale(losses["total"] / config.accumulate)
+        gradients = torch.autograd.grad(total, list(phase.parameters), allow_unused=True)
         for parameter, gradient in zip(phase.parameters, gradients, strict=True):
             if gradient is not None:
                 parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)

@@ -11,6 +11,7 @@ from torch import nn
 
 from models.config import Config
 from models.errors import BadInput
+from training import adapter
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 
@@ -24,12 +25,15 @@ class LoraConfig(Config):
     """The update counts `alpha / rank` times; none: once."""
     targets: list[str] = ATTENTION
     """How the names of adapted layers end: `ff.net.2`, `proj_in`, `conv1` and others may join attention's."""
+    start: str | None = None
+    """An adapter to go on from: a folder or file of peft, diffusers or kohya, of this very rank, alpha and targets."""
 
 
 def adapted(denoiser: nn.Module, config: LoraConfig) -> nn.Module:
     """A network of the very weights of `denoiser`, in the same memory and frozen, and an adapter that alone learns, in f32.
 
-    So `denoiser` is what the adapted network is with its adapter off, however long it learns. BadInput: no such layers.
+    So `denoiser` is what the adapted network is with its adapter off, however long it learns. BadInput: no such
+    layers, or the adapter to start from is of another base.
     """
     shared: dict[int, Any] = {id(weight): weight for weight in (*denoiser.parameters(), *denoiser.buffers())}
     network: Any = copy.deepcopy(denoiser, shared).requires_grad_(False)
@@ -44,6 +48,8 @@ def adapted(denoiser: nn.Module, config: LoraConfig) -> nn.Module:
     for weight in network.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
+    if config.start is not None:
+        adapter.go_on(network, adapter.read(config.start, network.config), config.rank, config.alpha or config.rank)
     return network  # type: ignore[no-any-return]
 
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ class State:
     phases: list[tuple[Phase, torch.optim.Optimizer]]
     averages: dict[str, Ema]
     modules: Mapping[str, nn.Module]
+    steps: int  # of the whole run
+    scaler: torch.amp.GradScaler
     step: int = 0
     best: float = math.inf
     seconds: float = 0.0
@@ -44,7 +46,8 @@ class State:
             tensors |= {f"ema.{name}.{key}": value for key, value in _learnt(ema.module, ema.source).items()}
         for phase, optimizer in self.phases:
             tensors |= checkpoint.optimizer_state(optimizer, f"optimizer.{phase.name}")
-        facts = {"step": self.step, "best": self.best, "seconds": self.seconds, "skipped": self.skipped}
+        facts: dict[str, Any] = {"step": self.step, "steps": self.steps, "best": self.best}
+        facts |= {"seconds": self.seconds, "skipped": self.skipped, "scaler": self.scaler.state_dict()}
         folder = run / f"checkpoint-{self.step}"
         checkpoint.write(folder, tensors, facts)
         checkpoint.drop_older(run, folder)
@@ -67,6 +70,8 @@ class State:
             checkpoint.restore_optimizer(optimizer, f"optimizer.{phase.name}", tensors)
         self.step, self.best = int(facts["step"]), float(facts["best"])
         self.seconds, self.skipped = float(facts["seconds"]), int(facts["skipped"])
+        if scale := facts.get("scaler"):  # a few numbers, of a run in fp16
+            self.scaler.load_state_dict(scale)
 
 
 def _learnt(module: nn.Module, source: nn.Module) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, Self
 
 from pydantic import model_validator
@@ -10,6 +11,7 @@ from models.config import Config
 from models.reduce import Removal
 from training.adversarial import AdversarialConfig
 from training.distillation import DistillationConfig
+from training.healing import HealingConfig
 from training.loop import LoopConfig
 from training.lora import LoraConfig
 from training.matching import MatchingConfig
@@ -23,11 +25,13 @@ class StudentConfig(Config):
     run: str
     """Name of the run."""
     teacher: str
-    """A run, a diffusers folder or a Hub name."""
+    """A run, a diffusers folder, a Hub name or one `.safetensors` file."""
     data: str
     """Folder or name of the image set."""
     captions: list[str] = ["text"]
     """Caption columns; each sample draws one."""
+    cache_text: bool = False
+    """Whether what the teacher's conditioner makes of the captions is computed once and kept (0.24 MB each for SD 1.x)."""
     pairs: PairsConfig = PairsConfig()
     timesteps: dict[int, float] = {999: 1.0}
     """The student's timesteps and how often each is trained."""
@@ -41,6 +45,8 @@ class StudentConfig(Config):
     """A published removal, or changes to the UNet's configuration: the student starts from the blocks that stay."""
     lora: LoraConfig | None = None
     """The student is the teacher and an adapter that alone learns; it is merged into what is saved."""
+    healing: HealingConfig | None = None
+    """Distillation of a reduced student from its teacher, before the warm-up; none: the warm-up alone heals."""
     warmup: int = 500
     """Steps of regression before the other terms."""
     warmup_optimizer: OptimizerConfig
@@ -57,12 +63,17 @@ class StudentConfig(Config):
     """Distribution matching; none: left out."""
     loop: LoopConfig
 
+    @property
+    def begin(self) -> int:
+        """Steps of healing and warm-up, after which everything else begins."""
+        return self.warmup + (self.healing.steps if self.healing else 0)
+
     @model_validator(mode="after")
     def _sensible(self) -> Self:
         """Refuses combinations that cannot train, each with its reason."""
         game = self.adversarial
         terms = [game and game.weight, self.distillation, self.matching, self.regression]
-        if self.loop.steps > self.warmup and not any(terms):
+        if (self.loop.steps or math.inf) > self.begin and not any(terms):
             raise ValueError(
                 "after the warm-up no term is left: choose adversarial, distillation, matching or regression"
             )
@@ -70,12 +81,12 @@ class StudentConfig(Config):
             raise ValueError("own_outputs needs a student of several timesteps: its first step starts from noise")
         if self.reduce and self.start == "random":
             raise ValueError("reduce copies the teacher's blocks: start must be teacher")
-        if self.lora and (self.reduce or self.start == "random"):
+        if self.lora and (self.reduce or self.healing or self.start == "random"):
             raise ValueError(
-                "a lora student is the teacher's own network: it can neither be reduced nor start at random"
+                "a lora student is the teacher's own network: it can neither be reduced or healed nor start at random"
             )
-        if self.reduce and not self.warmup:
-            raise ValueError("a reduced student must be healed: warmup must be above 0")
+        if self.reduce and not self.begin:
+            raise ValueError("a reduced student must be healed: choose healing, or a warmup above 0")
         if game is None:
             return self
         if game.game == "hinge" and self.loop.batch == 1:

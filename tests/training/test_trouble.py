@@ -15,7 +15,7 @@ from torch import nn
 
 from models.errors import BadInput
 from tests.training.test_loop import write
-from training import checkpoint, loop
+from training import checkpoint, launch, loop
 from training.draws import Draws
 from training.loop import LoopConfig, Losses, Phase
 from training.optimizer import OptimizerConfig
@@ -81,6 +81,20 @@ def test_parts_must_divide_the_batch() -> None:
         LoopConfig.parse({"steps": 1, "batch": 8, "accumulate": 3}, "loop")
     with pytest.raises(BadInput, match="needs precision: bf16"):
         LoopConfig.parse({"steps": 1, "frozen": "bf16"}, "loop")
+
+
+def test_fp16_needs_a_gpu(monkeypatch: pytest.MonkeyPatch, data: Path, runs: Path, tmp_path: Path) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    with pytest.raises(BadInput, match="fp16 needs a GPU; accepted on a CPU"):
+        launch.launch("autoencoder", write(tmp_path, data, "half"), ["loop.precision=fp16"])
+    assert not list(runs.iterdir())
+
+
+def test_sharding_is_refused(monkeypatch: pytest.MonkeyPatch, data: Path, runs: Path, tmp_path: Path) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(BadInput, match="ACCELERATE_USE_FSDP is set"):
+        launch.launch("autoencoder", write(tmp_path, data, "sharded"))
+    assert not list(runs.iterdir())
 
 
 def test_memory_that_is_not_there(tmp_path: Path) -> None:
