@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import string
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def _smaller(values: dict[str, Any]) -> dict[str, Any]:
 
 def _naruto(folder: Path) -> None:
     """Captioned pictures as the Hub keeps them, a few of them bad."""
-    texts = [f"a man with a headband number {'abcdefghijklmnopqrstuvwxyz'[place]}" for place in range(26)]
+    texts = [f"a man with a headband number {string.ascii_lowercase[place]}" for place in range(26)]
     images = [_file(picture(seed, 40, 30)) for seed in range(26)]
     images += [images[3], images[4][: len(images[4]) // 2], _file(picture(30).convert("CMYK"), "JPEG"), images[5]]
     content = {"image": [{"bytes": image, "path": None} for image in images], "text": [*texts, "twin", "half", "cmyk", "  "]}
@@ -77,12 +78,13 @@ def _pokemon(folder: Path) -> None:
     """Images by number, and the two tables that go round, in the columns that the recipe reads."""
     (folder / "images").mkdir(parents=True)
     rows = ["pokedex_number,name,species,type_1,type_2,generation"]
-    for number in range(1, 31):
+    for number, letter in enumerate(string.ascii_lowercase, 1):
         picture(number, 24, 24).save(folder / "images" / f"{number:03d}.png")
-        rows.append(f"{number},{chr(96 + number % 26 or 122)}mon{number},Seed Pokémon,{KINDS[number % 3]},,1")
+        kinds = f"{KINDS[number % 3]},{KINDS[0] if number % 3 == 1 else ''}"
+        rows.append(f"{number},{letter}mon,Seed Pokémon,{kinds},1")
     (folder / "images" / "031.png").write_bytes(b"<html>")
     (folder / "pokedex_(Update_05.20).csv").write_text("\n".join(rows), encoding="utf-8")
-    (folder / "pokemon.csv").write_text("Name,Type1,Type2\namon1,Fire,\n", encoding="utf-8")
+    (folder / "pokemon.csv").write_text("Name,Type1,Type2\namon,Fire,\n", encoding="utf-8")
 
 
 def _file(image: Image.Image, form: str = "PNG") -> bytes:
