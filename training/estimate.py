@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import PartialState
 from diffusers import UNet2DConditionModel
 from rich.table import Table
 from safetensors import safe_open
@@ -156,7 +156,7 @@ def _estimate(
         parts[name] += size * more
     counted["learnt"] += more
     counted["whole pipeline"] = sum(others.values()) + _count(folder / "unet")
-    device = Accelerator().device
+    device = PartialState().device
     seconds = loop.steps * loop.accumulate * operations / (_EFFICIENCY * _rate(device, loop.precision))
     return Estimate(counted, parts, available(device), seconds)
 
