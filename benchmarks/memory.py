@@ -76,7 +76,13 @@ def prepare(scratch: Path, small: Small = False) -> None:
     build(scratch / "pictures", scratch / "set", size=8 * size.latent)
     for name, values in STUDENTS.items():
         loop = {"steps": 2, "batch": 1, "precision": "bf16", "frozen": "bf16", "checkpointing": True}
-        common = {"run": name, "teacher": str(scratch / "base"), "data": str(scratch / "set"), "warmup": 0, "loop": loop}
+        common = {
+            "run": name,
+            "teacher": str(scratch / "base"),
+            "data": str(scratch / "set"),
+            "warmup": 0,
+            "loop": loop,
+        }
         terms = {"adversarial": {"discriminator": RATE}, "distillation": {}, "pairs": {"count": 1, "steps": 1}}
         rates = {"optimizer": RATE, "warmup_optimizer": RATE}
         (scratch / f"{name}.yaml").write_text(yaml.safe_dump({**common, **terms, **rates, **values}))

@@ -47,7 +47,11 @@ def workplace(folder: Path) -> Path:
 
 def environment(folder: Path) -> dict[str, str]:
     """Of a shell there: nothing of the tests' own runs, nothing from the Hub."""
-    own = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(folder / "cache"), "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+    own = {
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_CACHE": str(folder / "cache"),
+        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+    }
     return {**{name: value for name, value in os.environ.items() if name != "IPPO_RUNS"}, **own}
 
 
@@ -68,7 +72,10 @@ def _naruto(folder: Path) -> None:
     texts = [f"a man with a headband number {string.ascii_lowercase[place]}" for place in range(26)]
     images = [_file(picture(seed, 40, 30)) for seed in range(26)]
     images += [images[3], images[4][: len(images[4]) // 2], _file(picture(30).convert("CMYK"), "JPEG"), images[5]]
-    content = {"image": [{"bytes": image, "path": None} for image in images], "text": [*texts, "twin", "half", "cmyk", "  "]}
+    content = {
+        "image": [{"bytes": image, "path": None} for image in images],
+        "text": [*texts, "twin", "half", "cmyk", "  "],
+    }
     kinds = datasets.Features({"image": datasets.Image(), "text": datasets.Value("string")})
     (folder / "data").mkdir(parents=True)
     datasets.Dataset.from_dict(content, kinds).to_parquet(folder / "data" / "train-00000-of-00001.parquet")

@@ -60,7 +60,10 @@ def test_a_notebook_has_words_between_its_cells_and_keeps_no_output(name: str) -
 def test_the_notebooks_from_pictures_to_a_bundle(folder: Path) -> None:
     found = run("Teacher", folder)
     assert sum(found["report"].rows.values()) == 27 and len(found["report"].dropped) == 3
-    assert isinstance(found["shown"], Image.Image) and not load(folder / "runs" / "naruto" / "teacher" / "model").is_student
+    assert (
+        isinstance(found["shown"], Image.Image)
+        and not load(folder / "runs" / "naruto" / "teacher" / "model").is_student
+    )
     drawn = run("Student", folder)
     assert isinstance(drawn["shown"], Image.Image) and drawn["drawn"].shape == (4, 16, 16, 3)
     assert open_bundle(folder / "my-naruto").manifest.parity["openvino"]["psnr"] >= 35

@@ -72,7 +72,7 @@ class Making:
 
     def __post_init__(self) -> None:
         if self.near is not None and not 0 <= self.near < BITS // 2:
-            raise BadInput(f"near {self.near}: accepted are 0 to {BITS // 2 - 1} of {BITS} bits; 12 finds other sizes and formats")
+            raise BadInput(f"near {self.near}: accepted are 0 to {BITS // 2 - 1} of {BITS} bits; 12 finds other sizes")
         if self.out.exists() and not (self.out.is_dir() and not any(self.out.iterdir())):
             raise BadInput(f"{self.out} exists and is not an empty folder: give a new one")
         if self.out.is_relative_to(self.source):
@@ -93,8 +93,8 @@ def build(
 
     Dropped and listed: files that cannot be read, images below 16 pixels or of the very same pixels as another, images
     without a caption and captions without an image; with `near`, images whose look differs in so few of 192 bits from
-    another's (`twins.py`), which across splits would make held-out figures too good. `stratify` names the column of the captions' table whose values
-    all splits share alike; without it that is `label` where there is one, else the subfolder.
+    another's (`twins.py`), which across splits would make held-out figures too good. `stratify` names the column of the
+    captions' table whose values all splits share alike; without it that is `label` where there is one, else the subfolder.
     BadInput: see `sources.find`; parameters out of range; `out` not empty; nothing left.
     """
     source, out = Path(source).absolute(), Path(out).absolute()
