@@ -39,6 +39,13 @@ def step(run: Path) -> int:
     return int(newest.name.rpartition("-")[2]) if newest else 0
 
 
+def waited(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Whether it is still there after so long."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    return process.poll() is None
+
+
 @pytest.mark.slow
 def test_killed_at_five_random_moments_it_is_bit_equal(data: Path, runs: Path, tmp_path: Path) -> None:
     folders.save(tiny.teacher(), tmp_path / "base")
@@ -48,10 +55,9 @@ def test_killed_at_five_random_moments_it_is_bit_equal(data: Path, runs: Path, t
     killed, again = runs / "killed", command(tmp_path, data, "killed")
     for least in sorted(moments.sample(range(1, STEPS - MARGIN), KILLS)):
         with subprocess.Popen(again, env=environment, stderr=subprocess.DEVNULL) as process:
-            while process.poll() is None and step(killed) < least:
+            while step(killed) < least and waited(process, 0.02):
                 pass
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(moments.uniform(0, 0.1))
+            waited(process, moments.uniform(0, 0.1))
             process.kill()
         assert process.returncode == -signal.SIGKILL
         assert least <= step(killed) < STEPS
