@@ -60,8 +60,8 @@ SHIPPED := models/pretrained/emoji-mini
 bench: $(VENV)/installed-dev debian
 	@$(VENV)/bin/python -m benchmarks.latency --bundle $(SHIPPED)/student --teacher $(SHIPPED)/teacher
 	@$(VENV)/bin/python ippo.py data emoji emoji-mini
-	@$(VENV)/bin/python -m benchmarks.quality --student $(SHIPPED)/student --teacher $(SHIPPED)/teacher \
-		--judge $(SHIPPED)/judge --data emoji-mini --out $(SHIPPED)/quality
+	@$(VENV)/bin/python ippo.py evaluate $(SHIPPED)/student --teacher $(SHIPPED)/teacher --judge $(SHIPPED)/judge \
+		--data emoji-mini --student-steps 1 --no-page --out $(SHIPPED)/quality
 
 # The served model beside its bars, by locust: overhead, CLIENTS closed loops, Poisson arrivals, twice too much for a minute.
 SECONDS ?= 20
@@ -177,8 +177,8 @@ line-judge: line-data | line-decoder
 line-student: line-teacher
 	$(NARRATE) train student configs/emoji-mini/student.yaml $(LOG)
 line-quality: line-student line-decoder line-judge
-	@echo "$$(date +%T) $@" && $(IN_LINE) -m benchmarks.quality --student emoji-mini/student --teacher emoji-mini/teacher \
-		--decoder emoji-mini/decoder --judge emoji-mini/judge --data emoji-mini --out $(LINE)/line/quality \
+	$(NARRATE) evaluate emoji-mini/student --teacher emoji-mini/teacher --decoder emoji-mini/decoder \
+		--judge emoji-mini/judge --data emoji-mini --out $(LINE)/line/quality --student-steps 1 --no-page \
 		--steps 10 --images 100 --sweep 50 --guidances 2,3 --samplers ddim $(LOG)
 line-bundle: line-student line-decoder
 	$(NARRATE) export emoji-mini/student --decoder emoji-mini/decoder --out $(LINE)/line/student --name emoji-mini --overwrite $(LOG)

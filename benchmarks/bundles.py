@@ -6,7 +6,6 @@ python -m benchmarks.bundles digits digits-half --batches 1,64 --out benchmarks/
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,11 +14,12 @@ import typer
 from benchmarks import machine
 from benchmarks.cases import label, requests
 from benchmarks.clock import Case, Timing, interleaved
+from benchmarks.command import run
 from benchmarks.evaluate import write
 from export import backend as backends
 from export.bundle import Bundle, open_bundle
 from export.generator import Generator
-from models.errors import BadInput
+from metrics.sheet import markdown_table
 
 
 def measure(bundles: list[Bundle], batches: list[int], rounds: int, seconds: float) -> list[Timing]:
@@ -53,9 +53,8 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     """The table, and what it was measured on."""
     facts, names = machine.hardware(), list(rows[0])
     cells = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row.values()] for row in rows]
-    lines = [names, ["---", *["---:"] * (len(names) - 1)], *cells]
     where = f"{facts['cores']} cores, {facts['cpu']}; {', '.join(f'{k} {v}' for k, v in machine.versions().items())}."
-    return "\n".join(["# Bundles side by side", "", where, "", *("| " + " | ".join(line) + " |" for line in lines), ""])
+    return "\n".join(["# Bundles side by side", "", where, "", markdown_table(names, cells), ""])
 
 
 def main(
@@ -79,8 +78,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except BadInput as error:
-        print(f"bundles: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

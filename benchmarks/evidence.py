@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,14 +18,14 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks import machine
+from benchmarks import command, machine
 from benchmarks.evaluate import write
 from benchmarks.sources import Subjects, open_instruments, open_reals, open_teacher, student_draws, teacher_draw
 from metrics.bench import Bench
 from metrics.chart import chart
 from metrics.report import Effort, Line
+from metrics.sheet import markdown_table
 from models.config import Config
-from models.errors import BadInput
 from models.folder import load
 from training import record
 from training.launch import launch
@@ -167,8 +166,7 @@ def markdown(experiment: Experiment, found: Mapping[str, Any], stem: str) -> str
         f"`÷ teacher` is FD ÷ FD of {experiment.teacher} at the best of its sweep. "
         f"{facts['cores']} cores, {facts['cpu']}, torch {machine.versions()['torch']}."
     )
-    table = [["", "seeds", *names], ["---", *["---:"] * (len(names) + 1)], *rows]
-    lines = [f"# {experiment.title}", "", how, "", *("| " + " | ".join(row) + " |" for row in table), ""]
+    lines = [f"# {experiment.title}", "", how, "", markdown_table(["", "seeds", *names], rows), ""]
     return "\n".join(
         [*lines, *(f"![{metric}]({stem}-{metric.replace('/', '-')}.svg)\n" for metric in experiment.curves)]
     )
@@ -200,8 +198,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except BadInput as error:
-        print(f"evidence: {error}", file=sys.stderr)
-        sys.exit(2)
+    command.run(main)

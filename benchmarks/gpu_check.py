@@ -24,6 +24,8 @@ from typing import Annotated, Any
 
 import typer
 
+from metrics.sheet import markdown_table
+
 CARRIED = (
     "diffusers", "importlib_metadata", "zipp", "requests", "charset_normalizer",
     "pydantic", "pydantic_core", "typing_inspection", "annotated_types",
@@ -118,8 +120,8 @@ def markdown(summary: Found) -> str:
         rows = [finding for finding in step["findings"] if "what" in finding]
         columns = list(dict.fromkeys(key for row in rows for key in row))
         if rows:
-            lines = [columns, ["---"] * len(columns), *([_cell(row.get(key, "")) for key in columns] for row in rows)]
-            parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
+            cells = [[_cell(row.get(key, "")) for key in columns] for row in rows]
+            parts.append(markdown_table(columns, cells))
         facts = [(key, value) for f in step["findings"] if "what" not in f for key, value in f.items()]
         if facts:
             parts.append("\n".join(f"- {key}: {_cell(value)}" for key, value in facts))

@@ -6,7 +6,6 @@ python -m benchmarks.guidance avatars/teacher
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated
 
 import torch
@@ -15,6 +14,7 @@ import typer
 from benchmarks import machine
 from benchmarks.cases import TIMESTEP
 from benchmarks.clock import Case, interleaved
+from benchmarks.command import run
 from models import noise
 from models.errors import BadInput
 from models.pipeline import Pipeline
@@ -66,8 +66,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except BadInput as error:
-        print(f"guidance: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

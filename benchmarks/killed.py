@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.cases import inputs
+from benchmarks.command import run
 from export.bundle import open_bundle
 
 PLACES = (0.25, 0.6)
@@ -62,4 +63,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

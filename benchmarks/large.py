@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import json
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ import typer
 from benchmarks import costs, large_page, machine
 from benchmarks.cases import TIMESTEP, Settings, ceiling, label
 from benchmarks.clock import Case, Timing, interleaved
+from benchmarks.command import run
 from benchmarks.peer import INTEROP, Peer
 from benchmarks.sizes import FULL, SMALL, Size, in_diffusers, students
 from export import backend as backends
@@ -29,7 +29,6 @@ from export.build import export
 from export.bundle import open_bundle
 from export.generator import Generator, Request
 from models import folder, noise, stable_diffusion
-from models.errors import BadInput
 from models.pipeline import Pipeline
 
 STEPS, TIMED, GUIDANCE = 50, 4, 7.5
@@ -175,8 +174,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except BadInput as error:
-        print(f"large: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

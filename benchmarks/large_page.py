@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+
+from metrics.sheet import markdown_table
 
 INK, OURS = "#b0b0b0", "#1f6f8b"
 
@@ -30,7 +31,7 @@ def _ratios(summary: dict[str, Any]) -> str:
         [name, f"**{row['measured']:.1f}**", f"{row['arithmetic']:.1f}", f"{row['bar']:.0f}" if "bar" in row else ""]
         for name, row in summary["ratios"].items()
     ]
-    return _table(["ratio of medians", "measured", "arithmetic alone", "bar"], rows)
+    return markdown_table(["ratio of medians", "measured", "arithmetic alone", "bar"], rows)
 
 
 def _times(summary: dict[str, Any]) -> str:
@@ -45,14 +46,14 @@ def _times(summary: dict[str, Any]) -> str:
         ]
         for t in summary["timings"]
     ]
-    return _table(["what", "by", "median ms", "p25 to p75", "p90", "N"], rows)
+    return markdown_table(["what", "by", "median ms", "p25 to p75", "p90", "N"], rows)
 
 
 def _work(summary: dict[str, Any]) -> str:
     parts = ("conditioner", "denoiser", "decoder")
     decoders = list(summary["GFLOP"])
     rows = [[part, *(f"{summary['GFLOP'][name][f'{part} GFLOP']:.0f}" for name in decoders)] for part in parts]
-    return _table(["GFLOP", *decoders], rows)
+    return markdown_table(["GFLOP", *decoders], rows)
 
 
 def _costs(summary: dict[str, Any]) -> str:
@@ -78,12 +79,7 @@ def _costs(summary: dict[str, Any]) -> str:
         "of it checking files",
         "peak GB",
     ]
-    return _table(heads, rows)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---", *("---:" for _ in heads[1:])], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown_table(heads, rows)
 
 
 def plot(summary: dict[str, Any], path: Path) -> None:

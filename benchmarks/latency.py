@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import sys
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict
@@ -24,6 +23,7 @@ from rich.console import Console
 from benchmarks import machine, page
 from benchmarks.cases import Settings, body, ceiling, label, png, student_cases, teacher_cases
 from benchmarks.clock import Case, interleaved
+from benchmarks.command import run
 from benchmarks.result import HTTP, Overhead, Result
 from benchmarks.served import served
 from export import backend as backends
@@ -132,8 +132,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except BadInput as error:
-        print(f"latency: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

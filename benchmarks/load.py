@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cases import requests
+from benchmarks.command import run
 from benchmarks.footprint import memory
 from benchmarks.latency import overhead
 from benchmarks.served import Server, started
@@ -176,4 +177,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter
 
 from benchmarks.clock import Timing
 from benchmarks.result import HTTP, STAGES, Result, is_teacher, pick
+from metrics.sheet import markdown_table
 
 TEACHER_INK, INKS = "#b0413e", ("#1f6f8b", "#4c9f70", "#8a6fae", "#c08a3e")
 STAGE_INKS = ("#c9c9c9", "#e0b354", "#1f6f8b", "#4c9f70", "#8a6fae")
@@ -25,11 +26,6 @@ def markdown(result: Result) -> str:
         parts += ["## Over HTTP", _http(result)]
     parts += ["## Whole image and its stages", _stages(result), "![latency](latency.png)"]
     return "\n\n".join(parts) + "\n"
-
-
-def _table(heads: list[str], rows: list[list[str]]) -> str:
-    lines = [heads, ["---", *("---:" for _ in heads[1:])], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _facts(result: Result) -> str:
@@ -48,7 +44,7 @@ def _ratios(result: Result) -> str:
     note = f"Arithmetic alone explains a ratio of {result.ceiling['ratio']:.0f}: " + ", ".join(
         f"{name} {value:.4f}" for name, value in result.ceiling.items() if name != "ratio"
     )
-    return _table(heads, rows) + f"\n\n{note}. What is above comes from the runtime."
+    return markdown_table(heads, rows) + f"\n\n{note}. What is above comes from the runtime."
 
 
 def _http(result: Result) -> str:
@@ -64,7 +60,7 @@ def _http(result: Result) -> str:
         for name, timing in named
     ]
     heads = ["", "p50 ms", "p25 to p75", "p90", "N"]
-    return _table(heads, rows) + f"\n\nOverhead at p50: **{result.overhead.milliseconds:.2f} ms**."
+    return markdown_table(heads, rows) + f"\n\nOverhead at p50: **{result.overhead.milliseconds:.2f} ms**."
 
 
 def _stages(result: Result) -> str:
@@ -74,7 +70,7 @@ def _stages(result: Result) -> str:
          f"{timing.least:.3f}", f"{timing.median / timing.batch:.3f}", str(timing.calls)]
         for timing in sorted(result.timings, key=lambda timing: (ordered.index(timing.stage), timing.batch, timing.median))
     ]  # fmt: skip
-    return _table(["stage", "by", "batch", "median ms", "p25 to p75", "least", "ms an image", "N"], rows)
+    return markdown_table(["stage", "by", "batch", "median ms", "p25 to p75", "least", "ms an image", "N"], rows)
 
 
 def _cell(timing: Timing) -> str:

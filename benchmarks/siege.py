@@ -28,6 +28,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, TextMessage
 from wsproto.events import Request as Upgrade
 
+from benchmarks.command import run
 from benchmarks.footprint import footprint, settled
 from benchmarks.served import Server, started
 from export.bundle import open_bundle
@@ -186,4 +187,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ KNOWN_LABELS = ("seen", "unseen-background")
 """Kinds of held-out images whose labels were trained on: distances are taken from these."""
 UNSEEN = "unseen-combination"
 """Kind of held-out images that show attributes which training never shows together."""
+
+OTHER_CAPTIONS = {"text_fr": "French captions", "text_typed": "captions as typed"}
+"""Columns of the training split that say the same in other words, and what they are called where they are identified."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,20 @@ def steps_of(text: str) -> tuple[int, ...]:
 
 
 def open_reals(data: str) -> Reals:
-    """The image set `data`: distances from held-out images of known labels, held-out captions from `test`."""
+    """The image set `data`: distances from held-out images of known labels, held-out captions from `test`.
+
+    Where training captions come in other words too, those are sets of their own, on the same images.
+    """
     splits = [ImageFolder(data_folder(data), split) for split in ("train", "validation", "test")]
     train, validation, test = (_captioned(split) for split in splits)
     known = np.flatnonzero([kind is None or kind in KNOWN_LABELS for kind in _column(splits[2], "kind")])
     held_out = join([validation, test.rows(known)])
-    return Reals(train, held_out, {"training captions": train, "held-out captions": test})
+    others = {
+        name: replace(train, captions=tuple(splits[0].column(column)), grounds=())
+        for column, name in OTHER_CAPTIONS.items()
+        if column in splits[0].columns
+    }
+    return Reals(train, held_out, {"training captions": train, "held-out captions": test, **others})
 
 
 def open_shown(data: str) -> tuple[Shown, Shown]:

@@ -55,7 +55,8 @@ class Bench:
         self.captions = {name: part.even(effort.captions) for name, part in reals.captions.items()}
         self.fixed = reals.train.even(effort.prompts, seed=1).captions
         self.real_features = {name: features.features(net, self.held_out.images) for name, net in self._networks()}
-        everything = join([reals.train, reals.held_out, *reals.captions.values()])
+        parts = [reals.train, reals.held_out, *reals.captions.values()]
+        everything = join(list({id(part.images): part for part in parts}.values()))
         self.prototypes = Prototypes.of(self.embeddings(everything.images), everything.labels)
         self.colours = ground_colours(everything.images, everything.grounds)
         self.train_embeddings = self.embeddings(reals.train.images)

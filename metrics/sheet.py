@@ -1,7 +1,8 @@
-"""A table as cells, and as HTML; it knows nothing of what stands in it."""
+"""A table as cells, as HTML, and as Markdown; it knows nothing of what stands in it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -24,3 +25,9 @@ def html(sheet: Sheet, kind: str = "") -> str:
     caption = f"<caption>{escape(sheet.title)}</caption>" if sheet.title else ""
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return f'<div class="wide"><table class="{kind}">{caption}<tr>{heads}</tr>{body}</table></div>'
+
+
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table for a Markdown file, figures to the right; no line ending behind it."""
+    lines = [heads, ["---", *("---:" for _ in heads[1:])], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -11,7 +11,7 @@ from rich.table import Table
 from metrics.composition import Composition
 from metrics.remarks import notes, warnings
 from metrics.report import Report
-from metrics.sheet import Sheet
+from metrics.sheet import Sheet, markdown_table
 
 WORST = 8
 """Attributes that are listed by name."""
@@ -35,10 +35,11 @@ def rich_table(report: Report, attributes: Sequence[Composition] = ()) -> Group:
 
 def markdown(report: Report, attributes: Sequence[Composition] = ()) -> str:
     """The same as `rich_table`, for a model card."""
-    parts = [_markdown(sheet) for sheet in (*sheets(report), *attribute_sheets(attributes))]
+    found = [*sheets(report), *attribute_sheets(attributes)]
+    parts = [markdown_table([one.title, *one.heads[1:]], one.rows) for one in found]
     parts.append("\n".join(f"- {note}" for note in notes(report)))
-    if found := warnings(report, attributes):
-        parts.append("\n".join(f"- **{warning}**" for warning in found))
+    if warned := warnings(report, attributes):
+        parts.append("\n".join(f"- **{warning}**" for warning in warned))
     return "\n\n".join(parts) + "\n"
 
 
@@ -49,11 +50,6 @@ def _rich(sheet: Sheet) -> Table:
     for row in sheet.rows:
         table.add_row(*row)
     return table
-
-
-def _markdown(sheet: Sheet) -> str:
-    lines = [[sheet.title, *sheet.heads[1:]], ["---", *("---:" for _ in sheet.heads[1:])], *sheet.rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _distances(report: Report) -> Sheet:

@@ -10,110 +10,35 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import model_validator
 from rich.console import Console
 from torch import Tensor, nn
 
 from models import folder as folders
 from models.conditioning import Conditioning
-from models.config import Config
 from models.pipeline import Pipeline, predict
-from models.reduce import Removal, reduced
+from models.reduce import reduced
 from models.sampling import add_noise, to_x0
 from models.schedule import Schedule, student_scheduler
 from training import latents, pairs, watch
-from training.adversarial import Adversarial, AdversarialConfig
+from training.adversarial import Adversarial
 from training.captions import Captions
 from training.checks import Checks, Split
 from training.data.folder import ImageFolder
-from training.distillation import Distillation, DistillationConfig
+from training.distillation import Distillation
 from training.draws import Draws
-from training.loop import LoopConfig, Losses, Phase
-from training.lora import LoraConfig, adapted, merged
-from training.matching import Matching, MatchingConfig
-from training.optimizer import OptimizerConfig
-from training.pairs import PairsConfig
+from training.loop import Losses, Phase
+from training.lora import adapted, merged
+from training.matching import Matching
 from training.parts import split
 from training.runs import data_folder
+from training.student import StudentConfig
 from training.tables import Tables
 from training.teacher import open_base
-
-
-class StudentConfig(Config):
-    """`ippo train student`."""
-
-    run: str
-    """Name of the run."""
-    teacher: str
-    """A run, a diffusers folder or a Hub name."""
-    data: str
-    """Folder or name of the image set."""
-    captions: list[str] = ["text"]
-    """Caption columns; each sample draws one."""
-    pairs: PairsConfig = PairsConfig()
-    timesteps: dict[int, float] = {999: 1.0}
-    """The student's timesteps and how often each is trained."""
-    own_outputs: float = 0.0
-    """How often a later step starts from what the student's own steps before it drew, not from a real."""
-    prediction: Literal["v_prediction"] | None = None
-    """What the student predicts; none: as the teacher. An epsilon teacher's student learns v in the warm-up."""
-    start: Literal["teacher", "random"] = "teacher"
-    """Where the student's weights come from; `random` is the paper's ablation, not a way to work."""
-    reduce: Removal | dict[str, Any] = {}
-    """A published removal, or changes to the UNet's configuration: the student starts from the blocks that stay."""
-    lora: LoraConfig | None = None
-    """The student is the teacher and an adapter that alone learns; it is merged into what is saved."""
-    warmup: int = 500
-    """Steps of regression before the other terms."""
-    warmup_optimizer: OptimizerConfig
-    """The student's in the warm-up."""
-    optimizer: OptimizerConfig
-    """The student's after the warm-up."""
-    regression: float = 1.0
-    """Weight of the warm-up's regression after the warm-up."""
-    adversarial: AdversarialConfig | None = None
-    """The adversarial game; none: left out."""
-    distillation: DistillationConfig | None = None
-    """ADD's distillation term; none: left out."""
-    matching: MatchingConfig | None = None
-    """Distribution matching; none: left out."""
-    loop: LoopConfig
-
-    @model_validator(mode="after")
-    def _sensible(self) -> Self:
-        """Refuses combinations that cannot train, each with its reason."""
-        game = self.adversarial
-        terms = [game and game.weight, self.distillation, self.matching, self.regression]
-        if self.loop.steps > self.warmup and not any(terms):
-            raise ValueError(
-                "after the warm-up no term is left: choose adversarial, distillation, matching or regression"
-            )
-        if self.own_outputs and len(self.timesteps) == 1:
-            raise ValueError("own_outputs needs a student of several timesteps: its first step starts from noise")
-        if self.reduce and self.start == "random":
-            raise ValueError("reduce copies the teacher's blocks: start must be teacher")
-        if self.lora and (self.reduce or self.start == "random"):
-            raise ValueError(
-                "a lora student is the teacher's own network: it can neither be reduced nor start at random"
-            )
-        if self.reduce and not self.warmup:
-            raise ValueError("a reduced student must be healed: warmup must be above 0")
-        if game is None:
-            return self
-        if game.game == "hinge" and self.loop.batch == 1:
-            raise ValueError("hinge with a batch of 1 is degenerate: the discriminator sees one side at a time")
-        if game.told == "text and image" and game.features == "teacher":
-            raise ValueError(
-                "adversarial.told: the image embedding comes from a vision transformer, not from the teacher"
-            )
-        if game.balance and not (self.regression or self.distillation or self.matching):
-            raise ValueError("adversarial.balance needs another term to balance against")
-        return self
 
 
 class AddMethod:

@@ -19,7 +19,6 @@ from models import components
 from models.conditioning import Conditioning
 from models.errors import BadInput
 from models.reduce import reduced
-from training.add import StudentConfig
 from training.ema import Ema
 from training.features import encoder_features
 from training.loop import LoopConfig
@@ -27,6 +26,7 @@ from training.lora import adapted
 from training.memory import Peak, Play, appear, available, rehearse
 from training.optimizer import OptimizerConfig, build
 from training.runs import run_folder, trained
+from training.student import StudentConfig
 from training.teacher import TeacherConfig
 
 _EFFICIENCY = 0.4

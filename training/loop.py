@@ -7,12 +7,11 @@ steps, with a checkpoint.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
@@ -27,11 +26,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from models.config import Config
 from models.errors import BadInput
 from models.progress import progress
-from training import checkpoint, process, trouble
+from training import process, trouble
 from training.draws import Draws, batch_indices
 from training.ema import Ema
 from training.log import Log
 from training.optimizer import OptimizerConfig, build, rate_factor
+from training.state import State
 
 _ATTENTION = (SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.CUDNN_ATTENTION, SDPBackend.MATH)
 
@@ -68,6 +68,8 @@ class LoopConfig(Config):
     """Precision of the weights that no gradient moves: a teacher beside its student, the moving average."""
     last: bool = False
     """Whether the last model is written too, as `RUN/last`; the best always is."""
+    snapshots: bool = False
+    """Whether the model of every validation is kept, as `RUN/snapshots/STEP`: what a curve of quality is drawn from."""
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
@@ -117,50 +119,6 @@ class Method(Protocol):
         """Write the trained model as `folder`, atomically."""
 
 
-@dataclass
-class _State:
-    """Everything that a checkpoint holds."""
-
-    phases: list[tuple[Phase, torch.optim.Optimizer]]
-    averages: dict[str, Ema]
-    modules: Mapping[str, nn.Module]
-    step: int = 0
-    best: float = math.inf
-    seconds: float = 0.0
-    skipped: int = 0
-    lost: dict[str, int] = field(default_factory=dict)  # phase → steps in a row without a finite gradient
-
-    def write(self, run: Path) -> None:
-        tensors: dict[str, Tensor] = {}
-        for name, module in self.modules.items():
-            tensors |= {f"module.{name}.{key}": value for key, value in _learnt(module, module).items()}
-        for name, ema in self.averages.items():
-            tensors |= {f"ema.{name}.{key}": value for key, value in _learnt(ema.module, ema.source).items()}
-        for phase, optimizer in self.phases:
-            tensors |= checkpoint.optimizer_state(optimizer, f"optimizer.{phase.name}")
-        facts = {"step": self.step, "best": self.best, "seconds": self.seconds, "skipped": self.skipped}
-        folder = run / f"checkpoint-{self.step}"
-        checkpoint.write(folder, tensors, facts)
-        checkpoint.drop_older(run, folder)
-
-    def averaged(self) -> dict[str, nn.Module]:
-        return {name: ema.module for name, ema in self.averages.items()}
-
-    def read(self, run: Path) -> None:
-        folder = checkpoint.newest(run)
-        if folder is None:
-            return
-        tensors, facts = checkpoint.read(folder)
-        for name, module in self.modules.items():
-            _restore(module, f"module.{name}.", tensors, folder, module)
-        for name, ema in self.averages.items():
-            _restore(ema.module, f"ema.{name}.", tensors, folder, ema.source)
-        for phase, optimizer in self.phases:
-            checkpoint.restore_optimizer(optimizer, f"optimizer.{phase.name}", tensors)
-        self.step, self.best = int(facts["step"]), float(facts["best"])
-        self.seconds, self.skipped = float(facts["seconds"]), int(facts["skipped"])
-
-
 def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
     """Train to the last step, from the newest checkpoint of `run` if there is one; returns the last figures.
 
@@ -173,7 +131,7 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
     phases = [(phase, build(phase.optimizer, phase.parameters)) for phase in method.phases(config.steps)]
     kept = torch.bfloat16 if config.frozen == "bf16" else torch.float32
     averages = {name: Ema(method.modules[name], config.ema, kept) for name in method.averaged}
-    state = _State(phases, averages, method.modules)
+    state = State(phases, averages, method.modules)
     state.read(run)
     backends = [SDPBackend.MATH] if config.attention == "math" else list(_ATTENTION)
     if not accelerator.is_main_process:  # computes its part of every gradient, and writes nothing
@@ -195,7 +153,7 @@ def _steps(
     method: Method,
     config: LoopConfig,
     run: Path,
-    state: _State,
+    state: State,
     accelerator: Accelerator,
     log: Log,
     asked: threading.Event,
@@ -227,7 +185,7 @@ def _steps(
     return figures | _test(method, config, state, accelerator, log)
 
 
-def _step(method: Method, config: LoopConfig, state: _State, accelerator: Accelerator) -> dict[str, float]:
+def _step(method: Method, config: LoopConfig, state: State, accelerator: Accelerator) -> dict[str, float]:
     """One batch through every active phase; a phase whose gradient is not finite is skipped and counted."""
     indices = batch_indices(config.seed, state.step, config.batch, method.size)
     share = accelerator.num_processes
@@ -291,7 +249,7 @@ def _gradients(
     return found
 
 
-def _test(method: Method, config: LoopConfig, state: _State, accelerator: Accelerator, log: Log) -> dict[str, float]:
+def _test(method: Method, config: LoopConfig, state: State, accelerator: Accelerator, log: Log) -> dict[str, float]:
     """Figures on the test split, of methods that have some, once all is done."""
     if (test := getattr(method, "test", None)) is None:
         return {}
@@ -307,33 +265,19 @@ def _precision(config: LoopConfig, accelerator: Accelerator) -> AbstractContextM
 
 
 def _validate(
-    method: Method, config: LoopConfig, run: Path, state: _State, accelerator: Accelerator, log: Log
+    method: Method, config: LoopConfig, run: Path, state: State, accelerator: Accelerator, log: Log
 ) -> dict[str, float]:
     averages = state.averaged()
     with torch.no_grad(), _precision(config, accelerator):
         figures = method.validate(averages)
         log.picture(state.step, method.samples(averages))
     log.write(state.step, {f"validation/{name}": value for name, value in figures.items()})
+    if config.snapshots:
+        method.save(run / "snapshots" / str(state.step), averages)
     if figures["score"] <= state.best:
         state.best = figures["score"]
         method.save(run / "model", averages)
     return figures
-
-
-def _learnt(module: nn.Module, source: nn.Module) -> dict[str, Tensor]:
-    """The state of `module` without what `source` never learns: that comes from the base again."""
-    frozen = {name for name, weight in source.named_parameters() if not weight.requires_grad}
-    return {name: value for name, value in module.state_dict().items() if name not in frozen}
-
-
-def _restore(module: nn.Module, prefix: str, tensors: Mapping[str, Tensor], folder: Path, source: nn.Module) -> None:
-    weights = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    try:
-        if lacking := _learnt(module, source).keys() - weights.keys():
-            raise RuntimeError(f"no {min(lacking)}")
-        module.load_state_dict({**module.state_dict(), **weights})
-    except RuntimeError as error:
-        raise BadInput(f"{folder} belongs to another configuration; choose another run name or delete it") from error
 
 
 _LOST = 10

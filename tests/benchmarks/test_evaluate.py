@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import evaluate, quality, report_page, sources
+from benchmarks import evaluate, report_page, sources
 from benchmarks.sources import Subjects
+from commands.evaluate import evaluate as command
 from metrics import judge
 from metrics.judge import Judge, JudgeConfig
 from metrics.report import Effort
@@ -73,17 +74,31 @@ def test_the_benchmark_writes_what_a_model_card_shows(
     image_set: Path, networks: Path, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    quality.main(
+    command(
         data=str(image_set), judge=str(networks / "judge"), teacher=str(networks / "teacher"), student=str(tiny_bundle),
-        out=out, backend="ort", steps=2, images=12, captions=4, sweep=6, guidances="1,2", samplers="ddim",
+        out=out, backend="ort", steps=2, student_steps="1", images=12, captions=4, sweep=6, guidances="1,2",
+        samplers="ddim", page=False,
     )  # fmt: skip
-    printed = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert printed == json.loads((out / "quality.json").read_text())
+    printed = json.loads(Path(capsys.readouterr().out.strip()).read_text())
     assert printed["lines"][2]["n"] == 12
     assert printed["autoencoder"]["psnr"] > 0
     assert printed["timings"] == []
     assert "student, 1 step" in (out / "quality.md").read_text()
     assert {file.name for file in out.iterdir()} == GRIDS | {"quality.json", "quality.md"}
+
+
+def test_other_words_for_the_training_images_are_a_set_of_their_own(tmp_path: Path) -> None:
+    folder_of_set = write_set(tmp_path / "set")
+    lines = (folder_of_set / "train" / "metadata.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    told = [json.dumps(row | {"text_fr": row["text"].replace("thing", "chose")}) for row in rows]
+    (folder_of_set / "train" / "metadata.jsonl").write_text("\n".join(told))
+    reals = sources.open_reals(str(folder_of_set))
+    french = reals.captions["French captions"]
+    assert french.captions == tuple(row["text"].replace("thing", "chose") for row in rows)
+    assert french.images is reals.train.images
+    assert list(french.even(5).labels) == list(reals.train.even(5).labels)  # the same images are asked for
+    assert set(reals.captions) == {"training captions", "held-out captions", "French captions"}
 
 
 @pytest.mark.parametrize("captions", [True, False], ids=["captions", "labels alone"])

@@ -58,6 +58,7 @@ def environment(folder: Path) -> dict[str, str]:
 def _smaller(values: dict[str, Any]) -> dict[str, Any]:
     """A shipped configuration with fewer steps and pixels; everything that is not a size stays."""
     if "loop" in values:
+        values["loop"].pop("epochs", None)
         values["loop"] |= {"steps": 4, "batch": 4, "accumulate": 2, "validate_every": 2}
     if "pairs" in values:
         values["pairs"] |= {"count": 8, "steps": 2}

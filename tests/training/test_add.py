@@ -18,9 +18,10 @@ from models.pipeline import from_uint8
 from models.sampling import add_noise
 from tests import tiny
 from training import launch
-from training.add import AddMethod, StudentConfig
+from training.add import AddMethod
 from training.data.folder import ImageFolder
 from training.draws import Draws
+from training.student import StudentConfig
 
 
 @pytest.fixture

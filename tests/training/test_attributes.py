@@ -14,13 +14,14 @@ from models.config import Config
 from models.errors import BadInput
 from tests import tiny
 from training import pairs
-from training.add import AddMethod, StudentConfig
+from training.add import AddMethod
 from training.attributes import AttributeJudgeMethod, AttributeJudgeTraining
 from training.data.attributed import SLOTS
 from training.data.avatars import avatars
 from training.data.avatars_art import slots
 from training.draws import Draws
 from training.pairs import PairsConfig
+from training.student import StudentConfig
 from training.teacher import TeacherConfig, TeacherMethod
 
 UNET = {**tiny.UNET, "sample_size": 24}

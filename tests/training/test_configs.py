@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from training.add import StudentConfig
 from training.data.recipe import RecipeConfig
+from training.student import StudentConfig
 from training.teacher import TeacherConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"

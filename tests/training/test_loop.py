@@ -75,7 +75,8 @@ def test_another_configuration_under_the_same_name_is_refused(data: Path, runs: 
 def test_the_model_is_the_best_by_score_and_a_stock_folder(data: Path, runs: Path, tmp_path: Path) -> None:
     from diffusers import AutoencoderKL
 
-    launch.launch("autoencoder", write(tmp_path, data, "best", "adamw"))
+    launch.launch("autoencoder", write(tmp_path, data, "best", "adamw"), ["loop.snapshots=true"])
+    assert {folder.name for folder in (runs / "best" / "snapshots").iterdir()} == {"5", "10", "12"}
     vae = AutoencoderKL.from_pretrained(runs / "best" / "model")
     assert vae.config["scaling_factor"] == 1.0
     lines = [json.loads(line) for line in (runs / "best" / "metrics.jsonl").read_text().splitlines()]

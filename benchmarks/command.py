@@ -1,0 +1,20 @@
+"""A benchmark from the command line: bad input is one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+
+from models.errors import BadInput
+
+
+def run(main: Callable[..., None]) -> None:
+    """Run `main` with the arguments of this process."""
+    try:
+        typer.run(main)
+    except BadInput as error:
+        print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,33 @@
+"""`ippo convert`: the one door for foreign weights files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from models.errors import BadInput
+
+
+def convert(
+    kind: Annotated[Literal["inception", "lpips"], typer.Argument(help="The feature network.")],
+    file: Annotated[
+        Path, typer.Argument(help="pt_inception-2015-12-05*.pth; torchvision's AlexNet or VGG16 for LPIPS.")
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    heads: Annotated[Path | None, typer.Option(help="LPIPS's own file of linear heads.")] = None,
+) -> None:
+    """Turn a foreign weights file into a safetensors folder; nothing in the file is executed."""
+    from metrics import inception, lpips
+
+    try:
+        if kind == "inception":
+            inception.convert(file, out)
+        elif heads is None:
+            raise BadInput("LPIPS needs its linear heads as well: --heads FILE")
+        else:
+            lpips.convert(file, heads, out)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    print(out)

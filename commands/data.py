@@ -1,0 +1,110 @@
+"""`ippo data`: make image sets, each by its own file of `training/data`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from models.errors import BadInput
+
+app = typer.Typer(help="Make data sets: render the emoji, or clean a folder of one's own.", no_args_is_help=True)
+
+
+@app.command("emoji")
+def data_emoji(
+    subset: Annotated[Literal["emoji", "emoji-mini"], typer.Argument(help="All, or 200 chosen ones.")] = "emoji-mini",
+    out: Annotated[Path | None, typer.Option(help="Folder; by default data/SUBSET below IPPO_RUNS.")] = None,
+    font: Annotated[Path | None, typer.Option(help="Noto Color Emoji; by default Debian's.")] = None,
+) -> None:
+    """Render Noto Color Emoji as captioned 64x64 images in English and French."""
+    from training.data import emoji
+    from training.runs import runs_root
+
+    Console(stderr=True).print(*emoji.render(out or runs_root() / "data" / subset, subset, font).tables())
+
+
+@app.command("digits")
+def data_digits(
+    out: Annotated[Path | None, typer.Option(help="Folder; by default data/digits below IPPO_RUNS.")] = None,
+    images: Annotated[int | None, typer.Option(min=10, help="Training images kept, evenly; by default all.")] = None,
+) -> None:
+    """Write scikit-learn's real handwritten digits, 8x8 shown at 16x16, with their labels."""
+    from training.data.digits import digits
+    from training.runs import runs_root
+
+    Console(stderr=True).print(*digits(out or runs_root() / "data" / "digits", images=images).tables())
+
+
+@app.command("mnist")
+def data_mnist(
+    source: Annotated[str, typer.Argument(help="Folder of the IDX files, gz or not, or a name on the Hub.")],
+    out: Annotated[Path | None, typer.Option(help="Folder; by default data/mnist below IPPO_RUNS.")] = None,
+) -> None:
+    """Write MNIST, or any set in its format, padded to 32x32, with its labels."""
+    from training.data.mnist import mnist
+    from training.runs import runs_root
+
+    Console(stderr=True).print(*mnist(source, out or runs_root() / "data" / "mnist").tables())
+
+
+@app.command("avatars")
+def data_avatars(
+    out: Annotated[Path | None, typer.Option(help="Folder; by default data/avatars below IPPO_RUNS.")] = None,
+    count: Annotated[int, typer.Option(help="How many different characters.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+) -> None:
+    """Draw pixel-art characters of 24x24 from a grammar, with the attributes of each."""
+    from training.data.avatars import avatars
+    from training.runs import runs_root
+
+    Console(stderr=True).print(*avatars(out or runs_root() / "data" / "avatars", count, seed).tables())
+
+
+@app.command("cryptopunks")
+def data_cryptopunks(
+    source: Annotated[Path, typer.Argument(help="Folder of the published images and their CSV tables.")],
+    out: Annotated[Path | None, typer.Option(help="Folder; by default data/cryptopunks below IPPO_RUNS.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
+) -> None:
+    """Write the CryptoPunks, 24x24, with type and accessories."""
+    from training.data.cryptopunks import cryptopunks
+    from training.runs import runs_root
+
+    Console(stderr=True).print(*cryptopunks(source, out or runs_root() / "data" / "cryptopunks", seed).tables())
+
+
+@app.command("build")
+def data_build(
+    source: Annotated[Path, typer.Argument(help="A recipe such as configs/data/naruto.yaml, or images with captions.")],
+    rest: Annotated[
+        list[str] | None,
+        typer.Argument(help="Of images: the new set's folder. Of a recipe: overrides, e.g. root=FOLDER."),
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the square images in pixels; by default 512.")] = None,
+    background: Annotated[str | None, typer.Option(help="Colour behind transparent images; by default white.")] = None,
+    fit: Annotated[str | None, typer.Option(help="How other shapes become square: crop, the default, or pad.")] = None,
+    stratify: Annotated[str | None, typer.Option(help="Column whose values every split shares alike.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the 80/10/10 split; by default 0.")] = None,
+    near: Annotated[
+        int | None, typer.Option(help="Drop near-duplicates: bits of 192 that may differ, e.g. 12; by default none are.")
+    ] = None,
+) -> None:
+    """Clean captioned images into a Hugging Face imagefolder, and say what was dropped and why.
+
+    Images and captions (sidecar .txt, CSV or metadata.jsonl) come from a folder, or from where a recipe says.
+    """
+    from training.data import build, recipe
+
+    options = {"size": size, "background": background, "fit": fit, "stratify": stratify, "seed": seed, "near": near}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if source.suffix in (".yaml", ".yml"):
+        overrides = [*(rest or ()), *(f"{name}={value!r}" for name, value in given.items())]
+        report = recipe.make(recipe.RecipeConfig.load(source, overrides))
+    elif len(rest or ()) == 1:
+        report = build.build(source, Path((rest or [""])[0]), **given)
+    else:
+        raise BadInput("a folder of images needs the folder of the new set beside it, and nothing else")
+    Console(stderr=True).print(*report.tables())

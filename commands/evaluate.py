@@ -1,0 +1,62 @@
+"""`ippo evaluate`, `ippo compare`: a student beside its teacher, runs beside each other; each one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from commands.options import Decoder
+
+
+def evaluate(
+    student: Annotated[str, typer.Argument(help="Bundle, run or diffusers folder.")],
+    data: Annotated[str, typer.Option(help="Image set with labels.")],
+    teacher: Annotated[str, typer.Option(help="Run, diffusers folder or Hub name.")],
+    judge: Annotated[str, typer.Option(help="Run or folder of the judge.")],
+    out: Annotated[Path, typer.Option(help="Folder of the page, the figures and the grids.")],
+    features: Annotated[
+        str, typer.Option(help="More networks, e.g. clip:FOLDER,dinov2:HUB-NAME,inception:FOLDER,lpips:FOLDER.")
+    ] = "judge",
+    decoder: Decoder = None,
+    backend: Annotated[str, typer.Option(help="Of a bundle: auto, openvino, ort or eager.")] = "auto",
+    steps: Annotated[int, typer.Option(help="Of the teacher.")] = 50,
+    student_steps: Annotated[str, typer.Option(help="Of the student.")] = "1,2,4",
+    images: Annotated[int, typer.Option(help="N of the distances.")] = 400,
+    captions: Annotated[int, typer.Option(help="Captions drawn of each set that is identified.")] = 200,
+    sweep: Annotated[int, typer.Option(help="Images drawn for each point of the teacher's sweep.")] = 100,
+    guidances: Annotated[str, typer.Option(help="The sweep.")] = "1,1.25,1.5,2,3,5,7.5",
+    samplers: Annotated[str, typer.Option(help="Of the sweep.")] = "ddim,dpm-solver++",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A narrow sweep and few images, in place of the above.")
+    ] = False,
+    page: Annotated[bool, typer.Option(help="Without one, figures and grids alone, and nothing is timed.")] = True,
+) -> None:
+    """Judge a student beside its teacher: one self-contained HTML page, figures and grids."""
+    from benchmarks import evaluate as evaluation
+    from benchmarks import report_page
+    from benchmarks.sources import Subjects, steps_of
+    from metrics import tables
+    from metrics.report import QUICK
+
+    effort = QUICK if quick else evaluation.effort_of(images, captions, sweep, guidances, samplers)
+    networks = tuple(name for name in features.split(",") if name != "judge")  # it is always there
+    subjects = Subjects(student, teacher, judge, data, decoder, networks, backend, steps, steps_of(student_steps))
+    found = evaluation.evaluate(subjects, effort, rounds=(1 if quick else 3) if page else 0)
+    evaluation.save(found, out)
+    Console(stderr=True).print(tables.rich_table(found.report, found.attributes))
+    if page:
+        evaluation.write(out / "evaluation.html", report_page.html(found))
+    print(out / ("evaluation.html" if page else "quality.json"))
+
+
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Runs, by name or folder.")],
+    out: Annotated[Path, typer.Option(help="Folder of the page.")] = Path(),
+) -> None:
+    """Put runs side by side on one HTML page: curves, last figures, samples, differing configuration."""
+    from benchmarks.compare import compare as side_by_side
+
+    print(side_by_side(runs, out))

@@ -1,0 +1,34 @@
+"""`ippo train`: one method of `training`, by its name and its YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def train(
+    method: Annotated[
+        str, typer.Argument(help="autoencoder, clip, teacher, student, decoder, judge or attribute-judge.")
+    ],
+    config: Annotated[Path, typer.Argument(help="YAML of the run, e.g. configs/emoji-mini/teacher.yaml.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Dotted overrides, e.g. loop.steps=2000.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the run would need, of a teacher or student of a base.")
+    ] = False,
+) -> None:
+    """Train; the same command again resumes."""
+    from training.launch import launch, rehearse
+
+    if dry_run:
+        from training.trouble import LESS
+
+        estimate = rehearse(method, config, overrides or [])
+        Console().print(estimate.table())
+        if estimate.peak > estimate.free:
+            Console(stderr=True).print(f"this will not fit: {LESS}", style="yellow")
+        return
+    figures = launch(method, config, overrides or [])
+    Console().print("  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
