@@ -89,7 +89,8 @@ def data_build(
     stratify: Annotated[str | None, typer.Option(help="Column whose values every split shares alike.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the 80/10/10 split; by default 0.")] = None,
     near: Annotated[
-        int | None, typer.Option(help="Drop near-duplicates: bits of 192 that may differ, e.g. 12; by default none are.")
+        int | None,
+        typer.Option(help="Drop near-duplicates: bits of 192 that may differ, e.g. 12; by default none are."),
     ] = None,
 ) -> None:
     """Clean captioned images into a Hugging Face imagefolder, and say what was dropped and why.
