@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from export.shapes import Bucket
-from export.signature import FUSED, INPUT_AXES, TOLD, graph_inputs
+from export.signature import FUSED, INPUT_AXES, TOLD, graph_inputs, graph_outputs
 from models.errors import BadInput
 from models.schedule import Prediction, Schedule
 
@@ -134,6 +134,10 @@ class Bundle:
         """Inputs that a graph of this bundle has → their dynamic dimensions by name."""
         taken = graph_inputs(graph, self.manifest.task, self.manifest.told)
         return {name: axes for name, axes in INPUT_AXES[graph].items() if name in taken}
+
+    def outputs(self, graph: str) -> tuple[str, ...]:
+        """Names of a graph's outputs, in its order."""
+        return graph_outputs(graph, self.manifest.told)
 
     def contents(self, graph: str, backend: str = "") -> dict[str, str]:
         """Path → SHA-256 of what a graph is made of: its own file, and all weights; of a twin all files named like it."""

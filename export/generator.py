@@ -18,7 +18,7 @@ from export import tokenize
 from export.backend import Backend
 from export.bundle import Bundle
 from export.shapes import size_list
-from export.signature import conditioner_input, conditioner_outputs
+from export.signature import conditioner_input
 from models import noise, sampling
 from models.errors import BadInput
 from models.labels import Input
@@ -48,7 +48,7 @@ class Generator:
         self.bundle = bundle
         self.backend = backend
         self.tokenizer = tokenize.load(bundle)
-        self._asked, self._told = conditioner_input(bundle.manifest.task), bundle.manifest.told
+        self._asked = conditioner_input(bundle.manifest.task)
         self._lock = threading.Lock()
 
     @property
@@ -148,7 +148,7 @@ class Generator:
     def _split(self, ids: NDArray[Any], drawn: NDArray[np.float32], timesteps: Sequence[int]) -> NDArray[np.uint8]:
         """The k-step student from `drawn[0]`; `drawn (steps, N, C, h, w)`."""
         given = self.backend.outputs("conditioner", {self._asked: ids})
-        told = dict(zip(self._told, (given[name] for name in conditioner_outputs(self._told)), strict=True))
+        told = dict(zip(self.bundle.manifest.told, given.values(), strict=True))
 
         def denoise(sample: NDArray[Any], timestep: int) -> NDArray[Any]:
             time = np.array(timestep, np.int64)

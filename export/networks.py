@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from export.signature import COMPONENTS, conditioner_input, conditioner_outputs
+from export.signature import COMPONENTS, conditioner_input, graph_outputs
 from models.attributes import attribute_examples
 from models.conditioning import Conditioning
 from models.labels import Input
@@ -106,7 +106,7 @@ def components(pipeline: Pipeline) -> dict[str, Component]:
     """By the names of `export.signature.COMPONENTS`, cheapest first."""
     conditioner = CONDITIONERS[conditioner_input(pipeline.task)]
     return {
-        "conditioner": conditioner(pipeline.conditioner, conditioner_outputs(told(pipeline))),
+        "conditioner": conditioner(pipeline.conditioner, graph_outputs("conditioner", told(pipeline))),
         "decoder": Decoder(pipeline.autoencoder),
         "encoder": Encoder(pipeline.autoencoder),
         "denoiser": Denoiser(pipeline.denoiser),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -60,7 +60,10 @@ class OpenVinoBackend(Backend):
             running = [
                 self._plan(graph, piece).start(place, piece, alone) for place, (piece, _) in enumerate(side_by_side)
             ]
-            found += [(_results(request), count) for request, (_, count) in zip(running, side_by_side, strict=True)]
+            names = self.bundle.outputs(graph)
+            found += [
+                (_results(request, names), count) for request, (_, count) in zip(running, side_by_side, strict=True)
+            ]
         return joined(found)
 
     def _plan(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> _Plan:
@@ -147,8 +150,7 @@ def _rows(inputs: Mapping[str, NDArray[Any]]) -> int:
     return max(len(array) for array in inputs.values() if array.ndim)
 
 
-def _results(request: Any) -> dict[str, NDArray[Any]]:
-    """Copies by name: the request's own buffers are used again."""
+def _results(request: Any, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Copies by name: the request's own buffers are used again. A compiled output may go by other names too."""
     request.wait()
-    outputs = enumerate(request.model_outputs)
-    return {output.any_name: np.array(request.get_output_tensor(place).data) for place, output in outputs}
+    return {name: np.array(tensor.data) for name, tensor in zip(names, request.output_tensors, strict=True)}

@@ -93,9 +93,11 @@ Where hidden states are all there is, the conditioner's one output has optimum's
 """
 
 
-def conditioner_outputs(told: Sequence[str]) -> tuple[str, ...]:
-    """Names of the conditioner's outputs, in the order of what the denoiser is told."""
-    return tuple(told) if len(told) > 1 else (COMPONENTS["conditioner"].output,)
+def graph_outputs(graph: str, told: Sequence[str] = TOLD[:1]) -> tuple[str, ...]:
+    """Names of a graph's outputs in order; the conditioner's are in the order of what the denoiser is told."""
+    if graph == FUSED:
+        return ("images",)
+    return tuple(told) if graph == "conditioner" and len(told) > 1 else (COMPONENTS[graph].output,)
 
 
 def graph_inputs(graph: str, task: str, told: Sequence[str] = TOLD[:1]) -> set[str]:
