@@ -138,7 +138,7 @@ evidence: digits few
 # The whole line of attributes, from nothing to a bundle, its figures and grids; below an hour on two cores.
 .PHONY: avatars
 avatars: $(VENV)/installed-dev
-	@for step in "data avatars" "train attribute-judge configs/avatars/judge.yaml" \
+	@for step in "data avatars" "train attribute-judge configs/avatars/attribute-judge.yaml" \
 		"train teacher configs/avatars/teacher.yaml" "train student configs/avatars/student.yaml" \
 		"export avatars/student --out $(LINE)/line/avatars --overwrite" \
 		"evaluate $(LINE)/line/avatars --data avatars --teacher avatars/teacher --judge avatars/judge \

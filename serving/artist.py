@@ -29,8 +29,8 @@ T = TypeVar("T")
 DEAD = 3
 """After so many failures in a row that no input explains, the backend counts as dead."""
 log = logging.getLogger("ippo")
-Key = tuple[Model, int, tuple[int, ...]]
-"""What must be alike in a batch: the model, the steps, and where images to start from join them."""
+Key = tuple[Model, int, tuple[int, int], tuple[int, ...]]
+"""What must be alike in a batch: the model, the steps, the size, and where images to start from join them."""
 
 
 class Late(Refused):
@@ -192,7 +192,7 @@ class Artist:
         return dropped
 
     async def _wanted(self, model: Model, order: Order, arrived: float) -> list[Wanted]:
-        image = None if order.image is None else await self._in_encoder(decode, order.image, model.manifest.sizes[0])
+        image = None if order.image is None else await self._in_encoder(decode, order.image, order.size)
         inputs = dict.fromkeys(model.manifest.inputs, order.input)
         strength = None if image is None else order.strength
         wanted = []
@@ -204,9 +204,8 @@ class Artist:
         return wanted
 
     def _run(self, key: Key, wanted: Sequence[Wanted]) -> list[Drawn]:
-        model, steps, _ = key
         start = time.perf_counter()
-        images = self._watched(model, [one.request for one in wanted], steps)  # (N, H, W, 3)
+        images = self._watched(key, [one.request for one in wanted])  # (N, H, W, 3)
         drawing = time.perf_counter() - start
         waits = [start - one.arrived for one in wanted]
         for wait in waits:
@@ -219,10 +218,11 @@ class Artist:
         file = wanted[0].file(images[0])
         return [Drawn(file, waits[0], drawing, time.perf_counter() - start - drawing)]
 
-    def _watched(self, model: Model, requests: Sequence[Request], steps: int) -> NDArray[np.uint8]:
+    def _watched(self, key: Key, requests: Sequence[Request]) -> NDArray[np.uint8]:
         """Draw, and count the failures in a row that are not the request's."""
+        model, steps, size, _ = key
         try:
-            images = model.generator.generate(requests, steps)
+            images = model.generator.generate(requests, steps, size)
         except BadInput:
             raise
         except Exception as error:
@@ -250,4 +250,4 @@ class Artist:
 
 
 def _key(model: Model, order: Order, request: Request) -> Key:
-    return model, order.steps, () if request.image is None else request.timesteps(order.steps)
+    return model, order.steps, order.size, () if request.image is None else request.timesteps(order.steps)

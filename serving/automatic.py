@@ -1,7 +1,7 @@
 """What clients of Automatic1111's web UI ask for below `/sdapi/v1`: as tolerant as they need it; it knows no model.
 
-What means nothing to a one-step student (negative prompt, guidance, sampler, size) is accepted and ignored; `info` tells
-what was drawn.
+What means nothing to a one-step student (negative prompt, guidance, sampler) is accepted and ignored; `info` tells what was
+drawn.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from export.shapes import size_list
 from models.noise import MAX_SEED
 from serving import api
 from serving.schema import Order, Refused, checked, order
@@ -41,6 +42,7 @@ class Txt2Img(BaseModel):
     n_iter: int = Field(default=1, ge=1)
     width: int | None = None
     height: int | None = None
+    """A size that the model does not offer is its own one."""
     override_settings: dict[str, Any] | None = None
     """`sd_model_checkpoint` chooses the model of this request."""
 
@@ -143,6 +145,7 @@ def _order(body: Txt2Img, request: Request, model: Model, start: dict[str, Any])
         "seed": None if body.seed == -1 else body.seed,
         "steps": min(body.steps, MOST_STEPS),
         "n": body.batch_size * body.n_iter,
+        "size": size_list([size for size in model.manifest.sizes if size == (body.width, body.height)]) or "auto",
         "format": "png",
         **start,
     }
@@ -150,7 +153,7 @@ def _order(body: Txt2Img, request: Request, model: Model, start: dict[str, Any])
 
 
 def _info(model: Model, wanted: Order) -> dict[str, Any]:
-    width, height = model.manifest.sizes[0]
+    width, height = wanted.size
     seeds = list(range(wanted.seed, wanted.seed + wanted.n))
     drawn = f"Steps: {wanted.steps}, Sampler: {SAMPLER}, Size: {width}x{height}, Model: {model.name}"
     return {

@@ -28,7 +28,7 @@ class Model:
         """Load the bundle and run it once in every way it will be asked to. Raises BadInput."""
         bundle = open_bundle(folder)
         generator = Generator(bundle, backend.load(config.backend, bundle, config.threads))
-        generator.warm(config.sizes, images=generator.takes_images and config.image_to_image)
+        generator.warm(config.sizes, sizes=generator.sizes, images=generator.takes_images and config.image_to_image)
         return cls(alias or bundle.manifest.model_name, alias, sha256(folder / MANIFEST), generator)
 
     @property

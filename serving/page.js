@@ -8,11 +8,11 @@ const ippo = {
   varying: null, // to give up those under way
 
   // `names` is what the model is asked with: ["prompt"], ["label"], ["attributes"] or nothing.
-  draw(names, wanted, seed, steps, format) {
+  draw(names, wanted, seed, steps, format, size) {
     const input = names.length ? String(wanted).trim() : "";
     const asked = Object.fromEntries(names.map((name) => [name, input]));
     const title = input || (names.includes("prompt") ? "" : "picture");
-    this.wish = { title, body: { ...asked, seed, steps, format } };
+    this.wish = { title, body: { ...asked, seed, steps, format, size } };
     if (names.includes("attributes")) this.pick(input);
     this.redraw();
   },

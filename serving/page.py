@@ -19,6 +19,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from export.bundle import Manifest
+from export.shapes import size_list
 from models.attributes import HEAVIEST, Slots, attribute_examples
 from serving import errors
 from serving.config import MEDIA_TYPE
@@ -107,6 +108,7 @@ def layout(model: Manifest, names: Sequence[str] = (), starts: bool = False) -> 
     """
     names = names or (model.model_name,)
     titled = " and ".join(f"<b>{html.escape(name)}</b>" for name in names)
+    sizes = [size_list([size]) for size in model.sizes]
     draws = "draws it" if len(names) == 1 else "draw it, side by side,"
     with gr.Blocks(title=f"ippo · {', '.join(names)}", analytics_enabled=False) as page:
         gr.HTML(f"<h1>ippo</h1><p>{VERBS[model.task]}, and {titled} {draws} in one step.</p>", elem_id="ippo-title")
@@ -123,12 +125,15 @@ def layout(model: Manifest, names: Sequence[str] = (), starts: bool = False) -> 
                 with gr.Row():
                     steps = gr.Radio([1, 2, 3, 4], value=1, label="Steps", scale=3, min_width=240)
                     format = gr.Dropdown(list(MEDIA_TYPE), value="png", label="Format", scale=1, min_width=110)
+                    size = gr.Dropdown(
+                        sizes, value=sizes[0], label="Size", visible=len(sizes) > 1, scale=1, min_width=110
+                    )
                 _examples(model, wanted)
         gr.HTML(f'<div id="ippo-variations" data-count="{VARIATIONS}"></div>', elem_id="ippo-strip")
         asked = json.dumps(list(model.inputs))
-        draw = f"(wanted, seed, steps, format) => ippo.draw({asked}, wanted, seed, steps, format)"
-        changes = [page.load, wanted.change, seed.change, steps.change, format.change]
-        gr.on(changes, None, [wanted, seed, steps, format], js=draw)
+        draw = f"(wanted, ...options) => ippo.draw({asked}, wanted, ...options)"
+        options = [seed, steps, format, size]
+        gr.on([page.load, wanted.change, *(option.change for option in options)], None, [wanted, *options], js=draw)
         dice.click(None, None, seed, js=f"() => Math.floor(Math.random() * {SEEDS})")
     return page
 

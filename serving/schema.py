@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from export.bundle import Manifest
+from export.shapes import size_list
 from models.attributes import HEAVIEST, Slots, attribute_text, attribute_weights
 from models.config import nearest
 from models.errors import BadInput
@@ -117,6 +118,8 @@ class Order:
     n: int
     steps: int
     format: Format
+    size: tuple[int, int]
+    """Width and height in pixels, one of the model's."""
     quality: int = QUALITY
     image: bytes | None = None
     """The file to start from, as the client sent it."""
@@ -128,7 +131,7 @@ def order(body: GenerateBody, config: ServeConfig, model: Manifest) -> Order:
     wanted = _wanted(body, config, model)
     if body.n > config.max_images:
         raise Refused(f"n is {body.n}; at most {config.max_images}", "n")
-    offered = ["auto", *(f"{width}x{height}" for width, height in model.sizes)]
+    offered = {"auto": model.sizes[0], **{size_list([size]): size for size in model.sizes}}
     if body.size not in offered:
         raise Refused(f"size {body.size!r:.40} is not offered; accepted: {', '.join(offered)}", "size")
     if body.image is not None and not config.image_to_image:
@@ -142,6 +145,7 @@ def order(body: GenerateBody, config: ServeConfig, model: Manifest) -> Order:
         n=body.n,
         steps=body.steps,
         format=body.format or config.format,
+        size=offered[body.size],
         image=None if body.image is None else from_base64(body.image),
         strength=body.strength,
     )

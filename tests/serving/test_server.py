@@ -135,7 +135,7 @@ from serving.schema import Order
 async def draw():
     artist = Artist.open(service.CONFIG)
     artist.start()
-    await artist.draw(artist.first, Order(input="a cat", seed=7, n=2, steps=2, format="png"))
+    await artist.draw(artist.first, Order(input="a cat", seed=7, n=2, steps=2, format="png", size=(16, 16)))
     await artist.close()
 asyncio.run(draw())
 print(sorted({"torch", "diffusers", "transformers", "training"} & set(sys.modules)))

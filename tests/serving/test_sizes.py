@@ -1,0 +1,91 @@
+"""A model of several sizes draws the one that was asked for, whichever dialect asks."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from export.bundle import MANIFEST, open_bundle
+from serving import page
+from serving.config import ServeConfig
+
+CAT = {"prompt": "a cat", "seed": 7}
+WIDE = (32, 16)
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The graphs take any size; the manifest says which are offered."""
+    copy = Path(shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("sizes") / "bundle", symlinks=True))
+    manifest = json.loads((copy / MANIFEST).read_text())
+    (copy / MANIFEST).write_text(json.dumps({**manifest, "sizes": [[16, 16], WIDE]}))
+    return copy
+
+
+@pytest.fixture(scope="module")
+def client(bundle: Path) -> Iterator[TestClient]:
+    from serving.service import application
+
+    config = ServeConfig(bundle=bundle, backend="ort", threads=1, page=False)
+    with TestClient(application(config), raise_server_exceptions=False) as client:
+        yield client
+
+
+def size_of(file: bytes) -> tuple[int, int]:
+    return Image.open(io.BytesIO(file)).size
+
+
+def test_generate_draws_the_size_that_was_asked_for(client: TestClient) -> None:
+    sizes = [size_of(client.post("/generate", json={**CAT, **more}).content) for more in ({}, {"size": "32x16"})]
+    assert sizes == [(16, 16), WIDE]
+    assert "accepted: auto, 16x16, 32x16" in client.post("/generate", json={**CAT, "size": "16x32"}).text
+
+
+def test_sizes_asked_for_at_once_share_no_batch(client: TestClient) -> None:
+    asked = ["16x16", "32x16"] * 4
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda size: client.post("/generate", json={**CAT, "size": size}), asked))
+    assert [size_of(answer.content) for answer in answers] == [(16, 16), WIDE] * 4
+
+
+def test_a_picture_to_start_from_is_cut_to_the_size(client: TestClient) -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.full((40, 40, 3), 200, np.uint8)).save(file, "PNG")
+    image = base64.b64encode(file.getvalue()).decode()
+    assert size_of(client.post("/generate", json={**CAT, "size": "32x16", "image": image}).content) == WIDE
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "where"),
+    [
+        ("/v1/images/generations", {**CAT, "size": "32x16"}, lambda told: told["data"][0]["b64_json"]),
+        ("/sdapi/v1/txt2img", {**CAT, "width": 32, "height": 16}, lambda told: told["images"][0]),
+    ],
+)
+def test_other_dialects_choose_it_too(client: TestClient, path: str, body: dict[str, object], where) -> None:  # type: ignore[no-untyped-def]
+    assert size_of(base64.b64decode(where(client.post(path, json=body).json()))) == WIDE
+
+
+def test_automatics_clients_hear_what_was_drawn(client: TestClient) -> None:
+    answer = client.post("/sdapi/v1/txt2img", json={**CAT, "width": 512, "height": 512}).json()
+    told = json.loads(answer["info"])
+    assert (told["width"], told["height"]) == (16, 16)  # their usual size is none of this model's
+
+
+def test_the_page_offers_sizes_where_there_are_several(bundle: Path, tiny_bundle: Path) -> None:
+    shown = {}
+    for folder in (bundle, tiny_bundle):
+        parts = page.layout(open_bundle(folder).manifest).config["components"]
+        (size,) = (part["props"] for part in parts if part["props"].get("label") == "Size")
+        shown[folder] = size["visible"], [choice for choice, _ in size["choices"]]
+    assert shown == {bundle: (True, ["16x16", "32x16"]), tiny_bundle: (False, ["16x16"])}
