@@ -98,6 +98,11 @@ export-costs: $(VENV)/installed-dev
 	@$(VENV)/bin/python -m benchmarks.costs unet
 	@$(VENV)/bin/python -m benchmarks.costs bundle
 
+# One ADD step at that size, an adapter and a whole student, beside what --dry-run says. Minutes, 25 GB of memory, 7 GB of disk.
+.PHONY: memory
+memory: $(VENV)/installed-dev
+	@$(VENV)/bin/python -m benchmarks.memory
+
 # Everything that needs a GPU: tests marked gpu, latency and training at that size. Nine minutes on an NVIDIA machine; one line elsewhere.
 .PHONY: gpu-check
 gpu-check: $(VENV)/installed-dev

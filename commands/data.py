@@ -88,6 +88,10 @@ def data_build(
     fit: Annotated[str | None, typer.Option(help="How other shapes become square: crop, the default, or pad.")] = None,
     stratify: Annotated[str | None, typer.Option(help="Column whose values every split shares alike.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the 80/10/10 split; by default 0.")] = None,
+    near: Annotated[
+        int | None,
+        typer.Option(help="Drop near-duplicates: bits of 192 that may differ, e.g. 12; by default none are."),
+    ] = None,
 ) -> None:
     """Clean captioned images into a Hugging Face imagefolder, and say what was dropped and why.
 
@@ -95,7 +99,7 @@ def data_build(
     """
     from training.data import build, recipe
 
-    options = {"size": size, "background": background, "fit": fit, "stratify": stratify, "seed": seed}
+    options = {"size": size, "background": background, "fit": fit, "stratify": stratify, "seed": seed, "near": near}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if source.suffix in (".yaml", ".yml"):
         overrides = [*(rest or ()), *(f"{name}={value!r}" for name, value in given.items())]

@@ -94,15 +94,16 @@ def _write_graphs(
 
     A network whose activations leave fp16's range (VAE decoders are known for it) gets a wide graph.
     """
-    inputs, weights = networks.examples(pipeline, batch=2), folders.weights(pipeline)
+    inputs, weights = networks.examples(pipeline, batch=2), folders.weight_files(pipeline)
     places, figures = {FUSED: FUSED_PATH}, {}
     for name, network in networks.components(pipeline).items():
         expected = parity.reference(name, network, pipeline)
-        beside, wide = bundle / weights[COMPONENTS[name].part], not parity.fits_fp16(expected.largest_activation)
-        graph = graphs.write(name, network, inputs[name], beside, wide, precision)
+        beside, wide = weights[COMPONENTS[name].part], not parity.fits_fp16(expected.largest_activation)
+        files = [bundle / file for file in beside]
+        graph = graphs.write(name, network, inputs[name], files, wide, precision)
         places[name] = graph.relative_to(bundle).as_posix()
         figures[name] = parity.component(name, expected, graph)
-    fused.write(bundle, places, pipeline.schedule, networks.scaling_factor(pipeline))
+    fused.write(bundle, places, pipeline.schedule, networks.scaling_factor(pipeline), networks.told(pipeline))
     return places, figures
 
 
@@ -141,6 +142,7 @@ def _manifest(
         classes=pipeline.classes,
         slots=dict(pipeline.slots),
         graphs=places,
+        told=networks.told(pipeline),
         precision="fp16",
         wide=tuple(name for name in figures if not parity.fits_fp16(figures[name]["largest_activation"])),
         prediction_type=schedule.prediction_type,

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from export.shapes import Bucket
-from export.signature import FUSED, INPUT_AXES, graph_inputs
+from export.signature import FUSED, INPUT_AXES, TOLD, graph_inputs, graph_outputs
 from models.errors import BadInput
 from models.schedule import Prediction, Schedule
 
 MANIFEST = "manifest.json"
-VERSION = 4
+VERSION = 5
 
 
 class Step(BaseModel):
@@ -59,6 +59,8 @@ class Manifest(BaseModel):
         "one_step": "one_step.onnx",
     }
     """Graph → its path inside the bundle; before version 2 every bundle had these."""
+    told: tuple[str, ...] = TOLD[:1]
+    """What the denoiser is told: its inputs that the conditioner gives; before version 5 hidden states alone."""
     precision: str
     """Of the weights and inside the graphs: `fp16` or `fp32`; `int8` is fp16 with twins."""
     twins: dict[str, str] = {}
@@ -123,10 +125,19 @@ class Bundle:
 
     def check_inputs(self, graph: str, found: Iterable[str]) -> None:
         """BadInput: the graph wants something that this version of ippo would not give it."""
-        taken = graph_inputs(graph, self.manifest.task)
+        taken = self.input_axes(graph).keys()
         if set(found) != taken:
             names, known = ", ".join(sorted(found)), ", ".join(sorted(taken))
             raise BadInput(f"{self.folder}: {graph} takes {names}; this ippo knows {known}")
+
+    def input_axes(self, graph: str) -> dict[str, dict[int, str]]:
+        """Inputs that a graph of this bundle has → their dynamic dimensions by name."""
+        taken = graph_inputs(graph, self.manifest.task, self.manifest.told)
+        return {name: axes for name, axes in INPUT_AXES[graph].items() if name in taken}
+
+    def outputs(self, graph: str) -> tuple[str, ...]:
+        """Names of a graph's outputs, in its order."""
+        return graph_outputs(graph, self.manifest.told)
 
     def contents(self, graph: str, backend: str = "") -> dict[str, str]:
         """Path → SHA-256 of what a graph is made of: its own file, and all weights; of a twin all files named like it."""

@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from export import networks
-from export.backend import Device, Options
+from export.backend import Backend, Device, Options
 from export.bundle import Bundle
-from export.shapes import pieces
+from export.shapes import joined, pieces
 from export.signature import COMPONENTS, FUSED, conditioner_input, graph_inputs
 from models import folder, sampling
 from models.errors import BadInput
@@ -24,7 +23,7 @@ from models.pipeline import Pipeline, to_uint8
 from models.schedule import STUDENT_TIMESTEPS
 
 
-class EagerBackend:
+class EagerBackend(Backend):
     """The bundle's own diffusers folder, run by torch."""
 
     name = "eager"
@@ -36,35 +35,42 @@ class EagerBackend:
         if self.options.threads is not None:
             torch.set_num_threads(self.options.threads)
         self.pipeline = pipeline
-        self._networks: dict[str, Callable[..., Tensor]] = dict(networks.components(pipeline))
+        self._told = networks.told(pipeline)
+        parts = networks.components(pipeline)
+        self._names = {name: part.outputs for name, part in parts.items()} | {FUSED: ("images",)}
+        self._networks: dict[str, Callable[..., Any]] = dict(parts)
         if self.device == "cuda":
             narrow(pipeline, wide)
             self._networks = {name: _compiled(network) for name, network in self._networks.items()}
             self._recorded = _compiled(one_step(pipeline))
 
     @torch.no_grad()
-    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    def outputs(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         if self.options.reproducible:
-            return np.concatenate([self._run(graph, piece) for piece, _ in pieces(inputs, (1,))])
-        return self._run(graph, inputs)
+            return joined((self._outputs(graph, piece), count) for piece, count in pieces(inputs, (1,)))
+        return self._outputs(graph, inputs)
 
-    def _run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    def _outputs(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        given = networks.as_tuple(self._run(graph, inputs))
+        return {name: tensor.cpu().numpy() for name, tensor in zip(self._names[graph], given, strict=True)}
+
+    def _run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> Any:
         tensors = {name: torch.from_numpy(array).to(self.device) for name, array in inputs.items()}
         if graph == FUSED and self.device == "cpu":
             return self._one_step(tensors[conditioner_input(self.pipeline.task)], tensors["noise"])
         if self.device == "cuda":
             torch.compiler.cudagraph_mark_step_begin()  # what an earlier run gave may be written over
         if graph == FUSED:
-            return self._recorded(**tensors).cpu().numpy()
-        taken = graph_inputs(graph, self.pipeline.task)
+            return self._recorded(**tensors)
+        taken = graph_inputs(graph, self.pipeline.task, self._told)
         assert set(tensors) == taken, f"{graph} takes {sorted(taken)}"
-        return self._networks[graph](**tensors).cpu().numpy()
+        return self._networks[graph](**tensors)
 
-    def _one_step(self, ids: Tensor, noise: Tensor) -> NDArray[Any]:
+    def _one_step(self, ids: Tensor, noise: Tensor) -> Tensor:
         conditioning = self.pipeline.conditioner(ids)
         denoise = self.pipeline.denoise(conditioning)
         x0 = sampling.student_loop(denoise, [noise], STUDENT_TIMESTEPS[1], self.pipeline.schedule)
-        return to_uint8(self.pipeline.autoencoder.decode(x0))  # type: ignore[operator]
+        return torch.from_numpy(to_uint8(self.pipeline.autoencoder.decode(x0)))  # type: ignore[operator]
 
 
 def load(bundle: Bundle, options: Options) -> EagerBackend:
@@ -90,12 +96,12 @@ def one_step(pipeline: Pipeline) -> Callable[..., Tensor]:
     The arithmetic between the networks is in float32, as in the fused graph.
     """
     parts, scale = networks.components(pipeline), networks.scaling_factor(pipeline)
-    (timestep,), schedule = STUDENT_TIMESTEPS[1], pipeline.schedule
+    (timestep,), schedule, told = STUDENT_TIMESTEPS[1], pipeline.schedule, networks.told(pipeline)
 
     def images(noise: Tensor, **asked: Tensor) -> Tensor:
-        hidden = parts["conditioner"](**asked)
+        conditioning = dict(zip(told, networks.as_tuple(parts["conditioner"](**asked)), strict=True))
         time = torch.full((), timestep, dtype=torch.int64, device=noise.device)
-        output = parts["denoiser"](sample=noise, timestep=time, encoder_hidden_states=hidden)
+        output = parts["denoiser"](sample=noise, timestep=time, **conditioning)
         x0 = sampling.to_x0(noise, output, schedule.alpha[timestep], schedule.sigma[timestep], schedule.prediction_type)
         pixels = (parts["decoder"](latent_sample=x0 / scale).clamp(-1, 1) + 1) * 127.5  # (N, 3, H, W)
         return pixels.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -5,7 +5,7 @@ Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import onnx
 from onnx import NodeProto, TensorProto, ValueInfoProto, compose, helper, numpy_helper
 
 from export.graphs import save
-from export.signature import FUSED, FUSED_PATH
+from export.signature import FUSED, FUSED_PATH, TOLD
 from models import sampling
 from models.schedule import STUDENT_TIMESTEPS, Schedule
 
@@ -36,13 +36,13 @@ class Tape:
         self.nodes.append(helper.make_node(operator, inputs, [output], name=f"node_{output}", **attributes))
         return Symbol(self, output)
 
-    def splice(self, part: onnx.ModelProto, inputs: dict[str, str]) -> Symbol:
-        """Append a whole graph; `inputs` says which value feeds which of its inputs."""
+    def splice(self, part: onnx.ModelProto, inputs: dict[str, str]) -> list[Symbol]:
+        """Append a whole graph and give its outputs; `inputs` says which value feeds which of its inputs."""
         for value in part.graph.input:
             self.apply("Identity", inputs[value.name.rpartition("/")[2]], output=value.name)
         self.nodes.extend(part.graph.node)
         self.constants.extend(part.graph.initializer)
-        return Symbol(self, part.graph.output[0].name)
+        return [Symbol(self, value.name) for value in part.graph.output]
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,26 @@ class Symbol:
         return self._with("Div", other)
 
 
-def write(bundle: Path, graphs: Mapping[str, str], schedule: Schedule, scaling_factor: float) -> None:
-    """Write `one_step.onnx` from `graphs` (name → path): ids or weights, `noise (N, C, h, w)` → `images (N, H, W, 3)`."""
+def write(
+    bundle: Path, graphs: Mapping[str, str], schedule: Schedule, scaling_factor: float, told: Sequence[str] = TOLD[:1]
+) -> None:
+    """Write `one_step.onnx` from `graphs` (name → path): ids or weights, `noise (N, C, h, w)` → `images (N, H, W, 3)`.
+
+    `told` are the denoiser's inputs that the conditioner's outputs feed, in order.
+    """
     conditioner, denoiser, decoder = (
         _part(bundle, name, graphs[name]) for name in ("conditioner", "denoiser", "decoder")
     )
     tape, (timestep,) = Tape(), STUDENT_TIMESTEPS[1]
     asked = conditioner.graph.input[0].name.rpartition("/")[2]
-    hidden = tape.splice(conditioner, {asked: asked})
+    conditioning = zip(told, tape.splice(conditioner, {asked: asked}), strict=True)
     now = tape.constant(timestep, np.int64)
-    output = tape.splice(denoiser, {"sample": "noise", "timestep": now, "encoder_hidden_states": hidden.name})
+    fed = {"sample": "noise", "timestep": now, **{name: value.name for name, value in conditioning}}
+    (output,) = tape.splice(denoiser, fed)
     alpha, sigma = schedule.alpha[timestep], schedule.sigma[timestep]
     x0: Symbol = sampling.to_x0(Symbol(tape, "noise"), output, alpha, sigma, schedule.prediction_type)
-    _to_uint8(tape.splice(decoder, {"latent_sample": (x0 / scaling_factor).name}))  # (N, H, W, 3)
+    (images,) = tape.splice(decoder, {"latent_sample": (x0 / scaling_factor).name})
+    _to_uint8(images)  # (N, H, W, 3)
     graph = helper.make_graph(
         tape.nodes,
         FUSED,
@@ -112,7 +119,7 @@ def _part(bundle: Path, name: str, path: str) -> onnx.ModelProto:
     for tensor in model.graph.initializer:
         for entry in tensor.external_data:
             if entry.key == "location":
-                entry.value = Path(path).with_name(entry.value).as_posix()
+                entry.value = (Path(path).parent / entry.value).as_posix()
     return model
 
 

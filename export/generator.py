@@ -147,12 +147,12 @@ class Generator:
 
     def _split(self, ids: NDArray[Any], drawn: NDArray[np.float32], timesteps: Sequence[int]) -> NDArray[np.uint8]:
         """The k-step student from `drawn[0]`; `drawn (steps, N, C, h, w)`."""
-        hidden = self.backend.run("conditioner", {self._asked: ids})  # (N, S, D)
+        given = self.backend.outputs("conditioner", {self._asked: ids})
+        told = dict(zip(self.bundle.manifest.told, given.values(), strict=True))
 
         def denoise(sample: NDArray[Any], timestep: int) -> NDArray[Any]:
             time = np.array(timestep, np.int64)
-            inputs = {"sample": sample, "timestep": time, "encoder_hidden_states": hidden}
-            return self.backend.run("denoiser", inputs)
+            return self.backend.run("denoiser", {"sample": sample, "timestep": time, **told})
 
         x0 = sampling.student_loop(denoise, list(drawn), timesteps, self.bundle.schedule)  # (N, C, h, w)
         latents = x0 / self.bundle.manifest.scaling_factor

@@ -7,10 +7,10 @@ import json
 import logging
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import onnx
 import onnx_ir as ir
@@ -35,12 +35,13 @@ def write(
     name: str,
     network: Component,
     inputs: dict[str, Tensor],
-    weights: Path,
+    weights: Path | Sequence[Path],
     wide: bool = False,
     precision: Precision = "fp16",
 ) -> Path:
     """Export one component beside its weights (a safetensors file, if it has any), and let onnx check it.
 
+    Weights in several files, each in the folder that the parameters' paths name, have their graph above these folders.
     The weights are stored in `precision`. A graph of fp16 computes in fp16 but for `WIDE_OPERATORS`; a `wide` one computes in
     float32 throughout, as all graphs of fp32 do.
     """
@@ -49,10 +50,11 @@ def write(
     model = _trace(_computing_in(network, computed), signature, inputs)
     _fold(model)
     _widen(model)
-    for parameter in _point_at(model, weights, STORED[precision]):
+    files = [weights] if isinstance(weights, Path) else list(weights)
+    path = files[0].with_name(signature.file) if len(files) == 1 else files[0].parent.with_name(f"{name}.onnx")
+    for parameter in _point_at(model, files, path.parent, STORED[precision]):
         if wide and precision == "fp16":
             _cast_up(model, parameter)
-    path = weights.with_name(signature.file)
     save(_plain(model), path)
     return path
 
@@ -85,7 +87,7 @@ def _computing_in(network: Component, dtype: torch.dtype) -> Component:
     return copy.deepcopy(network, shared).eval()
 
 
-def _trace(network: Component, signature: Signature, inputs: dict[str, Tensor]) -> ir.Model:
+def _trace(network: Any, signature: Signature, inputs: dict[str, Tensor]) -> ir.Model:
     """The graph as torch sees it; `optimize=False` keeps names and bytes of the parameters."""
     taken = {name: signature.inputs[name] for name in inputs}
     shapes = {name: dict.fromkeys(axes, torch.export.Dim.AUTO) or None for name, axes in taken.items()}
@@ -98,7 +100,7 @@ def _trace(network: Component, signature: Signature, inputs: dict[str, Tensor]) 
             opset_version=OPSET,
             dynamic_shapes=shapes,
             input_names=list(taken),
-            output_names=[signature.output],
+            output_names=list(network.outputs),
             verbose=False,
         )
     assert program is not None
@@ -142,22 +144,30 @@ def _widen(model: ir.Model) -> None:
         model.graph.insert_after(node, narrowed)
 
 
-def _point_at(model: ir.Model, weights: Path, stored: torch.dtype) -> list[ir.Value]:
-    """Make every parameter a reference to the tensor in the safetensors file beside the graph."""
-    places, parameters = tensor_places(weights), []
+def _point_at(model: ir.Model, files: Sequence[Path], folder: Path, stored: torch.dtype) -> list[ir.Value]:
+    """Make every parameter a reference to the tensor in a safetensors file, in the graph's `folder` or below."""
+    places, parameters = {file: tensor_places(file) for file in files}, []
     kind = ir.DataType.FLOAT16 if stored is torch.float16 else ir.DataType.FLOAT
     for name, value in list(model.graph.initializers.items()):
-        key, tensor = _stored(name.removeprefix("network."), places), value.const_value
+        path = name.removeprefix("network.")
+        file = next((file for file in files if file.parent.name in path.split(".")), files[0])
+        key, tensor = _stored(path, places[file]), value.const_value
         assert tensor is not None
-        if key not in places:
-            assert tensor.nbytes <= INLINE_BYTES, f"{name} is large, but not in {weights.name}"
+        if key not in places[file]:
+            assert tensor.nbytes <= INLINE_BYTES, f"{name} is large, but not in {file.name}"
             continue
-        offset, length = places[key]
-        held = f"{weights.name} holds {key} in {length} bytes, not as {stored} {tensor.shape}"
+        offset, length = places[file][key]
+        held = f"{file.name} holds {key} in {length} bytes, not as {stored} {tensor.shape}"
         assert tensor.size * stored.itemsize == length, held
-        value.name, value.dtype = key, kind
+        value.name, value.dtype = key if len(files) == 1 else f"{file.parent.name}.{key}", kind
         value.const_value = ir.ExternalTensor(
-            weights.name, offset, length, kind, shape=tensor.shape, name=key, base_dir=weights.parent
+            file.relative_to(folder).as_posix(),
+            offset,
+            length,
+            kind,
+            shape=tensor.shape,
+            name=value.name,
+            base_dir=folder,
         )
         parameters.append(value)
     return parameters

@@ -12,8 +12,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from export.signature import conditioner_input
+from export.signature import COMPONENTS, conditioner_input, graph_outputs
 from models.attributes import attribute_examples
+from models.conditioning import Conditioning
 from models.labels import Input
 from models.pipeline import Pipeline
 from models.schedule import STUDENT_TIMESTEPS
@@ -24,9 +25,14 @@ PROMPTS = ("a cat", "a red heart", "an apple on blue", "a smiling face", "a tree
 class Component(nn.Module):
     """Floats come in and go out as float32, whatever the network computes in."""
 
-    def __init__(self, network: Any) -> None:
+    graph: str
+    """Its name in `COMPONENTS`."""
+
+    def __init__(self, network: Any, outputs: tuple[str, ...] = ()) -> None:
+        """`outputs`: names of what `forward` gives where it is a tuple of several tensors."""
         super().__init__()
         self.network = network
+        self.outputs = outputs or (COMPONENTS[self.graph].output,)
 
     def narrow(self, array: Tensor) -> Tensor:
         """To the network's own precision, if it has weights."""
@@ -34,17 +40,26 @@ class Component(nn.Module):
 
 
 class Conditioner(Component):
-    """`input_ids (N, S)` → `last_hidden_state (N, S, D)`."""
+    """`input_ids (N, S)` → `last_hidden_state (N, S, D)`, or all that the denoiser is told."""
 
-    def forward(self, input_ids: Tensor) -> Tensor:
-        return cast(Tensor, self.network(input_ids).encoder_hidden_states.float())
+    graph = "conditioner"
+
+    def forward(self, input_ids: Tensor) -> Any:
+        return _told(self.network(input_ids))
 
 
 class Composer(Component):
     """`weights (N, A)` → `last_hidden_state (N, S, D)`."""
 
-    def forward(self, weights: Tensor) -> Tensor:
-        return cast(Tensor, self.network(weights).encoder_hidden_states.float())
+    graph = "conditioner"
+
+    def forward(self, weights: Tensor) -> Any:
+        return _told(self.network(weights))
+
+
+def _told(conditioning: Conditioning) -> Any:
+    arrays = tuple(array.float() for array in conditioning.arrays().values())
+    return arrays if len(arrays) > 1 else arrays[0]
 
 
 CONDITIONERS: dict[str, type[Component]] = {"input_ids": Conditioner, "weights": Composer}
@@ -52,15 +67,27 @@ CONDITIONERS: dict[str, type[Component]] = {"input_ids": Conditioner, "weights":
 
 
 class Denoiser(Component):
-    """`sample (N, C, h, w)`, `timestep ()` int64, `encoder_hidden_states (N, S, D)` → `(N, C, h, w)`."""
+    """`sample (N, C, h, w)`, `timestep ()` int64, `encoder_hidden_states (N, S, D)`, what else it is told → `(N, C, h, w)`."""
 
-    def forward(self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor) -> Tensor:
-        hidden = self.narrow(encoder_hidden_states)
-        return cast(Tensor, self.network(self.narrow(sample), timestep, hidden).sample.float())
+    graph = "denoiser"
+
+    def forward(
+        self,
+        sample: Tensor,
+        timestep: Tensor,
+        encoder_hidden_states: Tensor,
+        text_embeds: Tensor | None = None,
+        time_ids: Tensor | None = None,
+    ) -> Tensor:
+        hidden, added = self.narrow(encoder_hidden_states), {"text_embeds": text_embeds, "time_ids": time_ids}
+        given = {name: array for name, array in added.items() if array is not None}  # the network narrows them itself
+        return cast(Tensor, self.network(self.narrow(sample), timestep, hidden, **given).sample.float())
 
 
 class Decoder(Component):
     """`latent_sample (N, C, h, w)`, not scaled → `(N, 3, H, W)`."""
+
+    graph = "decoder"
 
     def forward(self, latent_sample: Tensor) -> Tensor:
         return cast(Tensor, self.network.to_images(self.narrow(latent_sample)).float())
@@ -69,18 +96,32 @@ class Decoder(Component):
 class Encoder(Component):
     """`sample (N, 3, H, W)` → `(N, C, h, w)`, not scaled."""
 
+    graph = "encoder"
+
     def forward(self, sample: Tensor) -> Tensor:
         return cast(Tensor, self.network.to_latents(self.narrow(sample)).float())
 
 
 def components(pipeline: Pipeline) -> dict[str, Component]:
     """By the names of `export.signature.COMPONENTS`, cheapest first."""
+    conditioner = CONDITIONERS[conditioner_input(pipeline.task)]
     return {
-        "conditioner": CONDITIONERS[conditioner_input(pipeline.task)](pipeline.conditioner),
+        "conditioner": conditioner(pipeline.conditioner, graph_outputs("conditioner", told(pipeline))),
         "decoder": Decoder(pipeline.autoencoder),
         "encoder": Encoder(pipeline.autoencoder),
         "denoiser": Denoiser(pipeline.denoiser),
     }
+
+
+@torch.no_grad()
+def told(pipeline: Pipeline) -> tuple[str, ...]:
+    """What the denoiser is told, by the names of `Conditioning`'s fields."""
+    return tuple(pipeline.condition([pipeline.null_input]).arrays())
+
+
+def as_tuple(given: Any) -> tuple[Tensor, ...]:
+    """What a component gives, whether it is one tensor or several."""
+    return given if isinstance(given, tuple) else (given,)
 
 
 def inputs(pipeline: Pipeline, count: int) -> list[Input]:
@@ -98,7 +139,7 @@ def examples(pipeline: Pipeline, batch: int, scale: float = 1) -> dict[str, dict
     columns, rows = image_size(pipeline)
     image = torch.rand(batch, 3, int(rows * scale), int(columns * scale), generator=draw) * 2 - 1
     ids = pipeline.conditioner.tokenize(inputs(pipeline, batch))  # type: ignore[operator]
-    hidden = pipeline.conditioner(ids).encoder_hidden_states
+    conditioning = pipeline.conditioner(ids)
     return {
         "conditioner": {conditioner_input(pipeline.task): ids},
         "decoder": {"latent_sample": latent / scaling_factor(pipeline)},
@@ -106,7 +147,7 @@ def examples(pipeline: Pipeline, batch: int, scale: float = 1) -> dict[str, dict
         "denoiser": {
             "sample": latent,
             "timestep": torch.tensor(STUDENT_TIMESTEPS[1][0]),
-            "encoder_hidden_states": hidden,
+            **conditioning.arrays(),
         },
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,9 +11,9 @@ import openvino
 from numpy.typing import NDArray
 
 from export import cache
-from export.backend import Options
+from export.backend import Backend, Options
 from export.bundle import Bundle
-from export.shapes import pieces
+from export.shapes import joined, pieces
 from export.signature import LEAST_PSNR
 from models.errors import BadInput
 
@@ -23,7 +23,7 @@ BATCHES = (1, 2, 4, 8)
 less than a dynamic plan."""
 
 
-class OpenVinoBackend:
+class OpenVinoBackend(Backend):
     """Plans are compiled when a graph first meets a shape, kept, and found again on disk by the next process."""
 
     name = "openvino"
@@ -45,7 +45,7 @@ class OpenVinoBackend:
         self._cache = _cache()
         self._plans: dict[tuple[Any, ...], _Plan] = {}
 
-    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    def outputs(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         batches = (1,) if self.options.reproducible else self.bundle.batches(graph, inputs) or BATCHES
         streams = 1
         if self.options.mode == "throughput":
@@ -60,8 +60,11 @@ class OpenVinoBackend:
             running = [
                 self._plan(graph, piece).start(place, piece, alone) for place, (piece, _) in enumerate(side_by_side)
             ]
-            found += [_result(request)[:count] for request, (_, count) in zip(running, side_by_side, strict=True)]
-        return np.concatenate(found)
+            names = self.bundle.outputs(graph)
+            found += [
+                (_results(request, names), count) for request, (_, count) in zip(running, side_by_side, strict=True)
+            ]
+        return joined(found)
 
     def _plan(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> _Plan:
         key = (graph, *(array.shape for array in inputs.values()))
@@ -147,6 +150,7 @@ def _rows(inputs: Mapping[str, NDArray[Any]]) -> int:
     return max(len(array) for array in inputs.values() if array.ndim)
 
 
-def _result(request: Any) -> NDArray[Any]:
+def _results(request: Any, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Copies by name: the request's own buffers are used again. A compiled output may go by other names too."""
     request.wait()
-    return np.array(request.get_output_tensor(0).data)  # a copy: the request's own buffer is used again
+    return {name: np.array(tensor.data) for name, tensor in zip(names, request.output_tensors, strict=True)}

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from export.backend import Device, Options
+from export.backend import Backend, Device, Options
 from export.bundle import Bundle
-from export.shapes import pieces
+from export.shapes import joined, pieces
 from export.signature import INPUT_AXES
 from models.errors import BadInput
 
@@ -23,7 +23,7 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(uint8)": np.uint8}
 
 
-class OrtBackend:
+class OrtBackend(Backend):
     """One session a graph, and one a bucket of a graph, each made when it is first needed."""
 
     name = "ort"
@@ -35,7 +35,7 @@ class OrtBackend:
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
         self._static: dict[tuple[Any, ...], Static] = {}
 
-    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    def outputs(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         planned = self.bundle.planned(graph, inputs)
         batches = (1,) if self.options.reproducible else tuple(sorted({axes["batch"] for axes in planned}))
         if not batches:
@@ -43,15 +43,17 @@ class OrtBackend:
         found = []
         for piece, count in pieces(inputs, batches):
             result = self._bucket(graph, planned[0], piece) if planned else self._dynamic(graph, piece)
-            found.append(result[:count])
-        return np.concatenate(found)
+            found.append((result, count))
+        return joined(found)
 
-    def _dynamic(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    def _dynamic(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         if graph not in self._sessions:
             self._sessions[graph] = self._open(graph)
-        return cast("NDArray[Any]", self._sessions[graph].run(None, dict(inputs))[0])
+        session = self._sessions[graph]
+        names = [value.name for value in session.get_outputs()]
+        return dict(zip(names, session.run(None, dict(inputs)), strict=True))
 
-    def _bucket(self, graph: str, axes: dict[str, int], inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    def _bucket(self, graph: str, axes: dict[str, int], inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """By the session of fixed shapes; `axes` are those of a bucket of this size, of whatever batch."""
         batch = next(array.shape[0] for array in inputs.values() if array.ndim)
         key = (graph, *(array.shape for array in inputs.values()))
@@ -79,24 +81,24 @@ class OrtBackend:
 
 
 class Static:
-    """A session whose inputs and output stay where they are on its device, as a recorded CUDA graph needs it."""
+    """A session whose inputs and outputs stay where they are on its device, as a recorded CUDA graph needs it."""
 
     def __init__(self, session: onnxruntime.InferenceSession, axes: Mapping[str, int], device: str) -> None:
         self._session = session
         self._binding = session.io_binding()
         self._inputs = {value.name: _room(value, axes, device) for value in session.get_inputs()}
-        (output,) = session.get_outputs()
-        self._output = _room(output, axes, device)
+        self._outputs = {value.name: _room(value, axes, device) for value in session.get_outputs()}
         for name, room in self._inputs.items():
             self._binding.bind_ortvalue_input(name, room)
-        self._binding.bind_ortvalue_output(output.name, self._output)
+        for name, room in self._outputs.items():
+            self._binding.bind_ortvalue_output(name, room)
 
-    def run(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Inputs → a copy of the output."""
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Inputs → copies of the outputs."""
         for name, room in self._inputs.items():
             room.update_inplace(np.ascontiguousarray(inputs[name]))
         self._session.run_with_iobinding(self._binding)
-        return np.array(self._output.numpy())
+        return {name: np.array(room.numpy()) for name, room in self._outputs.items()}
 
 
 def load(bundle: Bundle, options: Options) -> OrtBackend:

@@ -75,13 +75,13 @@ def require(backend: str, figures: Mapping[str, float]) -> None:
 def _float32(pipeline: Pipeline, folder: Path) -> Path:
     """The fused graph in float32, which is what quantisers take."""
     folders.save(pipeline, folder)
-    inputs, weights, places = networks.examples(pipeline, batch=2), folders.weights(pipeline), {}
+    inputs, weights, places = networks.examples(pipeline, batch=2), folders.weight_files(pipeline), {}
     for name, network in networks.components(pipeline).items():
         if name != "encoder":
-            beside = folder / weights[COMPONENTS[name].part]
+            beside = [folder / file for file in weights[COMPONENTS[name].part]]
             graph = graphs.write(name, network, inputs[name], beside, precision="fp32")
             places[name] = graph.relative_to(folder).as_posix()
-    fused.write(folder, places, pipeline.schedule, networks.scaling_factor(pipeline))
+    fused.write(folder, places, pipeline.schedule, networks.scaling_factor(pipeline), networks.told(pipeline))
     return folder / FUSED_PATH
 
 
@@ -96,7 +96,7 @@ def _folded(graph: Path) -> Path:
     return folded
 
 
-class _Listener:
+class _Listener(backend.Backend):
     """A backend that draws nothing and remembers what it was asked."""
 
     name = "listener"
@@ -104,10 +104,10 @@ class _Listener:
     def __init__(self) -> None:
         self.heard: list[dict[str, NDArray[Any]]] = []
 
-    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    def outputs(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         assert graph == FUSED
         self.heard.append(dict(inputs))
-        return np.zeros((1, 1, 1, 3), np.uint8)
+        return {"images": np.zeros((1, 1, 1, 3), np.uint8)}
 
 
 def _feeds(bundle: Bundle, inputs: Sequence[Input]) -> Feeds:

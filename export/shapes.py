@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import BadInput
@@ -64,3 +65,9 @@ def pieces(inputs: Mapping[str, NDArray[Any]], batches: Sequence[int]) -> Iterat
             return
         rows = [min(start + index, total - 1) for index in range(planned)]
         yield {name: array[rows] if array.ndim else array for name, array in inputs.items()}, count
+
+
+def joined(found: Iterable[tuple[Mapping[str, NDArray[Any]], int]]) -> dict[str, NDArray[Any]]:
+    """Outputs of pieces by name, and how many rows of each are wanted → the outputs of the whole batch."""
+    parts = [{name: array[:count] for name, array in outputs.items()} for outputs, count in found]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

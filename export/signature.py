@@ -6,6 +6,7 @@ Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `A` att
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -32,7 +33,7 @@ COMPONENTS: dict[str, Signature] = {
         part="conditioner",
         file="model.onnx",
         inputs={"input_ids": {0: "batch"}, "weights": {0: "batch"}},  # one of them, as `conditioner_input` says
-        output="last_hidden_state",  # (N, S, D)
+        output="last_hidden_state",  # (N, S, D); where the denoiser is told more than that, see `TOLD`
         output_axes={0: "batch"},
         tolerance=1e-2,
     ),
@@ -43,7 +44,9 @@ COMPONENTS: dict[str, Signature] = {
             "sample": _LATENT,
             "timestep": {},
             "encoder_hidden_states": {0: "batch"},
-        },  # (N, C, h, w), (), (N, S, D)
+            "text_embeds": {0: "batch"},
+            "time_ids": {0: "batch"},
+        },  # (N, C, h, w), (), (N, S, D), and where the denoiser is told them (N, D), (N, 6)
         output="out_sample",  # (N, C, h, w)
         output_axes=_LATENT,
         tolerance=2e-2,
@@ -83,9 +86,23 @@ def conditioner_input(task: str) -> str:
     return {"attributes-to-image": "weights"}.get(task, "input_ids")
 
 
-def graph_inputs(graph: str, task: str) -> set[str]:
-    """The inputs that a graph has in a bundle of this task."""
-    others = COMPONENTS["conditioner"].inputs.keys() - {conditioner_input(task)}
+TOLD = ("encoder_hidden_states", "text_embeds", "time_ids")
+"""Fields of `Conditioning` that a denoiser may be told: its inputs, and the conditioner's outputs, by the same names.
+
+Where hidden states are all there is, the conditioner's one output has optimum's name for it.
+"""
+
+
+def graph_outputs(graph: str, told: Sequence[str] = TOLD[:1]) -> tuple[str, ...]:
+    """Names of a graph's outputs in order; the conditioner's are in the order of what the denoiser is told."""
+    if graph == FUSED:
+        return ("images",)
+    return tuple(told) if graph == "conditioner" and len(told) > 1 else (COMPONENTS[graph].output,)
+
+
+def graph_inputs(graph: str, task: str, told: Sequence[str] = TOLD[:1]) -> set[str]:
+    """The inputs that a graph has in a bundle of this task, whose denoiser is `told` so much."""
+    others = COMPONENTS["conditioner"].inputs.keys() - {conditioner_input(task)} | (set(TOLD) - set(told))
     return set(INPUT_AXES[graph].keys() - others)
 
 

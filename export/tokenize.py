@@ -17,6 +17,7 @@ from models.config import nearest
 from models.errors import BadInput
 from models.labels import Input, class_id
 
+TEXT_TOKENIZERS = ("tokenizer", "tokenizer_2")
 REMEMBERED = 256
 """So many prompts are encoded once only."""
 
@@ -71,28 +72,26 @@ class AttributeTokenizer:
 
 
 class PromptTokenizer:
-    """The bundle's tokenizer: cuts to S tokens and pads to S tokens."""
+    """The bundle's tokenizers, one for each text encoder: each cuts to its S tokens and pads to S tokens."""
 
     def __init__(self, bundle: Bundle) -> None:
-        config = json.loads(bundle.path("tokenizer/tokenizer_config.json").read_text())
-        pad = _text(config["pad_token"])
-        self.length: int = config["model_max_length"]
-        self._tokenizer = Tokenizer.from_file(str(bundle.path("tokenizer/tokenizer.json")))
-        self._tokenizer.enable_truncation(self.length)
-        pad_id = self._tokenizer.token_to_id(pad)
-        self._tokenizer.enable_padding(length=self.length, pad_id=pad_id, pad_token=pad)
-        self._remembered = lru_cache(REMEMBERED)(self._tokenizer.encode)  # what is dropped is asked before the ids are
+        parts = [part for part in TEXT_TOKENIZERS if f"{part}/tokenizer.json" in bundle.manifest.files]
+        tokenizers = [_tokenizer(bundle, part) for part in parts or TEXT_TOKENIZERS[:1]]
+        self.length = int(tokenizers[0].truncation["max_length"])
+        # What is dropped is asked before the ids are.
+        self._remembered = lru_cache(REMEMBERED)(lambda prompt: [one.encode(prompt) for one in tokenizers])
 
     def ids(self, inputs: Sequence[Input]) -> NDArray[np.int64]:
-        """Prompts → ids `(N, S)`."""
-        return np.array([self._encode(prompt).ids for prompt in inputs], dtype=np.int64)
+        """Prompts → ids `(N, S)`, those of several tokenizers side by side."""
+        encoded = [self._encode(prompt) for prompt in inputs]
+        return np.array([[id for one in each for id in one.ids] for each in encoded], dtype=np.int64)
 
     def dropped(self, input: Input) -> int:
         """How many tokens of the prompt do not fit into S."""
-        pieces = self._encode(input).overflowing
+        pieces = self._encode(input)[0].overflowing
         return sum(piece.special_tokens_mask.count(0) for piece in pieces)
 
-    def _encode(self, prompt: Input) -> Encoding:
+    def _encode(self, prompt: Input) -> list[Encoding]:
         if not isinstance(prompt, str):
             raise BadInput(f"a prompt must be text, got {prompt!r:.40}")
         try:
@@ -100,6 +99,15 @@ class PromptTokenizer:
         except UnicodeEncodeError as error:
             raise BadInput("the prompt is not valid Unicode text: it holds half of a surrogate pair") from error
         return self._remembered(prompt)
+
+
+def _tokenizer(bundle: Bundle, part: str) -> Tokenizer:
+    config = json.loads(bundle.path(f"{part}/tokenizer_config.json").read_text())
+    length, pad = int(config["model_max_length"]), _text(config["pad_token"])
+    found = Tokenizer.from_file(str(bundle.path(f"{part}/tokenizer.json")))
+    found.enable_truncation(length)
+    found.enable_padding(length=length, pad_id=found.token_to_id(pad), pad_token=pad)
+    return found
 
 
 def _text(token: Any) -> str:

@@ -19,10 +19,9 @@ from cuda.bindings import runtime as cuda
 from numpy.typing import NDArray
 
 from export import cache
-from export.backend import Options
+from export.backend import Backend, Options
 from export.bundle import Bundle, dimensions
-from export.shapes import pieces
-from export.signature import INPUT_AXES
+from export.shapes import joined, pieces
 from models.errors import BadInput
 
 OLDEST = (10, 12)
@@ -34,7 +33,7 @@ LEVEL = 4
 LOGGER = tensorrt.Logger(tensorrt.Logger.WARNING)
 
 
-class TrtBackend:
+class TrtBackend(Backend):
     """One engine a graph, with a profile, a context and a recorded CUDA graph for each of its plans."""
 
     name = "trt"
@@ -52,7 +51,7 @@ class TrtBackend:
         self._engines: dict[str, tensorrt.ICudaEngine] = {}
         self._plans: dict[tuple[str, int], Plan] = {}
 
-    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    def outputs(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         planned = self.bundle.plans(graph, BATCHES)
         wanted = dimensions(graph, inputs)
         batches = sorted(axes["batch"] for axes in planned if {**axes, "batch": 0} == {**wanted, "batch": 0})
@@ -60,8 +59,8 @@ class TrtBackend:
         found = []
         for piece, count in pieces(inputs, batches[:1] if self.options.reproducible else batches):
             plan = self._plan(graph, planned.index(dimensions(graph, piece)), piece)
-            found.append(plan.run(piece)[:count])
-        return np.concatenate(found)
+            found.append((plan.run(piece), count))
+        return joined(found)
 
     def _plan(self, graph: str, profile: int, inputs: Mapping[str, NDArray[Any]]) -> Plan:
         if (graph, profile) not in self._plans:
@@ -74,7 +73,7 @@ class TrtBackend:
         if graph not in self._engines:
             planned = self.bundle.plans(graph, BATCHES)
             timings = self._cache.folder / f"timing-{cache.digest(self._machine)[:16]}.cache"
-            axes, file = INPUT_AXES[graph], self.bundle.graph(graph)
+            axes, file = self.bundle.input_axes(graph), self.bundle.graph(graph)
             plan = self._cache.get(self._key(graph), lambda: build(file, axes, planned, timings))
             engine = self._runtime.deserialize_cuda_engine(plan)
             if engine is None:
@@ -109,7 +108,7 @@ class Plan:
         for name, shape in shapes.items():
             self._context.set_input_shape(name, shape)
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-        (self._output,) = (n for n in names if engine.get_tensor_mode(n) == tensorrt.TensorIOMode.OUTPUT)
+        self._outputs = [n for n in names if engine.get_tensor_mode(n) == tensorrt.TensorIOMode.OUTPUT]
         self._rooms: dict[str, tuple[int, NDArray[Any]]] = {}  # its address on the GPU, its copy here
         for name in names:
             shape = tuple(self._context.get_tensor_shape(name))
@@ -118,8 +117,8 @@ class Plan:
             self._context.set_tensor_address(name, there)
             self._rooms[name] = (there, here)
 
-    def run(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Inputs → a copy of the output."""
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Inputs → copies of the outputs."""
         for name, array in inputs.items():
             there, here = self._rooms[name]
             np.copyto(here, array)
@@ -128,11 +127,11 @@ class Plan:
         if self._recorded is None:
             self._recorded = self._record()
         _done(cuda.cudaGraphLaunch(self._recorded, self._stream))
-        there, here = self._rooms[self._output]
         from_gpu = cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
-        _done(cuda.cudaMemcpyAsync(here.ctypes.data, there, here.nbytes, from_gpu, self._stream))
+        for there, here in (self._rooms[name] for name in self._outputs):
+            _done(cuda.cudaMemcpyAsync(here.ctypes.data, there, here.nbytes, from_gpu, self._stream))
         _done(cuda.cudaStreamSynchronize(self._stream))
-        return here.copy()
+        return {name: self._rooms[name][1].copy() for name in self._outputs}
 
     def _record(self) -> Any:
         """A CUDA graph of one run; the run before it allocates what may not be allocated while recording."""

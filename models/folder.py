@@ -69,6 +69,12 @@ def weights(pipeline: Pipeline) -> dict[str, str]:
     return dict(_family_of(pipeline).WEIGHTS)
 
 
+def weight_files(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
+    """The same where a part's weights may lie in several files."""
+    several: dict[str, tuple[str, ...]] = getattr(_family_of(pipeline), "SEVERAL", {})
+    return {part: (file,) for part, file in weights(pipeline).items()} | several
+
+
 def replace_folder(new: Path, folder: Path) -> None:
     """Put `new` where `folder` is; an old folder steps aside first, so that a kill leaves one of the two."""
     old = folder.with_name(folder.name + ".old")

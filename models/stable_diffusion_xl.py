@@ -28,6 +28,8 @@ WEIGHTS = {
     "autoencoder": "vae/diffusion_pytorch_model.safetensors",
 }
 """Where the weights of each part that lies in one file are in the folder."""
+SEVERAL = {"conditioner": ("text_encoder/model.safetensors", "text_encoder_2/model.safetensors")}
+"""Where those of the others are, each in the folder that its module is called by."""
 
 
 class DualConditioner(nn.Module):
@@ -65,7 +67,7 @@ class DualConditioner(nn.Module):
             said = (ids != cast(Tensor, self.empty)).any(dim=1).to(hidden.dtype)
             hidden, pooled = hidden * said[:, None, None], pooled * said[:, None]
         sizes = torch.tensor([self.side, self.side, 0, 0, self.side, self.side], device=ids.device, dtype=hidden.dtype)
-        return Conditioning(encoder_hidden_states=hidden, text_embeds=pooled, time_ids=sizes.expand(len(ids), 6))
+        return Conditioning(encoder_hidden_states=hidden, text_embeds=pooled, time_ids=sizes.expand(ids.shape[0], 6))
 
 
 class Denoiser(UNet2DConditionModel):

@@ -88,7 +88,10 @@ class Checks:
         """Mean deviation over seeds at one prompt, of latents."""
         ids = self.judged.even(_PROMPTS).ids.repeat_interleave(_SEEDS, dim=0)
         start = torch.from_numpy(host_noise.gaussian(range(len(ids)), 1, self.teacher.latent_shape)[0])
-        drawn = draw(start.to(self.teacher.device), self._condition(ids))
+        parts = split(len(ids), start.shape[1:], len(ids))
+        drawn = torch.cat(
+            [draw(start[part].to(self.teacher.device), self._condition(ids[part])).cpu() for part in parts]
+        )
         return float(drawn.unflatten(0, (-1, _SEEDS)).std(dim=1).mean())
 
     def _guided(self, start: Tensor, conditioning: Conditioning) -> Tensor:

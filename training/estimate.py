@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import PartialState
 from diffusers import UNet2DConditionModel
 from rich.table import Table
 from torch import Tensor, nn
@@ -156,7 +156,7 @@ def _estimate(
         parts[name] += size * more
     counted["learnt"] += more
     counted["whole pipeline"] = whole
-    device = Accelerator().device
+    device = PartialState().device
     steps = loop.steps or loop.length(len(ImageFolder(data_folder(config.data), "train")))
     seconds = steps * loop.accumulate * operations / (_EFFICIENCY * _rate(device, loop.precision))
     return Estimate(counted, parts, available(device), seconds)

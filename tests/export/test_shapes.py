@@ -16,7 +16,7 @@ from export.build import export
 from export.bundle import Bundle, open_bundle
 from export.generator import Generator, Request
 from export.openvino import OpenVinoBackend
-from export.shapes import Bucket, parse, parse_size, pieces
+from export.shapes import Bucket, joined, parse, parse_size, pieces
 from models.errors import BadInput
 from models.pipeline import Pipeline
 
@@ -58,8 +58,10 @@ def test_batches_are_padded_to_plans_and_nothing_is_lost(total: int, batches: li
     rows = np.arange(total)[:, None]
     found = list(pieces({"sample": rows, "timestep": np.array(999)}, batches))
     assert all(len(inputs["sample"]) in batches and inputs["timestep"] == 999 for inputs, _ in found)
-    kept = np.concatenate([inputs["sample"][:count] for inputs, count in found])
-    np.testing.assert_array_equal(kept, rows)
+    whole = joined(({"one": inputs["sample"], "two": -inputs["sample"]}, count) for inputs, count in found)
+    assert list(whole) == ["one", "two"]
+    np.testing.assert_array_equal(whole["one"], rows)
+    np.testing.assert_array_equal(whole["two"], -rows)
 
 
 def test_a_bucket_gives_every_graph_its_shapes(bucketed: Bundle, bundle: Bundle) -> None:

@@ -19,6 +19,7 @@ from models.errors import BadInput
 from training.data.decode import UnreadableError, to_rgb
 from training.data.report import Dropped, Report, appearing, write_metadata
 from training.data.sources import Captioned, Found, Scalar, find
+from training.data.twins import BITS, Print, Twins, fingerprint
 
 Fit = Literal["crop", "pad"]
 MADE_BY = "ippo data build"
@@ -39,14 +40,13 @@ class Form:
         """BadInput: parameters out of range."""
         return cls(_checked_size(size), _colour(background), _checked_fit(fit))
 
-    def convert(self, source: Path, target: Path) -> bytes:
-        """Writes the (size, size) PNG; returns the hash of the pixels as decoded. Raises UnreadableError."""
+    def convert(self, source: Path, target: Path) -> Print:
+        """Writes the (size, size) PNG; returns what the pixels as decoded are known by. Raises UnreadableError."""
         image = to_rgb(source, self.background)
         if min(image.size) < SMALLEST:
             raise UnreadableError(f"smaller than {SMALLEST} pixels")
-        pixels = hashlib.sha256(repr(image.size).encode() + image.tobytes()).digest()
         self.resize(image).save(target, compress_level=1)
-        return pixels
+        return fingerprint(image)
 
     def resize(self, image: Image.Image) -> Image.Image:
         square = (self.size, self.size)
@@ -68,8 +68,11 @@ class Making:
     form: Form
     seed: int = 0
     stratify: str | None = None
+    near: int | None = None
 
     def __post_init__(self) -> None:
+        if self.near is not None and not 0 <= self.near < BITS // 2:
+            raise BadInput(f"near {self.near}: accepted are 0 to {BITS // 2 - 1} of {BITS} bits; 12 finds other sizes")
         if self.out.exists() and not (self.out.is_dir() and not any(self.out.iterdir())):
             raise BadInput(f"{self.out} exists and is not an empty folder: give a new one")
         if self.out.is_relative_to(self.source):
@@ -84,17 +87,19 @@ def build(
     fit: Fit = "crop",
     seed: int = 0,
     stratify: str | None = None,
+    near: int | None = None,
 ) -> Report:
     """Writes `out` as a Hugging Face imagefolder of (size, size) RGB PNGs, 80/10/10 train, validation and test.
 
     Dropped and listed: files that cannot be read, images below 16 pixels or of the very same pixels as another, images
-    without a caption and captions without an image. `stratify` names the column of the captions' table whose values
-    all splits share alike; without it that is `label` where there is one, else the subfolder.
+    without a caption and captions without an image; with `near`, images whose look differs in so few of 192 bits from
+    another's (`twins.py`), which across splits would make held-out figures too good. `stratify` names the column of the
+    captions' table whose values all splits share alike; without it that is `label` where there is one, else the subfolder.
     BadInput: see `sources.find`; parameters out of range; `out` not empty; nothing left.
     """
     source, out = Path(source).absolute(), Path(out).absolute()
-    making = Making(source, out, Form.checked(size, background, fit), seed, stratify)
-    parameters = {"size": size, "background": background, "fit": fit, "seed": seed, "stratify": stratify}
+    making = Making(source, out, Form.checked(size, background, fit), seed, stratify, near)
+    parameters = {"size": size, "background": background, "fit": fit, "seed": seed, "stratify": stratify, "near": near}
     return make(making, find(source), parameters)
 
 
@@ -113,7 +118,7 @@ def make(
     source = making.source
     strata = _strata(found.captioned, source, making.stratify)
     with appearing(making.out) as folder:
-        kept, dropped = _convert_all(making.form, found.captioned, source, folder)
+        kept, dropped = _convert_all(making, found.captioned, folder)
         pictures = [_staged(folder, item) for item in kept]
         texts = dict(zip(kept, describe(pictures, [found.captioned[item] for item in kept]), strict=True))
         for silent in [item for item, text in texts.items() if not text]:
@@ -142,30 +147,28 @@ def split(strata: Sequence[str], names: Sequence[str], seed: int) -> list[str]:
     return splits
 
 
-def _convert_all(
-    form: Form, captioned: Sequence[Captioned], source: Path, folder: Path
-) -> tuple[list[int], list[Dropped]]:
+def _convert_all(making: Making, captioned: Sequence[Captioned], folder: Path) -> tuple[list[int], list[Dropped]]:
     """Decodes everything into `folder`; returns which were kept, in order, and what was dropped."""
 
-    def convert(item: int) -> bytes | str:
+    def convert(item: int) -> Print | str:
         try:
-            return form.convert(captioned[item].path, _staged(folder, item))
+            return making.form.convert(captioned[item].path, _staged(folder, item))
         except UnreadableError as reason:
             return str(reason)
 
     kept: list[int] = []
     dropped: list[Dropped] = []
-    seen: dict[bytes, str] = {}
+    seen = Twins(making.near)
     progress = Console(stderr=True)
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
         warnings.simplefilter("ignore")  # Pillow's remarks about single files; what matters is in the report
         converted = pool.map(convert, range(len(captioned)))
         for item, result in enumerate(track(converted, "reading images", len(captioned), console=progress)):
-            place = _place(captioned[item], source)
+            place = _place(captioned[item], making.source)
             if isinstance(result, str):
                 dropped.append(Dropped(place, result))
-            elif (twin := seen.setdefault(result, place)) != place:
-                dropped.append(Dropped(f"{place} (same as {twin})", "same pixels as another image"))
+            elif twin := seen.find(result, place):
+                dropped.append(Dropped(f"{place} (same as {twin[0]})", twin[1]))
                 _staged(folder, item).unlink()
             else:
                 kept.append(item)

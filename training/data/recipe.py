@@ -68,6 +68,8 @@ class RecipeConfig(Config):
     stratify: str | None = None
     """Column whose values all splits share alike."""
     seed: int = 0
+    near: int | None = None
+    """Drops what differs in so few of 192 bits of its look from another image: 12 finds other sizes and formats."""
 
 
 def make(config: RecipeConfig) -> Report:
@@ -82,7 +84,7 @@ def make(config: RecipeConfig) -> Report:
             found = joined(found, root, config.tables, config.names)
         _check_columns(config.caption, found.captioned)
         form = build.Form.checked(config.size, config.background, config.fit)
-        making = build.Making(root, out.absolute(), form, config.seed, config.stratify)
+        making = build.Making(root, out.absolute(), form, config.seed, config.stratify, config.near)
         return build.make(making, found, config.model_dump(mode="json"), _describer(config.caption), labels)
 
 

@@ -75,6 +75,25 @@ def test_every_bad_file_is_dropped_and_listed(tmp_path: Path) -> None:
     assert "damaged or truncated image" in shown.getvalue() and "tiny[1].png" in shown.getvalue()
 
 
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "うずまきナルト、螺旋丸",
+        "نينجا يرتدي عصابة",
+        "Наруто в оранжевой куртке",
+        "नारुतो",
+        "🍥🦊 ninja",
+        "é e\u0301",
+        "word " * 500,
+    ],
+)
+def test_captions_in_any_script_and_length_are_kept(tmp_path: Path, caption: str) -> None:
+    """What a text encoder cannot read is its tokenizer's to cut, not the set's."""
+    captioned(tmp_path / "in", "a.png", picture(0), caption)
+    report = build(tmp_path / "in", tmp_path / "out", size=16)
+    assert ImageFolder(report.folder).captions() == [" ".join(caption.split())]
+
+
 def test_crop_fills_and_pad_keeps_everything(tmp_path: Path) -> None:
     wide = Image.new("RGB", (90, 30), (0, 200, 0))
     wide.paste((200, 0, 0), (0, 0, 15, 30))

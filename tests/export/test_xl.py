@@ -1,0 +1,113 @@
+"""A student of two text encoders that is told sizes, through the same export, generator and server path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from diffusers import StableDiffusionXLPipeline
+
+from export import backend, networks
+from export.backend import Options
+from export.build import export
+from export.bundle import Bundle, open_bundle
+from export.generator import Generator, Request
+from export.graphs import tensor_places
+from export.openvino import OpenVinoBackend
+from export.tokenize import PromptTokenizer
+from models import folder as folders
+from models.noise import gaussian
+from models.pipeline import Pipeline
+from models.schedule import student_scheduler
+from tests import tiny
+from tests.models.test_folder import psnr
+
+PROMPTS = ["red", "", "a blue heart and much more"]
+TOLD = ("encoder_hidden_states", "text_embeds", "time_ids")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    student = tiny.xl_teacher()
+    student.scheduler = student_scheduler(student.scheduler, "v_prediction")
+    out = tmp_path_factory.mktemp("xl")
+    folders.save(student, out / "student")
+    return export(str(out / "student"), out / "tiny", trained=False, inputs=PROMPTS)
+
+
+@pytest.fixture(scope="module")
+def pipeline(bundle: Bundle) -> Pipeline:
+    return folders.load(bundle.folder)
+
+
+def test_the_graphs_say_what_the_denoiser_is_told(bundle: Bundle) -> None:
+    assert bundle.manifest.told == TOLD and bundle.manifest.tokens == 2 * tiny.TOKENS
+    assert bundle.manifest.graphs["conditioner"] == "conditioner.onnx"
+    edges = {}
+    for name in bundle.manifest.graphs:
+        graph = onnx.load(str(bundle.graph(name)), load_external_data=False).graph
+        edges[name] = ([value.name for value in graph.input], [value.name for value in graph.output])
+    assert edges["conditioner"] == (["input_ids"], list(TOLD))
+    assert edges["denoiser"] == (["sample", "timestep", *TOLD], ["out_sample"])
+    assert edges["one_step"] == (["input_ids", "noise"], ["images"])
+    assert min(figures["psnr"] for name, figures in bundle.manifest.parity.items() if "psnr" in figures) > 35
+
+
+@pytest.mark.parametrize("name", ["conditioner", "one_step"])
+def test_both_encoders_weights_are_read_where_they_were_saved(name: str, bundle: Bundle) -> None:
+    path = bundle.graph(name)
+    tensors = onnx.load(str(path), load_external_data=False).graph.initializer
+    assert sum(tensor.ByteSize() for tensor in tensors if not tensor.external_data) < 50_000
+    read: dict[str, set[str]] = {}
+    for tensor in (tensor for tensor in tensors if tensor.external_data):
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        part, _, key = tensor.name.rpartition("/")[2].partition(".")
+        if part.startswith("text_encoder"):
+            assert entries["location"] == f"{part}/model.safetensors"
+            places = tensor_places(path.parent / entries["location"])
+            assert places[key] == (int(entries["offset"]), int(entries["length"]))
+            read.setdefault(part, set()).add(key)
+    saved = {part: set(tensor_places(bundle.folder / f"{part}/model.safetensors")) for part in read}
+    beyond = {key for key in saved["text_encoder"] if "layers.1." in key or "final_layer_norm" in key}
+    assert read == {**saved, "text_encoder": saved["text_encoder"] - beyond}  # the last but one layer's hidden states
+
+
+def test_the_tokens_are_those_of_both_tokenizers(bundle: Bundle, pipeline: Pipeline) -> None:
+    expected = pipeline.conditioner.tokenize(PROMPTS).numpy()  # type: ignore[operator]
+    found = PromptTokenizer(bundle)
+    assert (found.ids(PROMPTS) == expected).all() and found.dropped(PROMPTS[-1]) > 0
+
+
+@pytest.mark.parametrize("name", ["eager", "ort", "openvino"])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_every_backend_draws_what_the_pipeline_draws(name: str, steps: int, bundle: Bundle, pipeline: Pipeline) -> None:
+    requests = [Request(prompt, seed) for seed, prompt in enumerate(PROMPTS)]
+    runner = OpenVinoBackend(bundle, Options(threads=1), "f32") if name == "openvino" else backend.load(name, bundle, 1)
+    found = Generator(bundle, runner).generate(requests, steps)
+    expected = pipeline.generate(PROMPTS, range(3), steps)
+    assert np.abs(found.astype(int) - expected).max() <= 2
+
+
+def test_a_graph_is_its_network_at_a_batch_it_was_not_traced_at(bundle: Bundle, pipeline: Pipeline) -> None:
+    inputs = {key: value.numpy() for key, value in networks.examples(pipeline, 5)["conditioner"].items()}
+    ort, eager = (backend.load(name, bundle, threads=1).outputs("conditioner", inputs) for name in ("ort", "eager"))
+    assert list(ort) == list(eager) == list(TOLD)
+    for name in TOLD:
+        assert ort[name].shape == eager[name].shape
+        np.testing.assert_allclose(ort[name], eager[name], atol=2e-2 * np.abs(eager[name]).max())
+
+
+def test_stock_diffusers_opens_the_bundle_and_draws_the_same(bundle: Bundle, pipeline: Pipeline) -> None:
+    stock = StableDiffusionXLPipeline.from_pretrained(bundle.folder, torch_dtype=torch.float32)
+    latents = torch.from_numpy(gaussian([1, 2], 1, pipeline.latent_shape)[0])
+    how = {"num_inference_steps": 1, "guidance_scale": 0.0, "latents": latents, "output_type": "np"}
+    prompts = ["red", "a blue heart"]
+    assert psnr(pipeline.generate(prompts, [1, 2]), stock(prompts, **how).images * 255) > 40
+
+
+def test_a_bundle_of_an_earlier_version_is_told_hidden_states_alone(tiny_bundle: Path) -> None:
+    assert open_bundle(tiny_bundle).manifest.told == TOLD[:1]
+    assert open_bundle(Path("models/pretrained/emoji-mini/student")).manifest.told == TOLD[:1]
