@@ -77,7 +77,7 @@ class PromptTokenizer:
     def __init__(self, bundle: Bundle) -> None:
         parts = [part for part in TEXT_TOKENIZERS if f"{part}/tokenizer.json" in bundle.manifest.files]
         tokenizers = [_tokenizer(bundle, part) for part in parts or TEXT_TOKENIZERS[:1]]
-        self.length = int(tokenizers[0].truncation["max_length"])
+        self.length = len(tokenizers[0].encode("").ids)  # padded
         # What is dropped is asked before the ids are.
         self._remembered = lru_cache(REMEMBERED)(lambda prompt: [one.encode(prompt) for one in tokenizers])
 
