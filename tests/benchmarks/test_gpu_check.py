@@ -53,7 +53,7 @@ def test_a_step_that_fails_keeps_what_it_found() -> None:
     step = {"seconds": 3.0, "failed": "not ready after 3 s", "findings": found}
     page = gpu_check.markdown({"rehearsal": False, "steps": {"latency": step}})
     assert "## latency, 3 s: **not ready after 3 s**" in page
-    assert "| what | p50 ms |\n| --- | --- |\n| a | 1.25 |" in page and "- GFLOP: KL 3300" in page
+    assert "| what | p50 ms |\n| --- | ---: |\n| a | 1.25 |" in page and "- GFLOP: KL 3300" in page
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     assert gpu_check.run("nonsense", True, 60, environment)["failed"] == "status 2"
     assert gpu_check.run("machine", True, 5, environment)["failed"] == "no time was left"

@@ -156,7 +156,7 @@ def test_the_teacher_that_ships_knows_every_attribute() -> None:
 
 
 def test_the_attribute_judge_trains_on_every_slot(characters: Path, data: Path, runs: Path) -> None:
-    config = AttributeJudgeTraining.load(CONFIGS / "judge.yaml", [f"data={characters}"])
+    config = AttributeJudgeTraining.load(CONFIGS / "attribute-judge.yaml", [f"data={characters}"])
     method = AttributeJudgeMethod(config)
     assert [*method.judge.config.slots] == [*slots().values()]
     loss = method.classify([0, 1, 2, 3], draws())["total"]
@@ -164,4 +164,4 @@ def test_the_attribute_judge_trains_on_every_slot(characters: Path, data: Path, 
     assert bool((gradient.abs().sum(dim=1) > 0).all()), "every attribute, and nothing in every slot"
     assert 0 <= method.validate(method.modules)["accuracy"] <= 1
     with pytest.raises(BadInput, match="holds no slots"):
-        AttributeJudgeMethod(AttributeJudgeTraining.load(CONFIGS / "judge.yaml", [f"data={data}"]))
+        AttributeJudgeMethod(AttributeJudgeTraining.load(CONFIGS / "attribute-judge.yaml", [f"data={data}"]))

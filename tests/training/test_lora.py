@@ -101,7 +101,7 @@ def test_an_interrupted_adapter_ends_as_an_uninterrupted_one(data: Path, runs: P
     folders.save(tiny.teacher(), tmp_path / "base")
     values = {"base": str(tmp_path / "base"), "data": str(data), "lora": {"rank": 2}, "loop": {**LOOP, **LOW}}
     train("teacher", tmp_path, run="whole", **values)
-    from training import checkpoint, loop
+    from training import checkpoint
 
     class Killed(BaseException):
         pass
@@ -111,7 +111,7 @@ def test_an_interrupted_adapter_ends_as_an_uninterrupted_one(data: Path, runs: P
             raise Killed
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(loop.checkpoint, "drop_older", killed)
+        patch.setattr(checkpoint, "drop_older", killed)
         train("teacher", tmp_path, run="cut", **values)
     assert checkpoint.newest(runs / "cut").name == "checkpoint-2"  # type: ignore[union-attr]
     train("teacher", tmp_path, run="cut", **values)
