@@ -35,7 +35,7 @@ from training.healing import Healing
 from training.loop import Losses, Phase
 from training.lora import adapted, merged
 from training.matching import Matching
-from training.parts import split
+from training.parts import evenly, split
 from training.runs import data_folder
 from training.student import StudentConfig
 from training.tables import Tables
@@ -202,7 +202,7 @@ class AddMethod:
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
         """Sixteen captions: the guided teacher at 16 steps above, the student at one step below, same noise."""
-        prompts = self.captions.texts[0][:16]
+        prompts = [self.captions.texts[0][place] for place in evenly(self.size, 16)]
         student, upper, lower = self._averaged(averages), [], []
         for part in split(len(prompts), student.latent_shape, 16):
             some, seeds = [prompts[place] for place in part], part.tolist()

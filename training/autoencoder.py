@@ -27,6 +27,7 @@ from training.data.folder import ImageFolder
 from training.draws import Draws
 from training.loop import LoopConfig, Losses, Phase
 from training.optimizer import OptimizerConfig
+from training.parts import evenly
 from training.runs import data_folder
 
 Codec = Callable[[Tensor], Tensor]
@@ -135,7 +136,7 @@ def laplacian(images: Tensor) -> Tensor:
 @torch.no_grad()
 def reconstruction_grid(encode: Codec, decode: Codec, images: ImageFolder, count: int = 16) -> NDArray[np.uint8]:
     """Originals in the upper row, reconstructions below."""
-    originals = images.images(list(range(min(count, len(images)))))
+    originals = images.images(evenly(len(images), count))
     rows = [originals, to_uint8(decode(encode(from_uint8(originals))))]
     return np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
 

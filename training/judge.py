@@ -20,6 +20,7 @@ from training.data.folder import ImageFolder
 from training.draws import Draws
 from training.loop import LoopConfig, Losses, Phase
 from training.optimizer import OptimizerConfig
+from training.parts import evenly
 from training.runs import data_folder
 
 
@@ -72,9 +73,9 @@ class JudgeMethod:
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
         """What the judge is shown: augmented training images."""
-        count = min(16, self.size)
-        draws = Draws.at(0, 0, range(count), torch.device("cpu"))
-        images = augment(from_uint8(self.train_images.images(list(range(count)))), draws.uniform(DRAWS))
+        shown = evenly(self.size, 16)
+        draws = Draws.at(0, 0, range(len(shown)), torch.device("cpu"))
+        images = augment(from_uint8(self.train_images.images(shown)), draws.uniform(DRAWS))
         pixels = ((images.clamp(-1, 1) + 1) * 127.5).byte().permute(0, 2, 3, 1).numpy()
         return np.concatenate(list(pixels), axis=1)
 

@@ -1,4 +1,4 @@
-"""How many samples go through a network at once where no gradient is kept; it knows no network."""
+"""Which samples are looked at, and how many go through a network at once where no gradient is kept; it knows no network."""
 
 from __future__ import annotations
 
@@ -20,3 +20,9 @@ def at_once(shape: Sequence[int], most: int) -> int:
 def split(count: int, shape: Sequence[int], most: int) -> Sequence[Tensor]:
     """The indices of `count` samples in such parts."""
     return torch.arange(count).split(at_once(shape, most))
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """`most` of `count` places, or all, evenly apart: sets are often sorted, and the first of them look alike."""
+    shown = min(count, most)
+    return [place * count // shown for place in range(shown)]

@@ -32,7 +32,7 @@ from training.draws import Draws
 from training.loop import LoopConfig, Losses, Phase
 from training.lora import LoraConfig, adapted, merged
 from training.optimizer import OptimizerConfig
-from training.parts import split
+from training.parts import evenly, split
 from training.runs import data_folder, trained
 from training.tables import Tables
 from training.texts import Texts
@@ -151,10 +151,10 @@ class TeacherMethod:
 
     def _loss(self, averages: Mapping[str, nn.Module], encoded: Tensor, captions: Captions) -> float:
         pipeline = self._averaged(averages)
-        count = min(len(encoded), 512)
-        draws = Draws.at(0, 0, range(count), pipeline.device)
-        ids = self._freed(captions.draw(list(range(count)), draws), draws)
-        timesteps, x0 = draws.integers(len(pipeline.schedule)), encoded[:count].to(pipeline.device)
+        rows = evenly(len(encoded), 512)
+        count, draws = len(rows), Draws.at(0, 0, range(len(rows)), pipeline.device)
+        ids = self._freed(captions.draw(rows, draws), draws)
+        timesteps, x0 = draws.integers(len(pipeline.schedule)), encoded[rows].to(pipeline.device)
         noise = draws.normal(*x0.shape[1:])
         errors = [
             self._error(pipeline, x0[part], ids[part], timesteps[part], noise[part])
@@ -164,7 +164,8 @@ class TeacherMethod:
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
         """Sixteen held-out inputs, twenty guided steps; fewer where there are fewer, in rows of one length."""
-        inputs = self.held_out_captions.texts[0][:16]
+        texts = self.held_out_captions.texts[0]
+        inputs = [texts[place] for place in evenly(len(texts), 16)]
         inputs = inputs[: max(1, len(inputs) // 2 * 2)]
         drawn = self._averaged(averages)
         images = np.concatenate(
