@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 import diffusers
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -25,6 +26,8 @@ from models.pipeline import Pipeline, latent_shape
 from models.schedule import base_scheduler
 
 TASK = "text-to-image"
+RELEASED = "text_model."
+"""How the names of a text encoder's weights begin in released checkpoints."""
 
 TEACHER_SCHEDULER: dict[str, Any] = {
     "_class_name": "DDIMScheduler",
@@ -174,7 +177,19 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
         requires_safety_checker=False,
     )
     stock.save_pretrained(folder, safe_serialization=True)
+    name_as_released(folder / "text_encoder" / "model.safetensors")
     save_tokenizer(conditioner.tokenizer, folder / "tokenizer")
+
+
+def name_as_released(weights: Path) -> None:
+    """A text encoder's weights under the names that all released checkpoints have.
+
+    transformers 5 leaves out `text_model.` for a network that came from no checkpoint; transformers 4 then takes none of
+    the weights, and draws noise.
+    """
+    found = load_file(weights)
+    if not any(name.startswith(RELEASED) for name in found):
+        save_file({RELEASED + name: value for name, value in found.items()}, weights, metadata={"format": "pt"})
 
 
 def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:

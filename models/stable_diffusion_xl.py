@@ -21,7 +21,7 @@ from models.conditioning import Conditioning
 from models.labels import Input
 from models.pipeline import Pipeline, latent_shape
 from models.schedule import base_scheduler
-from models.stable_diffusion import TASK, LatentAutoencoder, save_tokenizer, tokenized
+from models.stable_diffusion import TASK, LatentAutoencoder, name_as_released, save_tokenizer, tokenized
 
 WEIGHTS = {
     "denoiser": "unet/diffusion_pytorch_model.safetensors",
@@ -124,6 +124,7 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
         add_watermarker=False,
     )
     stock.save_pretrained(folder, safe_serialization=True)
+    name_as_released(folder / "text_encoder" / "model.safetensors")
     for part, kept in (("tokenizer", tokenizer), ("tokenizer_2", tokenizer_2)):
         save_tokenizer(kept, folder / part)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file
 
 from models import folder as folders
 from models.errors import BadInput
@@ -54,3 +56,12 @@ def test_stock_diffusers_draws_the_teachers_picture(tmp_path: Path) -> None:
 def test_what_is_no_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="neither a diffusers folder"):
         folders.load(tmp_path)
+
+
+@pytest.mark.parametrize("made", [tiny.teacher, tiny.xl_teacher], ids=["one text encoder", "two"])
+def test_text_encoders_are_named_as_in_released_checkpoints(made: Callable[[], Pipeline], tmp_path: Path) -> None:
+    """Under other names transformers 4 takes none of the weights, and says so in a warning only."""
+    folders.save(made(), tmp_path / "saved")
+    for part in tmp_path.glob("saved/text_encoder*"):
+        names = load_file(part / "model.safetensors").keys() - {"text_projection.weight"}
+        assert names and all(name.startswith("text_model.") for name in names)
