@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -77,6 +78,15 @@ def test_container_copies_what_is_there() -> None:
     sources = [name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]]
     assert "serving" in sources and all(list(ROOT.glob(name)) for name in sources)
     assert not any("training" in source for source in sources)
+    copied = {source.partition("/")[0] for source in sources}
+    started = [ROOT / "ippo.py", *(ROOT / "commands").glob("*.py")]  # what they import before a command is chosen
+    statements = [statement for file in started for statement in ast.parse(file.read_text()).body]
+    needed = {node.module.partition(".")[0] for node in statements if isinstance(node, ast.ImportFrom) and node.module}
+    needed |= {
+        name.name.partition(".")[0] for node in statements if isinstance(node, ast.Import) for name in node.names
+    }
+    ours = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert "commands" in needed and needed & ours <= copied
 
 
 @pytest.mark.slow
