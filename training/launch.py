@@ -65,6 +65,6 @@ def _essence(config: Config) -> dict[str, object]:
     """What must not change between a run and its resumption."""
     values = config.model_dump()
     loop: dict[str, object] = values["loop"]
-    for free in ("log_every", "validate_every", "checkpoint_minutes", "last"):
+    for free in ("log_every", "validate_every", "checkpoint_minutes", "last", "snapshots"):
         loop.pop(free)
     return values
