@@ -16,7 +16,7 @@ import typer
 from benchmarks import machine
 from benchmarks.command import run
 from benchmarks.evaluate import write
-from benchmarks.sources import Subjects, open_instruments, open_reals, student_draws, teacher_draw
+from benchmarks.sources import Subjects, open_instruments, open_reals, teacher_draw
 from metrics.bench import Bench, Draw
 from metrics.report import Effort
 from metrics.sheet import markdown_table
@@ -61,12 +61,7 @@ def main(
     rows = []
     for step, folder in snapshots(name).items():
         pipeline = opened(str(folder))
-        taught = not pipeline.is_student
-        draw = (
-            teacher_draw(pipeline, steps)(guidance, "ddim")
-            if taught
-            else next(iter(student_draws(str(folder)).values()))
-        )
+        draw = pipeline.generate if pipeline.is_student else teacher_draw(pipeline, steps)(guidance, "ddim")
         minutes = seconds[min(seconds, key=lambda logged: abs(logged - step))] * threads / 60
         rows.append({"step": step, "core-minutes": minutes, **measure(bench, f"step {step}", draw)})
     facts = {"machine": machine.hardware(), "versions": machine.versions(), "run": name, "rows": rows}

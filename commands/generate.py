@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from export import bulk
-    from export.generator import Request
+    from export.generator import Generator, Request
 
 
 def generate(
@@ -70,10 +70,8 @@ def generate(
     from export import backend as backends
     from export import bulk
     from export.bundle import open_bundle
-    from export.generator import Generator, Request
-    from export.pictures import read, write
+    from export.generator import Generator
     from export.prompts import read as rows
-    from export.shapes import parse_size
 
     asked, bundle = _asked(inputs or [], attribute or [], label or [], bundle)
     named = {"attributes": attribute, "label": label}
@@ -99,13 +97,8 @@ def generate(
         job = bulk.job_of(generator, many, device, reproducible, steps, format, batch, shard)
         print(_bulk(job, many, bundle, out or Path("out"), engine, actors))
         return
-    drawn = parse_size(size) if size else generator.sizes[0]
-    generator.check_size(drawn)
-    start = read(image, drawn) if image else None
-    requests = [Request(wanted, seed + number, start, strength) for wanted in asked for number in range(count)]
-    images = generator.generate(requests, steps, drawn)
-    for file in write(images, out or Path("out.png"), columns=count if count > 1 else len(requests), grid=grid):
-        print(file)
+    start = (image, strength)
+    print(*_from_bundle(generator, asked, seed, count, steps, size, start, out, grid), sep="\n")
 
 
 def _asked(inputs: list[str], attributes: list[str], labels: list[str], bundle: Path) -> tuple[list[str], Path]:
@@ -132,6 +125,30 @@ def _is_run(name: Path) -> bool:
     found = run_folder(str(name))
     kinds = [(found / file).is_file() for file in (MANIFEST, "config.yaml", "model_index.json")]
     return not kinds[0] and any(kinds)
+
+
+def _from_bundle(
+    generator: Generator,
+    inputs: list[str],
+    seed: int,
+    count: int,
+    steps: int,
+    size: str | None,
+    start: tuple[Path | None, float],
+    out: Path | None,
+    grid: bool,
+) -> list[Path]:
+    """Images of a bundle, from noise or from a picture and a strength."""
+    from export.generator import Request
+    from export.pictures import read, write
+    from export.shapes import parse_size
+
+    drawn = parse_size(size) if size else generator.sizes[0]
+    generator.check_size(drawn)
+    picture = read(start[0], drawn) if start[0] else None
+    requests = [Request(wanted, seed + number, picture, start[1]) for wanted in inputs for number in range(count)]
+    images = generator.generate(requests, steps, drawn)
+    return write(images, out or Path("out.png"), columns=count if count > 1 else len(requests), grid=grid)
 
 
 def _from_run(

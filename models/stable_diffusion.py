@@ -6,6 +6,7 @@ It knows nothing about training, graphs or serving. Shapes: `N` batch, `C` chann
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -13,6 +14,7 @@ from typing import Any, Literal, cast
 import diffusers
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -187,9 +189,13 @@ def name_as_released(weights: Path) -> None:
     transformers 5 leaves out `text_model.` for a network that came from no checkpoint; transformers 4 then takes none of
     the weights, and draws noise.
     """
-    found = load_file(weights)
-    if not any(name.startswith(RELEASED) for name in found):
-        save_file({RELEASED + name: value for name, value in found.items()}, weights, metadata={"format": "pt"})
+    with safe_open(weights, "pt") as opened:
+        if any(name.startswith(RELEASED) for name in opened.keys()):  # noqa: SIM118
+            return
+    beside = weights.with_name(weights.name + ".tmp")  # what is read may still lie in the file
+    named = {RELEASED + name: value for name, value in load_file(weights).items()}
+    save_file(named, beside, metadata={"format": "pt"})
+    os.replace(beside, weights)
 
 
 def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
