@@ -62,9 +62,9 @@ def rehearse(method: str, path: Path, overrides: Iterable[str] = ()) -> Estimate
 
 
 def _essence(config: Config) -> dict[str, object]:
-    """What must not change between a run and its resumption."""
+    """What must not change between a run and its resumption: a run may be made longer."""
     values = config.model_dump()
     loop: dict[str, object] = values["loop"]
-    for free in ("log_every", "validate_every", "checkpoint_minutes", "last", "snapshots"):
+    for free in ("steps", "epochs", "log_every", "validate_every", "checkpoint_minutes", "last", "snapshots"):
         loop.pop(free)
     return values

@@ -72,6 +72,14 @@ def test_another_configuration_under_the_same_name_is_refused(data: Path, runs: 
     assert (runs / "once" / "config.yaml").read_bytes() == before
 
 
+def test_a_run_may_be_made_longer(data: Path, runs: Path, tmp_path: Path) -> None:
+    file = write(tmp_path, data, "longer", "adamw")
+    launch.launch("autoencoder", file, ["loop.steps=4"])
+    launch.launch("autoencoder", file)
+    assert list(losses(runs / "longer")) == list(range(1, 13))
+    assert "steps: 12" in (runs / "longer" / "config.yaml").read_text()
+
+
 def test_the_model_is_the_best_by_score_and_a_stock_folder(data: Path, runs: Path, tmp_path: Path) -> None:
     from diffusers import AutoencoderKL
 
