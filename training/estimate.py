@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from diffusers import UNet2DConditionModel
 from rich.table import Table
 from torch import Tensor, nn
@@ -22,6 +21,7 @@ from training.ema import Ema
 from training.features import encoder_features
 from training.loop import LoopConfig
 from training.lora import adapted
+from training.machine import device
 from training.memory import Peak, Play, appear, available, rehearse
 from training.optimizer import build
 from training.runs import data_folder, run_folder, trained
@@ -156,10 +156,10 @@ def _estimate(
         parts[name] += size * more
     counted["learnt"] += more
     counted["whole pipeline"] = whole
-    device = PartialState().device
+    here = device()
     steps = loop.steps or loop.length(len(ImageFolder(data_folder(config.data), "train")))
-    seconds = steps * loop.accumulate * operations / (_EFFICIENCY * _rate(device, loop.precision))
-    return Estimate(counted, parts, available(device), seconds)
+    seconds = steps * loop.accumulate * operations / (_EFFICIENCY * _rate(here, loop.precision))
+    return Estimate(counted, parts, available(here), seconds)
 
 
 def _kept(unet: nn.Module, loop: LoopConfig) -> nn.Module:

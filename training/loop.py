@@ -30,6 +30,7 @@ from training import process, trouble
 from training.draws import Draws, batch_indices
 from training.ema import Ema
 from training.log import Log
+from training.machine import average, on_cpu
 from training.optimizer import OptimizerConfig, build, rate_factor
 from training.state import State
 
@@ -138,7 +139,7 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
 
     SystemExit: it was asked to stop, and did, with a checkpoint.
     """
-    accelerator = Accelerator(mixed_precision=config.precision)
+    accelerator = Accelerator(mixed_precision=config.precision, cpu=on_cpu())
     torch.manual_seed(config.seed)
     for module in method.modules.values():
         module.to(accelerator.device).train()
@@ -151,10 +152,12 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
     state.read(run)
     backends = [SDPBackend.MATH] if config.attention == "math" else list(_ATTENTION)
     if not accelerator.is_main_process:  # computes its part of every gradient, and writes nothing
-        with sdpa_kernel(backends):
+        with sdpa_kernel(backends), process.stopping() as asked:
             while state.step < steps:
                 _step(method, config, state, accelerator)
                 state.step += 1
+                if _stopping(asked, accelerator):
+                    return {}
         accelerator.wait_for_everyone()
         return {}
     with sdpa_kernel(backends), Log(run, state.step) as log, progress() as shown, process.stopping() as asked:
@@ -181,6 +184,7 @@ def _steps(
     while state.step < state.steps:
         losses = _step(method, config, state, accelerator)
         state.step += 1
+        stopping = _stopping(asked, accelerator)
         advance()
         now = time.monotonic()
         state.seconds, clock = state.seconds + now - clock, now
@@ -189,16 +193,24 @@ def _steps(
             log.write(state.step, losses | {"seconds": state.seconds})
         if config.validates(state.step, method.size) or last:
             figures = _validate(method, config, run, state, accelerator, log)
-        if last or asked.is_set() or now - saved > 60 * config.checkpoint_minutes:
+        if last or stopping or now - saved > 60 * config.checkpoint_minutes:
             state.write(run)
             saved = time.monotonic()
-        if asked.is_set() and not last:
+        if stopping and not last:
             raise SystemExit(f"{run.name}: stopped at step {state.step}; the same command goes on from there")
     if not (run / "model").is_dir():
         method.save(run / "model", averages)
     if config.last:
         method.save(run / "last", averages)
     return figures | _test(method, config, state, accelerator, log)
+
+
+def _stopping(asked: threading.Event, accelerator: Accelerator) -> bool:
+    """Whether any process was asked to stop: all do after the same step."""
+    if accelerator.num_processes == 1:
+        return asked.is_set()
+    told = torch.tensor(float(asked.is_set()), device=accelerator.device)
+    return bool(accelerator.reduce(told) > 0)
 
 
 def _step(method: Method, config: LoopConfig, state: State, accelerator: Accelerator) -> dict[str, float]:
@@ -261,9 +273,7 @@ def _gradients(
         for name, loss in losses.items():
             found[name] = found.get(name, 0) + loss.detach() / config.accumulate
     if accelerator.num_processes > 1:
-        for parameter in phase.parameters:
-            if parameter.grad is not None:
-                parameter.grad = accelerator.reduce(parameter.grad, "mean")
+        average([parameter.grad for parameter in phase.parameters if parameter.grad is not None], accelerator)
         found = {name: accelerator.reduce(loss, "mean") for name, loss in found.items()}
     return found
 

@@ -81,7 +81,11 @@ def stop(run: Path) -> None:
 
 @contextmanager
 def stopping() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set in place of ending the process; a second one ends it as ever."""
+    """An event that SIGTERM and SIGINT set in place of ending the process; a second one ends it as ever.
+
+    Below a launcher (torchrun) it does not: launchers pass on what the terminal sent to their children too, and kill by
+    themselves.
+    """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # nobody else may handle signals
         yield asked
@@ -94,7 +98,8 @@ def stopping() -> Iterator[threading.Event]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         asked.set()
-        restore()
+        if "RANK" not in os.environ:
+            restore()
 
     for number in before:
         signal.signal(number, ask)

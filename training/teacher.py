@@ -12,7 +12,6 @@ from typing import Any, Self, cast
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
@@ -31,6 +30,7 @@ from training.data.folder import ImageFolder
 from training.draws import Draws
 from training.loop import LoopConfig, Losses, Phase
 from training.lora import LoraConfig, adapted, merged
+from training.machine import device
 from training.optimizer import OptimizerConfig
 from training.parts import evenly, split
 from training.runs import data_folder, trained
@@ -247,7 +247,7 @@ def open_base(base: str | Config, loop: LoopConfig) -> Pipeline:
     """
     pipeline = opened(base) if isinstance(base, str) else folders.build(base, trained)
     for part in (pipeline.conditioner, pipeline.denoiser, pipeline.autoencoder):
-        part.to(PartialState().device)
+        part.to(device())
     if loop.checkpointing:
         cast(Any, pipeline.denoiser).enable_gradient_checkpointing()
     if loop.attention == "math":

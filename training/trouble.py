@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
 from safetensors import SafetensorError
 
 from models.errors import BadInput
+from training.machine import on_cpu
 
 LESS = (
     "lower loop.batch, or keep it and raise loop.accumulate; loop.checkpointing=true, loop.precision=bf16, "
@@ -26,7 +26,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def foreseen(precision: str) -> None:
     """BadInput, before anything loads: what this machine or its launcher cannot do."""
-    if precision == "fp16" and PartialState().device.type == "cpu":
+    if precision == "fp16" and on_cpu():
         raise BadInput("loop.precision=fp16 needs a GPU; accepted on a CPU: no, bf16")
     if asked := [name for name in SHARDED if os.environ.get(name, "").lower() in ("1", "true")]:
         raise BadInput(

@@ -1,57 +1,38 @@
-"""Two processes over one batch learn what one learns."""
+"""Two processes over one batch learn what one learns, and stop together."""
 
 from __future__ import annotations
 
 import json
 import os
-import socket
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.training.test_loop import write
+from tests.training.test_loop import losses, write
+from training import checkpoint, launch
 
 STEPS = ["loop.steps=20", "loop.batch=8", "loop.validate_every=20"]
 
 
-def _losses(run: Path) -> list[float]:
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [line["autoencoder/total"] for line in lines if "autoencoder/total" in line]
-
-
-@pytest.mark.slow
-def test_two_processes_and_one(data: Path, runs: Path, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    for count in (1, 2):
-        command = [
-            sys.executable,
-            "ippo.py",
-            "train",
-            "autoencoder",
-            str(write(tmp_path, data, f"of-{count}", "adamw")),
-            *STEPS,
-        ]
-        common = {
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": port,
-            "ACCELERATE_USE_CPU": "true",
-        }
-        places = [
-            {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"} if count == 2 else {}
-            for rank in range(count)
-        ]
-        started = [
-            subprocess.Popen(command, env={**common, **place}, stderr=subprocess.PIPE, text=True) for place in places
-        ]
-        for process in started:
-            _, said = process.communicate()
-            assert process.returncode == 0, said
-    one, two = (_losses(runs / f"of-{count}") for count in (1, 2))
-    assert len(one) == 20
-    assert two == pytest.approx(one, rel=1e-4)
+def test_two_processes_learn_what_one_learns_and_stop_together(data: Path, runs: Path, tmp_path: Path) -> None:
+    launch.launch("autoencoder", write(tmp_path, data, "of-1", "adamw"), STEPS)
+    config = str(write(tmp_path, data, "of-2", "adamw"))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["ippo.py", "train", "autoencoder", config, *STEPS]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and checkpoint.newest(runs / "of-2") is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate()
+    stopped = int(checkpoint.newest(runs / "of-2").name.rpartition("-")[2])  # type: ignore[union-attr]
+    assert f"of-2: stopped at step {stopped}" in said
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    logged = [json.loads(line) for line in (runs / "of-2" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in logged if "autoencoder/total" in line] == list(range(1, 21))  # one of them logs
+    assert losses(runs / "of-2") == pytest.approx(losses(runs / "of-1"), rel=1e-4)
