@@ -18,6 +18,8 @@ CHOOSE = pieces.hint("Choose a configuration: every value of it can be changed h
 NOBODY = pieces.hint("No run yet.")
 OPEN = ("", "loop", "optimizer")
 """Groups of fields that are shown unfolded."""
+NARROW = 28
+"""Letters of a value that has a column to itself no longer."""
 Plan = tuple[str, str] | None
 """Configuration and method."""
 
@@ -107,6 +109,8 @@ def _group(group: str, fields: list[Field]) -> list[gr.components.Component]:
 
 def _control(field: Field) -> gr.components.Component:
     told: dict[str, Any] = {"label": field.name, "info": field.doc or None, "elem_id": _id(field), "min_width": 220}
+    if field.kind != "switch" and len(str(field.value)) > NARROW:
+        told["elem_classes"] = "studio-wide"
     match field.kind:
         case "switch":
             return gr.Checkbox(field.value, **told)
