@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from benchmarks.sizes import Size, unet
 from training.draws import Draws
-from training.loop import LoopConfig, Losses, Phase, train
+from training.loop import LoopConfig, train
+from training.method import Losses, Phase
 from training.optimizer import OptimizerConfig
 
 TOKENS = 77

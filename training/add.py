@@ -32,9 +32,9 @@ from training.data.folder import ImageFolder
 from training.distillation import Distillation
 from training.draws import Draws
 from training.healing import Healing
-from training.loop import Losses, Phase
 from training.lora import adapted, merged
 from training.matching import Matching
+from training.method import Losses, Phase
 from training.parts import evenly, split
 from training.runs import data_folder
 from training.student import StudentConfig

@@ -18,7 +18,7 @@ from training import losses
 from training.discriminator import TIME, Discriminator, told
 from training.draws import Draws
 from training.features import Augmentation, Features, TeacherFeatures, View, VisionFeatures, draw_view
-from training.loop import Losses
+from training.method import Losses
 from training.optimizer import OptimizerConfig
 from training.tables import Tables
 

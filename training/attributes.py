@@ -17,7 +17,7 @@ from training.data.attributed import SLOTS
 from training.data.folder import ImageFolder
 from training.draws import Draws
 from training.judge import JudgeMethod, JudgeTraining
-from training.loop import Losses
+from training.method import Losses
 from training.runs import data_folder
 
 

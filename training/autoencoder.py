@@ -25,7 +25,8 @@ from training.augment import mirror, shift
 from training.balance import balance
 from training.data.folder import ImageFolder
 from training.draws import Draws
-from training.loop import LoopConfig, Losses, Phase
+from training.loop import LoopConfig
+from training.method import Losses, Phase
 from training.optimizer import OptimizerConfig
 from training.parts import evenly
 from training.runs import data_folder

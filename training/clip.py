@@ -27,7 +27,8 @@ from training.augment import shift
 from training.captions import Captions
 from training.data.folder import ImageFolder
 from training.draws import Draws
-from training.loop import LoopConfig, Losses, Phase
+from training.loop import LoopConfig
+from training.method import Losses, Phase
 from training.optimizer import OptimizerConfig
 from training.runs import data_folder
 

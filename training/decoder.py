@@ -28,7 +28,8 @@ from training.autoencoder import Codec, reconstruction_figures, reconstruction_g
 from training.balance import balance
 from training.data.folder import ImageFolder
 from training.draws import Draws
-from training.loop import LoopConfig, Losses, Phase
+from training.loop import LoopConfig
+from training.method import Losses, Phase
 from training.optimizer import OptimizerConfig
 from training.runs import data_folder, trained
 

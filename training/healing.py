@@ -21,7 +21,7 @@ from models.errors import BadInput
 from models.pipeline import Pipeline, predict
 from models.sampling import add_noise, to_velocity
 from training.draws import Draws
-from training.loop import Losses
+from training.method import Losses
 from training.optimizer import OptimizerConfig
 from training.tables import Tables
 

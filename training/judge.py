@@ -18,7 +18,8 @@ from models.folder import replace_folder
 from models.pipeline import from_uint8
 from training.data.folder import ImageFolder
 from training.draws import Draws
-from training.loop import LoopConfig, Losses, Phase
+from training.loop import LoopConfig
+from training.method import Losses, Phase
 from training.optimizer import OptimizerConfig
 from training.parts import evenly
 from training.runs import data_folder

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, Self
+from typing import Annotated, Literal, Self
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -31,13 +28,11 @@ from training.draws import Draws, batch_indices
 from training.ema import Ema
 from training.log import Log
 from training.machine import average, on_cpu
-from training.optimizer import OptimizerConfig, build, rate_factor
+from training.method import Method, Phase
+from training.optimizer import build, rate_factor
 from training.state import State
 
 _ATTENTION = (SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.CUDNN_ATTENTION, SDPBackend.MATH)
-
-Losses = Mapping[str, Tensor]
-"""`total` is backpropagated; everything is logged."""
 
 
 class LoopConfig(Config):
@@ -93,45 +88,6 @@ class LoopConfig(Config):
         if self.validate_every == "epoch":
             return step * self.batch // size > (step - 1) * self.batch // size
         return step % self.validate_every == 0
-
-
-@dataclass
-class Phase:
-    """One optimizer's part of a step: which weights it moves, by which loss, and when."""
-
-    name: str
-    parameters: Sequence[nn.Parameter]
-    optimizer: OptimizerConfig
-    loss: Callable[[list[int], Draws], Losses]
-    start: int = 0
-    stop: int | None = None
-
-    def active(self, step: int) -> bool:
-        """Whether the phase runs at `step`."""
-        return step >= self.start and (self.stop is None or step < self.stop)
-
-
-class Method(Protocol):
-    """What a training method gives the loop."""
-
-    modules: Mapping[str, nn.Module]
-    """What is trained and saved."""
-    averaged: Sequence[str]
-    """The names in `modules` that get a moving average."""
-    size: int
-    """Number of training samples."""
-
-    def phases(self, steps: int) -> Sequence[Phase]:
-        """The phases of a run of `steps` steps, in order within a step."""
-
-    def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
-        """Figures on held-out data with the averaged weights; `score` (lower is better) chooses the best."""
-
-    def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
-        """A picture `(H, W, 3)` that shows how far training is."""
-
-    def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
-        """Write the trained model as `folder`, atomically."""
 
 
 def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,7 @@ from torch import Tensor, nn
 from models.errors import BadInput
 from training import checkpoint
 from training.ema import Ema
-
-if TYPE_CHECKING:
-    from training.loop import Phase
+from training.method import Phase
 
 
 @dataclass

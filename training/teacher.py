@@ -28,9 +28,10 @@ from training.assemble import opened
 from training.captions import Captions
 from training.data.folder import ImageFolder
 from training.draws import Draws
-from training.loop import LoopConfig, Losses, Phase
+from training.loop import LoopConfig
 from training.lora import LoraConfig, adapted, merged
 from training.machine import device
+from training.method import Losses, Phase
 from training.optimizer import OptimizerConfig
 from training.parts import evenly, split
 from training.runs import data_folder, trained

@@ -17,7 +17,8 @@ from models.errors import BadInput
 from tests.training.test_loop import write
 from training import checkpoint, launch, loop
 from training.draws import Draws
-from training.loop import LoopConfig, Losses, Phase
+from training.loop import LoopConfig
+from training.method import Losses, Phase
 from training.optimizer import OptimizerConfig
 from training.trouble import told
 
