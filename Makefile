@@ -63,13 +63,14 @@ bench: $(VENV)/installed-dev debian
 	@$(VENV)/bin/python ippo.py evaluate $(SHIPPED)/student --teacher $(SHIPPED)/teacher --judge $(SHIPPED)/judge \
 		--data emoji-mini --student-steps 1 --no-page --out $(SHIPPED)/quality
 
-# The served model beside its bars, by locust: overhead, CLIENTS closed loops, Poisson arrivals, twice too much for a minute.
+# The served model (SETTINGS of `ippo serve`) beside its bars, by locust: overhead, CLIENTS closed loops, Poisson arrivals,
+# twice too much for a minute.
 SECONDS ?= 20
 CLIENTS ?= 16
 ASKED := $(SHIPPED)/student "smiling cat with heart eyes"
 .PHONY: load siege killed fuzz
 load: $(VENV)/installed-load
-	@$(VENV)/bin/python -m benchmarks.load $(ASKED) --seconds $(SECONDS) --clients $(CLIENTS)
+	@$(VENV)/bin/python -m benchmarks.load $(ASKED) $(SETTINGS) --seconds $(SECONDS) --clients $(CLIENTS)
 
 # Clients that are killed, slow or send too much: the server is the same afterwards. Some minutes.
 siege: $(VENV)/installed-dev
@@ -83,7 +84,7 @@ $(VENV)/installed-load: $(VENV)/installed-dev
 	@touch $@
 
 # N requests an operation by schemathesis, made from the service's own OpenAPI, good and bad.
-N ?= 1500
+N ?= 1600
 fuzz: $(VENV)/installed-dev
 	@$(VENV)/bin/python -m benchmarks.fuzz $(SHIPPED)/student $(N)
 

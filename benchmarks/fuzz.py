@@ -21,7 +21,7 @@ def fuzz(address: str, requests: int, seed: int = 0) -> subprocess.CompletedProc
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def main(bundle: str, requests: int = 1500) -> None:
+def main(bundle: str, requests: int = 1600) -> None:
     """Say what was found; the exit code is schemathesis's."""
     with served(bundle, "page=false") as client:
         result = fuzz(str(client.base_url).rstrip("/"), requests)

@@ -1,6 +1,6 @@
 """The service's bars in one run, as ratios: overhead, throughput, tail, overload, start; load by locust from its own process.
 
-python -m benchmarks.load BUNDLE PROMPT|LABEL [--seconds 20 --clients 16 --overload 60]        (make load)
+python -m benchmarks.load BUNDLE PROMPT|LABEL [batches=1,8 ...] [--seconds 20 --clients 16 --overload 60]        (make load)
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,11 +50,11 @@ class Bar:
     met: bool
 
 
-def drive(address: str, asked: dict[str, str], clients: int, seconds: float, rate: float = 0.0) -> dict[str, Any]:
+def drive(address: str, asked: dict[str, str], clients: int, seconds: int, rate: float = 0.0) -> dict[str, Any]:
     """Closed loops of `clients`, or Poisson arrivals of `rate` a second: status → how many, and percentiles in ms."""
     command = [sys.executable, "-m", "locust", "--locustfile", str(Path(__file__).with_name("locustfile.py"))]
     command += ["--headless", "--host", address, "--users", str(clients), "--spawn-rate", str(clients)]
-    command += ["--run-time", f"{seconds:g}s", "--stop-timeout", "60s", "--loglevel", "ERROR"]
+    command += ["--run-time", f"{seconds}s", "--stop-timeout", "60s", "--loglevel", "ERROR"]
     pause = clients / rate if rate else 0.0
     environment = {**os.environ, "IPPO_LOAD_BODY": json.dumps(asked), "IPPO_LOAD_PAUSE": str(pause)}
     output = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds + 120)
@@ -85,16 +85,14 @@ def offline(generator: Generator, seconds: float) -> dict[int, float]:
     return found
 
 
-def throughput(
-    server: Server, generator: Generator, asked: dict[str, str], clients: int, seconds: float
-) -> list[float]:
+def throughput(server: Server, generator: Generator, asked: dict[str, str], clients: int, seconds: int) -> list[float]:
     """Images a second by HTTP, and offline at the best batch; in turns, medians."""
-    served, alone = [], []
+    served, alone, turn = [], [], -(-seconds // ROUNDS)
     for _ in range(ROUNDS):
-        rates = offline(generator, seconds / ROUNDS)
+        rates = offline(generator, turn)
         alone.append(max(rates.values()))
-        found = drive(server.address, asked, clients, seconds / ROUNDS)
-        served.append(found["statuses"].get(ANSWERED, 0) / (seconds / ROUNDS))
+        found = drive(server.address, asked, clients, turn)
+        served.append(found["statuses"].get(ANSWERED, 0) / turn)
     return [statistics.median(served), statistics.median(alone)]
 
 
@@ -117,7 +115,7 @@ def watched(server: Server) -> Iterator[list[float]]:
         found.append(memory(server))
 
 
-def overloaded(server: Server, asked: dict[str, str], rate: float, seconds: float) -> list[Bar]:
+def overloaded(server: Server, asked: dict[str, str], rate: float, seconds: int) -> list[Bar]:
     """More than it can do: who is accepted is answered in time, all others are refused at once."""
     with watched(server) as megabytes:
         found = drive(server.address, asked, 2 * CROWD, seconds, rate)
@@ -137,11 +135,13 @@ def overloaded(server: Server, asked: dict[str, str], rate: float, seconds: floa
     ]  # fmt: skip
 
 
-def measure(bundle: str, wanted: str, seconds: float, clients: int, overload: float) -> list[Bar]:
+def measure(
+    bundle: str, wanted: str, seconds: int, clients: int, overload: int, settings: Sequence[str] = ()
+) -> list[Bar]:
     """All bars, one after the other on one server."""
     opened = open_bundle(Path(bundle))
     asked, began = dict.fromkeys(opened.manifest.inputs, wanted), time.perf_counter()
-    with started(bundle, f"deadline={DEADLINE:g}") as server:
+    with started(bundle, f"deadline={DEADLINE:g}", *settings) as server:
         server.client.post("/generate", json=asked).raise_for_status()
         first = time.perf_counter() - began
         bars = [Bar("exec to ready, s", server.ready, "<= 5", server.ready <= 5)]
@@ -163,12 +163,13 @@ def measure(bundle: str, wanted: str, seconds: float, clients: int, overload: fl
 def main(
     bundle: Annotated[str, typer.Argument(help="Folder of the bundle.")],
     wanted: Annotated[str, typer.Argument(help="Prompt or label.")],
-    seconds: Annotated[float, typer.Option(help="Of each measurement.")] = 20.0,
+    settings: Annotated[list[str] | None, typer.Argument(help="Of `ippo serve`, e.g. batches=1,8.")] = None,
+    seconds: Annotated[int, typer.Option(help="Of each measurement.")] = 20,
     clients: Annotated[int, typer.Option(help="Closed loops.")] = 16,
-    overload: Annotated[float, typer.Option(help="Seconds of twice the most it can do.")] = 60.0,
+    overload: Annotated[int, typer.Option(help="Seconds of twice the most it can do.")] = 60,
 ) -> None:
     """Measure the service beside its bars; the last line is JSON."""
-    bars = measure(bundle, wanted, seconds, clients, overload)
+    bars = measure(bundle, wanted, seconds, clients, overload, settings or [])
     table = Table("", "found", "bar", "")
     for bar in bars:
         table.add_row(bar.what, f"{bar.found:.3g}", bar.bar, "" if bar.met else "missed")

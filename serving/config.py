@@ -66,7 +66,8 @@ class ServeConfig(Config):
     image_to_image: bool = True
     """Whether pictures may start from a client's; its graphs are warmed too."""
     batches: tuple[int, ...] = (1,)
-    """Batch sizes that are prepared, `1,4,8` in the environment. On a CPU 4 gains a sixth and costs 80 MB."""
+    """Batch sizes that are prepared, `1,4,8` in the environment. On a CPU 8 doubles what a small model draws
+    for many clients (207 to 397 images a second on two cores) and costs 170 MB."""
     reproducible: bool = False
     """Whether every image is drawn alone, so that its bytes do not depend on the load at all."""
     max_queue: int = Field(default=64, ge=1, le=100_000)

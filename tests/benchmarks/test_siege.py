@@ -26,7 +26,7 @@ def test_load_measures_every_bar(tiny_bundle: Path) -> None:
     pytest.importorskip("locust")
     from benchmarks.load import measure
 
-    bars = measure(str(tiny_bundle), "a cat", seconds=3, clients=4, overload=2)
+    bars = measure(str(tiny_bundle), "a cat", seconds=4, clients=4, overload=2)
     told = json.dumps([bar.what for bar in bars])
     for word in ("ready", "first image", "HTTP over bare", "throughput", "p99 / p50", "overload", "PSS"):
         assert word in told
