@@ -78,7 +78,7 @@ def open_reals(data: str) -> Reals:
     known = np.flatnonzero([kind is None or kind in KNOWN_LABELS for kind in _column(splits[2], "kind")])
     held_out = join([validation, test.rows(known)])
     others = {
-        name: replace(train, captions=tuple(splits[0].column(column)), grounds=(None,) * len(train))
+        name: replace(train, captions=tuple(splits[0].column(column)), grounds=())
         for column, name in OTHER_CAPTIONS.items()
         if column in splits[0].columns
     }

@@ -20,7 +20,11 @@ class Captioned:
     captions: tuple[str, ...]
     labels: NDArray[np.int64]
     grounds: tuple[str | None, ...] = ()
-    """Empty where nobody knows."""
+    """None of any where nobody says."""
+
+    def __post_init__(self) -> None:
+        if not self.grounds:
+            object.__setattr__(self, "grounds", (None,) * len(self))
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -28,7 +32,7 @@ class Captioned:
     def rows(self, places: NDArray[np.intp]) -> Captioned:
         """The rows at `places`, in that order."""
         captions = tuple(self.captions[place] for place in places)
-        grounds = tuple(self.grounds[place] for place in places) if self.grounds else ()
+        grounds = tuple(self.grounds[place] for place in places)
         return Captioned(self.images[places], captions, self.labels[places], grounds)
 
     def even(self, count: int, seed: int = 0) -> Captioned:
@@ -63,5 +67,5 @@ def join(parts: Sequence[Captioned]) -> Captioned:
         np.concatenate([part.images for part in parts]),
         tuple(caption for part in parts for caption in part.captions),
         np.concatenate([part.labels for part in parts]),
-        tuple(ground for part in parts for ground in part.grounds or (None,) * len(part)),
+        tuple(ground for part in parts for ground in part.grounds),
     )
