@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import stat
@@ -57,13 +58,18 @@ class EngineCache:
 
     def get(self, key: Key, build: Callable[[], bytes]) -> bytes:
         """The engine of `key`, built if it is not there or was altered; a second process waits for the first to build it."""
+        return self.mapped(key, build)[:]
+
+    def mapped(self, key: Key, build: Callable[[], bytes]) -> mmap.mmap | bytes:
+        """As `get`, in pages of its file, which need no memory once they were read; bytes where it could not be kept."""
         entry = self.folder / digest(key)
         with FileLock(self.folder / f"{entry.name}.lock"):  # free again when the process that holds it is killed
             engine = _read(entry, key)
-            if engine is None:
-                engine = build()
-                self._keep(entry, key, engine)
-        return engine
+            if engine is not None:
+                return engine
+            built = build()
+            self._keep(entry, key, built)
+            return _read(entry, key) or built
 
     def _keep(self, entry: Path, key: Key, engine: bytes) -> None:
         """Beside first, then renamed. A disk that is full costs the next start a build, not this one its engine."""
@@ -94,12 +100,13 @@ def digest(key: Key) -> str:
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 
-def _read(entry: Path, key: Key) -> bytes | None:
+def _read(entry: Path, key: Key) -> mmap.mmap | None:
     """The engine, if the entry is whole and of this key; reading it makes it the last one used."""
     try:
         manifest = json.loads((entry / MANIFEST).read_bytes())
-        engine = (entry / ENGINE).read_bytes()
-    except (OSError, ValueError):
+        with (entry / ENGINE).open("rb") as file:
+            engine = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    except (OSError, ValueError):  # not there, empty, or no JSON
         return None
     whole = isinstance(manifest, dict) and manifest.get("sha256") == _sha256(engine)
     if not whole or digest(manifest.get("key", {})) != digest(key):
@@ -108,5 +115,5 @@ def _read(entry: Path, key: Key) -> bytes | None:
     return engine
 
 
-def _sha256(content: bytes) -> str:
+def _sha256(content: bytes | mmap.mmap) -> str:
     return hashlib.sha256(content).hexdigest()

@@ -87,7 +87,7 @@ class Artist:
         self.models = {model.name: model for model in models}
         self._swapping = asyncio.Lock()
         self._failures = 0
-        self._batcher = Batcher(self._run, config.sizes, config.max_queue, config.max_wait_ms)
+        self._batcher = Batcher(self._run, self._sizes, config.max_queue, config.max_wait_ms)
         self._encoders = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="encode")
 
     @classmethod
@@ -202,6 +202,10 @@ class Artist:
             provenance = told if self.config.provenance else None
             wanted.append(Wanted(request, order.format, order.quality, provenance, arrived))
         return wanted
+
+    def _sizes(self, key: Key) -> tuple[int, ...]:
+        _, steps, _, starts = key
+        return self.config.sizes(fused=steps == 1 and not starts)
 
     def _run(self, key: Key, wanted: Sequence[Wanted]) -> list[Drawn]:
         start = time.perf_counter()

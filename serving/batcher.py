@@ -37,23 +37,22 @@ class _Item(Generic[K, Q, R]):
 class Batcher(Generic[K, Q, R]):
     """`run(key, requests) -> results`, called in a thread of its own with requests of one key.
 
-    `sizes` are the batch sizes that `run` is prepared for, 1 among them; what waits is cut to the largest that it fills.
+    `sizes` tells the batch sizes, ascending from 1, that `run` is prepared for; what waits is cut to the largest that it fills.
     """
 
     def __init__(
         self,
         run: Callable[[K, Sequence[Q]], Sequence[R]],
-        sizes: Sequence[int],
+        sizes: Callable[[K], Sequence[int]],
         max_queue: int,
         max_wait_ms: float = 0.0,
     ) -> None:
-        assert min(sizes) == 1, "a request must be able to run alone"
         self._run = run
-        self._sizes, self._max_queue, self._max_wait = sorted(sizes), max_queue, max_wait_ms / 1e3
+        self._sizes, self._max_queue, self._max_wait = sizes, max_queue, max_wait_ms / 1e3
         self._waiting: deque[_Item[K, Q, R]] = deque()
         self._arrival = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
-        self._batch_seconds = 0.1
+        self._seconds = 0.1  # that a request takes of late, as a part of its batch
         self._task: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -106,7 +105,7 @@ class Batcher(Generic[K, Q, R]):
     async def _let_fill(self) -> None:
         """Give the clients just answered a moment to ask again, so that batches under load are full ones."""
         deadline = asyncio.get_running_loop().time() + self._max_wait
-        while self.depth < self._sizes[-1] and not self._closing:
+        while self._waiting and self.depth < self._sizes(self._waiting[0].key)[-1] and not self._closing:
             self._arrival.clear()
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
@@ -119,8 +118,11 @@ class Batcher(Generic[K, Q, R]):
     def _take(self) -> list[_Item[K, Q, R]]:
         """The oldest request and those of its key behind it, in order of arrival."""
         self._forget_cancelled()
-        alike = [item for item in self._waiting if item.key == self._waiting[0].key]
-        batch = alike[: max((size for size in self._sizes if size <= len(alike)), default=0)]
+        if not self._waiting:
+            return []
+        key = self._waiting[0].key
+        alike = [item for item in self._waiting if item.key == key]
+        batch = alike[: max(size for size in self._sizes(key) if size <= len(alike))]
         taken = set(map(id, batch))
         self._waiting = deque(item for item in self._waiting if id(item) not in taken)
         return batch
@@ -136,7 +138,7 @@ class Batcher(Generic[K, Q, R]):
         except Exception as error:
             await self._answer_alone(batch, error)
             return
-        self._batch_seconds += 0.1 * (loop.time() - start - self._batch_seconds)
+        self._seconds += 0.1 * ((loop.time() - start) / len(batch) - self._seconds)
         for item, result in zip(batch, results, strict=True):
             if not item.future.done():
                 item.future.set_result(result)
@@ -161,7 +163,7 @@ class Batcher(Generic[K, Q, R]):
 
     def _expected_wait(self) -> float:
         """Seconds until the queue should have emptied, at the pace of late."""
-        return self.depth / self._sizes[-1] * self._batch_seconds
+        return self.depth * self._seconds
 
     def _retry_after(self) -> int:
         """Whole seconds, as the header wants them."""

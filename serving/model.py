@@ -28,7 +28,9 @@ class Model:
         """Load the bundle and run it once in every way it will be asked to. Raises BadInput."""
         bundle = open_bundle(folder)
         generator = Generator(bundle, backend.load(config.backend, bundle, config.threads))
-        generator.warm(config.sizes, sizes=generator.sizes, images=generator.takes_images and config.image_to_image)
+        images = generator.takes_images and config.image_to_image
+        generator.warm(config.sizes(fused=True), sizes=generator.sizes)
+        generator.warm(config.sizes(fused=False), steps=(2,), sizes=generator.sizes, images=images)
         return cls(alias or bundle.manifest.model_name, alias, sha256(folder / MANIFEST), generator)
 
     @property

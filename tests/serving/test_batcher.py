@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
@@ -32,6 +32,11 @@ class Recorder:
         return [2 * request for request in requests]
 
 
+def of(*sizes: int) -> Callable[[str], Sequence[int]]:
+    """The same batch sizes for every key."""
+    return lambda key: sizes
+
+
 async def _occupied(run: Recorder, batcher: Batcher[str, int, int]) -> asyncio.Future[int]:
     """One request that is inside `run`, so that whatever comes next must wait."""
     (first,) = batcher.submit("a", [0])
@@ -46,7 +51,7 @@ def _run(coroutine: Coroutine[Any, Any, None]) -> None:
 def test_idle_runs_at_once_and_alone() -> None:
     async def scenario() -> None:
         run = Recorder()
-        batcher = Batcher(run, [1, 8], max_queue=8, max_wait_ms=10_000)  # would time out if an idle one waited
+        batcher = Batcher(run, of(1, 8), max_queue=8, max_wait_ms=10_000)  # would time out if an idle one waited
         batcher.start()
         assert await batcher.submit("a", [21])[0] == 42
         await batcher.close()
@@ -58,7 +63,7 @@ def test_idle_runs_at_once_and_alone() -> None:
 def test_what_gathers_while_busy_shares_batches_of_prepared_sizes_by_key_in_order() -> None:
     async def scenario() -> None:
         run = Recorder(gated=True)
-        batcher = Batcher(run, [1, 2, 4], max_queue=64)
+        batcher = Batcher(run, of(1, 2, 4), max_queue=64)
         batcher.start()
         first = await _occupied(run, batcher)
         futures = batcher.submit("a", [1, 2, 3]) + batcher.submit("b", [10, 11]) + batcher.submit("a", [4, 5, 6])
@@ -73,7 +78,7 @@ def test_what_gathers_while_busy_shares_batches_of_prepared_sizes_by_key_in_orde
 def test_one_bad_item_fails_alone() -> None:
     async def scenario() -> None:
         run = Recorder(gated=True)
-        batcher = Batcher(run, [1, 4], max_queue=64)
+        batcher = Batcher(run, of(1, 4), max_queue=64)
         batcher.start()
         await _occupied(run, batcher)
         futures = batcher.submit("a", [1, -1, 2, 3])
@@ -89,7 +94,7 @@ def test_one_bad_item_fails_alone() -> None:
 def test_cancelled_while_waiting_is_never_run() -> None:
     async def scenario() -> None:
         run = Recorder(gated=True)
-        batcher = Batcher(run, [1], max_queue=64)
+        batcher = Batcher(run, of(1), max_queue=64)
         batcher.start()
         await _occupied(run, batcher)
         gone, stays = batcher.submit("a", [1, 2])
@@ -105,7 +110,7 @@ def test_cancelled_while_waiting_is_never_run() -> None:
 def test_full_queue_refuses_the_whole_request_and_the_cancelled_make_room() -> None:
     async def scenario() -> None:
         run = Recorder(gated=True)
-        batcher = Batcher(run, [1], max_queue=3)
+        batcher = Batcher(run, of(1), max_queue=3)
         batcher.start()
         await _occupied(run, batcher)
         waiting = batcher.submit("a", [1, 2])
@@ -125,7 +130,7 @@ def test_full_queue_refuses_the_whole_request_and_the_cancelled_make_room() -> N
 def test_who_would_wait_too_long_is_refused_at_once() -> None:
     async def scenario() -> None:
         run = Recorder(gated=True)
-        batcher = Batcher(run, [1], max_queue=64)  # a batch counts as 0.1 s until it is measured
+        batcher = Batcher(run, of(1), max_queue=64)  # a batch counts as 0.1 s until it is measured
         batcher.start()
         await _occupied(run, batcher)
         waiting = [batcher.submit("a", [number])[0] for number in range(4)]
@@ -143,7 +148,7 @@ def test_who_would_wait_too_long_is_refused_at_once() -> None:
 def test_close_finishes_what_was_accepted() -> None:
     async def scenario() -> None:
         run = Recorder(gated=True)
-        batcher = Batcher(run, [1], max_queue=8)
+        batcher = Batcher(run, of(1), max_queue=8)
         batcher.start()
         await _occupied(run, batcher)
         futures = batcher.submit("a", [1, 2])
@@ -158,7 +163,7 @@ def test_close_finishes_what_was_accepted() -> None:
 def test_busy_waits_for_the_batch_to_fill() -> None:
     async def scenario() -> None:
         run = Recorder(gated=True)
-        batcher = Batcher(run, [1, 2], max_queue=8, max_wait_ms=5_000)
+        batcher = Batcher(run, of(1, 2), max_queue=8, max_wait_ms=5_000)
         batcher.start()
         first = await _occupied(run, batcher)
         (second,) = batcher.submit("a", [1])
@@ -175,12 +180,12 @@ def test_busy_waits_for_the_batch_to_fill() -> None:
 @settings(max_examples=30, deadline=None)
 @given(
     requests=st.lists(st.tuples(st.sampled_from("abc"), st.integers(-3, 50)), max_size=20),
-    sizes=st.sets(st.integers(2, 6), max_size=3),
+    sizes=st.fixed_dictionaries({key: st.sets(st.integers(2, 6), max_size=3) for key in "abc"}),
 )
-def test_everyone_gets_their_own_answer(requests: list[tuple[str, int]], sizes: set[int]) -> None:
+def test_everyone_gets_their_own_answer(requests: list[tuple[str, int]], sizes: dict[str, set[int]]) -> None:
     async def scenario() -> None:
         run = Recorder(gated=True)
-        batcher = Batcher(run, [1, *sizes], max_queue=64)
+        batcher = Batcher(run, lambda key: [1, *sorted(sizes[key])], max_queue=64)
         batcher.start()
         await _occupied(run, batcher)
         futures = [batcher.submit(key, [number])[0] for key, number in requests]
@@ -189,6 +194,6 @@ def test_everyone_gets_their_own_answer(requests: list[tuple[str, int]], sizes: 
         await batcher.close()
         for (_, number), result in zip(requests, results, strict=True):
             assert isinstance(result, ValueError) if number < 0 else result == 2 * number
-        assert all(len(batch) in {1, *sizes} for _, batch in run.batches)
+        assert all(len(batch) in {1, *sizes[key]} for key, batch in run.batches)
 
     _run(scenario())

@@ -29,6 +29,13 @@ def test_environment_changes_fields() -> None:
     assert config.batches == (1, 2, 8)  # one is always among them
 
 
+def test_one_step_from_noise_has_batch_sizes_of_its_own() -> None:
+    config = ServeConfig(batches=(8,), split_batches=(2,))
+    assert config.sizes(fused=True) == (1, 8) and config.sizes(fused=False) == (1, 2)
+    alone = ServeConfig(batches=(8,), reproducible=True)
+    assert alone.sizes(fused=True) == alone.sizes(fused=False) == (1,)
+
+
 def test_what_is_handed_on_is_the_same() -> None:
     config = ServeConfig.model_validate(
         {
