@@ -25,6 +25,7 @@ from models.pipeline import Pipeline, from_uint8, to_uint8
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS
 from training.assemble import opened
 from training.data.folder import ImageFolder
+from training.machine import device
 from training.runs import data_folder, run_folder, trained
 
 KNOWN_LABELS = ("seen", "unseen-background")
@@ -99,7 +100,7 @@ def open_teacher(subjects: Subjects) -> Pipeline:
     pipeline = opened(subjects.teacher, subjects.decoder)
     if pipeline.is_student:
         raise BadInput(f"{subjects.teacher} is a student; a teacher of many steps is wanted")
-    return pipeline.to(_device())
+    return pipeline.to(device())
 
 
 def teacher_draw(pipeline: Pipeline, steps: int) -> GuidedDraw:
@@ -138,7 +139,7 @@ def open_instruments(subjects: Subjects) -> Instruments:
         raise BadInput(str(error)) from error
     for network in (judge, *others.values(), *perceptual.values()):
         if isinstance(network, torch.nn.Module):
-            network.to(_device())
+            network.to(device())
     return Instruments(judge, others, perceptual)
 
 
@@ -174,7 +175,7 @@ def _pipeline_draw(student: str, decoder: str | None) -> Callable[[int], Draw]:
     pipeline = opened(student, decoder)
     if not pipeline.is_student:
         raise BadInput(f"{student} is no student: its scheduler is not {STUDENT_SCHEDULER}; is it a teacher?")
-    pipeline.to(_device())
+    pipeline.to(device())
 
     def by_steps(steps: int) -> Draw:
         return lambda prompts, seeds: pipeline.generate(prompts, seeds, steps)
@@ -200,7 +201,3 @@ def _column(split: ImageFolder, name: str) -> list[Any]:
         return split.column(name)
     except BadInput:
         return [None] * len(split)
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -76,18 +76,12 @@ def generate(
     asked, bundle = _asked(inputs or [], attribute or [], label or [], bundle)
     named = {"attributes": attribute, "label": label}
     kinds = tuple(kind for kind, given in named.items() if given)
-    if bool(asked) == (prompts is not None):
-        raise BadInput("what is to be drawn? Accepted: prompts or labels, --class, --attribute, or --prompts FILE")
-    if prompts is not None and (grid or image is not None or size is not None):
-        raise BadInput("--grid, --image and --size go with prompts of the command line, not with --prompts")
-    if _is_run(bundle):
-        if prompts is not None or image is not None or size is not None:
-            raise BadInput("--prompts, --image and --size are for bundles, not for runs: ippo export makes one")
+    is_run = _is_run(bundle)
+    _check_options(asked, prompts, is_run, gif, starts=image is not None or size is not None, grid=grid)
+    if is_run:
         way = (steps, guidance, sampler)
         print(*_from_run(str(bundle), asked, kinds, seed, count, way, out, grid, gif), sep="\n")
         return
-    if gif:
-        raise BadInput("--gif shows how a run denoises, and a bundle draws at once: name a run with --run")
     steps = 1 if steps is None else steps
     opened = open_bundle(bundle)
     _check_kinds(kinds, opened.manifest.inputs, bundle)
@@ -109,6 +103,20 @@ def _asked(inputs: list[str], attributes: list[str], labels: list[str], bundle: 
     if len(inputs) > 1:
         raise BadInput("with --attribute or --class the one argument is a bundle or a run")
     return asked, Path(*inputs) if inputs else bundle
+
+
+def _check_options(
+    asked: list[str], prompts: Path | None, is_run: bool, gif: bool, *, starts: bool, grid: bool
+) -> None:
+    """BadInput: options that do not go together."""
+    if bool(asked) == (prompts is not None):
+        raise BadInput("what is to be drawn? Accepted: prompts or labels, --class, --attribute, or --prompts FILE")
+    if prompts is not None and (grid or starts):
+        raise BadInput("--grid, --image and --size go with prompts of the command line, not with --prompts")
+    if is_run and (prompts is not None or starts):
+        raise BadInput("--prompts, --image and --size are for bundles, not for runs: ippo export makes one")
+    if gif and not is_run:
+        raise BadInput("--gif shows how a run denoises, and a bundle draws at once: name a run with --run")
 
 
 def _check_kinds(kinds: tuple[str, ...], taken: tuple[str, ...], model: Path | str) -> None:

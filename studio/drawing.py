@@ -102,8 +102,7 @@ def wanted(pipeline: Pipeline, values: Sequence[object]) -> Input:
 
 @lru_cache(maxsize=2)
 def _opened(folder: Path, written: int) -> Pipeline:
-    import torch
-
     from models import folder as folders
+    from training.machine import device
 
-    return folders.load(folder).to("cuda" if torch.cuda.is_available() else "cpu")
+    return folders.load(folder).to(device())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -23,6 +24,11 @@ def split(count: int, shape: Sequence[int], most: int) -> Sequence[Tensor]:
 
 
 def evenly(count: int, most: int) -> list[int]:
-    """`most` of `count` places, or all, evenly apart: sets are often sorted, and the first of them look alike."""
+    """`most` of `count` places, or all: one in each of as many equal stretches, at another point of each.
+
+    Sets are often sorted, so the first of them look alike; and they often repeat, so what lies equally apart may too.
+    """
     shown = min(count, most)
-    return [place * count // shown for place in range(shown)]
+    edges = [place * count // shown for place in range(shown + 1)]
+    golden = (5**0.5 - 1) / 2
+    return [low + int((high - low) * (place * golden % 1)) for place, (low, high) in enumerate(pairwise(edges))]

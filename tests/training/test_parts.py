@@ -12,13 +12,16 @@ from training.parts import evenly, split
 
 
 @given(count=st.integers(1, 5000), most=st.integers(1, 600))
-def test_what_is_shown_lies_evenly_apart(count: int, most: int) -> None:
+def test_one_of_each_stretch_is_shown(count: int, most: int) -> None:
     shown = evenly(count, most)
-    assert len(shown) == len(set(shown)) == min(count, most)
-    assert shown[0] == 0 and shown[-1] < count
-    steps = {after - before for before, after in pairwise(shown)}
-    assert max(steps, default=1) - min(steps, default=1) <= 1
-    assert count - shown[-1] >= min(steps, default=1)
+    edges = [place * count // len(shown) for place in range(len(shown) + 1)]
+    assert len(shown) == min(count, most)
+    assert all(low <= place < high for place, (low, high) in zip(shown, pairwise(edges), strict=True))
+
+
+@given(kinds=st.integers(8, 300), repeats=st.integers(2, 32))
+def test_what_is_shown_of_a_set_that_repeats_is_not_alike(kinds: int, repeats: int) -> None:
+    assert len({place % kinds for place in evenly(kinds * repeats, repeats)}) > 1
 
 
 @given(count=st.integers(1, 200), side=st.sampled_from([8, 64, 128]), most=st.integers(1, 64))
