@@ -55,13 +55,13 @@ apt = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	else echo "please install: $(1)"; fi
 
 # Figures: speed and quality of the model that ships, into benchmarks/results/. Needs a quiet machine, a quarter of an hour.
-SHIPPED := models/pretrained/emoji-mini
+SHIPPED := models/pretrained/emoji
 .PHONY: bench
 bench: $(VENV)/installed-dev debian
 	@$(VENV)/bin/python -m benchmarks.latency --bundle $(SHIPPED)/student --teacher $(SHIPPED)/teacher
-	@$(VENV)/bin/python ippo.py data emoji emoji-mini
+	@$(VENV)/bin/python ippo.py data emoji
 	@$(VENV)/bin/python ippo.py evaluate $(SHIPPED)/student --teacher $(SHIPPED)/teacher --judge $(SHIPPED)/judge \
-		--data emoji-mini --student-steps 1 --no-page --out $(SHIPPED)/quality
+		--data emoji --student-steps 1 --no-page --out $(SHIPPED)/quality
 
 # The served model (SETTINGS of `ippo serve`) beside its bars, by locust: overhead, CLIENTS closed loops, Poisson arrivals,
 # twice too much for a minute.

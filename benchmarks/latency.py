@@ -1,6 +1,6 @@
 """Latency of the one-step student beside its guided teacher, interleaved in one run; it knows no quality.
 
-python -m benchmarks.latency --bundle models/pretrained/emoji-mini/student --teacher models/pretrained/emoji-mini/teacher
+python -m benchmarks.latency --bundle models/pretrained/emoji/student --teacher models/pretrained/emoji/teacher
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from models import folder
 from models.errors import BadInput
 from models.labels import Input
 
-SHIPPED = Path("models/pretrained/emoji-mini")
+SHIPPED = Path("models/pretrained/emoji")
 HTTP_ROUNDS, HTTP_SECONDS = 10, 1.0
 
 

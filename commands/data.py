@@ -15,7 +15,7 @@ app = typer.Typer(help="Make data sets: render the emoji, or clean a folder of o
 
 @app.command("emoji")
 def data_emoji(
-    subset: Annotated[Literal["emoji", "emoji-mini"], typer.Argument(help="All, or 200 chosen ones.")] = "emoji-mini",
+    subset: Annotated[Literal["emoji", "emoji-mini"], typer.Argument(help="All, or 200 chosen ones.")] = "emoji",
     out: Annotated[Path | None, typer.Option(help="Folder; by default data/SUBSET below IPPO_RUNS.")] = None,
     font: Annotated[Path | None, typer.Option(help="Noto Color Emoji; by default Debian's.")] = None,
 ) -> None:

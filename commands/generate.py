@@ -34,7 +34,7 @@ def generate(
     bundle: Annotated[
         Path,
         typer.Option("--bundle", "--run", help="Bundle, run or diffusers folder; by default the bundle that ships."),
-    ] = Path("models/pretrained/emoji-mini/student"),
+    ] = Path("models/pretrained/emoji/student"),
     out: Annotated[
         Path | None,
         typer.Option(

@@ -6,6 +6,7 @@ does everything that sums or exponentiates. Steps 2 to 4 and images to start fro
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -122,6 +123,7 @@ def _openvino(graph: Path, feeds: Feeds, out: Path) -> Path:
     import nncf
     import openvino
 
+    nncf.set_log_level(logging.WARNING)  # else a line for every operation it leaves alone
     model = openvino.Core().read_model(str(graph))
     found = nncf.quantize(
         model,

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 """The folder that holds the packages: the checkout, or a bento's source folder."""
 PREFIX = "IPPO_"
 """`IPPO_PORT=8080` in the environment sets `port`."""
-TRAINED = ROOT / "models" / "pretrained" / "emoji-mini" / "student"
+TRAINED = ROOT / "models" / "pretrained" / "emoji" / "student"
 """The bundle that ships."""
 
 Format = Literal["png", "jpeg", "webp"]

@@ -110,4 +110,4 @@ def test_stock_diffusers_opens_the_bundle_and_draws_the_same(bundle: Bundle, pip
 
 def test_a_bundle_of_an_earlier_version_is_told_hidden_states_alone(tiny_bundle: Path) -> None:
     assert open_bundle(tiny_bundle).manifest.told == TOLD[:1]
-    assert open_bundle(Path("models/pretrained/emoji-mini/student")).manifest.told == TOLD[:1]
+    assert open_bundle(Path("models/pretrained/emoji/student")).manifest.told == TOLD[:1]

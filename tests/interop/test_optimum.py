@@ -45,7 +45,7 @@ def drawn_by(optimum: Peer, opened: Path, bundle: Bundle, seed: int, scratch: Pa
 
 @pytest.mark.parametrize("shipped", [False, True], ids=["KL decoder", "the bundle that ships"])
 def test_optimum_opens_our_bundle_and_draws_the_same(optimum: Peer, saved: Path, tmp_path: Path, shipped: bool) -> None:
-    name = "models/pretrained/emoji-mini/student" if shipped else str(saved)
+    name = "models/pretrained/emoji/student" if shipped else str(saved)
     bundle = export(name, tmp_path / "b", trained=shipped, inputs=[PROMPT])
     theirs = drawn_by(optimum, bundle.folder.resolve(), bundle, 7, tmp_path)
     ours = Generator(bundle, backend.load("ort", bundle)).generate([Request(PROMPT, 7)])

@@ -96,7 +96,7 @@ def test_bento_is_built_and_served_from_another_folder(tiny_bundle: Path, tmp_pa
     for package in ("models", "export", "serving"):
         shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("pretrained", "__pycache__"))
     shutil.copy(ROOT / "bentofile.yaml", source)
-    shutil.copytree(tiny_bundle, source / "models" / "pretrained" / "emoji-mini" / "student")
+    shutil.copytree(tiny_bundle, source / "models" / "pretrained" / "emoji" / "student")
     environment = {**os.environ, "BENTOML_HOME": str(tmp_path / "home"), "BENTOML_DO_NOT_TRACK": "True"}
     environment |= {"IPPO_BACKEND": "ort", "IPPO_PAGE": "false"}
     environment.pop("PYTHONPATH", None)
