@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -80,9 +81,12 @@ def student(config: StudentConfig) -> Estimate:
     def begin(unet: nn.Module) -> nn.Module:
         if config.lora is not None:
             return adapted(_kept(unet, config.loop), config.lora)
-        learning = reduced(unet, config.reduce).requires_grad_(True)
+        if config.start in ("teacher", "random"):
+            learning = reduced(unet, config.reduce)
+        else:
+            learning = UNet2DConditionModel.from_config(components.config(_local(config.start), "unet"))
         _kept(unet, config.loop)
-        return learning
+        return learning.requires_grad_(True)
 
     def loss(unet: nn.Module, learning: nn.Module, sample: Tensor, told: Conditioning) -> Tensor:
         fake = _output(learning, sample, told).float()
@@ -110,8 +114,7 @@ def _estimate(
     config: TeacherConfig | StudentConfig, base: str, begin: Begin, loss: Loss, learnt: tuple[str, ...]
 ) -> Estimate:
     """`begin`: the base's UNet → the network that learns; `loss` of both; `learnt`: other components that learn too."""
-    loop, name = config.loop, str(trained(base)) if run_folder(base).is_dir() else base
-    folder, others = components.local(name), components.sizes(name)
+    loop, folder, others = config.loop, _local(base), components.sizes(_name(base))
     whole, _ = sum(others.values()), others.pop("unet", 0)
     parts: dict[str, int] = {}
     counted: dict[str, int] = {}
@@ -160,6 +163,14 @@ def _estimate(
     steps = loop.steps or loop.length(len(ImageFolder(data_folder(config.data), "train")))
     seconds = steps * loop.accumulate * operations / (_EFFICIENCY * _rate(here, loop.precision))
     return Estimate(counted, parts, available(here), seconds)
+
+
+def _name(base: str) -> str:
+    return str(trained(base)) if run_folder(base).is_dir() else base
+
+
+def _local(base: str) -> Path:
+    return components.local(_name(base))
 
 
 def _kept(unet: nn.Module, loop: LoopConfig) -> nn.Module:

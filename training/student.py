@@ -39,8 +39,9 @@ class StudentConfig(Config):
     """How often a later step starts from what the student's own steps before it drew, not from a real."""
     prediction: Literal["v_prediction"] | None = None
     """What the student predicts; none: as the teacher. An epsilon teacher's student learns v in the warm-up."""
-    start: Literal["teacher", "random"] = "teacher"
-    """Where the student's weights come from; `random` is the paper's ablation, not a way to work."""
+    start: str = "teacher"
+    """Where the student's weights come from: `teacher`, an earlier student to go on from (a run, a diffusers folder, a Hub
+    name, such as SD-Turbo), or `random`, the paper's ablation and not a way to work."""
     reduce: Removal | dict[str, Any] = {}
     """A published removal, or changes to the UNet's configuration: the student starts from the blocks that stay."""
     lora: LoraConfig | None = None
@@ -79,11 +80,11 @@ class StudentConfig(Config):
             )
         if self.own_outputs and len(self.timesteps) == 1:
             raise ValueError("own_outputs needs a student of several timesteps: its first step starts from noise")
-        if self.reduce and self.start == "random":
+        if self.reduce and self.start != "teacher":
             raise ValueError("reduce copies the teacher's blocks: start must be teacher")
-        if self.lora and (self.reduce or self.healing or self.start == "random"):
+        if self.lora and (self.reduce or self.healing or self.start != "teacher"):
             raise ValueError(
-                "a lora student is the teacher's own network: it can neither be reduced or healed nor start at random"
+                "a lora student is the teacher's own network: it can neither be reduced or healed nor start elsewhere"
             )
         if self.reduce and not self.begin:
             raise ValueError("a reduced student must be healed: choose healing, or a warmup above 0")

@@ -217,6 +217,25 @@ def test_a_random_start_shares_nothing_with_the_teacher(opened: Opened) -> None:
     assert not any(torch.equal(ours, theirs) for ours, theirs in pairs if ours.ndim > 1)
 
 
+def test_a_student_goes_on_from_an_earlier_one(opened: Opened, tmp_path: Path) -> None:
+    earlier = opened(reduce={"block_out_channels": [8, 16]}, run="earlier")
+    earlier.save(tmp_path / "earlier", {"student": earlier.student})
+    method = opened(start=str(tmp_path / "earlier"), run="later")
+    assert method.student.config["block_out_channels"] == [8, 16]
+    for ours, theirs in zip(method.student.parameters(), earlier.student.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+        assert ours.requires_grad
+
+
+def test_a_start_that_is_no_student_of_this_teacher_is_refused(opened: Opened, tmp_path: Path) -> None:
+    folders.save(tiny.teacher(prediction_type="epsilon", rescale_betas_zero_snr=False), tmp_path / "epsilon")
+    with pytest.raises(BadInput, match=r"start: .* predicts epsilon, and this student is to predict v_prediction"):
+        opened(start=str(tmp_path / "epsilon"))
+    folders.save(tiny.xl_teacher(), tmp_path / "xl")
+    with pytest.raises(BadInput, match=r"start: .* has cross_attention_dim \d+, its teacher \d+"):
+        opened(start=str(tmp_path / "xl"))
+
+
 def test_one_batch_can_be_overfitted_by_the_warm_up(method: AddMethod) -> None:
     optimizer = torch.optim.AdamW(method.student.parameters(), 3e-3)
     first = last = 0.0
@@ -272,6 +291,7 @@ def test_score_distillations_weight_gives_score_distillations_gradient(opened: O
         ({"own_outputs": 0.5, "timesteps": {"999": 1.0}}, "several timesteps"),
         ({"reduce": {"layers_per_block": 1}, "warmup": 0}, "must be healed"),
         ({"reduce": {"layers_per_block": 1}, "start": "random"}, "start must be teacher"),
+        ({"start": "no/such-student"}, "no/such-student"),
         ({"adversarial__game": "hinge", "loop__batch": 1}, "degenerate"),
         ({"adversarial__told": "text and image"}, "vision transformer"),
         (

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import ippo
 from models import folder as folders
 from models.errors import BadInput
+from models.reduce import reduced
 from tests import tiny
 from training import launch
 from training.estimate import Estimate
@@ -74,6 +75,14 @@ def test_less_memory(estimate: Any) -> None:
     ):
         assert estimate("student", **game, **change).peak < plain.peak, change
     assert estimate("student", base="xl", **game).peak > plain.peak
+
+
+def test_a_student_that_goes_on_is_counted_as_it_is(estimate: Any, tmp_path: Path) -> None:
+    smaller = tiny.teacher()
+    smaller.denoiser = reduced(smaller.denoiser, {"block_out_channels": [8, 16]})
+    folders.save(smaller, tmp_path / "earlier")
+    found = estimate("student", start=str(tmp_path / "earlier"), warmup_optimizer=RATE)
+    assert found.parameters["learnt"] == sum(weight.numel() for weight in smaller.denoiser.parameters())
 
 
 def test_from_the_command_line(estimate: Any, tmp_path: Path) -> None:
