@@ -78,8 +78,7 @@ class AddMethod:
             self.pairs = pairs.draw(self.teacher, self.captions.ids.flatten(0, 1), config.pairs, config.timesteps)
         self.size = len(images)
         splits = (Split(self.latents, self.captions.ids[:, 0]), Split(held_out_latents, held_out_ids))
-        with torch.autocast(self.teacher.device.type, torch.bfloat16, enabled=config.loop.frozen == "bf16"):
-            self.checks = Checks(self.teacher, self.tables, *splits, config.pairs)
+        self.checks = Checks(self.teacher, self.tables, *splits, config.pairs)
 
     def _begin(self, config: StudentConfig) -> nn.Module:
         """The student before its first step; the teacher takes its own precision."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -46,15 +47,26 @@ class Split:
 
 
 class Checks:
-    """What stays the same between two validations is computed once."""
+    """What stays the same between two validations is computed at the first, and once."""
 
     def __init__(self, teacher: Pipeline, tables: Tables, train: Split, held_out: Split, pairs: PairsConfig) -> None:
         self.teacher, self.tables, self.pairs = teacher, tables, pairs
         self.train, self.judged, self.held_out = train, train.even(_MOST), held_out.even(_MOST)
-        with torch.no_grad():
-            self.reals = self._features(self.judged.latents, self.judged.ids)
-            self.width = self._spread(self._guided)
-            self.near = self._nearest(self.held_out.latents)
+
+    @cached_property
+    def reals(self) -> NDArray[np.float64]:
+        """Features of the training latents."""
+        return self._features(self.judged.latents, self.judged.ids)
+
+    @cached_property
+    def width(self) -> float:
+        """The guided teacher's spread."""
+        return self._spread(self._guided)
+
+    @cached_property
+    def near(self) -> float:
+        """The held-out latents' distance to the training latents."""
+        return self._nearest(self.held_out.latents)
 
     def figures(self, one_step: OneStep, game: Adversarial | None) -> dict[str, float]:
         """`score`: Fréchet distance to the training latents in the teacher's middle features; the rest is watched."""
