@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from safetensors.torch import load_file
 from models import folder as folders
 from tests import tiny
 from tests.training.test_lora import STUDENT
+from tests.training.waiting import waited
 from training import checkpoint
 
 STEPS, KILLS, MARGIN = 40, 5, 10
@@ -37,13 +37,6 @@ def step(run: Path) -> int:
     """Of the newest checkpoint; 0 where there is none."""
     newest = checkpoint.newest(run)
     return int(newest.name.rpartition("-")[2]) if newest else 0
-
-
-def waited(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Whether it is still there after so long."""
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(seconds)
-    return process.poll() is None
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from models.errors import BadInput
+from tests.training.waiting import waited
 from training import checkpoint, launch
 
 CONFIG = """
@@ -50,7 +51,7 @@ def test_killed_and_rerun_equals_uninterrupted(
     launch.launch("autoencoder", write(tmp_path, data, "whole", optimizer))
     command = [sys.executable, "ippo.py", "train", "autoencoder", str(write(tmp_path, data, "killed", optimizer))]
     with subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None:
+        while waited(process, 0.005):
             newest = checkpoint.newest(runs / "killed")
             if newest is not None and int(newest.name.rpartition("-")[2]) >= 4:
                 process.send_signal(number)

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.training.test_loop import losses, write
+from tests.training.waiting import waited
 from training import checkpoint, launch
 
 SETTINGS = ["loop.batch=8", "loop.validate_every=1000", "optimizer.schedule=constant"]
 STEPS = 20
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns_and_stop_together(data: Path, runs: Path, tmp_path: Path) -> None:
     launch.launch("autoencoder", write(tmp_path, data, "of-1", "adamw"), [*SETTINGS, f"loop.steps={STEPS}"])
     config = str(write(tmp_path, data, "of-2", "adamw"))
@@ -27,7 +29,7 @@ def test_two_processes_learn_what_one_learns_and_stop_together(data: Path, runs:
     with subprocess.Popen(
         [*command, "loop.steps=100000"], env=environment, stderr=subprocess.PIPE, text=True
     ) as process:
-        while process.poll() is None and checkpoint.newest(runs / "of-2") is None:
+        while checkpoint.newest(runs / "of-2") is None and waited(process, 0.05):
             pass
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate()
