@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 LEAST, MOST = 3, 200
-"""Calls a case gets in one round."""
+"""Calls a case gets in one round, if it is not said otherwise."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,11 @@ class Timing:
     """Median of each round."""
 
 
-def interleaved(cases: Sequence[Case], rounds: int, seconds: float, seed: int = 0) -> list[Timing]:
-    """Time every case in every round, in a new order each time: one call to warm up, then calls for `seconds`."""
+def interleaved(cases: Sequence[Case], rounds: int, seconds: float, seed: int = 0, least: int = LEAST) -> list[Timing]:
+    """Time every case in every round, in a new order each time: one call to warm up, then `least` calls and for `seconds`.
+
+    With one call a round, for what takes seconds, only the first round is warmed up for.
+    """
     order, shuffle = list(range(len(cases))), random.Random(seed)
     found: list[list[list[float]]] = [[] for _ in cases]
     for case in cases:
@@ -53,15 +56,16 @@ def interleaved(cases: Sequence[Case], rounds: int, seconds: float, seed: int = 
     for _ in track(range(rounds), "timing, interleaved", console=Console(stderr=True)):
         shuffle.shuffle(order)
         for place in order:
-            found[place].append(_calls(cases[place].run, seconds))
+            found[place].append(_calls(cases[place].run, seconds, least))
     return [_timing(case, times) for case, times in zip(cases, found, strict=True)]
 
 
-def _calls(run: Callable[[], object], seconds: float) -> list[float]:
-    run()
+def _calls(run: Callable[[], object], seconds: float, least: int) -> list[float]:
+    if least > 1:
+        run()
     times: list[float] = []
     began = time.perf_counter()
-    while len(times) < LEAST or (len(times) < MOST and time.perf_counter() - began < seconds):
+    while len(times) < least or (len(times) < MOST and time.perf_counter() - began < seconds):
         before = time.perf_counter()
         run()
         times.append(1e3 * (time.perf_counter() - before))

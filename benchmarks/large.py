@@ -1,6 +1,7 @@
 """Latency at the size of Stable Diffusion 1.4, with random weights in the real classes, beside what else one would use.
 
-python -m benchmarks.large --out FOLDER        # an hour and 20 GB of memory; --small tries it out in minutes
+python -m benchmarks.large                     # an hour, most of it two exports, and 20 GB of memory; --small: minutes
+python -m benchmarks.large --scratch FOLDER --only "one step"    # exports are kept there, and only these cases timed
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import copy
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cache
 from math import nan
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +32,7 @@ from export.build import export
 from export.bundle import open_bundle
 from export.generator import Generator, Request
 from models import folder, noise, stable_diffusion
+from models.errors import BadInput
 from models.pipeline import Pipeline
 
 STEPS, TIMED, GUIDANCE = 50, 4, 7.5
@@ -45,8 +49,7 @@ def cases(scratch: Path, pipelines: Mapping[str, Pipeline], compiled: bool, peer
     """One step by everybody with each decoder, and the guided teacher in diffusers and in ippo's best backend."""
     for decoder, pipeline in pipelines.items():
         saved, stage = scratch / f"{decoder}-student", f"one step, {decoder}"
-        folder.save(pipeline, saved)
-        generator, stock = _generator(saved, scratch / decoder), in_diffusers(pipeline)
+        generator, stock = _generator(pipeline, saved, scratch / decoder), in_diffusers(pipeline)
         yield Case(stage, f"{IPPO}, {label(generator)}", 1, lambda one=generator: one.generate([Request(PROMPT, 0)]))
         yield from _parts(generator, decoder)
         yield Case(stage, EAGER, 1, _draw(stock, 1, 0.0))
@@ -60,8 +63,11 @@ def cases(scratch: Path, pipelines: Mapping[str, Pipeline], compiled: bool, peer
                 yield Case(f"{steps} guided steps, KL", EAGER, 1, _draw(teacher, steps, GUIDANCE))
 
 
-def _generator(saved: Path, out: Path) -> Generator:
-    bundle = open_bundle(export(str(saved), out, trained=False, inputs=[PROMPT]).folder)
+def _generator(pipeline: Pipeline, saved: Path, out: Path) -> Generator:
+    if not out.is_dir():
+        folder.save(pipeline, saved)
+        export(str(saved), out, trained=False, inputs=[PROMPT])
+    bundle = open_bundle(out)
     return Generator(bundle, backends.load("auto", bundle))
 
 
@@ -101,18 +107,29 @@ def _compiled(pipeline: Pipeline) -> Any:
 
 def _optimum(peer: Peer, saved: Path, out: Path) -> Callable[[], object]:
     """By graphs that optimum exported itself, in float32."""
-    peer.ask("export", model=str(saved.resolve()), out=str(out.resolve()))
-    peer.ask("open", folder=str(out.resolve()), threads=torch.get_num_threads())
-    return lambda: peer.ask("draw", folder=str(out.resolve()), prompt=PROMPT)
+    place = str(out.resolve())
+
+    @cache
+    def opened() -> None:
+        if not out.is_dir():
+            peer.ask("export", model=str(saved.resolve()), out=place)
+        peer.ask("open", folder=place, threads=torch.get_num_threads())
+
+    def draw() -> None:
+        opened()
+        peer.ask("draw", folder=place, prompt=PROMPT)
+
+    return draw
 
 
 def ratios(timings: list[Timing], work: Work) -> dict[str, dict[str, float]]:
     """What is asked of one step at this size: measured, what arithmetic alone explains of it, and the bar.
 
-    A teacher of `STEPS` steps takes what one step takes, and STEPS − 1 times the slope from one step to `TIMED`. Peers that
-    were not there have no ratio.
+    A teacher of `STEPS` steps takes what one step takes, and STEPS − 1 times the slope from one step to `TIMED`. What was not
+    timed has no ratio.
     """
-    time = {(found.stage, IPPO if found.by.startswith(IPPO) else found.by): found.median for found in timings}
+    named = {(found.stage, IPPO if found.by.startswith(IPPO) else found.by): found.median for found in timings}
+    time = defaultdict(lambda: nan, named)
     kl, tiny = time["one step, KL", IPPO], time["one step, tiny", IPPO]
     one, some = time["1 guided steps, KL", EAGER], time[f"{TIMED} guided steps, KL", EAGER]
     teacher = one + (STEPS - 1) * (some - one) / (TIMED - 1)
@@ -122,22 +139,28 @@ def ratios(timings: list[Timing], work: Work) -> dict[str, dict[str, float]]:
     scaled = f"{STEPS}-step guided teacher, {TIMED} timed and scaled,"
     found = {
         "diffusers eager ÷ ippo, KL": (time["one step, KL", EAGER] / kl, 1.0, 4.0),
-        "diffusers + torch.compile ÷ ippo, KL": (time.get(("one step, KL", COMPILED), nan) / kl, 1.0, nan),
-        "optimum-onnx ÷ ippo, KL": (time.get(("one step, KL", OPTIMUM), nan) / kl, 1.0, 2.0),
+        "diffusers + torch.compile ÷ ippo, KL": (time["one step, KL", COMPILED] / kl, 1.0, nan),
+        "optimum-onnx ÷ ippo, KL": (time["one step, KL", OPTIMUM] / kl, 1.0, 2.0),
         "diffusers eager with KL ÷ ippo with the tiny decoder": (time["one step, KL", EAGER] / tiny, tiny_alone, 10.0),
         f"{scaled} diffusers eager ÷ ippo with the tiny decoder": (teacher / tiny, guided * tiny_alone, 200.0),
         f"{STEPS}-step guided teacher on ippo's own backend, from its parts, ÷ ippo, KL": (own / kl, guided, nan),
     }
-    named = {name: dict(zip(("measured", "arithmetic", "bar"), row, strict=True)) for name, row in found.items()}
-    return {name: {key: value for key, value in row.items() if value == value} for name, row in named.items()
+    rows = {name: dict(zip(("measured", "arithmetic", "bar"), row, strict=True)) for name, row in found.items()}
+    return {name: {key: value for key, value in row.items() if value == value} for name, row in rows.items()
             if row["measured"] == row["measured"]}  # fmt: skip
 
 
-def measure(size: Size, rounds: int, compiled: bool, peer: Peer | None, scratch: Path) -> dict[str, Any]:
+def measure(
+    size: Size, rounds: int, compiled: bool, peer: Peer | None, scratch: Path, only: Sequence[str] = ()
+) -> dict[str, Any]:
     """Everything that the page shows."""
     before = machine.load()
     pipelines, once = students(size), Settings(STEPS, GUIDANCE, (1,))
-    timings = interleaved(list(cases(scratch, pipelines, compiled, peer)), rounds, 0.0)
+    every = cases(scratch, pipelines, compiled, peer)
+    chosen = [case for case in every if not only or any(text in f"{case.stage} by {case.by}" for text in only)]
+    if not chosen:
+        raise BadInput(f"--only: no case has {' or '.join(only)} in its name")
+    timings = interleaved(chosen, rounds, 0.0, least=1)
     work = {decoder: ceiling(pipeline, once) for decoder, pipeline in pipelines.items()}
     fields = ("stage", "by", "batch", "median", "p25", "p75", "p90", "least", "calls")
     return {
@@ -158,13 +181,19 @@ def main(
     peer: Annotated[
         Path, typer.Option(help="Python with optimum-onnx (`make interop`); left out if not there.")
     ] = INTEROP,
+    scratch: Annotated[
+        Path | None, typer.Option(help="Keeps the exports for another run; by default they go when it ends.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only cases with this in their name ('STAGE by WHO'); may be repeated.")
+    ] = None,
 ) -> None:
     """Measure one step at the size of Stable Diffusion 1.4; the last line of stdout is one JSON document."""
     results = out or machine.results_folder()
     with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        kept = scratch or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         optimum = stack.enter_context(Peer(peer)) if peer.exists() else None
-        summary = measure(SMALL if small else FULL, rounds, compiled, optimum, scratch)
+        summary = measure(SMALL if small else FULL, rounds, compiled, optimum, kept, only or ())
     summary["left out"] = [] if optimum else [f"{OPTIMUM}: {peer} is not there"]
     results.mkdir(parents=True, exist_ok=True)
     (results / "large.json").write_text(json.dumps(summary, indent=1) + "\n")

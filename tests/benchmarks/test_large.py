@@ -45,6 +45,7 @@ def test_ratios_scale_the_teacher_and_stand_beside_the_arithmetic() -> None:
     assert teacher["arithmetic"] == pytest.approx(25 * 3320 / 950)
     assert own["measured"] == pytest.approx((2 + 50 * 80 + 60) / 100) and "bar" not in own
     timings.append(timing("one step, KL", "optimum-onnx", 250.0))
+    assert list(large.ratios(timings[:2], work)) == ["diffusers eager ÷ ippo, KL"]
     assert large.ratios(timings, work)["optimum-onnx ÷ ippo, KL"] == {"measured": 2.5, "arithmetic": 1.0, "bar": 2.0}
 
 
@@ -95,13 +96,20 @@ def test_a_peer_answers_and_says_what_went_wrong(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_whole_run_on_tiny_networks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    large.main(out=tmp_path, small=True, rounds=1, compiled=False, peer=INTEROP)
+    large.main(out=tmp_path, small=True, rounds=1, compiled=False, peer=INTEROP, scratch=tmp_path / "kept")
     printed = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert printed == json.loads((tmp_path / "large.json").read_text())
     assert len(printed["ratios"]) >= 4 and all(row["measured"] > 0 for row in printed["ratios"].values())
     assert all(start["seconds"] > 0 for start in printed["first image"].values())
     assert "| 50-step guided teacher, 4 timed and scaled, diffusers eager ÷" in (tmp_path / "large.md").read_text()
     assert (tmp_path / "large.png").stat().st_size > 10_000
+    exported = (tmp_path / "kept" / "KL" / "manifest.json").stat().st_mtime_ns
+    again = {"out": tmp_path, "small": True, "rounds": 1, "compiled": False, "scratch": tmp_path / "kept"}
+    large.main(**again, peer=Path("none"), only=["one step, KL by diffusers", "one step, KL by ippo"])
+    assert list(json.loads(capsys.readouterr().out.splitlines()[-1])["ratios"]) == ["diffusers eager ÷ ippo, KL"]
+    assert (tmp_path / "kept" / "KL" / "manifest.json").stat().st_mtime_ns == exported, "what was kept is used again"
+    with pytest.raises(BadInput, match="no case has nothing in its name"):
+        large.main(**again, peer=Path("none"), only=["nothing"])
 
 
 @pytest.mark.slow
