@@ -143,6 +143,7 @@ def test_a_graph_with_unknown_inputs_is_refused(name: str, bundle: Bundle, tmp_p
         backend.load(name, strange, threads=1, reproducible=True).run("decoder", {"latent_sample": latents})
 
 
+@pytest.mark.slow
 def test_float32_is_exact_and_twice_the_size(tiny_student: Path, bundle: Bundle, tmp_path: Path) -> None:
     exact = export(str(tiny_student), tmp_path / "b", trained=False, precision="fp32")
     assert exact.manifest.precision == "fp32"

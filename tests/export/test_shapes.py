@@ -115,6 +115,7 @@ def test_other_sizes_are_refused_and_the_accepted_listed(
         Generator(bucketed, backends["ort"]).generate(REQUESTS, size=size)
 
 
+@pytest.mark.slow
 def test_exported_buckets_are_drawn_by_the_gate_and_kept(tiny_student: Path, tmp_path: Path) -> None:
     exported = export(str(tiny_student), tmp_path / "b", trained=False, buckets=BUCKETS)
     manifest = open_bundle(tmp_path / "b").manifest

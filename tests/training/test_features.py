@@ -123,5 +123,6 @@ def test_heads_hear_caption_noise_level_and_image() -> None:
         told(same, torch.tensor([5, 900]), image),
         told(same, level, torch.randn(2, 6)),
     ):
-        assert all(float(logits[0]) != float(logits[1]) for logits in discriminator(maps, condition))
-    assert all(float(logits[0]) == float(logits[1]) for logits in discriminator(maps, told(same, level, image)))
+        assert all(not torch.allclose(*logits, rtol=1e-4) for logits in discriminator(maps, condition))
+    # Not to the bit: a processor may sum the rows of a batch in another order.
+    assert all(torch.allclose(*logits, rtol=1e-4) for logits in discriminator(maps, told(same, level, image)))
