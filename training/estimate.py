@@ -98,6 +98,8 @@ def student(config: StudentConfig) -> Estimate:
         if config.distillation is not None:
             with torch.no_grad():
                 _output(unet, torch.cat([fake, fake]), told.map(lambda array: torch.cat([array, array])))
+        if config.regression:  # on pairs, beside what the other terms look at
+            terms.append(_output(learning, sample, told).float().square().mean())
         return torch.stack(terms).sum()
 
     return _estimate(config, config.teacher, begin, loss, ())
