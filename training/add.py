@@ -40,7 +40,7 @@ from training.parts import evenly, split
 from training.runs import data_folder
 from training.student import StudentConfig
 from training.tables import Tables
-from training.teacher import open_base
+from training.teacher import configure, open_base
 from training.texts import Texts
 
 _TAKEN = ("in_channels", "out_channels", "cross_attention_dim", "addition_embed_type", "class_embed_type")
@@ -90,6 +90,7 @@ class AddMethod:
             teacher.to(torch.bfloat16)
         if config.start == "random":
             student = cast(Any, type(student)).from_config(student.config)
+        configure(student, config.loop)
         return student.requires_grad_(True)
 
     def _gone_on(self, config: StudentConfig) -> nn.Module:

@@ -27,7 +27,7 @@ from training.memory import Peak, Play, appear, available, rehearse
 from training.optimizer import build
 from training.runs import data_folder, run_folder, trained
 from training.student import StudentConfig
-from training.teacher import TeacherConfig
+from training.teacher import TeacherConfig, configure
 
 _EFFICIENCY = 0.4
 """Of a large matrix product's rate, that a training step reaches."""
@@ -85,6 +85,7 @@ def student(config: StudentConfig) -> Estimate:
             learning = reduced(unet, config.reduce)
         else:
             learning = UNet2DConditionModel.from_config(components.config(_local(config.start), "unet"))
+        configure(learning, config.loop)
         _kept(unet, config.loop)
         return learning.requires_grad_(True)
 
@@ -125,8 +126,7 @@ def _estimate(
     def prepare() -> Play:
         with torch.device("meta"):
             unet: Any = UNet2DConditionModel.from_config(components.config(folder, "unet"))
-            if loop.checkpointing:
-                unet.enable_gradient_checkpointing()
+            configure(unet, loop)
             learning = begin(unet)
             unet.requires_grad_(learning is unet)
 

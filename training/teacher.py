@@ -242,18 +242,23 @@ class TeacherMethod:
 
 
 def open_base(base: str | Config, loop: LoopConfig) -> Pipeline:
-    """The pipeline to train: an existing one, or parts put together around a fresh denoiser.
-
-    `math` attention also spares the denoiser what torch's own plain path does besides (6 %).
-    """
+    """The pipeline to train: an existing one, or parts put together around a fresh denoiser."""
     pipeline = opened(base) if isinstance(base, str) else folders.build(base, trained)
     for part in (pipeline.conditioner, pipeline.denoiser, pipeline.autoencoder):
         part.to(device())
-    if loop.checkpointing:
-        cast(Any, pipeline.denoiser).enable_gradient_checkpointing()
-    if loop.attention == "math":
-        cast(UNet2DConditionModel, pipeline.denoiser).set_attn_processor(AttnProcessor())
+    configure(pipeline.denoiser, loop)
     return pipeline
+
+
+def configure(denoiser: nn.Module, loop: LoopConfig) -> None:
+    """Lets a denoiser compute as the loop says, which a copy of another configuration does not inherit.
+
+    `math` attention also spares it what torch's own plain path does besides (6 %).
+    """
+    if loop.checkpointing:
+        cast(Any, denoiser).enable_gradient_checkpointing()
+    if loop.attention == "math":
+        cast(UNet2DConditionModel, denoiser).set_attn_processor(AttnProcessor())
 
 
 CONFIG, METHOD = TeacherConfig, TeacherMethod

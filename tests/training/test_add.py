@@ -236,6 +236,13 @@ def test_a_start_that_is_no_student_of_this_teacher_is_refused(opened: Opened, t
         opened(start=str(tmp_path / "xl"))
 
 
+@pytest.mark.parametrize("change", [{}, {"reduce": {"block_out_channels": [8, 16]}}, {"start": "random"}])
+def test_every_student_computes_as_the_loop_says(opened: Opened, change: dict[str, Any]) -> None:
+    student: Any = opened(loop__checkpointing=True, loop__attention="math", **change).student
+    assert student.is_gradient_checkpointing
+    assert {type(processor).__name__ for processor in student.attn_processors.values()} == {"AttnProcessor"}
+
+
 def test_one_batch_can_be_overfitted_by_the_warm_up(method: AddMethod) -> None:
     optimizer = torch.optim.AdamW(method.student.parameters(), 3e-3)
     first = last = 0.0
