@@ -13,19 +13,22 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.clock import Case
+from benchmarks.sizes import in_diffusers
 from export import backend as backends
 from export.bundle import MANIFEST, Bundle, Manifest, sha256
 from export.generator import Generator, Request
 from export.signature import conditioner_input
-from models import noise
+from models import folder, noise
 from models.attributes import attribute_examples
 from models.labels import Input
 from models.pipeline import Pipeline, predict
+from models.schedule import STUDENT_TIMESTEPS
 from serving.images import Provenance, encode
 
 PROMPTS = ("a cat with heart eyes", "red heart on blue", "smiling face on white", "dog face", "birthday cake on pink",
            "green apple", "sun with face", "fox on yellow")  # fmt: skip
-TEACHER = "teacher (torch eager)"
+TEACHER, STOCK = "teacher (torch eager)", "diffusers eager"
+SPLIT = "image by split graphs"
 TIMESTEP = 999
 
 
@@ -81,7 +84,29 @@ def _on_backend(generator: Generator, batch: int) -> Iterator[Case]:
     yield Case("denoiser", by, batch, lambda: run("denoiser", step))
     yield Case("decoder", by, batch, lambda: run("decoder", {"latent_sample": sample}))
     yield Case("image", by, batch, lambda: generator.generate(requests(manifest, batch)))
+    yield Case(SPLIT, by, batch, lambda: _by_split_graphs(generator, batch))
     yield Case("image as PNG", by, batch, lambda: png(generator, batch))
+
+
+def _by_split_graphs(generator: Generator, batch: int) -> object:
+    """What `generate` does where there is no fused graph."""
+    manifest = generator.bundle.manifest
+    ids, drawn = (
+        generator.tokenizer.ids(inputs(manifest, batch)),
+        noise.gaussian(range(batch), 1, manifest.latent_shape),
+    )
+    return generator._split(ids, drawn, STUDENT_TIMESTEPS[1])
+
+
+def stock_cases(bundle: Bundle, batches: Sequence[int]) -> Iterator[Case]:
+    """The same weights by stock diffusers, in one step without guidance; none where it has no pipeline for them."""
+    if "prompt" not in bundle.manifest.inputs or len(bundle.manifest.told) > 1:
+        return
+    stock = in_diffusers(folder.load(bundle.folder))
+    options = {"num_inference_steps": 1, "guidance_scale": 0.0, "output_type": "np"}
+    for batch in batches:
+        prompts = inputs(bundle.manifest, batch)
+        yield Case("image", STOCK, batch, lambda prompts=prompts: stock(prompts, **options).images)  # type: ignore[misc]
 
 
 def png(generator: Generator, batch: int = 1) -> list[bytes]:

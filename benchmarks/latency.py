@@ -21,7 +21,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import machine, page
-from benchmarks.cases import Settings, body, ceiling, label, png, student_cases, teacher_cases
+from benchmarks.cases import Settings, body, ceiling, label, png, stock_cases, student_cases, teacher_cases
 from benchmarks.clock import Case, interleaved
 from benchmarks.command import run
 from benchmarks.result import HTTP, Overhead, Result
@@ -70,7 +70,8 @@ def measure(
     found = overhead(bundle, url) if http else None
     teacher = folder.load(teacher_folder)
     threads = sorted({1, torch.get_num_threads()})
-    cases = [*student_cases(bundle, settings.batches), *teacher_cases(teacher, settings, threads)]
+    cases = [*student_cases(bundle, settings.batches), *stock_cases(bundle, settings.batches)]
+    cases += teacher_cases(teacher, settings, threads)
     timings = interleaved(cases, rounds, seconds)
     return Result(
         date=datetime.date.today().isoformat(),

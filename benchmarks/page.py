@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
+from benchmarks.cases import SPLIT, STOCK
 from benchmarks.clock import Timing
 from benchmarks.result import HTTP, STAGES, Result, is_teacher, pick
 from metrics.sheet import markdown_table
@@ -22,6 +23,7 @@ STAGE_INKS = ("#c9c9c9", "#e0b354", "#1f6f8b", "#4c9f70", "#8a6fae")
 def markdown(result: Result) -> str:
     """Everything a reader needs to trust the figures, in tables."""
     parts = [f"# Latency, {result.date}", _facts(result), "## One step against its teacher", _ratios(result)]
+    parts += ["## The same student by other ways", _others(result)]
     if result.overhead:
         parts += ["## Over HTTP", _http(result)]
     parts += ["## Whole image and its stages", _stages(result), "![latency](latency.png)"]
@@ -47,6 +49,26 @@ def _ratios(result: Result) -> str:
     return markdown_table(heads, rows) + f"\n\n{note}. What is above comes from the runtime."
 
 
+def _others(result: Result) -> str:
+    """Split graphs against the fused one of each backend, and diffusers against the fastest: medians."""
+    rows = []
+    for batch in sorted({timing.batch for timing in result.timings}):
+        images = [timing for timing in pick(result.timings, "image", batch) if not is_teacher(timing)]
+        ours = [timing for timing in images if timing.by != STOCK]
+        rows += [
+            [str(batch), STOCK, ours[0].by, f"{found.median / ours[0].median:.1f}"]
+            for found in images
+            if found.by == STOCK
+        ]
+        rows += [
+            [str(batch), f"split graphs, {split.by}", f"fused graph, {fused.by}", f"{split.median / fused.median:.2f}"]
+            for fused in ours
+            for split in pick(result.timings, SPLIT, batch)
+            if split.by == fused.by
+        ]  # fmt: skip
+    return markdown_table(["batch", "slower", "faster", "ratio of medians"], rows)
+
+
 def _http(result: Result) -> str:
     assert result.overhead is not None
     found = result.overhead
@@ -64,7 +86,7 @@ def _http(result: Result) -> str:
 
 
 def _stages(result: Result) -> str:
-    ordered = ["image", "image as PNG", *STAGES]
+    ordered = ["image", SPLIT, "image as PNG", *STAGES]
     rows = [
         [timing.stage, timing.by, str(timing.batch), f"{timing.median:.3f}", f"{timing.p25:.3f} to {timing.p75:.3f}",
          f"{timing.least:.3f}", f"{timing.median / timing.batch:.3f}", str(timing.calls)]

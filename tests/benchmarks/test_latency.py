@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import latency, machine, page
-from benchmarks.cases import Settings, body, ceiling, student_cases, teacher_cases
+from benchmarks.cases import SPLIT, STOCK, Settings, body, ceiling, stock_cases, student_cases, teacher_cases
 from benchmarks.clock import Case, Timing, interleaved
 from benchmarks.latency import measure, write
 from benchmarks.result import HTTP, STAGES, Overhead, Result, pick
@@ -71,8 +71,12 @@ def test_a_whole_run_on_tiny_networks(tiny_bundle: Path, tmp_path: Path) -> None
     settings = Settings(steps=2, guidance=2.0, batches=(1, 2))
     found = measure(open_bundle(tiny_bundle), tmp_path / "teacher", settings, 2, 0.0, url=None, http=False)
     stages = {(found.stage, found.batch) for found in found.timings}
-    assert stages == {(stage, batch) for stage in (*STAGES, "image", "image as PNG") for batch in (1, 2)}
+    assert stages == {(stage, batch) for stage in (*STAGES, "image", SPLIT, "image as PNG") for batch in (1, 2)}
     assert all(timing.least > 0 for timing in found.timings)
+    assert STOCK in {timing.by for timing in found.timings}
+    assert "| 2 | diffusers eager | " in page.markdown(
+        found
+    ) and "| split graphs, ort | fused graph, ort |" in page.markdown(found)
     summary = json.loads(write(found, tmp_path))
     assert "\n" not in write(found, tmp_path)
     assert [ratio["batch"] for ratio in summary["ratios"]] == [1, 2]
@@ -99,6 +103,9 @@ def test_teacher_and_student_draw_what_they_are_timed_for(tiny_bundle: Path, tmp
     shapes = {case.stage: getattr(case.run(), "shape", None) for case in cases}
     assert shapes["image"] == (3, 16, 16, 3)
     assert shapes["denoiser"] == (3, 4, 4, 4)
+    assert shapes[SPLIT] == (3, 16, 16, 3)
+    (stock,) = stock_cases(open_bundle(tiny_bundle), (3,))
+    assert stock.run().shape == (3, 16, 16, 3)  # type: ignore[attr-defined]
     assert shapes["tokenise"] == (3, tiny.TOKENS)
     files = next(case for case in cases if case.stage == "image as PNG").run()
     assert [file[:4] for file in files] == [b"\x89PNG"] * 3  # type: ignore[attr-defined]
