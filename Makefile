@@ -143,7 +143,7 @@ avatars: $(VENV)/installed-dev
 		"train teacher configs/avatars/teacher.yaml" "train student configs/avatars/student.yaml" \
 		"export avatars/student --out $(LINE)/line/avatars --overwrite" \
 		"evaluate $(LINE)/line/avatars --data avatars --teacher avatars/teacher --judge avatars/judge \
-		--guidances 1,1.25,1.5,2 --student-steps 1 --out $(LINE)/line/avatars-quality"; do \
+		--guidances 1.5,2,2.5,3 --student-steps 1 --out $(LINE)/line/avatars-quality"; do \
 		$(VENV)/bin/python ippo.py $$step || exit 1; done
 	@$(VENV)/bin/python -m benchmarks.guidance avatars/teacher
 
