@@ -91,10 +91,8 @@ def _on_backend(generator: Generator, batch: int) -> Iterator[Case]:
 def _by_split_graphs(generator: Generator, batch: int) -> object:
     """What `generate` does where there is no fused graph."""
     manifest = generator.bundle.manifest
-    ids, drawn = (
-        generator.tokenizer.ids(inputs(manifest, batch)),
-        noise.gaussian(range(batch), 1, manifest.latent_shape),
-    )
+    ids = generator.tokenizer.ids(inputs(manifest, batch))
+    drawn = noise.gaussian(range(batch), 1, manifest.latent_shape)
     return generator._split(ids, drawn, STUDENT_TIMESTEPS[1])
 
 

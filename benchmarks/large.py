@@ -22,7 +22,7 @@ import torch
 import typer
 
 from benchmarks import costs, large_page, machine
-from benchmarks.cases import TIMESTEP, Settings, ceiling, label
+from benchmarks.cases import STOCK, TIMESTEP, Settings, ceiling, label
 from benchmarks.clock import Case, Timing, interleaved
 from benchmarks.command import run
 from benchmarks.peer import INTEROP, Peer
@@ -37,7 +37,7 @@ from models.pipeline import Pipeline
 
 STEPS, TIMED, GUIDANCE = 50, 4, 7.5
 """Of the teacher; this many of them are timed, and a longer run is scaled linearly."""
-EAGER, COMPILED, OPTIMUM, IPPO = "diffusers eager", "diffusers + torch.compile", "optimum-onnx", "ippo"
+COMPILED, OPTIMUM, IPPO = "diffusers + torch.compile", "optimum-onnx", "ippo"
 PROMPT = "a cat"
 GUIDED, PAIR, DECODE, CONDITION = "denoiser, guided pair", "conditioner, pair", "decoder", "conditioner"
 PARTS = ("conditioner", "denoiser", "decoder")
@@ -52,7 +52,7 @@ def cases(scratch: Path, pipelines: Mapping[str, Pipeline], compiled: bool, peer
         generator, stock = _generator(pipeline, saved, scratch / decoder), in_diffusers(pipeline)
         yield Case(stage, f"{IPPO}, {label(generator)}", 1, lambda one=generator: one.generate([Request(PROMPT, 0)]))
         yield from _parts(generator, decoder)
-        yield Case(stage, EAGER, 1, _draw(stock, 1, 0.0))
+        yield Case(stage, STOCK, 1, _draw(stock, 1, 0.0))
         if compiled:
             yield Case(stage, COMPILED, 1, _draw(_compiled(pipeline), 1, 0.0))
         if peer and decoder == "KL":  # optimum exports no AutoencoderTiny
@@ -60,7 +60,7 @@ def cases(scratch: Path, pipelines: Mapping[str, Pipeline], compiled: bool, peer
         if decoder == "KL":
             teacher = in_diffusers(pipeline, stable_diffusion.TEACHER_SCHEDULER)
             for steps in (1, TIMED):
-                yield Case(f"{steps} guided steps, KL", EAGER, 1, _draw(teacher, steps, GUIDANCE))
+                yield Case(f"{steps} guided steps, KL", STOCK, 1, _draw(teacher, steps, GUIDANCE))
 
 
 def _generator(pipeline: Pipeline, saved: Path, out: Path) -> Generator:
@@ -131,17 +131,17 @@ def ratios(timings: list[Timing], work: Work) -> dict[str, dict[str, float]]:
     named = {(found.stage, IPPO if found.by.startswith(IPPO) else found.by): found.median for found in timings}
     time = defaultdict(lambda: nan, named)
     kl, tiny = time["one step, KL", IPPO], time["one step, tiny", IPPO]
-    one, some = time["1 guided steps, KL", EAGER], time[f"{TIMED} guided steps, KL", EAGER]
+    one, some = time["1 guided steps, KL", STOCK], time[f"{TIMED} guided steps, KL", STOCK]
     teacher = one + (STEPS - 1) * (some - one) / (TIMED - 1)
     own = time[PAIR, IPPO] + STEPS * time[GUIDED, IPPO] + time[f"{DECODE}, KL", IPPO]
     total = {name: sum(found[f"{part} GFLOP"] for part in PARTS) for name, found in work.items()}
     tiny_alone, guided = total["KL"] / total["tiny"], work["KL"]["ratio"]
     scaled = f"{STEPS}-step guided teacher, {TIMED} timed and scaled,"
     found = {
-        "diffusers eager ÷ ippo, KL": (time["one step, KL", EAGER] / kl, 1.0, 4.0),
+        "diffusers eager ÷ ippo, KL": (time["one step, KL", STOCK] / kl, 1.0, 4.0),
         "diffusers + torch.compile ÷ ippo, KL": (time["one step, KL", COMPILED] / kl, 1.0, nan),
         "optimum-onnx ÷ ippo, KL": (time["one step, KL", OPTIMUM] / kl, 1.0, 2.0),
-        "diffusers eager with KL ÷ ippo with the tiny decoder": (time["one step, KL", EAGER] / tiny, tiny_alone, 10.0),
+        "diffusers eager with KL ÷ ippo with the tiny decoder": (time["one step, KL", STOCK] / tiny, tiny_alone, 10.0),
         f"{scaled} diffusers eager ÷ ippo with the tiny decoder": (teacher / tiny, guided * tiny_alone, 200.0),
         f"{STEPS}-step guided teacher on ippo's own backend, from its parts, ÷ ippo, KL": (own / kl, guided, nan),
     }

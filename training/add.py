@@ -20,13 +20,13 @@ from torch import Tensor, nn
 
 from models import folder as folders
 from models.conditioning import Conditioning
-from models.errors import BadInput
 from models.pipeline import Pipeline, predict
 from models.reduce import reduced
 from models.sampling import add_noise, to_x0
 from models.schedule import Schedule, student_scheduler
 from training import latents, pairs, watch
 from training.adversarial import Adversarial
+from training.assemble import earlier
 from training.captions import Captions
 from training.checks import Checks, Split
 from training.data.folder import ImageFolder
@@ -42,9 +42,6 @@ from training.student import StudentConfig
 from training.tables import Tables
 from training.teacher import configure, open_base
 from training.texts import Texts
-
-_TAKEN = ("in_channels", "out_channels", "cross_attention_dim", "addition_embed_type", "class_embed_type")
-"""What a student must have in common with its teacher's denoiser."""
 
 
 class AddMethod:
@@ -85,27 +82,16 @@ class AddMethod:
         teacher, half = self.teacher.denoiser, config.loop.frozen == "bf16"
         if config.lora is not None:
             return adapted(teacher.to(torch.bfloat16) if half else teacher, config.lora)
-        student = reduced(teacher, config.reduce) if config.start in ("teacher", "random") else self._gone_on(config)
+        if config.start in ("teacher", "random"):
+            student: nn.Module = reduced(teacher, config.reduce)
+        else:
+            student = earlier(config.start, teacher, self.schedule).to(self.teacher.device)
         if half:
             teacher.to(torch.bfloat16)
         if config.start == "random":
             student = cast(Any, type(student)).from_config(student.config)
         configure(student, config.loop)
         return student.requires_grad_(True)
-
-    def _gone_on(self, config: StudentConfig) -> nn.Module:
-        """The denoiser of `config.start`. BadInput: it does not take the teacher's inputs or predicts something else."""
-        earlier = open_base(config.start, config.loop)
-        found, needed = (cast(Any, part).config for part in (earlier.denoiser, self.teacher.denoiser))
-        for key in _TAKEN:
-            if found.get(key) != needed.get(key):
-                raise BadInput(f"start: {config.start} has {key} {found.get(key)}, its teacher {needed.get(key)}")
-        if earlier.schedule.prediction_type != self.schedule.prediction_type:
-            raise BadInput(
-                f"start: {config.start} predicts {earlier.schedule.prediction_type}, and this student is to predict "
-                f"{self.schedule.prediction_type}"
-            )
-        return earlier.denoiser
 
     def _open_terms(self, config: StudentConfig) -> None:
         width = int(self.teacher.denoiser.config["cross_attention_dim"])  # type: ignore[index]

@@ -1,22 +1,45 @@
-"""Put trained parts together: a run's pipeline, with a sharpened decoder in its autoencoder's place if one is named."""
+"""What runs gave, opened: a pipeline, with another decoder if one is named; the student that another goes on from."""
 
 from __future__ import annotations
 
 import json
+from typing import Any, cast
 
 import diffusers
+from torch import nn
 
+from models.errors import BadInput
 from models.folder import load
 from models.pipeline import Pipeline
+from models.schedule import Schedule
 from models.stable_diffusion import LatentAutoencoder
-from training.runs import run_folder, trained
+from training.runs import named, trained
+
+_TAKEN = ("in_channels", "out_channels", "cross_attention_dim", "addition_embed_type", "class_embed_type")
+"""What a student must have in common with its teacher's denoiser."""
 
 
 def opened(name: str, decoder: str | None = None) -> Pipeline:
     """A run, a diffusers folder or a Hub name as a pipeline; `decoder` is a run of `ippo train decoder`."""
-    pipeline = load(trained(name) if run_folder(name).is_dir() else name)
+    pipeline = load(named(name))
     if decoder is not None:
         vae = trained(decoder)
         network = json.loads((vae / "config.json").read_text())["_class_name"]
         pipeline.autoencoder = LatentAutoencoder(getattr(diffusers, network).from_pretrained(vae))
     return pipeline
+
+
+def earlier(name: str, teacher: nn.Module, schedule: Schedule) -> nn.Module:
+    """The denoiser of a student to go on from.
+
+    BadInput: it takes other inputs than the teacher, or predicts something else.
+    """
+    student = opened(name)
+    found, needed = (cast(Any, denoiser).config for denoiser in (student.denoiser, teacher))
+    for key in _TAKEN:
+        if found.get(key) != needed.get(key):
+            raise BadInput(f"start: {name} has {key} {found.get(key)}, its teacher {needed.get(key)}")
+    predicts, wanted = student.schedule.prediction_type, schedule.prediction_type
+    if predicts != wanted:
+        raise BadInput(f"start: {name} predicts {predicts}, and this student is to predict {wanted}")
+    return student.denoiser

@@ -25,7 +25,7 @@ from training.lora import adapted
 from training.machine import device
 from training.memory import Peak, Play, appear, available, rehearse
 from training.optimizer import build
-from training.runs import data_folder, run_folder, trained
+from training.runs import data_folder, named
 from training.student import StudentConfig
 from training.teacher import TeacherConfig, configure
 
@@ -117,7 +117,7 @@ def _estimate(
     config: TeacherConfig | StudentConfig, base: str, begin: Begin, loss: Loss, learnt: tuple[str, ...]
 ) -> Estimate:
     """`begin`: the base's UNet → the network that learns; `loss` of both; `learnt`: other components that learn too."""
-    loop, folder, others = config.loop, _local(base), components.sizes(_name(base))
+    loop, folder, others = config.loop, _local(base), components.sizes(str(named(base)))
     whole, _ = sum(others.values()), others.pop("unet", 0)
     parts: dict[str, int] = {}
     counted: dict[str, int] = {}
@@ -167,12 +167,8 @@ def _estimate(
     return Estimate(counted, parts, available(here), seconds)
 
 
-def _name(base: str) -> str:
-    return str(trained(base)) if run_folder(base).is_dir() else base
-
-
 def _local(base: str) -> Path:
-    return components.local(_name(base))
+    return components.local(str(named(base)))
 
 
 def _kept(unet: nn.Module, loop: LoopConfig) -> nn.Module:

@@ -28,6 +28,11 @@ def trained(name: str, part: str = "model") -> Path:
     raise BadInput(f"no trained model in {folder}: train it first, or give the folder of a saved model")
 
 
+def named(name: str) -> str | Path:
+    """What a run trained where the name is a run's, else the name itself: a diffusers folder, a Hub name, one file."""
+    return trained(name) if run_folder(name).is_dir() else name
+
+
 def data_folder(name: str) -> str:
     """A data set: a folder, a set rendered under `<root>/data`, or else a Hub name."""
     rendered = runs_root() / "data" / name

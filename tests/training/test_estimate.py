@@ -75,8 +75,8 @@ def test_less_memory(estimate: Any) -> None:
     ):
         assert estimate("student", **game, **change).peak < plain.peak, change
     assert estimate("student", base="xl", **game).peak > plain.peak
-    reduced = {**game, "reduce": {"block_out_channels": [8, 16]}}
-    assert estimate("student", **reduced, loop={"checkpointing": True}).peak < estimate("student", **reduced).peak
+    less = {**game, "reduce": {"block_out_channels": [8, 16]}}
+    assert estimate("student", **less, loop={"checkpointing": True}).peak < estimate("student", **less).peak
 
 
 def test_a_student_that_goes_on_is_counted_as_it_is(estimate: Any, tmp_path: Path) -> None:
