@@ -115,7 +115,6 @@ class Pipeline:
 
         return guided
 
-    @torch.no_grad()
     def generate(
         self,
         inputs: Sequence[Input],
@@ -129,16 +128,27 @@ class Pipeline:
 
         `watch` is shown every step.
         """
+        return self._images(self.sample(inputs, seeds, steps, guidance, sampler, watch))
+
+    @torch.no_grad()
+    def sample(
+        self,
+        inputs: Sequence[Input],
+        seeds: Sequence[int],
+        steps: int = 1,
+        guidance: float | None = None,
+        sampler: str = "ddim",
+        watch: Watch | None = None,
+    ) -> Tensor:
+        """The latents `(N, C, h, w)` that `generate` decodes."""
         ancestral = sampling.student_loop if guidance is None else sampling.ANCESTRAL.get(sampler)
         timesteps = STUDENT_TIMESTEPS[steps] if guidance is None else self.schedule.trailing(steps)
         count = len(timesteps) if ancestral else 1
         start = torch.from_numpy(noise.gaussian(seeds, count, self.latent_shape)).to(self.device)
         denoise = self._watched(self.denoise(self.condition(inputs), guidance), watch)
         if ancestral:
-            x0 = ancestral(denoise, list(start), timesteps, self.schedule)
-        else:
-            x0 = sampling.SAMPLERS[sampler](denoise, start[0], timesteps, self.schedule)
-        return self._images(x0)
+            return ancestral(denoise, list(start), timesteps, self.schedule)
+        return sampling.SAMPLERS[sampler](denoise, start[0], timesteps, self.schedule)
 
     def _watched(self, denoise: sampling.Denoise, watch: Watch | None) -> sampling.Denoise:
         if watch is None:
@@ -154,6 +164,7 @@ class Pipeline:
 
         return shown
 
+    @torch.no_grad()
     def _images(self, latents: Tensor) -> NDArray[np.uint8]:
         return to_uint8(self.autoencoder.decode(latents))  # type: ignore[operator]
 

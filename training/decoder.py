@@ -1,37 +1,49 @@
-"""Train a decoder alone on a frozen encoder's latents, sharpened by a patch discriminator; it knows no denoiser.
+"""Train a decoder alone on a frozen encoder's latents, sharpened by a patch discriminator; it trains no denoiser.
 
 `kind: kl` goes on with the autoencoder's own decoder. `kind: tiny` trains an `AutoencoderTiny` in its place, and its
-encoder beside it, which learns to give the same latents.
+encoder beside it, which learns to give the same latents. With a `student` the patches of what it draws must pass for real
+ones too: a student's latents are softer than encoded ones, and a decoder that saw only the latter shows it.
 Shapes: `N` batch, `C` latent channels, `h w` latent, `H W` pixels.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 from numpy.typing import NDArray
+from pydantic import Field
+from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.config import Config
+from models.errors import BadInput
 from models.pipeline import from_uint8
 from models.stable_diffusion import LatentAutoencoder
 from training import losses
+from training.assemble import opened
 from training.augment import mirror, shift
 from training.autoencoder import Codec, reconstruction_figures, reconstruction_grid, save_network
 from training.balance import balance
 from training.data.folder import ImageFolder
 from training.draws import Draws
 from training.loop import LoopConfig
+from training.machine import device
 from training.method import Losses, Phase
 from training.optimizer import OptimizerConfig
+from training.parts import split
 from training.runs import data_folder, trained
+
+_SEED = 2_000_000
+"""Of a student's pictures."""
 
 
 class DecoderConfig(Config):
@@ -47,6 +59,14 @@ class DecoderConfig(Config):
     """Which decoder is trained."""
     tiny: dict[str, Any] = {}
     """Keyword arguments of diffusers' `AutoencoderTiny`, for `kind: tiny`."""
+    start: str | None = None
+    """Run or folder of a decoder of this kind to go on from; none: the autoencoder's own, or a new tiny one."""
+    student: str | None = None
+    """Run, folder or Hub name of a student for whose pictures the decoder is made; none: for encoded images alone."""
+    drawn: int = Field(default=4096, ge=1)
+    """Pictures of the student, in one step, over the captions in turn."""
+    captions: list[str] = ["text"]
+    """Caption columns of these pictures."""
     latent_noise: float = 0.1
     """Noise on the latents, in units of their spread."""
     gradient_weight: float = 0.5
@@ -85,6 +105,38 @@ class PatchDiscriminator(nn.Module):
         return logits
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What a student draws in one step, and the layout that a new decoder may not change."""
+
+    latents: Tensor  # (P, C, h, w)
+    layouts: Tensor  # (P, 3, H / 4, W / 4)
+
+    @classmethod
+    @torch.no_grad()
+    def by(cls, name: str, config: DecoderConfig, images: ImageFolder, before: LatentAutoencoder) -> Drawn:
+        """`config.drawn` pictures over the images' captions; `before` decodes the layouts. BadInput: not these latents."""
+        student = opened(name).to(device())
+        given, taken = student.latent_shape[0], cast(Any, before.vae).config["latent_channels"]
+        if given != taken:
+            raise BadInput(f"student: {name} draws latents of {given} channels, {config.vae} has {taken}")
+        captions = [caption for column in config.captions for caption in images.column(column)]
+        order = np.random.default_rng(config.loop.seed).permutation(len(captions))
+        chosen = [captions[place] for place in np.resize(order, config.drawn)]
+        latents, layouts = [], []
+        for part in track(split(config.drawn, student.latent_shape, 64), f"pictures of {name}"):
+            drawn = student.sample([chosen[place] for place in part], [_SEED + int(place) for place in part])
+            latents.append(drawn.float().cpu())
+            layouts.append(layout(before.decode(drawn)).float().cpu())
+        return cls(torch.cat(latents), torch.cat(layouts))
+
+    def some(self, vae: AutoencoderKL | AutoencoderTiny, draws: Draws) -> tuple[Tensor, Tensor]:
+        """As many pictures `(N, 3, H, W)` as there are draws, and their layouts."""
+        places = draws.integers(len(self.latents)).cpu()
+        latents, layouts = (values[places].to(draws.device) for values in (self.latents, self.layouts))
+        return _decode_with(vae)(latents), layouts
+
+
 class DecoderMethod:
     """Squared error in the warm-up, then L1 on pixels and edges and a relativistic game over patches."""
 
@@ -93,16 +145,16 @@ class DecoderMethod:
     def __init__(self, config: DecoderConfig) -> None:
         torch.manual_seed(config.loop.seed)
         self.config = config
-        encoder = AutoencoderKL.from_pretrained(trained(config.vae)).requires_grad_(False).eval()
+        encoder = AutoencoderKL.from_pretrained(trained(config.vae)).requires_grad_(False).eval().to(device())
         self.encoder = LatentAutoencoder(encoder)
-        self.vae = encoder if config.kind == "kl" else AutoencoderTiny(**config.tiny)
-        self.vae.to(memory_format=torch.channels_last)
+        self.vae = _begun(config, encoder).to(memory_format=torch.channels_last)
         self.trainable = _decoder_parameters(self.vae)
         self.discriminator = PatchDiscriminator()
         self.modules: Mapping[str, nn.Module] = {"vae": self.vae, "discriminator": self.discriminator}
         self.train_images = ImageFolder(data_folder(config.data), "train")
         self.held_out = ImageFolder(data_folder(config.data), "validation")
         self.size = len(self.train_images)
+        self.drawn = Drawn.by(config.student, config, self.train_images, self.encoder) if config.student else None
 
     def phases(self, steps: int) -> Sequence[Phase]:
         """Warm-up up to `config.warmup`, the game from there on."""
@@ -131,28 +183,35 @@ class DecoderMethod:
         return {"total": functional.mse_loss(LatentAutoencoder(self.vae).encode(images).float(), self._latents(images))}
 
     def discern(self, indices: list[int], draws: Draws) -> Losses:
-        """Tell originals from decoded latents of the same images."""
+        """Tell originals from decoded latents, of the same images and of the student's pictures."""
         images = self._images(indices, draws)
         with torch.no_grad():
             decoded = self._decode(images, draws)
+            if self.drawn is not None:
+                decoded = torch.cat([decoded, self.drawn.some(self.vae, draws)[0]])
         with torch.autocast(draws.device.type, enabled=False):
-            real, fake = self.discriminator(images), self.discriminator(decoded)
+            real, fake = self._ranked(images, decoded)
             game = losses.discriminator("relativistic", real, fake)
             few = max(1, len(images) // 4)  # an unbiased estimate at a quarter of the cost
             penalty = losses.gradient_penalty(self.discriminator, images[:few])
-            penalty = penalty + losses.gradient_penalty(self.discriminator, decoded[:few])
+            penalty = penalty + losses.gradient_penalty(self.discriminator, decoded[:: len(decoded) // few][:few])
         accuracy = (real > fake).float().mean()
         return {"total": game + self.config.penalty * penalty, "game": game, "penalty": penalty, "accuracy": accuracy}
 
     def reconstruct(self, indices: list[int], draws: Draws) -> Losses:
-        """L1 on pixels and edges, and the game."""
+        """L1 on pixels and edges, on the student's pictures on their layout, and the game."""
         images = self._images(indices, draws)
         decoded = self._decode(images, draws)
         pixels, edges = functional.l1_loss(decoded, images), edge_distance(decoded, images)
+        figures = {"pixels": pixels, "edges": edges}
+        total = pixels + self.config.gradient_weight * edges
+        if self.drawn is not None:
+            pictures, wanted = self.drawn.some(self.vae, draws)
+            figures["layout"] = functional.l1_loss(layout(pictures), wanted)
+            total, decoded = total + figures["layout"], torch.cat([decoded, pictures])
         with torch.autocast(draws.device.type, enabled=False):
-            game = losses.generator("relativistic", self.discriminator(images), self.discriminator(decoded))
-        total = pixels + self.config.gradient_weight * edges + self.config.adversarial_weight * game
-        return {"total": total, "pixels": pixels, "edges": edges, "adversarial": game}
+            game = losses.generator("relativistic", *self._ranked(images, decoded))
+        return {"total": total + self.config.adversarial_weight * game, "adversarial": game, **figures}
 
     def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
         """PSNR and sharpness on held-out images; the score weighs 0.1 of sharpness like 1 dB."""
@@ -170,6 +229,11 @@ class DecoderMethod:
             balance(vae, from_uint8(self.held_out.images(list(range(min(len(self.held_out), 64))))))
         save_network(vae, folder)
 
+    def _ranked(self, images: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the originals, as often as needed, and of everything decoded."""
+        real = self.discriminator(images)
+        return real.repeat(len(decoded) // len(images)), self.discriminator(decoded)
+
     def _images(self, indices: list[int], draws: Draws) -> Tensor:
         images = from_uint8(self.train_images.images(indices)).to(draws.device)
         return mirror(shift(images, draws, 4), draws)
@@ -184,12 +248,33 @@ class DecoderMethod:
         return _decode_with(self.vae)(noisy)
 
 
+def layout(images: Tensor) -> Tensor:
+    """Means over squares of 4 by 4 pixels."""
+    return functional.avg_pool2d(images, 4)
+
+
 def edge_distance(images: Tensor, others: Tensor) -> Tensor:
     """L1 distance between the finite differences of two image batches `(N, 3, H, W)`."""
     difference = images - others
     horizontal = (difference[..., 1:] - difference[..., :-1]).abs().mean()
     vertical = (difference[..., 1:, :] - difference[..., :-1, :]).abs().mean()
     return horizontal + vertical
+
+
+def _begun(config: DecoderConfig, encoder: AutoencoderKL) -> AutoencoderKL | AutoencoderTiny:
+    """What is trained. BadInput: the decoder to go on from is of another kind, or takes other latents."""
+    if config.start is None:
+        return encoder if config.kind == "kl" else AutoencoderTiny(**config.tiny)
+    folder, kind = trained(config.start), {"kl": AutoencoderKL, "tiny": AutoencoderTiny}[config.kind]
+    found = json.loads((folder / "config.json").read_text())
+    if found["_class_name"] != kind.__name__:
+        raise BadInput(
+            f"start: {config.start} is an {found['_class_name']}; kind {config.kind} goes on from an {kind.__name__}"
+        )
+    taken, given = found["latent_channels"], encoder.config["latent_channels"]
+    if taken != given:
+        raise BadInput(f"start: {config.start} takes latents of {taken} channels, {config.vae} gives {given}")
+    return kind.from_pretrained(folder)
 
 
 def _decode_with(vae: Any) -> Codec:

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline
+from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from metrics import judge as judges
 from models import folder as folders
+from models import stable_diffusion
 from models.errors import BadInput
 from models.pipeline import from_uint8
 from tests import tiny
@@ -146,6 +147,56 @@ def test_a_decoder_learns_and_the_encoder_stays(data: Path, runs: Path, tmp_path
         before = AutoencoderKL.from_pretrained(runs / "autoencoder" / "model")
         assert all(map(torch.equal, opened.encoder.parameters(), before.encoder.parameters()))
         assert not all(map(torch.equal, opened.decoder.parameters(), before.decoder.parameters()))
+
+
+TINY = {
+    "latent_channels": 4,
+    "encoder_block_out_channels": [8, 8, 8],
+    "decoder_block_out_channels": [8, 8, 8],
+    "num_encoder_blocks": [1, 1, 1],
+    "num_decoder_blocks": [1, 1, 1],
+}
+
+
+@pytest.mark.parametrize("kind", ["kl", "tiny"])
+def test_a_decoder_goes_on_for_the_pictures_of_a_student(data: Path, runs: Path, tmp_path: Path, kind: str) -> None:
+    folders.save(tiny.student(), tmp_path / "student")
+    begun = tmp_path / "student" / "vae"
+    if kind == "tiny":
+        begun = tmp_path / "tiny"
+        AutoencoderTiny(**TINY).save_pretrained(begun)
+    told = {"vae": str(tmp_path / "student" / "vae"), "start": str(begun), "student": str(tmp_path / "student")}
+    rates = {"discriminator": RATE, "warmup_optimizer": {"rate": 0.0}, "optimizer": {"rate": 0.0}}
+    train("decoder", tmp_path, data=str(data), kind=kind, drawn=6, **told, **rates)
+    first, *_ = (runs / "decoder" / "metrics.jsonl").read_text().splitlines()
+    assert "decoder/layout" in first
+    network = {"kl": AutoencoderKL, "tiny": AutoencoderTiny}[kind]
+    opened, before = (network.from_pretrained(folder) for folder in (runs / "decoder" / "model", begun))
+    latents = torch.randn(2, 4, 4, 4)
+    with torch.no_grad():
+        assert torch.allclose(opened.decode(latents).sample, before.decode(latents).sample, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"kind": "tiny"}, "start: .* is an AutoencoderKL; kind tiny goes on from an AutoencoderTiny"),
+        ({"start": "other/vae"}, "start: other/vae takes latents of 2 channels, student/vae gives 4"),
+        ({"start": None, "student": "other"}, "student: other draws latents of 2 channels, .* has 4"),
+    ],
+)
+def test_a_decoder_of_other_latents_is_refused(
+    data: Path, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: dict[str, Any], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders.save(tiny.student(), tmp_path / "student")
+    other = tiny.student()
+    other.denoiser = UNet2DConditionModel(**{**UNET, "sample_size": 4, "cross_attention_dim": tiny.WIDTH})
+    other.autoencoder = stable_diffusion.LatentAutoencoder(AutoencoderKL(**VAE))
+    folders.save(other, tmp_path / "other")
+    rates = {"discriminator": RATE, "warmup_optimizer": RATE}
+    with pytest.raises(BadInput, match=said):
+        train("decoder", tmp_path, data=str(data), vae="student/vae", **{"start": "student/vae", **told}, **rates)
 
 
 def test_a_judge_is_trained_and_opens(data: Path, runs: Path, tmp_path: Path) -> None:
