@@ -28,6 +28,7 @@ from training.draws import Draws, batch_indices
 from training.ema import Ema
 from training.log import Log
 from training.machine import average, on_cpu
+from training.memory import thrifty
 from training.method import Method, Phase
 from training.optimizer import build, rate_factor
 from training.state import State
@@ -99,6 +100,7 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
     torch.manual_seed(config.seed)
     for module in method.modules.values():
         module.to(accelerator.device).train()
+    thrifty(list(method.modules.values()))
     steps = config.length(method.size)
     phases = [(phase, build(phase.optimizer, phase.parameters)) for phase in method.phases(steps)]
     kept = torch.bfloat16 if config.frozen == "bf16" else torch.float32

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -14,6 +16,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakIdKeyDictionary
+
+_LARGE = 10**8
+"""Parameters."""
+_MMAP_THRESHOLD = -3
+"""M_MMAP_THRESHOLD of glibc's malloc.h: from how many bytes on a piece of memory is the system's own."""
 
 
 class Peak(TorchDispatchMode):
@@ -79,6 +86,20 @@ def appear(networks: Sequence[nn.Module]) -> None:
                     learnt = isinstance(tensor, nn.Parameter)
                     new = nn.Parameter(empty, tensor.requires_grad) if learnt else empty
                     kept[name] = made.setdefault(id(tensor), new)  # type: ignore[assignment]
+
+
+def thrifty(networks: Sequence[nn.Module]) -> None:
+    """Has freed memory go back to the system at once where networks are large; glibc alone can, elsewhere nothing happens.
+
+    By default it keeps what opening a model leaves, and the gaps between activations: 0.4 of 4.3 GB in a step at the size
+    of SD 1.4. Small networks would pay for it in every step.
+    """
+    if sum(weight.numel() for network in networks for weight in network.parameters()) < _LARGE:
+        return
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.malloc_trim(0)
+        library.mallopt(_MMAP_THRESHOLD, 2**20)
 
 
 def available(device: torch.device) -> int:
