@@ -88,6 +88,11 @@ N ?= 1600
 fuzz: $(VENV)/installed-dev
 	@$(VENV)/bin/python -m benchmarks.fuzz $(SHIPPED)/student $(N)
 
+# The studio's first page, and how far its curves lag behind a run, in a real browser. A minute, on a quiet machine.
+.PHONY: bench-studio
+bench-studio: $(VENV)/installed-dev chromium
+	@$(VENV)/bin/python -m benchmarks.studio
+
 # One step at the size of Stable Diffusion 1.4, random weights, beside stock diffusers. Half an hour and 20 GB of memory.
 .PHONY: bench-large
 bench-large: $(VENV)/installed-dev

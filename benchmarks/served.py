@@ -41,7 +41,7 @@ class Server:
 @contextmanager
 def started(bundle: str, *options: str) -> Iterator[Server]:
     """`ippo serve` on a free port, stopped at the end."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "ippo.py", "serve", "--bundle", bundle, "--port", str(port), *options]
     began = time.perf_counter()
     with tempfile.TemporaryFile() as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
@@ -90,7 +90,7 @@ def _wait(client: httpx.Client, server: subprocess.Popen[bytes], log: IO[bytes])
     raise SystemExit(f"the server was not ready after {READY_SECONDS:.0f} s")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from benchmarks.browser import Browser, executable
 from export.bundle import MANIFEST
 from serving.config import ServeConfig
-from tests.serving.browser import Browser, executable
 from tests.serving.conftest import launched, wait_until_ready
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not executable(), reason="no Chromium")]

@@ -14,8 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks import studio as timing
+from benchmarks.browser import Browser, executable
 from serving.config import ROOT
-from tests.serving.browser import Browser, executable
 from tests.serving.conftest import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not executable(), reason="no Chromium")]
@@ -77,6 +78,12 @@ def test_a_training_from_the_page_to_a_picture(browser: Browser, address: str, r
     gone = until(browser, "document.querySelector('#monitor-status .studio-trouble')?.textContent")
     assert gone.startswith("the run 'tiny/teacher' is gone")
     assert all(url.startswith((address, "data:", "blob:", "about:")) for url in browser.requests)
+
+
+def test_the_studio_is_timed_in_a_browser(capsys: pytest.CaptureFixture[str]) -> None:
+    timing.main(starts=1, lines=2)
+    first, lag = capsys.readouterr().out.splitlines()[-2:]
+    assert "N = 1)" in first and "N = 2)" in lag
 
 
 def test_no_other_file_is_served_and_none_is_taken(address: str, home: Path, runs: Path) -> None:

@@ -1,4 +1,4 @@
-"""Headless Chromium over its DevTools protocol, as much of it as a test of the page needs."""
+"""Headless Chromium over its DevTools protocol, as much of it as looking at a page needs."""
 
 from __future__ import annotations
 
