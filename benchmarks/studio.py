@@ -79,7 +79,7 @@ def _studio(runs: Path) -> Iterator[str]:
     with subprocess.Popen(command, env={**os.environ, "IPPO_RUNS": str(runs)}) as process:
         deadline = time.monotonic() + READY_SECONDS
         try:
-            while not _answers(address):
+            while not answers(address):
                 if process.poll() is not None or time.monotonic() > deadline:
                     sys.exit("ippo: the studio did not start")
                 time.sleep(0.02)
@@ -88,7 +88,8 @@ def _studio(runs: Path) -> Iterator[str]:
             process.terminate()
 
 
-def _answers(address: str) -> bool:
+def answers(address: str) -> bool:
+    """Whether there is a page yet."""
     try:
         return httpx.get(address, timeout=READY_SECONDS).is_success
     except httpx.TransportError:

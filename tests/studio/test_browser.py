@@ -23,7 +23,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not executable(), reason="no 
 
 WITHIN = 600
 CARD = "document.querySelector('#train-status .studio-card')"
-CURVE = "document.querySelector('#monitor-curves [aria-label=\"teacher/total\"] polyline')?.getAttribute('points')"
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def address(home: Path) -> Iterator[str]:
     command = [sys.executable, str(ROOT / "ippo.py"), "studio", "--port", str(port)]
     with subprocess.Popen(command, cwd=home, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
         deadline = time.monotonic() + WITHIN
-        while not _answers(f"http://127.0.0.1:{port}"):
+        while not timing.answers(f"http://127.0.0.1:{port}"):
             assert process.poll() is None and time.monotonic() < deadline
         yield f"http://127.0.0.1:{port}"
         process.terminate()
@@ -58,8 +57,8 @@ def test_a_training_from_the_page_to_a_picture(browser: Browser, address: str, r
     click(browser, "train-start")
     until(browser, f"{CARD}?.dataset.state === 'running' && {CARD}.dataset.step > 20")
     tab(browser, "Monitor")
-    before = until(browser, CURVE)
-    until(browser, f"({CURVE}) !== '{before}'")
+    before = until(browser, timing.CURVE)
+    until(browser, f"({timing.CURVE}) !== '{before}'")
     tab(browser, "Train")
     click(browser, "train-stop")
     step = int(until(browser, f"{CARD}.dataset.state === 'stopped' && {CARD}.dataset.step"))
@@ -137,10 +136,3 @@ def write(browser: Browser, name: str, text: str) -> None:
         f"(field => {{ field.value = '{text}'; field.dispatchEvent(new Event('input', {{bubbles: true}})); }})"
         f"(document.querySelector('#{name} input'))"
     )
-
-
-def _answers(address: str) -> bool:
-    try:
-        return httpx.get(address, timeout=WITHIN).status_code == 200
-    except httpx.TransportError:
-        return False
