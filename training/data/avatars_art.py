@@ -19,6 +19,8 @@ HAIR = "hair"
 """The slot that hats cover."""
 TONES, CLOTHES = "1234", "abc"
 """The letters of a part's own colour, and of the clothes', from light to deep."""
+TOLD = 40
+"""The distance in RGB from which two colours of 0 to 255 are told apart: as far as a tone from the next."""
 
 Pixels = NDArray[np.uint8]
 """`(24, 24)` letters, or `(24, 24, 3)` RGB."""
@@ -108,26 +110,36 @@ def slots() -> dict[str, tuple[str, ...]]:
 
 def draw(character: Character) -> Pixels:
     """The picture `(24, 24, 3)`."""
+    return _paint(character)[0]
+
+
+def shown(character: Character) -> dict[str, float]:
+    """How much of each part, from 0 to 1, nothing drawn later hides and no colour beneath swallows."""
+    told = _paint(character)[1]
+    return {name: where.sum() / (_named(name).letters != TRANSPARENT).sum() for name, where in told.items()}
+
+
+def _paint(character: Character) -> tuple[Pixels, dict[str, NDArray[np.bool_]]]:
+    """The picture, and where in it each part can be told from what it is drawn over."""
     known = art()
     canvas = np.empty((SIDE, SIDE, 3), np.uint8)
     canvas[:] = _rgb(character.colours["background"])
+    told: dict[str, NDArray[np.bool_]] = {}
     for part, opaque in _layers(character):
         inks = known.inks.copy()
         inks[[ord(letter) for letter in CLOTHES]] = known.colours[character.colours["clothes"]][: len(CLOTHES)]
         if part.colours:
             inks[[ord(letter) for letter in TONES]] = known.colours[_colour(part, character)]
-        canvas[opaque] = inks[part.letters[opaque]]
-    return canvas
+        drawn = np.where(opaque[..., None], inks[part.letters], canvas)
+        told = {name: where & ~opaque for name, where in told.items()}
+        told[part.name] = np.linalg.norm(drawn.astype(float) - canvas, axis=2) >= TOLD
+        canvas = drawn
+    return canvas, told
 
 
-def shown(character: Character) -> dict[str, float]:
-    """How much of each part, from 0 to 1, nothing drawn later hides."""
-    above = np.zeros((SIDE, SIDE), bool)
-    found = {}
-    for part, opaque in reversed(_layers(character)):
-        found[part.name] = (opaque & ~above).sum() / (part.letters != TRANSPARENT).sum()
-        above |= opaque
-    return found
+def _named(name: str) -> Part:
+    known = art()
+    return known.types.get(name) or known.parts[name]
 
 
 def _layers(character: Character) -> list[tuple[Part, NDArray[np.bool_]]]:
