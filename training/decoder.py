@@ -26,9 +26,9 @@ from torch.nn import functional
 
 from models.config import Config
 from models.errors import BadInput
-from models.pipeline import from_uint8
+from models.pipeline import Pipeline, from_uint8
 from models.stable_diffusion import LatentAutoencoder
-from training import losses
+from training import cache, losses
 from training.assemble import opened
 from training.augment import mirror, shift
 from training.autoencoder import Codec, reconstruction_figures, reconstruction_grid, save_network
@@ -113,7 +113,6 @@ class Drawn:
     layouts: Tensor  # (P, 3, H / 4, W / 4)
 
     @classmethod
-    @torch.no_grad()
     def by(cls, name: str, config: DecoderConfig, images: ImageFolder, before: LatentAutoencoder) -> Drawn:
         """`config.drawn` pictures over the images' captions; `before` decodes the layouts. BadInput: not these latents."""
         student = opened(name).to(device())
@@ -123,12 +122,19 @@ class Drawn:
         captions = [caption for column in config.captions for caption in images.column(column)]
         order = np.random.default_rng(config.loop.seed).permutation(len(captions))
         chosen = [captions[place] for place in np.resize(order, config.drawn)]
+        networks = (student.conditioner, student.denoiser, before.vae)
+        kept = cache.kept_together(f"drawn-{cache.digest(networks, chosen)}", lambda: cls._draw(student, chosen, before, name))
+        return cls(kept["latents"], kept["layouts"])
+
+    @staticmethod
+    @torch.no_grad()
+    def _draw(student: Pipeline, captions: list[str], before: LatentAutoencoder, name: str) -> dict[str, Tensor]:
         latents, layouts = [], []
-        for part in track(split(config.drawn, student.latent_shape, 64), f"pictures of {name}"):
-            drawn = student.sample([chosen[place] for place in part], [_SEED + int(place) for place in part])
+        for part in track(split(len(captions), student.latent_shape, 64), f"pictures of {name}"):
+            drawn = student.sample([captions[place] for place in part], [_SEED + int(place) for place in part])
             latents.append(drawn.float().cpu())
             layouts.append(layout(before.decode(drawn)).float().cpu())
-        return cls(torch.cat(latents), torch.cat(layouts))
+        return {"latents": torch.cat(latents), "layouts": torch.cat(layouts)}
 
     def some(self, vae: AutoencoderKL | AutoencoderTiny, draws: Draws) -> tuple[Tensor, Tensor]:
         """As many pictures `(N, 3, H, W)` as there are draws, and their layouts."""

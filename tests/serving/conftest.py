@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from benchmarks.served import free_port
 from serving.config import ROOT, ServeConfig
 
 READY_WITHIN = 300
@@ -59,12 +59,6 @@ def launched(config: ServeConfig, output: int) -> Iterator[tuple[subprocess.Pope
 def environment(config: ServeConfig) -> dict[str, str]:
     """That makes a Python process find the packages and this configuration."""
     return {**os.environ, **config.environment(), "PYTHONPATH": str(ROOT)}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until_ready(address: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -16,8 +16,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from benchmarks.served import free_port
 from serving.config import ROOT, ServeConfig
-from tests.serving.conftest import free_port, wait_until_ready
+from tests.serving.conftest import wait_until_ready
 
 
 def _name(requirement: str) -> str:

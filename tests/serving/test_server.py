@@ -16,8 +16,9 @@ import openai
 import pytest
 from PIL import Image
 
+from benchmarks.served import free_port
 from serving.config import ServeConfig
-from tests.serving.conftest import LAUNCH, READY_WITHIN, environment, free_port
+from tests.serving.conftest import LAUNCH, READY_WITHIN, environment
 
 CAT = {"prompt": "a cat", "seed": 7}
 
