@@ -1,4 +1,7 @@
-"""Checkpoints: tensors as safetensors, the rest as JSON, written beside and renamed; knows nothing of what they mean."""
+"""Checkpoints: tensors as safetensors, the rest as JSON, written beside and renamed; knows nothing of what they mean.
+
+torch is imported where tensors are: the studio asks for the newest checkpoint, and its page need not wait for torch.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,18 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors.torch import load_file, save_file
+from typing import TYPE_CHECKING, Any
 
 from models.errors import BadInput
+
+if TYPE_CHECKING:
+    import torch
 
 
 def write(folder: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
     """Write one checkpoint folder atomically: it is complete, or it is not there."""
+    from safetensors.torch import save_file
+
     beside = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
@@ -29,6 +34,8 @@ def write(folder: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any])
 
 def read(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors and facts of a checkpoint."""
+    from safetensors.torch import load_file
+
     try:
         return load_file(folder / "state.safetensors"), json.loads((folder / "state.json").read_text())
     except Exception as error:
@@ -52,6 +59,8 @@ def drop_older(run: Path, keep: Path) -> None:
 
 def optimizer_state(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, torch.Tensor]:
     """An optimizer's tensors as `prefix.<parameter index>.<name>`."""
+    import torch
+
     state = optimizer.state_dict()["state"]
     return {
         f"{prefix}.{index}.{name}": torch.as_tensor(value)
