@@ -141,7 +141,7 @@ evidence: digits few
 	@for file in $(or $(NAME:%=configs/evidence/%.yaml),$(wildcard configs/evidence/*.yaml)); do \
 		OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.evidence $$file || exit 1; done
 
-# The whole line of attributes, from nothing to a bundle, its figures and grids; two hours on a busy machine.
+# The whole line of attributes, from nothing to a bundle, its figures and grids: an hour of training on two cores, and a quarter.
 .PHONY: avatars
 avatars: $(VENV)/installed-dev
 	@for step in "data avatars" "train attribute-judge configs/avatars/attribute-judge.yaml" \
