@@ -46,7 +46,7 @@ def avatars(out: Path, count: int = COUNT, seed: int = 0) -> Report:
 def characters(rng: np.random.Generator) -> Iterator[Character]:
     """Characters without end: a type, then slot by slot in random order what it wears, then the colours.
 
-    Those in which something is hidden, or has the colour of what it is drawn over, are left out: whatever has a name can be seen.
+    Those in which something is hidden, or has the colour of its ground, are left out: whatever has a name can be seen.
     """
     known = art()
     while True:
