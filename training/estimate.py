@@ -140,7 +140,8 @@ def _estimate(
             before = peak.now
             average = Ema(learning, loop.ema, torch.bfloat16 if loop.frozen == "bf16" else torch.float32)
             parts["moving average"] = peak.now - before
-            with torch.autocast("cpu", torch.bfloat16, enabled=loop.precision != "no"):
+            mixed, keeps = loop.precision != "no", not loop.checkpointing
+            with torch.autocast("cpu", torch.bfloat16, enabled=mixed, cache_enabled=keeps):
                 total = loss(unet, learning, *_inputs(unet, loop.batch // loop.accumulate))
             for weight, gradient in zip(weights, torch.autograd.grad(total, weights, allow_unused=True), strict=True):
                 weight.grad = gradient

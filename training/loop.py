@@ -16,6 +16,7 @@ from typing import Annotated, Literal, Self
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import AutocastKwargs
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -96,7 +97,9 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
 
     SystemExit: it was asked to stop, and did, with a checkpoint.
     """
-    accelerator = Accelerator(mixed_precision=config.precision, cpu=on_cpu())
+    # Autocast keeps the bf16 copy of every weight until a forward ends: half the weights again, which checkpointing is to save.
+    casts = AutocastKwargs(cache_enabled=not config.checkpointing)
+    accelerator = Accelerator(mixed_precision=config.precision, cpu=on_cpu(), kwargs_handlers=[casts])
     torch.manual_seed(config.seed)
     for module in method.modules.values():
         module.to(accelerator.device).train()

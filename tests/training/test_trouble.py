@@ -77,6 +77,21 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(tmp_path: Path) -> None
     assert torch.allclose(weights[0], weights[1], atol=1e-5) and torch.allclose(weights[0], weights[2], atol=1e-5)
 
 
+class Casting(Line):
+    """Notes whether autocast would keep its copies of the weights."""
+
+    def loss(self, indices: list[int], draws: Draws) -> Losses:
+        self.keeps = torch.is_autocast_cache_enabled()
+        return super().loss(indices, draws)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_who_checkpoints_keeps_no_copies_of_the_weights(tmp_path: Path, checkpointing: bool) -> None:
+    method = Casting(set())
+    loop.train(method, LoopConfig(steps=1, batch=4, precision="bf16", checkpointing=checkpointing), tmp_path)
+    assert method.keeps is not checkpointing
+
+
 def test_parts_must_divide_the_batch() -> None:
     with pytest.raises(BadInput, match="must divide"):
         LoopConfig.parse({"steps": 1, "batch": 8, "accumulate": 3}, "loop")
