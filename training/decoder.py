@@ -123,9 +123,8 @@ class Drawn:
         order = np.random.default_rng(config.loop.seed).permutation(len(captions))
         chosen = [captions[place] for place in np.resize(order, config.drawn)]
         networks = (student.conditioner, student.denoiser, before.vae)
-        kept = cache.kept_together(
-            f"drawn-{cache.digest(networks, chosen, _SEED)}", lambda: cls._draw(student, chosen, before, name)
-        )
+        made_by = cache.digest(networks, student.scheduler, chosen, _SEED)
+        kept = cache.kept_together(f"drawn-{made_by}", lambda: cls._draw(student, chosen, before, name))
         return cls(kept["latents"], kept["layouts"])
 
     @staticmethod

@@ -115,17 +115,16 @@ def draw(character: Character) -> Pixels:
 
 def shown(character: Character) -> dict[str, float]:
     """How much of each part, from 0 to 1, nothing drawn later hides and no colour beneath swallows."""
-    told = _paint(character)[1]
-    return {name: where.sum() / (_named(name).letters != TRANSPARENT).sum() for name, where in told.items()}
+    return _paint(character)[1]
 
 
-def _paint(character: Character) -> tuple[Pixels, dict[str, NDArray[np.bool_]]]:
-    """The picture, and where in it each part can be told from what it is drawn over."""
+def _paint(character: Character) -> tuple[Pixels, dict[str, float]]:
+    """The picture, and how much of each part can be told from what it is drawn over."""
     known = art()
     canvas = np.empty((SIDE, SIDE, 3), np.uint8)
     canvas[:] = _rgb(character.colours["background"])
     told: dict[str, NDArray[np.bool_]] = {}
-    for part, opaque in _layers(character):
+    for part, opaque in (layers := _layers(character)):
         inks = known.inks.copy()
         inks[[ord(letter) for letter in CLOTHES]] = known.colours[character.colours["clothes"]][: len(CLOTHES)]
         if part.colours:
@@ -134,12 +133,7 @@ def _paint(character: Character) -> tuple[Pixels, dict[str, NDArray[np.bool_]]]:
         told = {name: where & ~opaque for name, where in told.items()}
         told[part.name] = np.linalg.norm(drawn.astype(float) - canvas, axis=2) >= TOLD
         canvas = drawn
-    return canvas, told
-
-
-def _named(name: str) -> Part:
-    known = art()
-    return known.types.get(name) or known.parts[name]
+    return canvas, {part.name: told[part.name].sum() / (part.letters != TRANSPARENT).sum() for part, _ in layers}
 
 
 def _layers(character: Character) -> list[tuple[Part, NDArray[np.bool_]]]:
