@@ -21,14 +21,15 @@ from torch import Tensor
 
 from export.networks import Component
 from export.signature import COMPONENTS, WIDE_OPERATORS, Signature
+from export.simplify import simplify
 
 Precision = Literal["fp16", "fp32"]
 STORED = {"fp16": torch.float16, "fp32": torch.float32}
 
 OPSET = 18
 """21 and 23 bring `GroupNormalization` and `Attention`: measured slower on CPU, by 15 % (OpenVINO) and up to 40 % (ORT)."""
-INLINE_BYTES = 1 << 16
-"""Constants up to this size (masks, sinusoids) lie in the graph itself; anything larger must be in the weights' file."""
+INLINE_BYTES = 1 << 18
+"""Constants up to this size (masks, sinusoids, sums of weights) lie in the graph, larger ones must be in the weights' file."""
 
 
 def write(
@@ -47,7 +48,9 @@ def write(
     """
     signature = COMPONENTS[name]
     computed = torch.float32 if wide else STORED[precision]
-    model = _trace(_computing_in(network, computed), signature, inputs)
+    traced = _computing_in(network, computed)
+    simplify(traced)
+    model = _trace(traced, signature, inputs)
     _fold(model)
     _widen(model)
     files = [weights] if isinstance(weights, Path) else list(weights)
