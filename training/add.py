@@ -164,7 +164,7 @@ class AddMethod:
 
     def _terms(self, indices: list[int], draws: Draws) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
-        if self.game is not None or self.distillation is not None or self.matching is not None:
+        if not self._imitates:
             real, conditioning = self._reals(indices, draws)
             fake = self._fake(real, conditioning, draws)
         if self.game is not None:
@@ -199,7 +199,7 @@ class AddMethod:
             last = torch.full((len(start),), len(self.schedule) - 1, device=start.device)
             return self._x0(denoiser, start, last, conditioning)
 
-        figures = self.checks.figures(one_step, self.game if self.begun else None)
+        figures = self.checks.figures(one_step, self.game if self.begun else None, self._imitates)
         if self.begun:
             figures |= self._shares()
         for line in watch.warnings(figures):
@@ -228,6 +228,11 @@ class AddMethod:
         norms = self._norms(self._terms(list(range(count)), Draws.at(5, 0, range(count), self.teacher.device)))
         total = sum(float(norm) for norm in norms.values())
         return {f"share/{name}": float(norm) / max(total, 1e-12) for name, norm in norms.items()}
+
+    @property
+    def _imitates(self) -> bool:
+        """Whether there is nothing to learn from but the teacher's guided samples."""
+        return self.game is None and self.distillation is None and self.matching is None
 
     def _averaged(self, averages: Mapping[str, nn.Module]) -> Pipeline:
         return replace(self.teacher, denoiser=averages["student"], scheduler=self.scheduler)

@@ -31,6 +31,7 @@ OneStep = Callable[[Tensor, Conditioning], Tensor]
 
 _MOST = 1000
 _PROMPTS, _SEEDS = 8, 8
+_WALKS = 128
 
 
 @dataclass(frozen=True)
@@ -68,18 +69,24 @@ class Checks:
         """The held-out latents' distance to the training latents."""
         return self._nearest(self.held_out.latents)
 
-    def figures(self, one_step: OneStep, game: Adversarial | None) -> dict[str, float]:
-        """`score`: Fréchet distance to the training latents in the teacher's middle features; the rest is watched."""
-        count = len(self.judged.ids)
-        start = torch.from_numpy(host_noise.gaussian(range(_FIRST, _FIRST + count), 1, self.teacher.latent_shape)[0])
-        drawn = torch.cat(
-            [
-                one_step(start[part].to(self.teacher.device), self._condition(self.judged.ids[part])).cpu()
-                for part in split(count, start.shape[1:], 100)
-            ]
-        )
+    @cached_property
+    def ends(self) -> Tensor:
+        """Where the guided teacher walks, asked for captions of the held-out images: `(N, C, h, w)`."""
+        return self._drawn(self._guided, self.held_out.even(_WALKS).ids)
+
+    def figures(self, one_step: OneStep, game: Adversarial | None, imitates: bool = False) -> dict[str, float]:
+        """`score`: Fréchet distance to the training latents in the teacher's middle features; the rest is watched.
+
+        Of a student that only imitates its teacher's guided samples it is the squared error at new ones: the nearer it comes
+        to them, the farther it may be from the data, which guidance leaves.
+        """
+        drawn = self._drawn(one_step, self.judged.ids)
+        distance = frechet(self.reals, self._features(drawn, self.judged.ids))
+        missed = float((self._drawn(one_step, self.held_out.even(_WALKS).ids) - self.ends).square().mean())
         figures = {
-            "score": frechet(self.reals, self._features(drawn, self.judged.ids)),
+            "score": missed if imitates else distance,
+            "distance": distance,
+            "teacher": missed,
             "error": float((drawn - self.judged.latents).square().mean()),
             "watch/spread": self._spread(one_step) / self.width,
             "watch/nearest": self._nearest(drawn) / self.near,
@@ -88,6 +95,14 @@ class Checks:
             figures["watch/accuracy"] = self._accuracy(game, one_step, self.judged)
             figures["watch/accuracy-held-out"] = self._accuracy(game, one_step, self.held_out)
         return figures
+
+    def _drawn(self, draw: OneStep, ids: Tensor) -> Tensor:
+        """From noise that no pair starts at: `(N, C, h, w)`."""
+        start = torch.from_numpy(host_noise.gaussian(range(_FIRST, _FIRST + len(ids)), 1, self.teacher.latent_shape)[0])
+        parts = split(len(ids), start.shape[1:], 100)
+        return torch.cat(
+            [draw(start[part].to(self.teacher.device), self._condition(ids[part])).cpu() for part in parts]
+        )
 
     def _accuracy(self, game: Adversarial, one_step: OneStep, split: Split) -> float:
         split = split.even(128)

@@ -328,6 +328,25 @@ def test_a_run_trains_through_all_phases_and_saves_a_student(config: StudentConf
         assert name in logged
 
 
+ALONE = {"adversarial": None, "distillation": None, "matching": None}
+
+
+@pytest.mark.parametrize("changes, chosen_by", [({}, "distance"), (ALONE, "teacher")], ids=["game", "imitates"])
+def test_a_student_that_only_imitates_is_chosen_by_how_near_it_comes_to_its_teacher(
+    opened: Opened, changes: dict[str, Any], chosen_by: str
+) -> None:
+    method = opened(**changes)
+    with torch.no_grad():
+        figures = method.validate({"student": method.student})
+    assert figures["score"] == figures[chosen_by] and figures["teacher"] != figures["distance"]
+
+
+def test_the_teachers_own_walk_misses_itself_by_nothing(opened: Opened) -> None:
+    method = opened(**ALONE)
+    with torch.no_grad():
+        assert method.checks.figures(method.checks._guided, None, imitates=True)["score"] == 0
+
+
 def test_heads_that_know_nothing_yet_are_not_watched(config: StudentConfig, runs: Path, tmp_path: Path) -> None:
     loop = config.loop.model_copy(update={"steps": 4, "validate_every": 1, "log_every": 1})
     config.model_copy(update={"warmup": 2, "loop": loop}).write(tmp_path / "student.yaml")
