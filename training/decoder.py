@@ -11,39 +11,33 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 from numpy.typing import NDArray
 from pydantic import Field
-from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.config import Config
 from models.errors import BadInput
-from models.pipeline import Pipeline, from_uint8
+from models.pipeline import from_uint8
 from models.stable_diffusion import LatentAutoencoder
-from training import cache, losses
-from training.assemble import opened
+from training import losses
 from training.augment import mirror, shift
 from training.autoencoder import Codec, reconstruction_figures, reconstruction_grid, save_network
 from training.balance import balance
 from training.data.folder import ImageFolder
+from training.drawn import Drawn, layout
 from training.draws import Draws
 from training.loop import LoopConfig
 from training.machine import device
 from training.method import Losses, Phase
 from training.optimizer import OptimizerConfig
-from training.parts import split
 from training.runs import data_folder, trained
-
-_SEED = 2_000_000
-"""Of a student's pictures."""
 
 
 class DecoderConfig(Config):
@@ -105,45 +99,6 @@ class PatchDiscriminator(nn.Module):
         return logits
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """What a student draws in one step, and the layout that a new decoder may not change."""
-
-    latents: Tensor  # (P, C, h, w)
-    layouts: Tensor  # (P, 3, H / 4, W / 4)
-
-    @classmethod
-    def by(cls, name: str, config: DecoderConfig, images: ImageFolder, before: LatentAutoencoder) -> Drawn:
-        """`config.drawn` pictures over the images' captions; `before` decodes the layouts. BadInput: not these latents."""
-        student = opened(name).to(device())
-        given, taken = student.latent_shape[0], cast(Any, before.vae).config["latent_channels"]
-        if given != taken:
-            raise BadInput(f"student: {name} draws latents of {given} channels, {config.vae} has {taken}")
-        captions = [caption for column in config.captions for caption in images.column(column)]
-        order = np.random.default_rng(config.loop.seed).permutation(len(captions))
-        chosen = [captions[place] for place in np.resize(order, config.drawn)]
-        networks = (student.conditioner, student.denoiser, before.vae)
-        made_by = cache.digest(networks, student.scheduler, chosen, _SEED)
-        kept = cache.kept_together(f"drawn-{made_by}", lambda: cls._draw(student, chosen, before, name))
-        return cls(kept["latents"], kept["layouts"])
-
-    @staticmethod
-    @torch.no_grad()
-    def _draw(student: Pipeline, captions: list[str], before: LatentAutoencoder, name: str) -> dict[str, Tensor]:
-        latents, layouts = [], []
-        for part in track(split(len(captions), student.latent_shape, 64), f"pictures of {name}"):
-            drawn = student.sample([captions[place] for place in part], [_SEED + int(place) for place in part])
-            latents.append(drawn.float().cpu())
-            layouts.append(layout(before.decode(drawn)).float().cpu())
-        return {"latents": torch.cat(latents), "layouts": torch.cat(layouts)}
-
-    def some(self, vae: AutoencoderKL | AutoencoderTiny, draws: Draws) -> tuple[Tensor, Tensor]:
-        """As many pictures `(N, 3, H, W)` as there are draws, and their layouts."""
-        places = draws.integers(len(self.latents)).cpu()
-        latents, layouts = (values[places].to(draws.device) for values in (self.latents, self.layouts))
-        return _decode_with(vae)(latents), layouts
-
-
 class DecoderMethod:
     """Squared error in the warm-up, then L1 on pixels and edges and a relativistic game over patches."""
 
@@ -161,7 +116,7 @@ class DecoderMethod:
         self.train_images = ImageFolder(data_folder(config.data), "train")
         self.held_out = ImageFolder(data_folder(config.data), "validation")
         self.size = len(self.train_images)
-        self.drawn = Drawn.by(config.student, config, self.train_images, self.encoder) if config.student else None
+        self.drawn = self._drawn(config.student) if config.student else None
 
     def phases(self, steps: int) -> Sequence[Phase]:
         """Warm-up up to `config.warmup`, the game from there on."""
@@ -195,7 +150,7 @@ class DecoderMethod:
         with torch.no_grad():
             decoded = self._decode(images, draws)
             if self.drawn is not None:
-                decoded = torch.cat([decoded, self.drawn.some(self.vae, draws)[0]])
+                decoded = torch.cat([decoded, _decode_with(self.vae)(self.drawn.some(draws)[0])])
         with torch.autocast(draws.device.type, enabled=False):
             real, fake = self._ranked(images, decoded)
             game = losses.discriminator("relativistic", real, fake)
@@ -213,7 +168,8 @@ class DecoderMethod:
         figures = {"pixels": pixels, "edges": edges}
         total = pixels + self.config.gradient_weight * edges
         if self.drawn is not None:
-            pictures, wanted = self.drawn.some(self.vae, draws)
+            latents, wanted = self.drawn.some(draws)
+            pictures = _decode_with(self.vae)(latents)
             figures["layout"] = functional.l1_loss(layout(pictures), wanted)
             total, decoded = total + figures["layout"], torch.cat([decoded, pictures])
         with torch.autocast(draws.device.type, enabled=False):
@@ -236,6 +192,12 @@ class DecoderMethod:
             balance(vae, from_uint8(self.held_out.images(list(range(min(len(self.held_out), 64))))))
         save_network(vae, folder)
 
+    def _drawn(self, student: str) -> Drawn:
+        """Over the captions in turn, mixed."""
+        captions = [caption for column in self.config.captions for caption in self.train_images.column(column)]
+        order = np.random.default_rng(self.config.loop.seed).permutation(len(captions))
+        return Drawn.by(student, [captions[place] for place in np.resize(order, self.config.drawn)], self.encoder)
+
     def _ranked(self, images: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the originals, as often as needed, and of everything decoded."""
         real = self.discriminator(images)
@@ -253,11 +215,6 @@ class DecoderMethod:
         latents = self._latents(images)
         noisy = latents + self.config.latent_noise * draws.normal(*latents.shape[1:])
         return _decode_with(self.vae)(noisy)
-
-
-def layout(images: Tensor) -> Tensor:
-    """Means over squares of 4 by 4 pixels."""
-    return functional.avg_pool2d(images, 4)
 
 
 def edge_distance(images: Tensor, others: Tensor) -> Tensor:
