@@ -77,25 +77,27 @@ class Checks:
     def figures(self, one_step: OneStep, game: Adversarial | None, imitates: bool = False) -> dict[str, float]:
         """`score`: Fréchet distance to the training latents in the teacher's middle features; the rest is watched.
 
-        Of a student that only imitates its teacher's guided samples it is the median squared error at new ones: the nearer it
-        comes to them, the farther it may be from the data, which guidance leaves.
+        Of a student that only imitates its teacher's guided samples it is the median squared error at new ones, and that
+        distance is watched: the nearer it comes to them, the farther it may be from the data, which guidance leaves.
         """
         drawn = self._drawn(one_step, self.judged.ids)
-        distance = frechet(self.reals, self._features(drawn, self.judged.ids))
-        apart = (self._drawn(one_step, self.held_out.even(_WALKS).ids) - self.ends).square().flatten(1).mean(dim=1)
-        missed = float(apart.median())  # of the mean a few are most, where one step leads to another picture that fits
         figures = {
-            "score": missed if imitates else distance,
-            "distance": distance,
-            "teacher": missed,
+            "score": frechet(self.reals, self._features(drawn, self.judged.ids)),
             "error": float((drawn - self.judged.latents).square().mean()),
             "watch/spread": self._spread(one_step) / self.width,
             "watch/nearest": self._nearest(drawn) / self.near,
         }
+        if imitates:
+            figures |= {"score": self._missed(one_step), "distance": figures["score"]}
         if game is not None:
             figures["watch/accuracy"] = self._accuracy(game, one_step, self.judged)
             figures["watch/accuracy-held-out"] = self._accuracy(game, one_step, self.held_out)
         return figures
+
+    def _missed(self, one_step: OneStep) -> float:
+        """Median: of a mean a few are most, where one step leads to another picture that fits the caption."""
+        drawn = self._drawn(one_step, self.held_out.even(_WALKS).ids)
+        return float((drawn - self.ends).square().flatten(1).mean(dim=1).median())
 
     def _drawn(self, draw: OneStep, ids: Tensor) -> Tensor:
         """From noise that no pair starts at: `(N, C, h, w)`."""
