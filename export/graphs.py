@@ -28,7 +28,7 @@ STORED = {"fp16": torch.float16, "fp32": torch.float32}
 
 OPSET = 18
 """21 and 23 bring `GroupNormalization` and `Attention`: measured slower on CPU, by 15 % (OpenVINO) and up to 40 % (ORT)."""
-INLINE_BYTES = 1 << 18
+INLINE_BYTES = 1 << 20
 """Constants up to this size (masks, sinusoids, sums of weights) lie in the graph, larger ones must be in the weights' file."""
 
 
