@@ -82,10 +82,9 @@ class AddMethod:
         teacher, half = self.teacher.denoiser, config.loop.frozen == "bf16"
         if config.lora is not None:
             return adapted(teacher.to(torch.bfloat16) if half else teacher, config.lora)
-        if config.start in ("teacher", "random"):
-            student: nn.Module = reduced(teacher, config.reduce)
-        else:
-            student = earlier(config.start, teacher, self.schedule).to(self.teacher.device)
+        begun = config.start not in ("teacher", "random")
+        student = reduced(earlier(config.start, teacher, self.schedule) if begun else teacher, config.reduce)
+        student.to(self.teacher.device)
         if half:
             teacher.to(torch.bfloat16)
         if config.start == "random":

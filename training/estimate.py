@@ -81,10 +81,9 @@ def student(config: StudentConfig) -> Estimate:
     def begin(unet: nn.Module) -> nn.Module:
         if config.lora is not None:
             return adapted(_kept(unet, config.loop), config.lora)
-        if config.start in ("teacher", "random"):
-            learning = reduced(unet, config.reduce)
-        else:
-            learning = UNet2DConditionModel.from_config(components.config(_local(config.start), "unet"))
+        begun = config.start not in ("teacher", "random")
+        start = UNet2DConditionModel.from_config(components.config(_local(config.start), "unet")) if begun else unet
+        learning = reduced(start, config.reduce)
         configure(learning, config.loop)
         _kept(unet, config.loop)
         return learning.requires_grad_(True)

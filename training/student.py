@@ -43,7 +43,7 @@ class StudentConfig(Config):
     """Where the student's weights come from: `teacher`, an earlier student to go on from (a run, a diffusers folder, a Hub
     name, such as SD-Turbo), or `random`, the paper's ablation and not a way to work."""
     reduce: Removal | dict[str, Any] = {}
-    """A published removal, or changes to the UNet's configuration: the student starts from the blocks that stay."""
+    """A published removal, or changes to the UNet's configuration: of what the student starts from, these blocks stay."""
     lora: LoraConfig | None = None
     """The student is the teacher and an adapter that alone learns; it is merged into what is saved."""
     healing: HealingConfig | None = None
@@ -80,8 +80,8 @@ class StudentConfig(Config):
             )
         if self.own_outputs and len(self.timesteps) == 1:
             raise ValueError("own_outputs needs a student of several timesteps: its first step starts from noise")
-        if self.reduce and self.start != "teacher":
-            raise ValueError("reduce copies the teacher's blocks: start must be teacher")
+        if self.reduce and self.start == "random":
+            raise ValueError("reduce copies blocks that have learnt: start must be teacher or an earlier student")
         if self.lora and (self.reduce or self.healing or self.start != "teacher"):
             raise ValueError(
                 "a lora student is the teacher's own network: it can neither be reduced or healed nor start elsewhere"

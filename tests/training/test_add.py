@@ -227,6 +227,18 @@ def test_a_student_goes_on_from_an_earlier_one(opened: Opened, tmp_path: Path) -
         assert ours.requires_grad
 
 
+def test_an_earlier_student_can_be_reduced(opened: Opened, tmp_path: Path) -> None:
+    earlier = opened(run="earlier")
+    with torch.no_grad():
+        earlier.student.conv_in.weight.mul_(2)  # type: ignore[union-attr, operator]
+    earlier.save(tmp_path / "earlier", {"student": earlier.student})
+    smaller: Any = opened(start=str(tmp_path / "earlier"), reduce={"mid_block_type": None}, run="later").student
+    assert smaller.mid_block is None
+    theirs = earlier.student.state_dict()
+    for name, ours in smaller.state_dict().items():
+        assert torch.equal(ours, theirs[name]), name
+
+
 def test_a_start_that_is_no_student_of_this_teacher_is_refused(opened: Opened, tmp_path: Path) -> None:
     folders.save(tiny.teacher(prediction_type="epsilon", rescale_betas_zero_snr=False), tmp_path / "epsilon")
     with pytest.raises(BadInput, match=r"start: .* predicts epsilon, and this student is to predict v_prediction"):
@@ -297,7 +309,7 @@ def test_score_distillations_weight_gives_score_distillations_gradient(opened: O
         ({"adversarial": None, "distillation": None, "matching": None, "regression": 0.0}, "no term is left"),
         ({"own_outputs": 0.5, "timesteps": {"999": 1.0}}, "several timesteps"),
         ({"reduce": {"layers_per_block": 1}, "warmup": 0}, "must be healed"),
-        ({"reduce": {"layers_per_block": 1}, "start": "random"}, "start must be teacher"),
+        ({"reduce": {"layers_per_block": 1}, "start": "random"}, "start must be teacher or an earlier"),
         ({"start": "no/such-student"}, "no/such-student"),
         ({"adversarial__game": "hinge", "loop__batch": 1}, "degenerate"),
         ({"adversarial__told": "text and image"}, "vision transformer"),

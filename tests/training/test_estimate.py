@@ -85,6 +85,9 @@ def test_a_student_that_goes_on_is_counted_as_it_is(estimate: Any, tmp_path: Pat
     folders.save(smaller, tmp_path / "earlier")
     found = estimate("student", start=str(tmp_path / "earlier"), warmup_optimizer=RATE)
     assert found.parameters["learnt"] == sum(weight.numel() for weight in smaller.denoiser.parameters())
+    without = reduced(smaller.denoiser, {"mid_block_type": None})
+    found = estimate("student", start=str(tmp_path / "earlier"), warmup_optimizer=RATE, reduce={"mid_block_type": None})
+    assert found.parameters["learnt"] == sum(weight.numel() for weight in without.parameters())
 
 
 def test_from_the_command_line(estimate: Any, tmp_path: Path) -> None:
