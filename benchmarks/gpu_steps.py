@@ -24,7 +24,7 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks import machine as machines
-from benchmarks.cases import Settings, ceiling
+from benchmarks.cases import gigaflops
 from benchmarks.sizes import FULL, SMALL, in_diffusers, student, students
 from export import backend as backends
 from export import eager, networks
@@ -43,7 +43,6 @@ PLANS = (("KL", 1), ("tiny", 1), ("tiny", 8), ("KL", 8), ("tiny", 32))
 """(decoder, batch) of one step, the most wanted first: each takes a compilation."""
 COMPILATION = 75.0
 """Seconds that a plan may take until it runs."""
-ONCE = Settings(50, 7.5, (1,))
 TESTS = Path("tests")
 
 
@@ -113,7 +112,7 @@ def training(rehearse: Rehearse = False, seconds: Seconds = 110) -> None:
     from benchmarks.gpu_training import steps
 
     until, size, roof = time.monotonic() + seconds, SMALL if rehearse else FULL, peak(512 if rehearse else 8192)
-    work = ceiling(student(size, "tiny"), ONCE)["denoiser GFLOP"]
+    work = gigaflops(student(size, "tiny"))["denoiser GFLOP"]
     for batch in (2,) if rehearse else (4, 16):
         case = {"what": "training, AdamW, EMA, bf16", "batch": batch}
         if time.monotonic() + (0 if rehearse else 30) > until:
@@ -159,7 +158,7 @@ class Measured:
 
 def gigaflop(pipeline: Pipeline) -> float:
     """Of one image in one step."""
-    return sum(value for name, value in ceiling(pipeline, ONCE).items() if name != "ratio")
+    return sum(gigaflops(pipeline).values())
 
 
 def stock(pipeline: Pipeline) -> Iterator[tuple[str, Callable[[], object]]]:

@@ -161,7 +161,7 @@ def measure(
     if not chosen:
         raise BadInput(f"--only: no case has {' or '.join(only)} in its name")
     timings = interleaved(chosen, rounds, 0.0, least=1)
-    work = {decoder: ceiling(pipeline, once) for decoder, pipeline in pipelines.items()}
+    work = {decoder: ceiling(pipeline, pipeline, once) for decoder, pipeline in pipelines.items()}
     fields = ("stage", "by", "batch", "median", "p25", "p75", "p90", "least", "calls")
     return {
         "title": f"One step at {8 * size.latent}x{8 * size.latent}, random weights" + (", tiny networks" * (size == SMALL)),

@@ -85,7 +85,7 @@ def measure(
             "rounds": rounds,
             "seconds a case and round": seconds,
         },
-        ceiling=ceiling(teacher, settings),
+        ceiling=ceiling(teacher, folder.load(bundle.folder), settings),
         timings=tuple(timings),
         overhead=found,
     )

@@ -14,6 +14,7 @@ from benchmarks.result import HTTP, STAGES, Overhead, Result, pick
 from export.bundle import open_bundle
 from models import folder
 from models.errors import BadInput
+from models.reduce import reduced
 from tests import tiny
 
 
@@ -86,10 +87,13 @@ def test_a_whole_run_on_tiny_networks(tiny_bundle: Path, tmp_path: Path) -> None
 def test_the_ceiling_counts_the_teachers_passes(tmp_path: Path) -> None:
     folder.save(tiny.teacher(), tmp_path / "teacher")
     teacher = folder.load(tmp_path / "teacher")
-    few, many = (ceiling(teacher, Settings(steps, 2.0, (1,)))["ratio"] for steps in (1, 50))
-    unguided = ceiling(teacher, Settings(50, 1.0, (1,)))["ratio"]
+    few, many = (ceiling(teacher, teacher, Settings(steps, 2.0, (1,)))["ratio"] for steps in (1, 50))
+    unguided = ceiling(teacher, teacher, Settings(50, 1.0, (1,)))["ratio"]
     assert 1 < few < 2 < unguided < many < 100
-    assert ceiling(teacher, Settings(1, 1.0, (1,)))["ratio"] == pytest.approx(1)
+    assert ceiling(teacher, teacher, Settings(1, 1.0, (1,)))["ratio"] == pytest.approx(1)
+    small = tiny.teacher()
+    small.denoiser = reduced(small.denoiser, {"mid_block_type": None})
+    assert ceiling(teacher, small, Settings(1, 1.0, (1,)))["ratio"] > 1.05
 
 
 def test_teacher_and_student_draw_what_they_are_timed_for(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -118,7 +122,7 @@ def test_labels_are_timed_by_the_same_cases(pixel_bundle: Path) -> None:
     settings = Settings(steps=2, guidance=1.5, batches=(3,))
     (case,) = teacher_cases(teacher, settings, [1])
     assert case.run().shape == (3, 16, 16, 3)  # type: ignore[attr-defined]
-    assert ceiling(teacher, settings)["ratio"] > 2
+    assert ceiling(teacher, teacher, settings)["ratio"] > 2
 
 
 def test_attributes_are_timed_by_the_same_cases(attribute_bundle: Path) -> None:
@@ -128,7 +132,9 @@ def test_attributes_are_timed_by_the_same_cases(attribute_bundle: Path) -> None:
     assert (shapes["tokenise"], shapes["conditioner"], shapes["image"]) == ((3, 6), (3, 4, 16), (3, 8, 8, 3))
     (case,) = teacher_cases(teacher, Settings(2, 1.0, (3,)), [1])
     assert case.run().shape == (3, 8, 8, 3)  # type: ignore[attr-defined]
-    assert ceiling(teacher, Settings(1, 1.0, (1,)))["ratio"] == pytest.approx(3, abs=0.1), "null and two attributes"
+    assert ceiling(teacher, teacher, Settings(1, 1.0, (1,)))["ratio"] == pytest.approx(3, abs=0.1), (
+        "null and two attributes"
+    )
 
 
 @pytest.mark.slow
