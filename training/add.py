@@ -83,8 +83,9 @@ class AddMethod:
         if config.lora is not None:
             return adapted(teacher.to(torch.bfloat16) if half else teacher, config.lora)
         begun = config.start not in ("teacher", "random")
-        student = reduced(earlier(config.start, teacher, self.schedule) if begun else teacher, config.reduce)
-        student.to(self.teacher.device)
+        student = earlier(config.start, teacher, self.schedule).to(self.teacher.device) if begun else teacher
+        if config.reduce or not begun:  # the teacher's own weights stay as they are
+            student = reduced(student, config.reduce)
         if half:
             teacher.to(torch.bfloat16)
         if config.start == "random":
