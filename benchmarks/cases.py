@@ -169,7 +169,8 @@ def ceiling(teacher: Pipeline, student: Pipeline, settings: Settings) -> dict[st
         _gigaflop(lambda: guided(sample, TIMESTEP)) / once["denoiser GFLOP"]
     )  # passes of a step: one, two, or one for each attribute
     steps = sides * (once["conditioner GFLOP"] + settings.steps * once["denoiser GFLOP"])
-    whole, own = steps + once["decoder GFLOP"], gigaflops(student)
+    own = once if student is teacher else gigaflops(student)  # each is a run of every network
+    whole = steps + once["decoder GFLOP"]
     return {**own, "teacher GFLOP": whole, "ratio": whole / sum(own.values())}
 
 

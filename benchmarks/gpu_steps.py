@@ -61,7 +61,7 @@ def latency(rehearse: Rehearse = False, seconds: Seconds = 270) -> None:
     """One step at the size of Stable Diffusion 1.4 with random weights: diffusers, torch, and torch compiled."""
     until, timing = time.monotonic() + seconds, Measured(peak(512 if rehearse else 8192), 0.2 if rehearse else 4.0)
     pipelines = students(SMALL if rehearse else FULL)
-    work = {decoder: gigaflop(pipeline) for decoder, pipeline in pipelines.items()}
+    work = {decoder: sum(gigaflops(pipeline).values()) for decoder, pipeline in pipelines.items()}
     say({"GFLOP of one image": work})
     for what, run in stock(pipelines["KL"]):
         say({"what": f"{what}, KL", "batch": 1, **timing.of(run, work["KL"], 1)})
@@ -87,9 +87,10 @@ def runtimes(rehearse: Rehearse = False, seconds: Seconds = 150) -> None:
             folder.save(pipeline, Path(scratch) / "student")
             options = {"trained": False, "inputs": ["a cat"], "buckets": [Bucket(1, *networks.image_size(pipeline))]}
             bundle = export(f"{scratch}/student", Path(scratch) / "bundle", **options)  # type: ignore[arg-type]
+            work = sum(gigaflops(pipeline).values())
             for name in wanted:
                 drawn = Generator(bundle, backends.load(name, bundle, device="auto" if rehearse else "cuda"))
-                found = timing.of(lambda drawn=drawn: drawn.generate([Request("a cat", 0)]), gigaflop(pipeline), 1)
+                found = timing.of(lambda drawn=drawn: drawn.generate([Request("a cat", 0)]), work, 1)
                 say({"what": f"{name}, {decoder}", "batch": 1, **found})
 
 
@@ -154,11 +155,6 @@ class Measured:
             "J/image": joules / (len(times) * batch) or "", "share of bf16 peak": gigaflop * rate / 1e3 / self.roof,
             "peak GB": gigabytes(), "s until ready": ready,
         }  # fmt: skip
-
-
-def gigaflop(pipeline: Pipeline) -> float:
-    """Of one image in one step."""
-    return sum(gigaflops(pipeline).values())
 
 
 def stock(pipeline: Pipeline) -> Iterator[tuple[str, Callable[[], object]]]:

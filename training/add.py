@@ -82,9 +82,8 @@ class AddMethod:
         teacher, half = self.teacher.denoiser, config.loop.frozen == "bf16"
         if config.lora is not None:
             return adapted(teacher.to(torch.bfloat16) if half else teacher, config.lora)
-        begun = config.start not in ("teacher", "random")
-        student = earlier(config.start, teacher, self.schedule).to(self.teacher.device) if begun else teacher
-        if config.reduce or not begun:  # the teacher's own weights stay as they are
+        student = earlier(config.start, teacher, self.schedule).to(self.teacher.device) if config.goes_on else teacher
+        if config.reduce or not config.goes_on:  # the teacher's own weights stay as they are
             student = reduced(student, config.reduce)
         if half:
             teacher.to(torch.bfloat16)

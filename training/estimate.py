@@ -81,8 +81,9 @@ def student(config: StudentConfig) -> Estimate:
     def begin(unet: nn.Module) -> nn.Module:
         if config.lora is not None:
             return adapted(_kept(unet, config.loop), config.lora)
-        begun = config.start not in ("teacher", "random")
-        start = UNet2DConditionModel.from_config(components.config(_local(config.start), "unet")) if begun else unet
+        start = unet
+        if config.goes_on:
+            start = UNet2DConditionModel.from_config(components.config(_local(config.start), "unet"))
         learning = reduced(start, config.reduce)
         configure(learning, config.loop)
         _kept(unet, config.loop)

@@ -65,6 +65,11 @@ class StudentConfig(Config):
     loop: LoopConfig
 
     @property
+    def goes_on(self) -> bool:
+        """Whether `start` names an earlier student."""
+        return self.start not in ("teacher", "random")
+
+    @property
     def begin(self) -> int:
         """Steps of healing and warm-up, after which everything else begins."""
         return self.warmup + (self.healing.steps if self.healing else 0)
