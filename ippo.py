@@ -6,9 +6,9 @@ import sys
 
 import typer
 
-import models.environment  # noqa: F401
+import base.environment  # noqa: F401
+from base.errors import BadInput
 from commands import convert, data, evaluate, export, generate, serve, train
-from models.errors import BadInput
 
 app = typer.Typer(
     help="ippo: a folder of captioned images becomes a model that draws in one step, served over HTTP.",

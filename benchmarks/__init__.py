@@ -1,3 +1,3 @@
 """Measures; nothing here is deployed."""
 
-import models.environment  # noqa: F401
+import base.environment  # noqa: F401

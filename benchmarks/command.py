@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 
 def run(main: Callable[..., None]) -> None:

@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
+from base.errors import BadInput
+from base.runs import run_folder
 from benchmarks import machine
 from benchmarks.command import run
 from benchmarks.evaluate import write
@@ -20,10 +22,8 @@ from benchmarks.sources import Subjects, open_instruments, open_reals, teacher_d
 from metrics.bench import Bench, Draw
 from metrics.report import Effort
 from metrics.sheet import markdown_table
-from models.errors import BadInput
 from training import record
 from training.assemble import opened
-from training.runs import run_folder
 
 
 def snapshots(name: str) -> dict[int, Path]:

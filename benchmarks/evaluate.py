@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from base.errors import BadInput
 from benchmarks import composition, machine, sources
 from benchmarks.clock import Case, Timing, interleaved
 from benchmarks.sources import Subjects
@@ -20,7 +21,6 @@ from metrics.bench import Bench, Draw, RoundTrip
 from metrics.composition import Composition
 from metrics.grid import grid
 from metrics.report import SAMPLERS, Effort, Report
-from models.errors import BadInput
 
 SHOWN = 16
 """Columns of the grids of captions."""

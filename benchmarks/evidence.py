@@ -18,6 +18,8 @@ from typing import Annotated, Any
 
 import typer
 
+from base.config import Config
+from base.runs import runs_root, trained
 from benchmarks import command, machine
 from benchmarks.evaluate import write
 from benchmarks.sources import Subjects, open_instruments, open_reals, open_teacher, student_draws, teacher_draw
@@ -25,11 +27,9 @@ from metrics.bench import Bench
 from metrics.chart import chart
 from metrics.report import Effort, Line
 from metrics.sheet import markdown_table
-from models.config import Config
 from models.folder import load
 from training import record
 from training.launch import launch
-from training.runs import runs_root, trained
 
 
 class Variant(Config):

@@ -11,12 +11,12 @@ from typing import Annotated
 import torch
 import typer
 
+from base.errors import BadInput
 from benchmarks import machine
 from benchmarks.cases import TIMESTEP
 from benchmarks.clock import Case, interleaved
 from benchmarks.command import run
 from models import noise
-from models.errors import BadInput
 from models.pipeline import Pipeline
 from training.assemble import opened
 

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 import typer
 
+from base.errors import BadInput
 from benchmarks import costs, large_page, machine
 from benchmarks.cases import STOCK, TIMESTEP, Settings, ceiling, label
 from benchmarks.clock import Case, Timing, interleaved
@@ -32,7 +33,6 @@ from export.build import export
 from export.bundle import open_bundle
 from export.generator import Generator, Request
 from models import folder, noise, stable_diffusion
-from models.errors import BadInput
 from models.pipeline import Pipeline
 
 STEPS, TIMED, GUIDANCE = 50, 4, 7.5

@@ -20,6 +20,7 @@ import torch
 import typer
 from rich.console import Console
 
+from base.errors import BadInput
 from benchmarks import machine, page
 from benchmarks.cases import Settings, body, ceiling, label, png, stock_cases, student_cases, teacher_cases
 from benchmarks.clock import Case, interleaved
@@ -30,7 +31,6 @@ from export import backend as backends
 from export.bundle import Bundle, open_bundle
 from export.generator import Generator
 from models import folder
-from models.errors import BadInput
 from models.labels import Input
 
 SHIPPED = Path("models/pretrained/emoji")

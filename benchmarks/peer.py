@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any, cast
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 INTEROP = Path(".venv-interop/bin/python")
 """What `make interop` installs."""

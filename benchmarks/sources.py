@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from base.errors import BadInput
+from base.runs import data_folder, run_folder, trained
 from export import backend as backends
 from export.bundle import MANIFEST, open_bundle
 from export.generator import Generator, Request
@@ -20,13 +22,11 @@ from metrics.bench import Draw, GuidedDraw, Instruments, RoundTrip
 from metrics.captioned import Captioned, join
 from metrics.composition import Shown
 from metrics.report import Reals
-from models.errors import BadInput
 from models.pipeline import Pipeline, from_uint8, to_uint8
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS
 from training.assemble import opened
 from training.data.folder import ImageFolder
 from training.machine import device
-from training.runs import data_folder, run_folder, trained
 
 KNOWN_LABELS = ("seen", "unseen-background")
 """Kinds of held-out images whose labels were trained on: distances are taken from these."""

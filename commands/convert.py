@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 
 def convert(

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 app = typer.Typer(help="Make data sets: render the emoji, or clean a folder of one's own.", no_args_is_help=True)
 
@@ -20,8 +20,8 @@ def data_emoji(
     font: Annotated[Path | None, typer.Option(help="Noto Color Emoji; by default Debian's.")] = None,
 ) -> None:
     """Render Noto Color Emoji as captioned 64x64 images in English and French."""
+    from base.runs import runs_root
     from training.data import emoji
-    from training.runs import runs_root
 
     Console(stderr=True).print(*emoji.render(out or runs_root() / "data" / subset, subset, font).tables())
 
@@ -32,8 +32,8 @@ def data_digits(
     images: Annotated[int | None, typer.Option(min=10, help="Training images kept, evenly; by default all.")] = None,
 ) -> None:
     """Write scikit-learn's real handwritten digits, 8x8 shown at 16x16, with their labels."""
+    from base.runs import runs_root
     from training.data.digits import digits
-    from training.runs import runs_root
 
     Console(stderr=True).print(*digits(out or runs_root() / "data" / "digits", images=images).tables())
 
@@ -44,8 +44,8 @@ def data_mnist(
     out: Annotated[Path | None, typer.Option(help="Folder; by default data/mnist below IPPO_RUNS.")] = None,
 ) -> None:
     """Write MNIST, or any set in its format, padded to 32x32, with its labels."""
+    from base.runs import runs_root
     from training.data.mnist import mnist
-    from training.runs import runs_root
 
     Console(stderr=True).print(*mnist(source, out or runs_root() / "data" / "mnist").tables())
 
@@ -57,8 +57,8 @@ def data_avatars(
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
 ) -> None:
     """Draw pixel-art characters of 24x24 from a grammar, with the attributes of each."""
+    from base.runs import runs_root
     from training.data.avatars import avatars
-    from training.runs import runs_root
 
     Console(stderr=True).print(*avatars(out or runs_root() / "data" / "avatars", count, seed).tables())
 
@@ -70,8 +70,8 @@ def data_cryptopunks(
     seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
 ) -> None:
     """Write the CryptoPunks, 24x24, with type and accessories."""
+    from base.runs import runs_root
     from training.data.cryptopunks import cryptopunks
-    from training.runs import runs_root
 
     Console(stderr=True).print(*cryptopunks(source, out or runs_root() / "data" / "cryptopunks", seed).tables())
 

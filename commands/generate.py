@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,8 +127,8 @@ def _check_kinds(kinds: tuple[str, ...], taken: tuple[str, ...], model: Path | s
 
 def _is_run(name: Path) -> bool:
     """Whether torch draws: a run or a diffusers folder that is no bundle."""
+    from base.runs import run_folder
     from export.bundle import MANIFEST
-    from training.runs import run_folder
 
     found = run_folder(str(name))
     kinds = [(found / file).is_file() for file in (MANIFEST, "config.yaml", "model_index.json")]

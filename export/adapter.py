@@ -9,7 +9,7 @@ from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from peft import PeftModel
 from safetensors import SafetensorError
 
-from models.errors import BadInput
+from base.errors import BadInput
 from models.pipeline import Pipeline
 
 PEFT = "adapter_config.json"

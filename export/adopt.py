@@ -15,12 +15,12 @@ import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from transformers import CLIPTokenizer
 
+from base.errors import BadInput
 from export import fused
 from export.build import check_out, versions
 from export.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
 from export.signature import COMPONENTS, FUSED, FUSED_PATH, Signature, graph_inputs
 from models import folder as folders
-from models.errors import BadInput
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS, Schedule
 from models.stable_diffusion import TASK, save_tokenizer
 

@@ -10,9 +10,9 @@ from typing import Any, Literal, Protocol, cast
 
 from numpy.typing import NDArray
 
+from base.config import nearest
+from base.errors import BadInput
 from export.bundle import Bundle
-from models.config import nearest
-from models.errors import BadInput
 
 NEEDS = {"openvino": "openvino", "ort": "onnxruntime", "eager": "torch"}
 """Backend → the package that it needs; the order is `auto`'s order of preference, the fastest first."""

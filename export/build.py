@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 from safetensors import SafetensorError
 
+from base.errors import BadInput
 from export import adapter, backend, fused, graphs, networks, parity, quantize
 from export.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
 from export.generator import Generator
 from export.shapes import Bucket
 from export.signature import COMPONENTS, FUSED, FUSED_PATH
 from models import folder as folders
-from models.errors import BadInput
 from models.labels import Input
 from models.pipeline import Pipeline
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS

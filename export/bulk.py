@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from base.errors import BadInput
+from base.progress import progress
 from export.backend import Device
 from export.bundle import MANIFEST, sha256
 from export.generator import Generator, Request
 from export.prompts import Row
-from models.errors import BadInput
-from models.progress import progress
 
 METADATA = "metadata.jsonl"
 LOCK = ".lock"

@@ -13,9 +13,9 @@ from typing import Any
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from base.errors import BadInput
 from export.shapes import Bucket
 from export.signature import FUSED, INPUT_AXES, TOLD, graph_inputs, graph_outputs
-from models.errors import BadInput
 from models.schedule import Prediction, Schedule
 
 MANIFEST = "manifest.json"

@@ -20,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 ENGINE, MANIFEST = "engine.plan", "manifest.json"
 LIMIT = 20 << 30

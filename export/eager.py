@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from base.errors import BadInput
 from export import networks
 from export.backend import Backend, Device, Options
 from export.bundle import Bundle
 from export.shapes import joined, pieces
 from export.signature import COMPONENTS, FUSED, conditioner_input, graph_inputs
 from models import folder, sampling
-from models.errors import BadInput
 from models.pipeline import Pipeline, to_uint8
 from models.schedule import STUDENT_TIMESTEPS
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from base.errors import BadInput
 from export import tokenize
 from export.backend import Backend
 from export.bundle import Bundle
 from export.shapes import size_list
 from export.signature import conditioner_input
 from models import noise, sampling
-from models.errors import BadInput
 from models.labels import Input
 from models.schedule import STUDENT_TIMESTEPS, student_timesteps
 

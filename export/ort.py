@@ -13,11 +13,11 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from base.errors import BadInput
 from export.backend import Backend, Device, Options
 from export.bundle import Bundle
 from export.shapes import joined, pieces
 from export.signature import INPUT_AXES
-from models.errors import BadInput
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(uint8)": np.uint8}

@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from base.errors import BadInput
 from export.generator import Generator, Request
 from export.networks import Component, as_tuple, at_size, examples, image_size
 from export.shapes import Bucket, size_list
 from export.signature import COMPONENTS, LEAST_PSNR
-from models.errors import BadInput
 from models.labels import Input
 from models.pipeline import Pipeline
 

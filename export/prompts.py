@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 COLUMNS = ("prompt", "attributes", "text", "label", "caption")
 """Where a table's row says what to draw; the first that is there counts."""

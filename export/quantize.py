@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from base.errors import BadInput
 from export import backend, fused, graphs, networks, parity
 from export.bundle import Bundle, sha256
 from export.generator import Generator, Request
 from export.signature import COMPONENTS, FUSED, FUSED_PATH, LEAST_INT8_PSNR
 from models import folder as folders
-from models.errors import BadInput
 from models.labels import Input
 from models.pipeline import Pipeline
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 
 class Bucket(NamedTuple):

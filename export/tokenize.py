@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from base.config import nearest
+from base.errors import BadInput
 from export.bundle import Bundle
 from models.attributes import attribute_weights
-from models.config import nearest
-from models.errors import BadInput
 from models.labels import Input, class_id
 
 TEXT_TOKENIZERS = ("tokenizer", "tokenizer_2")

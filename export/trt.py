@@ -18,11 +18,11 @@ import tensorrt
 from cuda.bindings import runtime as cuda
 from numpy.typing import NDArray
 
+from base.errors import BadInput
 from export import cache
 from export.backend import Backend, Options
 from export.bundle import Bundle, dimensions
 from export.shapes import joined, pieces
-from models.errors import BadInput
 
 OLDEST = (10, 12)
 BATCHES = (1, 4)

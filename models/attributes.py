@@ -6,7 +6,7 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 Slots = Mapping[str, Sequence[str]]
 """Slot → the attributes that exclude each other in it; their order is that of the weights."""

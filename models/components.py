@@ -13,8 +13,8 @@ from diffusers import DiffusionPipeline
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from safetensors import safe_open
 
+from base.errors import BadInput
 from models import single_file
-from models.errors import BadInput
 
 VARIANT = "fp16"
 """The one that is taken where there are no weights in full precision."""

@@ -20,10 +20,10 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from base.config import Config
+from base.errors import BadInput
 from models.attributes import attribute_weights
 from models.conditioning import Conditioning
-from models.config import Config
-from models.errors import BadInput
 from models.labels import Input, class_id
 from models.pipeline import Pipeline, latent_shape
 from models.schedule import Prediction

@@ -16,9 +16,9 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 
+from base.config import Config, nearest
+from base.errors import BadInput
 from models import single_file
-from models.config import Config, nearest
-from models.errors import BadInput
 from models.pipeline import Pipeline
 
 diffusers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # our own bars are the ones that matter

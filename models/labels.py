@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from models.config import nearest
-from models.errors import BadInput
+from base.config import nearest
+from base.errors import BadInput
 
 Input = str | int | Mapping[str, float] | Sequence[str]
 """A prompt, a label's name or number, or attributes; `""` is the null condition of every family."""

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from base.errors import BadInput
 from models import noise, sampling
 from models.conditioning import Conditioning
-from models.errors import BadInput
 from models.guidance import guidance_terms
 from models.labels import Input
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS, Schedule

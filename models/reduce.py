@@ -15,8 +15,8 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import nn
 
-from models.config import nearest
-from models.errors import BadInput
+from base.config import nearest
+from base.errors import BadInput
 
 Removal = Literal["base", "small", "tiny"]
 """BK-SDM's own: one layer less in every block; no middle block either; and no innermost stage (its figure 3)."""

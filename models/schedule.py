@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 Prediction = Literal["epsilon", "v_prediction", "sample"]
 

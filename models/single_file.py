@@ -15,7 +15,7 @@ from diffusers import DiffusionPipeline
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 SUFFIX = ".safetensors"
 FOREIGN = (".ckpt", ".pt", ".pth", ".bin")

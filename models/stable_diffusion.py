@@ -19,10 +19,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from base.config import Config
+from base.errors import BadInput
 from models import components
 from models.conditioning import Conditioning
-from models.config import Config
-from models.errors import BadInput
 from models.labels import Input
 from models.pipeline import Pipeline, latent_shape
 from models.schedule import base_scheduler

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from models.errors import BadInput
+from base.errors import BadInput
 from serving import answers, api
 from serving.schema import Refused, SwapBody
 

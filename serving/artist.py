@@ -16,8 +16,8 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from base.errors import BadInput
 from export.generator import Request
-from models.errors import BadInput
 from serving import metrics
 from serving.batcher import Batcher
 from serving.config import Format, ServeConfig

@@ -12,8 +12,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from models.config import Config
-from models.errors import BadInput
+from base.config import Config
+from base.errors import BadInput
 
 QUALITY = 90
 """Of JPEG and WebP, when a request names none."""

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from models.errors import BadInput
+from base.errors import BadInput
 from serving import metrics
 from serving.batcher import QueueFull
 from serving.schema import Refused, explain

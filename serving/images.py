@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
+from base.errors import BadInput
 from export import pictures
-from models.errors import BadInput
 from serving.config import QUALITY, Format
 
 SOFTWARE = "ippo 0.1.0"

@@ -7,7 +7,7 @@ import socket
 import sys
 from typing import NoReturn
 
-from models.errors import BadInput
+from base.errors import BadInput
 from serving.config import ROOT, ServeConfig
 
 LEAN = {"MALLOC_ARENA_MAX": "2"}

@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from models.errors import BadInput
+from base.errors import BadInput
 from serving import errors
 from serving.artist import Artist, Pictures
 from serving.batcher import QueueFull

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from base.config import nearest
+from base.errors import BadInput
 from export.bundle import Manifest
 from export.shapes import size_list
 from models.attributes import HEAVIEST, Slots, attribute_text, attribute_weights
-from models.config import nearest
-from models.errors import BadInput
 from models.labels import class_id
 from models.noise import MAX_SEED
 from serving.config import QUALITY, Format, ServeConfig

@@ -18,10 +18,10 @@ from typing import NoReturn
 import bentoml
 from fastapi import FastAPI
 
+from base.config import nearest
+from base.errors import BadInput
 from export import backend
 from export.bundle import open_bundle
-from models.config import nearest
-from models.errors import BadInput
 from serving import api, log
 from serving.config import ServeConfig
 

@@ -18,7 +18,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from models.errors import BadInput
+from base.errors import BadInput
 from serving.page import own_only
 from studio import library
 from studio.pieces import PICTURES

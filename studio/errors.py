@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 
 import gradio as gr
 
-from models.errors import BadInput
+from base.errors import BadInput
 from studio import pieces
 
 P = ParamSpec("P")

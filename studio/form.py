@@ -14,8 +14,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel
 
-from models.config import Config
-from models.errors import BadInput
+from base.config import Config
+from base.errors import BadInput
 
 Kind = Literal["switch", "choice", "number", "words", "yaml"]
 

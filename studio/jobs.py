@@ -18,11 +18,11 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from models.config import Config
-from models.errors import BadInput
+from base.config import Config
+from base.errors import BadInput
+from base.runs import runs_root
 from studio import form, library
 from training import checkpoint, process
-from training.runs import runs_root
 
 PROGRAM = Path(__file__).parent.parent / "ippo.py"
 LOG = "train.log"

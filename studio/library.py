@@ -9,8 +9,8 @@ from pathlib import Path
 
 import yaml
 
-from models.errors import BadInput
-from training.runs import runs_root
+from base.errors import BadInput
+from base.runs import runs_root
 
 CONFIGS = Path("configs")
 SHIPPED = Path("models/pretrained")

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from base.runs import runs_root
 from metrics.chart import Points, chart
 from studio.jobs import Progress
-from training.runs import runs_root
 
 PICTURES = "/picture"
 """Where the pictures below IPPO_RUNS are served."""

@@ -14,7 +14,7 @@ from diffusers.utils import convert_unet_state_dict_to_peft
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 FILES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
 """Of diffusers and of peft, in a folder."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor, nn
 
+from base.runs import data_folder
 from models import folder as folders
 from models.conditioning import Conditioning
 from models.pipeline import Pipeline, predict
@@ -37,7 +38,6 @@ from training.lora import adapted, merged
 from training.matching import Matching
 from training.method import Losses, Phase
 from training.parts import evenly, split
-from training.runs import data_folder
 from training.student import StudentConfig
 from training.tables import Tables
 from training.teacher import configure, open_base

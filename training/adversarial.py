@@ -11,8 +11,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from base.config import Config
 from models.conditioning import Conditioning
-from models.config import Config
 from models.pipeline import Pipeline
 from training import losses
 from training.discriminator import TIME, Discriminator, told

@@ -8,12 +8,12 @@ from typing import Any, cast
 import diffusers
 from torch import nn
 
-from models.errors import BadInput
+from base.errors import BadInput
+from base.runs import named, trained
 from models.folder import load
 from models.pipeline import Pipeline
 from models.schedule import Schedule
 from models.stable_diffusion import LatentAutoencoder
-from training.runs import named, trained
 
 _TAKEN = ("in_channels", "out_channels", "cross_attention_dim", "addition_embed_type", "class_embed_type")
 """What a student must have in common with its teacher's denoiser."""

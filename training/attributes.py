@@ -9,16 +9,16 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from base.errors import BadInput
+from base.runs import data_folder
 from metrics import attributes
 from metrics.judge import DRAWS, Judge, augment
-from models.errors import BadInput
 from models.pipeline import from_uint8
 from training.data.attributed import SLOTS
 from training.data.folder import ImageFolder
 from training.draws import Draws
 from training.judge import JudgeMethod, JudgeTraining
 from training.method import Losses
-from training.runs import data_folder
 
 
 class AttributeJudgeTraining(JudgeTraining):

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.config import Config
+from base.config import Config
+from base.runs import data_folder
 from models.folder import replace_folder
 from models.pipeline import from_uint8, to_uint8
 from training.augment import mirror, shift
@@ -29,7 +30,6 @@ from training.loop import LoopConfig
 from training.method import Losses, Phase
 from training.optimizer import OptimizerConfig
 from training.parts import evenly
-from training.runs import data_folder
 
 Codec = Callable[[Tensor], Tensor]
 

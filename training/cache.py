@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from training.runs import runs_root
+from base.runs import runs_root
 
 
 def digest(networks: Iterable[nn.Module], *facts: object) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.errors import BadInput
+from base.errors import BadInput
 from models.labels import Input
 from training.data.folder import ImageFolder
 from training.draws import Draws

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 if TYPE_CHECKING:
     import torch

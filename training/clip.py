@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
-from models.config import Config
+from base.config import Config
+from base.runs import data_folder
 from models.folder import replace_folder
 from models.pipeline import from_uint8
 from models.stable_diffusion import save_tokenizer
@@ -30,7 +31,6 @@ from training.draws import Draws
 from training.loop import LoopConfig
 from training.method import Losses, Phase
 from training.optimizer import OptimizerConfig
-from training.runs import data_folder
 
 
 class ClipConfig(Config):

@@ -22,8 +22,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.config import Config
-from models.errors import BadInput
+from base.config import Config
+from base.errors import BadInput
+from base.runs import data_folder, trained
 from models.pipeline import from_uint8
 from models.stable_diffusion import LatentAutoencoder
 from training import losses
@@ -37,7 +38,6 @@ from training.loop import LoopConfig
 from training.machine import device
 from training.method import Losses, Phase
 from training.optimizer import OptimizerConfig
-from training.runs import data_folder, trained
 
 
 class DecoderConfig(Config):

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from base.errors import BadInput
 from metrics.grid import grid
-from models.errors import BadInput
 from models.labels import Input
 from models.noise import MAX_SEED
 from models.pipeline import Pipeline, Watch

@@ -14,7 +14,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn import functional
 
-from models.errors import BadInput
+from base.errors import BadInput
 from models.pipeline import Pipeline
 from models.stable_diffusion import LatentAutoencoder
 from training import cache

@@ -13,9 +13,10 @@ from diffusers import UNet2DConditionModel
 from rich.table import Table
 from torch import Tensor, nn
 
+from base.errors import BadInput
+from base.runs import data_folder, named
 from models import components
 from models.conditioning import Conditioning
-from models.errors import BadInput
 from models.reduce import reduced
 from training.data.folder import ImageFolder
 from training.ema import Ema
@@ -25,7 +26,6 @@ from training.lora import adapted
 from training.machine import device
 from training.memory import Peak, Play, appear, available, rehearse
 from training.optimizer import build
-from training.runs import data_folder, named
 from training.student import StudentConfig
 from training.teacher import TeacherConfig, configure
 

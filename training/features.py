@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoModel
 
+from base.errors import BadInput
 from models.conditioning import Conditioning
-from models.errors import BadInput
 from models.sampling import add_noise
 from training.draws import Draws
 from training.tables import Tables

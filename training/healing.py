@@ -15,9 +15,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from base.config import Config
+from base.errors import BadInput
 from models.conditioning import Conditioning
-from models.config import Config
-from models.errors import BadInput
 from models.pipeline import Pipeline, predict
 from models.sampling import add_noise, to_velocity
 from training.draws import Draws

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from base.config import Config
+from base.runs import data_folder
 from metrics import judge as judges
 from metrics.judge import DRAWS, Judge, JudgeConfig, augment, judge_loss
-from models.config import Config
 from models.folder import replace_folder
 from models.pipeline import from_uint8
 from training.data.folder import ImageFolder
@@ -22,7 +23,6 @@ from training.loop import LoopConfig
 from training.method import Losses, Phase
 from training.optimizer import OptimizerConfig
 from training.parts import evenly
-from training.runs import data_folder
 
 
 class JudgeTraining(Config):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.errors import BadInput
+from base.errors import BadInput
 from models.pipeline import Pipeline, from_uint8
 from training import cache
 from training.data.folder import ImageFolder

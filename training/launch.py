@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.config import Config, nearest
-from models.errors import BadInput
+from base.config import Config, nearest
+from base.errors import BadInput
+from base.runs import runs_root
 from training import process, trouble
 from training.loop import train
-from training.runs import runs_root
 
 if TYPE_CHECKING:
     from training.estimate import Estimate

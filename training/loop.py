@@ -21,9 +21,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from models.config import Config
-from models.errors import BadInput
-from models.progress import progress
+from base.config import Config
+from base.errors import BadInput
+from base.progress import progress
 from training import process, trouble
 from training.draws import Draws, batch_indices
 from training.ema import Ema

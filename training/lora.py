@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from models.config import Config
-from models.errors import BadInput
+from base.config import Config
+from base.errors import BadInput
 from training import adapter
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from base.config import Config
 from models.conditioning import Conditioning
-from models.config import Config
 from models.pipeline import Pipeline, predict
 from models.sampling import add_noise, to_x0
 from training.draws import Draws

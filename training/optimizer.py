@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from models.config import Config
-from models.errors import BadInput
+from base.config import Config
+from base.errors import BadInput
 
 
 class OptimizerConfig(Config):

@@ -18,9 +18,9 @@ from pydantic import Field
 from rich.progress import track
 from torch import Tensor
 
+from base.config import Config
+from base.errors import BadInput
 from models import noise
-from models.config import Config
-from models.errors import BadInput
 from models.pipeline import Pipeline
 from models.sampling import SAMPLERS, add_noise
 from training import cache

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 FILE = "process.json"
 _PATIENCE = 1.0

@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
+from base.errors import BadInput
+from base.runs import run_folder
 from metrics.chart import Points
 from metrics.sheet import Sheet
-from models.errors import BadInput
-from training.runs import run_folder
 
 NAMES = ("run",)
 """Keys that differ by nature."""

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.errors import BadInput
+from base.errors import BadInput
 from training import checkpoint
 from training.ema import Ema
 from training.method import Phase

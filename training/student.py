@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from models.config import Config
+from base.config import Config
 from models.reduce import Removal
 from training.adversarial import AdversarialConfig
 from training.distillation import DistillationConfig

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from pydantic import SerializeAsAny, field_validator, model_validator
 from torch import Tensor, nn
 
+from base.config import Config
+from base.errors import BadInput
+from base.runs import data_folder, trained
 from models import folder as folders
-from models.config import Config
-from models.errors import BadInput
 from models.pipeline import Pipeline, predict
 from models.sampling import add_noise, to_velocity
 from training import latents
@@ -34,7 +35,6 @@ from training.machine import device
 from training.method import Losses, Phase
 from training.optimizer import OptimizerConfig
 from training.parts import evenly, split
-from training.runs import data_folder, trained
 from training.tables import Tables
 from training.texts import Texts
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
-from models.errors import BadInput
+from base.errors import BadInput
 from training.machine import on_cpu
 
 LESS = (

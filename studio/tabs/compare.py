@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
+from base.errors import BadInput
 from metrics import sheet
-from models.errors import BadInput
 from studio import library, pieces
 from studio.errors import one_line
 from training import record

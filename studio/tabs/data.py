@@ -9,9 +9,9 @@ from typing import Any
 
 import gradio as gr
 
+from base.errors import BadInput
 from metrics import sheet
 from metrics.sheet import Sheet
-from models.errors import BadInput
 from studio import library, pieces
 from studio.errors import shows
 from training.data.folder import ImageFolder

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from base.errors import BadInput
 from models.attributes import HEAVIEST
-from models.errors import BadInput
 from models.sampling import SAMPLERS
 from studio import drawing, library, pieces
 from studio.drawing import Way

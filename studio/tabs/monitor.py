@@ -7,11 +7,11 @@ from typing import Any
 
 import gradio as gr
 
-from models.errors import BadInput
+from base.errors import BadInput
+from base.runs import runs_root
 from studio import jobs, library, pieces
 from studio.errors import one_line, shows
 from training import record
-from training.runs import runs_root
 
 EVERY = 1.0
 """Seconds between two looks."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from models.errors import BadInput
+from base.errors import BadInput
 from studio import form, jobs, library, pieces
 from studio.errors import shows, tells
 from studio.form import Field

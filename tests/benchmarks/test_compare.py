@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from base.errors import BadInput
 from benchmarks import compare, web
 from metrics.chart import HEIGHT, INKS, MOST, WIDTH, chart
 from metrics.sheet import Sheet
-from models.errors import BadInput
 from tests.benchmarks.pages import fetched
 from training import record
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from base.errors import BadInput
 from benchmarks import curve
 from models import folder
-from models.errors import BadInput
 from tests import tiny
 from tests.benchmarks.test_evaluate import image_set, networks
 

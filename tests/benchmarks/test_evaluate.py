@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from base.errors import BadInput
 from benchmarks import evaluate, report_page, sources
 from benchmarks.sources import Subjects
 from commands.evaluate import evaluate as command
@@ -15,7 +16,6 @@ from metrics import judge
 from metrics.judge import Judge, JudgeConfig
 from metrics.report import Effort
 from models import folder
-from models.errors import BadInput
 from tests import tiny
 from tests.benchmarks.pages import fetched
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from base.errors import BadInput
 from benchmarks.evidence import Experiment, markdown, run
 from metrics import judge
 from metrics.judge import Judge, JudgeConfig
 from models import folder
-from models.errors import BadInput
 from tests import tiny
 from tests.benchmarks.test_evaluate import write_set
 

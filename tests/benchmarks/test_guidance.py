@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from base.errors import BadInput
 from benchmarks import guidance
 from models import folder
-from models.errors import BadInput
 from tests import tiny
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from base.errors import BadInput
 from benchmarks import costs, large
 from benchmarks.clock import Timing
 from benchmarks.peer import INTEROP, Peer
 from benchmarks.sizes import FULL, student
-from models.errors import BadInput
 
 
 def timing(stage: str, by: str, median: float) -> Timing:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from base.errors import BadInput
 from benchmarks import latency, machine, page
 from benchmarks.cases import SPLIT, STOCK, Settings, body, ceiling, stock_cases, student_cases, teacher_cases
 from benchmarks.clock import Case, Timing, interleaved
@@ -13,7 +14,6 @@ from benchmarks.latency import measure, write
 from benchmarks.result import HTTP, STAGES, Overhead, Result, pick
 from export.bundle import open_bundle
 from models import folder
-from models.errors import BadInput
 from models.reduce import reduced
 from tests import tiny
 

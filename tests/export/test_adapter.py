@@ -13,8 +13,8 @@ from peft import LoraConfig, get_peft_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
+from base.errors import BadInput
 from export import adapter, networks
-from models.errors import BadInput
 from models.pipeline import Pipeline
 from tests import tiny
 

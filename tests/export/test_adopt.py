@@ -11,11 +11,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from base.errors import BadInput
 from export import backend
 from export.adopt import adopt
 from export.bundle import Bundle
 from export.generator import Generator, Request
-from models.errors import BadInput
 
 REQUESTS = [Request("a cat", 7), Request("two dogs", 8)]
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from base.errors import BadInput
 from export import backend, bulk, networks, prompts, tokenize
 from export.bundle import Bundle, open_bundle
 from export.generator import Generator, Request
 from export.signature import COMPONENTS
 from models import folder
-from models.errors import BadInput
 from models.pipeline import Pipeline
 from tests import tiny
 from tests.export.test_backend import DEPLOYED, ROOT

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from base.errors import BadInput
 from export import backend
 from export.bundle import Bundle
-from models.errors import BadInput
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,12 +15,12 @@ import pytest
 import torch
 from diffusers import LCMScheduler, StableDiffusionPipeline
 
+from base.errors import BadInput
 from export import backend
 from export.build import export
 from export.bundle import Bundle, open_bundle, sha256
 from export.generator import Generator, Request
 from models import folder, noise
-from models.errors import BadInput
 from tests import tiny
 
 ROOT = Path(__file__).parents[2]

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from base.errors import BadInput
 from export import bulk, ort
 from export.backend import Options
 from export.bundle import open_bundle
 from export.generator import Generator, Request
 from export.prompts import Row
-from models.errors import BadInput
 
 PROMPTS = [f"a cat number {number}" for number in range(22)]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from base.errors import BadInput
 from export.bundle import MANIFEST, VERSION, Bundle, open_bundle
 from models import stable_diffusion
-from models.errors import BadInput
 from models.schedule import STUDENT_TIMESTEPS, Schedule
 from tests import tiny
 

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from base.errors import BadInput
 from export import cache
 from export.cache import ENGINE, MANIFEST, EngineCache, digest
-from models.errors import BadInput
 
 ROOT = Path(__file__).parents[2]
 KEY = {"graph": "one_step", "tensorrt": "11.4.0", "profiles": [[1, 64, 64]]}

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from base.errors import BadInput
 from export import backend, eager
 from export.bundle import Bundle
 from export.generator import Generator, Request
 from models import folder, noise
-from models.errors import BadInput
 
 
 def test_without_a_gpu_cuda_is_refused(bundle: Bundle) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from base.errors import BadInput
 from export.backend import NEEDS, Backend
 from export.bundle import Bundle
 from export.generator import Generator, Request
 from export.parity import psnr
 from export.signature import LEAST_PSNR
 from models import noise
-from models.errors import BadInput
 from models.pipeline import Pipeline
 
 REQUESTS = [Request("a cat", 7), Request("", 0), Request("two dogs", noise.MAX_SEED)]

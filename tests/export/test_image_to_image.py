@@ -12,11 +12,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from base.errors import BadInput
 from export.backend import NEEDS, Backend, Options
 from export.bundle import Bundle
 from export.generator import Generator, Request
 from models import noise, sampling
-from models.errors import BadInput
 from models.pipeline import Pipeline, from_uint8, to_uint8
 from models.schedule import STUDENT_TIMESTEPS, student_timesteps
 

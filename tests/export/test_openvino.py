@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from base.errors import BadInput
 from export import backend
 from export.backend import Options
 from export.bundle import Bundle
 from export.cache import ENGINE, MANIFEST
 from export.generator import Generator, Request
 from export.openvino import OpenVinoBackend, Precision, has_bf16
-from models.errors import BadInput
 
 REQUESTS = [Request(prompt, seed) for seed, prompt in enumerate(("a cat", "", "two dogs", "b", "c"))]
 

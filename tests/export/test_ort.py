@@ -8,13 +8,13 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from base.errors import BadInput
 from export import backend
 from export.backend import Options
 from export.bundle import Bundle
 from export.generator import Generator, Request
 from export.ort import OrtBackend
 from export.shapes import Bucket
-from models.errors import BadInput
 
 REQUESTS = [Request(prompt, seed) for seed, prompt in enumerate(("a cat", "", "two dogs", "b"))]
 

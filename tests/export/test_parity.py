@@ -11,9 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from base.errors import BadInput
 from export import networks, parity
 from export.bundle import Bundle
-from models.errors import BadInput
 from models.pipeline import Pipeline
 
 

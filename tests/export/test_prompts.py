@@ -8,8 +8,8 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from base.errors import BadInput
 from export.prompts import Row, read
-from models.errors import BadInput
 
 
 def written(folder: Path, name: str, text: str) -> Path:

@@ -9,13 +9,13 @@ import numpy as np
 import onnx
 import pytest
 
+from base.errors import BadInput
 from export import backend, quantize
 from export.backend import Options
 from export.build import export
 from export.bundle import Bundle
 from export.generator import Generator, Request
 from export.ort import OrtBackend
-from models.errors import BadInput
 
 REQUESTS = [Request("a cat", 3), Request("two dogs", 4)]
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from base.errors import BadInput
 from export import networks
 from export.backend import NEEDS, Backend, Options
 from export.build import export
@@ -17,7 +18,6 @@ from export.bundle import Bundle, open_bundle
 from export.generator import Generator, Request
 from export.openvino import OpenVinoBackend
 from export.shapes import Bucket, joined, parse, parse_size, pieces
-from models.errors import BadInput
 from models.pipeline import Pipeline
 
 BUCKETS = (Bucket(1, 16, 16), Bucket(3, 16, 16), Bucket(2, 32, 16))

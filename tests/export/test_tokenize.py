@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 from transformers import CLIPTokenizer
 
+from base.errors import BadInput
 from export.bundle import Bundle
 from export.tokenize import PromptTokenizer
-from models.errors import BadInput
 from tests import tiny
 
 MERGES = [("c", "a"), ("ca", "t</w>"), ("t", "h"), ("th", "e</w>"), ("Ø", "§"), ("Ł", "Ļ")]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from base.errors import BadInput
 from models.attributes import attribute_examples, attribute_text, attribute_weights
-from models.errors import BadInput
 from tests.tiny import SLOTS
 
 NAMES = [name for slot in SLOTS.values() for name in slot]

@@ -18,8 +18,8 @@ from diffusers import (
     StableDiffusionXLPipeline,
 )
 
+from base.errors import BadInput
 from models import folder as folders
-from models.errors import BadInput
 from models.noise import gaussian
 from models.pipeline import Pipeline
 from models.schedule import student_scheduler

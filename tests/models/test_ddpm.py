@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from base.errors import BadInput
 from models import ddpm
 from models import folder as folders
-from models.errors import BadInput
 from models.schedule import Prediction, Schedule
 from tests import tiny
 from tests.models.test_folder import psnr

@@ -11,8 +11,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file
 
+from base.errors import BadInput
 from models import folder as folders
-from models.errors import BadInput
 from models.noise import gaussian
 from models.pipeline import Pipeline
 from tests import tiny

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from base.errors import BadInput
 from models import ddpm
 from models import folder as folders
-from models.errors import BadInput
 from models.pipeline import Pipeline, predict
 from tests import tiny
 from tests.models.test_ddpm import from_parts

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import BadInput
+from base.errors import BadInput
 from models.labels import class_id
 
 DIGITS = tuple(map(str, range(10)))

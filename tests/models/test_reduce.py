@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from models.errors import BadInput
+from base.errors import BadInput
 from models.reduce import Removal, reduced, removal
 from tests import tiny
 

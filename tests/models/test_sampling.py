@@ -12,8 +12,8 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, LCMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
+from base.errors import BadInput
 from models import sampling
-from models.errors import BadInput
 from models.schedule import STUDENT_TIMESTEPS, Prediction, Schedule, student_scheduler
 from models.stable_diffusion import TEACHER_SCHEDULER
 

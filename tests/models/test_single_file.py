@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from base.errors import BadInput
 from models import components
 from models import folder as folders
-from models.errors import BadInput
 from models.pipeline import Pipeline
 from models.stable_diffusion import LatentAutoencoder
 from tests import tiny

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import BadInput
+from base.errors import BadInput
 from serving.config import TRAINED, ServeConfig
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from models.errors import BadInput
+from base.errors import BadInput
 from models.noise import MAX_SEED
 from serving.config import ROOT, Format
 from serving.images import SOFTWARE, Provenance, decode, encode

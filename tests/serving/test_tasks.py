@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from starlette.testclient import TestClient
 
+from base.errors import BadInput
 from export.bundle import open_bundle
-from models.errors import BadInput
 from serving import live, page
 from serving.config import ServeConfig
 from tests import tiny

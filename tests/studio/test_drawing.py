@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from base.errors import BadInput
 from models import folder
-from models.errors import BadInput
 from studio import drawing
 from studio.drawing import Way
 from tests import tiny

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import BadInput
+from base.errors import BadInput
 from studio import library
 
 Write = Callable[[str, int], Path]

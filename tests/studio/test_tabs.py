@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import BadInput
+from base.errors import BadInput
 from studio import library
 from studio.tabs import compare, data, monitor
 from training.data.folder import ImageFolder

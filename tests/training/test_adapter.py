@@ -14,8 +14,8 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import nn
 
+from base.errors import BadInput
 from models import folder as folders
-from models.errors import BadInput
 from tests import tiny
 from tests.training.test_lora import LOOP, moved, output, train
 from training.lora import ATTENTION, LoraConfig, adapted, merged

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from base.errors import BadInput
 from models import folder as folders
-from models.errors import BadInput
 from models.folder import load
 from models.pipeline import from_uint8
 from models.sampling import add_noise

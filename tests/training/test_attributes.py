@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from base.config import Config
+from base.errors import BadInput
 from models import folder as folders
-from models.config import Config
-from models.errors import BadInput
 from tests import tiny
 from training import pairs
 from training.add import AddMethod

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.errors import BadInput
+from base.errors import BadInput
 from models.pipeline import Pipeline
 from tests import tiny
 from training import drawing

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from models.errors import BadInput
+from base.errors import BadInput
 from studio import jobs
 from tests.training.test_loop import write
 from training import launch

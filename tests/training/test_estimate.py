@@ -11,8 +11,8 @@ import yaml
 from typer.testing import CliRunner
 
 import ippo
+from base.errors import BadInput
 from models import folder as folders
-from models.errors import BadInput
 from models.reduce import reduced
 from tests import tiny
 from training import launch

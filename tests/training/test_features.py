@@ -10,8 +10,8 @@ import torch
 from diffusers import UNet2DConditionModel
 from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model, ViTConfig, ViTModel
 
+from base.errors import BadInput
 from models.conditioning import Conditioning
-from models.errors import BadInput
 from tests import tiny
 from training import features
 from training.discriminator import Discriminator, told

@@ -11,8 +11,8 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
+from base.errors import BadInput
 from models import folder as folders
-from models.errors import BadInput
 from models.pipeline import Pipeline, predict
 from models.reduce import reduced
 from tests import tiny

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.errors import BadInput
+from base.errors import BadInput
 from tests.training.waiting import waited
 from training import checkpoint, launch
 

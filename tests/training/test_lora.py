@@ -12,8 +12,8 @@ import yaml
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from safetensors.torch import load_file
 
+from base.errors import BadInput
 from models import folder as folders
-from models.errors import BadInput
 from models.pipeline import Pipeline, predict
 from tests import tiny
 from tests.models.test_bases import stock_draws

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
+from base.errors import BadInput
 from metrics import judge as judges
 from models import folder as folders
 from models import stable_diffusion
-from models.errors import BadInput
 from models.pipeline import from_uint8
 from tests import tiny
 from training import launch

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import BadInput
+from base.errors import BadInput
 from training import process
 
 HOLD = """

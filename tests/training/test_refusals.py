@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from base.errors import BadInput
 from models import folder as folders
-from models.errors import BadInput
 from tests import tiny
 from tests.training.conftest import write_set
 from tests.training.test_lora import LOOP, STUDENT, train

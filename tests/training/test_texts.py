@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from base.errors import BadInput
 from models import folder as folders
-from models.errors import BadInput
 from tests import tiny
 from tests.training.test_lora import LOOP, STUDENT, train
 from training import cache

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.errors import BadInput
+from base.errors import BadInput
 from tests.training.test_loop import write
 from training import checkpoint, launch, loop
 from training.draws import Draws

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.errors import BadInput
+from base.errors import BadInput
 from training.data import attributed, labelled
 from training.data.attributed import Attributed
 from training.data.avatars_art import ART, Character, Part, art, draw, shown, slots

@@ -14,8 +14,8 @@ from PIL import Image, ImageColor, ImageOps
 from rich.console import Console
 from rich.progress import track
 
-from models.config import nearest
-from models.errors import BadInput
+from base.config import nearest
+from base.errors import BadInput
 from training.data.decode import UnreadableError, to_rgb
 from training.data.report import Dropped, Report, appearing, write_metadata
 from training.data.sources import Captioned, Found, Scalar, find

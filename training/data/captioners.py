@@ -18,9 +18,9 @@ from pydantic import Field
 from rich.console import Console
 from rich.progress import track
 
-from models.config import Config
-from models.errors import BadInput
-from training.runs import runs_root
+from base.config import Config
+from base.errors import BadInput
+from base.runs import runs_root
 
 
 class Captioner(Protocol):

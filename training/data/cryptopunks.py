@@ -17,8 +17,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from models.config import nearest
-from models.errors import BadInput
+from base.config import nearest
+from base.errors import BadInput
 from training.data import attributed, labelled
 from training.data.attributed import Attributed
 from training.data.decode import UnreadableError, to_rgb

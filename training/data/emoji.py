@@ -14,7 +14,7 @@ from PIL import Image, ImageFont
 from rich.console import Console
 from rich.progress import track
 
-from models.errors import BadInput
+from base.errors import BadInput
 from training.data import captions, glyphs
 from training.data.report import Dropped, Report, appearing, finished, write_metadata
 

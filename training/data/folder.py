@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.config import nearest
-from models.errors import BadInput
+from base.config import nearest
+from base.errors import BadInput
 from training.data.decode import UnreadableError, to_rgb
 
 Sources = list[Path | bytes]  # a file, or its content

@@ -11,8 +11,8 @@ from typing import Self
 
 from pydantic import model_validator
 
-from models.config import Config, nearest
-from models.errors import BadInput
+from base.config import Config, nearest
+from base.errors import BadInput
 from training.data import tables
 from training.data.keys import Keys
 from training.data.report import Dropped

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import BadInput
+from base.errors import BadInput
 from training.data import labelled
 from training.data.folder import ImageFolder
 from training.data.labelled import Labelled

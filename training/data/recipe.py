@@ -13,15 +13,15 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from models.config import Config, nearest
-from models.errors import BadInput
+from base.config import Config, nearest
+from base.errors import BadInput
+from base.runs import runs_root
 from training.data import build, captioners, tables
 from training.data.captioners import BlipConfig, EndpointConfig
 from training.data.folder import Sources, read_hub, read_parquet
 from training.data.join import TableConfig, joined
 from training.data.report import Dropped, Report
 from training.data.sources import Captioned, Found, find
-from training.runs import runs_root
 
 
 class CaptionConfig(Config):

@@ -13,7 +13,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 REPORT = "report.json"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.errors import BadInput
+from base.errors import BadInput
 from training.data.decode import FOREIGN_SUFFIXES, SUFFIXES
 from training.data.report import Dropped
 

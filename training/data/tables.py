@@ -9,7 +9,7 @@ from zipfile import BadZipFile
 
 import pandas
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 SUFFIXES = (".csv", ".jsonl", ".parquet", ".tsv", ".xlsx")
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import BadInput
+from base.errors import BadInput
 from training.data.attributed import held_out_pairs
 from training.data.avatars import SHOWN, avatars, characters
 from training.data.avatars_art import ART, SIDE, Character, art, draw, shown, slots

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
-from models.errors import BadInput
+from base.errors import BadInput
 from tests.training.data.pictures import built, captioned, metadata, picture, plain, why
 from training.data.build import build, split
 from training.data.folder import ImageFolder

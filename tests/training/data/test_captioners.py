@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import BadInput
+from base.errors import BadInput
 from tests.training.data.endpoint import serving
 from tests.training.data.pictures import picture
 from training.data.captioners import BlipConfig, EndpointConfig, Pace, describe

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.errors import BadInput
+from base.errors import BadInput
 from training.data.cryptopunks import BACKGROUND, SLOTS, cryptopunks, exclusive
 from training.data.folder import ImageFolder
 from training.data.report import Report

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
-from models.errors import BadInput
+from base.errors import BadInput
 from training.data import captions, glyphs
 from training.data.emoji import choose, choose_unseen, held_out_colour, plan_rows, render
 from training.data.report import Report

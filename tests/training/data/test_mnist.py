@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import BadInput
+from base.errors import BadInput
 from training.data.folder import ImageFolder
 from training.data.mnist import mnist, read_idx
 from training.data.report import Report

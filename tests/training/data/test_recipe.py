@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import ippo
-from models.errors import BadInput
+from base.errors import BadInput
 from tests.training.data.endpoint import serving
 from tests.training.data.pictures import built, picture, why
 from training.data import tables

@@ -9,7 +9,7 @@ import openpyxl
 import pandas
 import pytest
 
-from models.errors import BadInput
+from base.errors import BadInput
 from training.data import tables
 
 ROWS = [{"number": "1", "name": "Bulbasaur", "type": ""}, {"number": "25", "name": "ピカチュウ, NA", "type": "NA"}]

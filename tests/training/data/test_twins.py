@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageEnhance
 
-from models.errors import BadInput
+from base.errors import BadInput
 from tests.training.data.pictures import built, captioned, picture, why
 from training.data.build import build
 from training.data.twins import BITS, Twins, fingerprint

@@ -13,7 +13,7 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 
 class Config(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from models.errors import BadInput
+from base.errors import BadInput
 
 
 def runs_root() -> Path:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from models.config import Config
-from models.errors import BadInput
+from base.config import Config
+from base.errors import BadInput
 
 
 class Inner(Config):
