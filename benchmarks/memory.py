@@ -62,9 +62,9 @@ def prepare(scratch: Path, small: Small = False) -> None:
     from PIL import Image
 
     from benchmarks.sizes import FULL, SMALL, student
+    from data.build import build
     from models import folder as folders
     from models.stable_diffusion import TEACHER_SCHEDULER
-    from training.data.build import build
 
     size = SMALL if small else FULL
     folders.save(replace(student(size, "KL"), scheduler=dict(TEACHER_SCHEDULER)), scratch / "base", torch.float16)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from base.errors import BadInput
 from base.runs import data_folder, run_folder, trained
+from data.imagefolder import ImageFolder
 from export import backend as backends
 from export.bundle import MANIFEST, open_bundle
 from export.generator import Generator, Request
@@ -25,7 +26,6 @@ from metrics.report import Reals
 from models.pipeline import Pipeline, from_uint8, to_uint8
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS
 from training.assemble import opened
-from training.data.folder import ImageFolder
 from training.machine import device
 
 KNOWN_LABELS = ("seen", "unseen-background")

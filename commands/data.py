@@ -21,7 +21,7 @@ def data_emoji(
 ) -> None:
     """Render Noto Color Emoji as captioned 64x64 images in English and French."""
     from base.runs import runs_root
-    from training.data import emoji
+    from data import emoji
 
     Console(stderr=True).print(*emoji.render(out or runs_root() / "data" / subset, subset, font).tables())
 
@@ -33,7 +33,7 @@ def data_digits(
 ) -> None:
     """Write scikit-learn's real handwritten digits, 8x8 shown at 16x16, with their labels."""
     from base.runs import runs_root
-    from training.data.digits import digits
+    from data.digits import digits
 
     Console(stderr=True).print(*digits(out or runs_root() / "data" / "digits", images=images).tables())
 
@@ -45,7 +45,7 @@ def data_mnist(
 ) -> None:
     """Write MNIST, or any set in its format, padded to 32x32, with its labels."""
     from base.runs import runs_root
-    from training.data.mnist import mnist
+    from data.mnist import mnist
 
     Console(stderr=True).print(*mnist(source, out or runs_root() / "data" / "mnist").tables())
 
@@ -58,7 +58,7 @@ def data_avatars(
 ) -> None:
     """Draw pixel-art characters of 24x24 from a grammar, with the attributes of each."""
     from base.runs import runs_root
-    from training.data.avatars import avatars
+    from data.avatars import avatars
 
     Console(stderr=True).print(*avatars(out or runs_root() / "data" / "avatars", count, seed).tables())
 
@@ -71,7 +71,7 @@ def data_cryptopunks(
 ) -> None:
     """Write the CryptoPunks, 24x24, with type and accessories."""
     from base.runs import runs_root
-    from training.data.cryptopunks import cryptopunks
+    from data.cryptopunks import cryptopunks
 
     Console(stderr=True).print(*cryptopunks(source, out or runs_root() / "data" / "cryptopunks", seed).tables())
 
@@ -97,7 +97,7 @@ def data_build(
 
     Images and captions (sidecar .txt, CSV or metadata.jsonl) come from a folder, or from where a recipe says.
     """
-    from training.data import build, recipe
+    from data import build, recipe
 
     options = {"size": size, "background": background, "fit": fit, "stratify": stratify, "seed": seed, "near": near}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}

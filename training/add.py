@@ -19,6 +19,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from base.runs import data_folder
+from data.imagefolder import ImageFolder
 from models import folder as folders
 from models.conditioning import Conditioning
 from models.pipeline import Pipeline, predict
@@ -30,7 +31,6 @@ from training.adversarial import Adversarial
 from training.assemble import earlier
 from training.captions import Captions
 from training.checks import Checks, Split
-from training.data.folder import ImageFolder
 from training.distillation import Distillation
 from training.draws import Draws
 from training.healing import Healing

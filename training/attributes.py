@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from base.errors import BadInput
 from base.runs import data_folder
+from data.attributed import SLOTS
+from data.imagefolder import ImageFolder
 from metrics import attributes
 from metrics.judge import DRAWS, Judge, augment
 from models.pipeline import from_uint8
-from training.data.attributed import SLOTS
-from training.data.folder import ImageFolder
 from training.draws import Draws
 from training.judge import JudgeMethod, JudgeTraining
 from training.method import Losses

@@ -20,11 +20,11 @@ from torch.nn import functional
 
 from base.config import Config
 from base.runs import data_folder
+from data.imagefolder import ImageFolder
 from models.folder import replace_folder
 from models.pipeline import from_uint8, to_uint8
 from training.augment import mirror, shift
 from training.balance import balance
-from training.data.folder import ImageFolder
 from training.draws import Draws
 from training.loop import LoopConfig
 from training.method import Losses, Phase

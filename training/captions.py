@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from base.errors import BadInput
+from data.imagefolder import ImageFolder
 from models.labels import Input
-from training.data.folder import ImageFolder
 from training.draws import Draws
 
 

@@ -21,12 +21,12 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, C
 
 from base.config import Config
 from base.runs import data_folder
+from data.imagefolder import ImageFolder
 from models.folder import replace_folder
 from models.pipeline import from_uint8
 from models.stable_diffusion import save_tokenizer
 from training.augment import shift
 from training.captions import Captions
-from training.data.folder import ImageFolder
 from training.draws import Draws
 from training.loop import LoopConfig
 from training.method import Losses, Phase

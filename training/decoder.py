@@ -25,13 +25,13 @@ from torch.nn import functional
 from base.config import Config
 from base.errors import BadInput
 from base.runs import data_folder, trained
+from data.imagefolder import ImageFolder
 from models.pipeline import from_uint8
 from models.stable_diffusion import LatentAutoencoder
 from training import losses
 from training.augment import mirror, shift
 from training.autoencoder import Codec, reconstruction_figures, reconstruction_grid, save_network
 from training.balance import balance
-from training.data.folder import ImageFolder
 from training.drawn import Drawn, layout
 from training.draws import Draws
 from training.loop import LoopConfig

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from base.errors import BadInput
 from base.runs import data_folder, named
+from data.imagefolder import ImageFolder
 from models import components
 from models.conditioning import Conditioning
 from models.reduce import reduced
-from training.data.folder import ImageFolder
 from training.ema import Ema
 from training.features import encoder_features
 from training.loop import LoopConfig

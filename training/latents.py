@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from base.errors import BadInput
+from data.imagefolder import ImageFolder
 from models.pipeline import Pipeline, from_uint8
 from training import cache
-from training.data.folder import ImageFolder
 from training.parts import split
 
 

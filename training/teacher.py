@@ -21,13 +21,13 @@ from torch import Tensor, nn
 from base.config import Config
 from base.errors import BadInput
 from base.runs import data_folder, trained
+from data.imagefolder import ImageFolder
 from models import folder as folders
 from models.pipeline import Pipeline, predict
 from models.sampling import add_noise, to_velocity
 from training import latents
 from training.assemble import opened
 from training.captions import Captions
-from training.data.folder import ImageFolder
 from training.draws import Draws
 from training.loop import LoopConfig
 from training.lora import LoraConfig, adapted, merged

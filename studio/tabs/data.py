@@ -10,12 +10,12 @@ from typing import Any
 import gradio as gr
 
 from base.errors import BadInput
+from data.cleaning_report import Report
+from data.imagefolder import ImageFolder
 from metrics import sheet
 from metrics.sheet import Sheet
 from studio import library, pieces
 from studio.errors import shows
-from training.data.folder import ImageFolder
-from training.data.report import Report
 
 SPLITS = ("train", "validation", "test")
 PAGE = 60

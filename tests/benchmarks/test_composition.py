@@ -9,14 +9,14 @@ import pytest
 
 from benchmarks import evaluate, report_page, sources
 from benchmarks.sources import Subjects
+from data.attributed import SLOTS
+from data.avatars import avatars
 from metrics import attributes, judge
 from metrics.report import Effort
 from models import ddpm, folder
 from models.pipeline import Pipeline
 from models.schedule import student_scheduler
 from tests import tiny
-from training.data.attributed import SLOTS
-from training.data.avatars import avatars
 
 EFFORT = Effort(
     images=8, captions=4, guidances=(1.0,), samplers=("ddim",), sweep=4, prompts=2, seeds=2, walks=(3, 2)

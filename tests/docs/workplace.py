@@ -19,7 +19,7 @@ from PIL import Image
 
 from models import folder as folders
 from tests import tiny
-from tests.training.data.pictures import picture
+from tests.data.pictures import picture
 
 ROOT = Path(__file__).parents[2]
 BASE = "CompVis/stable-diffusion-v1-4"

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from base.errors import BadInput
+from data.cleaning_report import Dropped, Report
+from data.imagefolder import ImageFolder
 from studio import library
 from studio.tabs import compare, data, monitor
-from training.data.folder import ImageFolder
-from training.data.report import Dropped, Report
 
 Write = Callable[[str, int], Path]
 

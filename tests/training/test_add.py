@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from base.errors import BadInput
+from data.imagefolder import ImageFolder
 from models import folder as folders
 from models.folder import load
 from models.pipeline import from_uint8
@@ -19,7 +20,6 @@ from models.sampling import add_noise
 from tests import tiny
 from training import launch
 from training.add import AddMethod
-from training.data.folder import ImageFolder
 from training.draws import Draws
 from training.student import StudentConfig
 

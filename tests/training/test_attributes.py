@@ -11,14 +11,14 @@ import torch
 
 from base.config import Config
 from base.errors import BadInput
+from data.attributed import SLOTS
+from data.avatars import avatars
+from data.avatars_art import slots
 from models import folder as folders
 from tests import tiny
 from training import pairs
 from training.add import AddMethod
 from training.attributes import AttributeJudgeMethod, AttributeJudgeTraining
-from training.data.attributed import SLOTS
-from training.data.avatars import avatars
-from training.data.avatars_art import slots
 from training.draws import Draws
 from training.pairs import PairsConfig
 from training.student import StudentConfig

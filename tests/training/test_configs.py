@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from training.data.recipe import RecipeConfig
+from data.recipe import RecipeConfig
 from training.student import StudentConfig
 from training.teacher import TeacherConfig
 

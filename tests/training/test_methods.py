@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from base.errors import BadInput
+from data.imagefolder import ImageFolder
 from metrics import judge as judges
 from models import folder as folders
 from models import stable_diffusion
@@ -22,7 +23,6 @@ from tests import tiny
 from training import launch
 from training.autoencoder import normalise
 from training.clip import learn_tokenizer
-from training.data.folder import ImageFolder
 from training.teacher import TeacherConfig, TeacherMethod
 
 LOOP = {"steps": 2, "batch": 4, "validate_every": 2, "log_every": 1}

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from base.errors import BadInput
-from training.data.digits import digits
-from training.data.folder import ImageFolder
-from training.data.report import Report
+from data.cleaning_report import Report
+from data.digits import digits
+from data.imagefolder import ImageFolder
 
 COUNTS = {"train": 1297, "validation": 140, "test": 360}
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from base.errors import BadInput
-from training.data.attributed import held_out_pairs
-from training.data.avatars import SHOWN, avatars, characters
-from training.data.avatars_art import ART, SIDE, Character, art, draw, shown, slots
-from training.data.folder import ImageFolder
-from training.data.report import Report
+from data.attributed import held_out_pairs
+from data.avatars import SHOWN, avatars, characters
+from data.avatars_art import ART, SIDE, Character, art, draw, shown, slots
+from data.cleaning_report import Report
+from data.imagefolder import ImageFolder
 
 COUNT = 1000
 

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import track
 
 from base.errors import BadInput
-from training.data import captions, glyphs
-from training.data.report import Dropped, Report, appearing, finished, write_metadata
+from data import emoji_captions, glyphs
+from data.cleaning_report import Dropped, Report, appearing, finished, write_metadata
 
 Subset = Literal["emoji", "emoji-mini"]
 MADE_BY = "ippo data emoji"
@@ -41,10 +41,10 @@ class Row:
     at: glyphs.Placement
 
     def metadata(self, file_name: str) -> dict[str, object]:
-        text, text_fr = captions.english(self.char), captions.french(self.char)
+        text, text_fr = emoji_captions.english(self.char), emoji_captions.french(self.char)
         if self.named:
-            text, text_fr = captions.on_background(text, text_fr, self.background)
-        typed = captions.typed(self.char, text, text_fr, _generator(0, f"typed/{self.split}/{file_name}"))
+            text, text_fr = emoji_captions.on_background(text, text_fr, self.background)
+        typed = emoji_captions.typed(self.char, text, text_fr, _generator(0, f"typed/{self.split}/{file_name}"))
         return {
             "file_name": file_name, "text": text, "text_fr": text_fr, "text_typed": typed, "label": self.label,
             "emoji": self.char, "background": self.background, "kind": self.kind,
@@ -83,7 +83,7 @@ def render(
 def choose(subset: Subset, only: Sequence[str] | None = None) -> tuple[list[str], list[str] | None]:
     """The emoji of a set in label order, and those held out entirely (None: to be chosen by their words)."""
     if subset == "emoji":
-        wanted, held_out = captions.fully_qualified(), None
+        wanted, held_out = emoji_captions.fully_qualified(), None
     elif subset == "emoji-mini":
         lines = [line for line in _MINI.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
         wanted = [line.removeprefix("unseen ") for line in lines]
@@ -99,8 +99,8 @@ def choose(subset: Subset, only: Sequence[str] | None = None) -> tuple[list[str]
 
 def choose_unseen(chars: Sequence[str], seed: int) -> list[str]:
     """About one emoji in twenty whose every word, English and French, still occurs in two other emoji's captions."""
-    vocabulary = {char: [("en", word) for word in captions.words(captions.english(char))]
-                  + [("fr", word) for word in captions.words(captions.french(char))] for char in chars}  # fmt: skip
+    vocabulary = {char: [("en", word) for word in emoji_captions.words(emoji_captions.english(char))]
+                  + [("fr", word) for word in emoji_captions.words(emoji_captions.french(char))] for char in chars}  # fmt: skip
     counts = Counter(word for found in vocabulary.values() for word in found)
     unseen: list[str] = []
     for char in sorted(chars, key=lambda char: _digest(seed, "unseen", char)):
@@ -112,7 +112,7 @@ def choose_unseen(chars: Sequence[str], seed: int) -> list[str]:
 
 def held_out_colour(char: str, seed: int) -> str:
     """The one colour that an emoji never has in training."""
-    return captions.COLOURS[int.from_bytes(_digest(seed, "colour", char)[:8]) % len(captions.COLOURS)]
+    return emoji_captions.COLOURS[int.from_bytes(_digest(seed, "colour", char)[:8]) % len(emoji_captions.COLOURS)]
 
 
 def plan_rows(seen: Sequence[str], unseen: Sequence[str], renderings: int, seed: int) -> list[Row]:
@@ -125,17 +125,17 @@ def plan_rows(seen: Sequence[str], unseen: Sequence[str], renderings: int, seed:
 
 def _rows_of_seen(char: str, label: int, renderings: int, seed: int) -> Iterator[Row]:
     rng, missing = _generator(seed, char), held_out_colour(char, seed)
-    colours = [colour for colour in captions.COLOURS if colour != missing]
+    colours = [colour for colour in emoji_captions.COLOURS if colour != missing]
     for background, named in _backgrounds(rng, colours, renderings):
         yield Row("train", "seen", char, label, background, named, _placement(rng))
-    background = captions.WHITE if rng.random() < 0.5 else colours[rng.integers(len(colours))]
+    background = emoji_captions.WHITE if rng.random() < 0.5 else colours[rng.integers(len(colours))]
     yield Row("validation", "seen", char, label, background, bool(rng.random() < 0.5), _placement(rng))
     yield Row("test", "unseen-background", char, label, missing, True, _placement(rng))
 
 
 def _rows_of_unseen(char: str, label: int, renderings: int, seed: int) -> Iterator[Row]:
     rng = _generator(seed, char)
-    for background, named in _backgrounds(rng, captions.COLOURS, renderings):
+    for background, named in _backgrounds(rng, emoji_captions.COLOURS, renderings):
         yield Row("test", "unseen-emoji", char, label, background, named, _placement(rng))
 
 
@@ -144,7 +144,7 @@ def _backgrounds(rng: np.random.Generator, colours: Sequence[str], count: int) -
     whites = (count + 1) // 2
     turns = [colours[place] for place in rng.permutation(len(colours))] * (count // len(colours) + 1)
     first = int(rng.integers(2))
-    pairs = [(captions.WHITE, (turn + first) % 2 == 0) for turn in range(whites)]
+    pairs = [(emoji_captions.WHITE, (turn + first) % 2 == 0) for turn in range(whites)]
     pairs += [(turns[turn], (turn + first) % 2 == 1) for turn in range(count - whites)]
     return [pairs[place] for place in rng.permutation(count)]
 
@@ -168,7 +168,7 @@ def _draw_all(font: ImageFont.FreeTypeFont, chars: Sequence[str]) -> tuple[dict[
         if why is None:
             drawn[char] = glyph
         else:
-            dropped.append(Dropped(f"{char} {captions.english(char)}", why))
+            dropped.append(Dropped(f"{char} {emoji_captions.english(char)}", why))
     if not drawn:
         raise BadInput("the font draws none of these emoji: accepted is NotoColorEmoji.ttf")
     return drawn, dropped
@@ -180,7 +180,7 @@ def _write(folder: Path, rows: Sequence[Row], drawn: dict[str, Image.Image], siz
     for split in SPLITS:
         (folder / split).mkdir()
     for row in track(rows, "rendering emoji", console=Console(stderr=True)):
-        colour, _ = captions.BACKGROUNDS[row.background]
+        colour, _ = emoji_captions.BACKGROUNDS[row.background]
         picture = glyphs.place(drawn[row.char], outlines[row.char], colour, row.at, size)
         name = f"{len(metadata[row.split]):05d}.png"
         picture.save(folder / row.split / name, compress_level=1)
@@ -197,7 +197,7 @@ def _parameters(subset: str, size: int, seed: int, renderings: int, only: Sequen
 
 def _versions(font: Path | None) -> dict[str, str]:
     """Everything that decides the pictures and captions beside the parameters, this code included."""
-    made_with = [Path(__file__), _MINI, *(Path(str(module.__file__)) for module in (captions, glyphs))]
+    made_with = [Path(__file__), _MINI, *(Path(str(module.__file__)) for module in (emoji_captions, glyphs))]
     return {
         "font sha256": hashlib.sha256((font or glyphs.DEFAULT_FONT).read_bytes()).hexdigest(),
         "code sha256": hashlib.sha256(b"".join(path.read_bytes() for path in made_with)).hexdigest(),

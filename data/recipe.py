@@ -16,12 +16,12 @@ from pydantic import Field, model_validator
 from base.config import Config, nearest
 from base.errors import BadInput
 from base.runs import runs_root
-from training.data import build, captioners, tables
-from training.data.captioners import BlipConfig, EndpointConfig
-from training.data.folder import Sources, read_hub, read_parquet
-from training.data.join import TableConfig, joined
-from training.data.report import Dropped, Report
-from training.data.sources import Captioned, Found, find
+from data import build, captioners, tables
+from data.captioners import BlipConfig, EndpointConfig
+from data.cleaning_report import Dropped, Report
+from data.imagefolder import Sources, read_hub, read_parquet
+from data.join import TableConfig, joined
+from data.sources import Captioned, Found, find
 
 
 class CaptionConfig(Config):

@@ -16,10 +16,10 @@ from rich.progress import track
 
 from base.config import nearest
 from base.errors import BadInput
-from training.data.decode import UnreadableError, to_rgb
-from training.data.report import Dropped, Report, appearing, write_metadata
-from training.data.sources import Captioned, Found, Scalar, find
-from training.data.twins import BITS, Print, Twins, fingerprint
+from data.cleaning_report import Dropped, Report, appearing, write_metadata
+from data.decode import UnreadableError, to_rgb
+from data.near_duplicates import BITS, Print, Twins, fingerprint
+from data.sources import Captioned, Found, Scalar, find
 
 Fit = Literal["crop", "pad"]
 MADE_BY = "ippo data build"

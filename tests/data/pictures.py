@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training.data.report import Report
+from data.cleaning_report import Report
 
 
 def picture(seed: int, width: int = 24, height: int = 20) -> Image.Image:

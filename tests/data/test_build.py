@@ -15,10 +15,10 @@ from PIL import Image
 from rich.console import Console
 
 from base.errors import BadInput
-from tests.training.data.pictures import built, captioned, metadata, picture, plain, why
-from training.data.build import build, split
-from training.data.folder import ImageFolder
-from training.data.report import Report
+from data.build import build, split
+from data.cleaning_report import Report
+from data.imagefolder import ImageFolder
+from tests.data.pictures import built, captioned, metadata, picture, plain, why
 
 
 def _bomb() -> bytes:

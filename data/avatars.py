@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from base.errors import BadInput
-from training.data import attributed, labelled
-from training.data.attributed import Attributed
-from training.data.avatars_art import ART, Character, Part, art, draw, shown, slots
-from training.data.report import Report, finished
+from data import attributed, labelled
+from data.attributed import Attributed
+from data.avatars_art import ART, Character, Part, art, draw, shown, slots
+from data.cleaning_report import Report, finished
 
 MADE_BY = "ippo data avatars"
 COUNT = 10_000

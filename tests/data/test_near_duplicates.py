@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageEnhance
 
 from base.errors import BadInput
-from tests.training.data.pictures import built, captioned, picture, why
-from training.data.build import build
-from training.data.twins import BITS, Twins, fingerprint
+from data.build import build
+from data.near_duplicates import BITS, Twins, fingerprint
+from tests.data.pictures import built, captioned, picture, why
 
 NEAR = 12
 

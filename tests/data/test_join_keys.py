@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.keys import Keys
+from data.join_keys import Keys
 
 NAMES = {"1": "Bulbasaur", "6": "Charizard", "025": "Pikachu", "29": "Nidoran♀", "32": "Nidoran♂", "83": "Farfetch'd",
          "122": "Mr. Mime", "137": "Porygon", "233": "Porygon2", "669": "Flabébé", "772": "Type: Null"}  # fmt: skip

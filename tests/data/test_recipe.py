@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 import ippo
 from base.errors import BadInput
-from tests.training.data.endpoint import serving
-from tests.training.data.pictures import built, picture, why
-from training.data import tables
-from training.data.folder import ImageFolder
-from training.data.recipe import RecipeConfig, make
+from data import tables
+from data.imagefolder import ImageFolder
+from data.recipe import RecipeConfig, make
+from tests.data.endpoint import serving
+from tests.data.pictures import built, picture, why
 
 POKEDEX = """,pokedex_number,name,japanese_name,generation,species,type_1,type_2,height_m
 0,1,Bulbasaur,Fushigidane (フシギダネ),1,Seed Pokémon,Grass,Poison,0.7
@@ -154,7 +154,7 @@ def test_naruto_from_parquet_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.chdir(tmp_path)
-    file = Path(__file__).parents[3] / "configs" / "data" / "naruto.yaml"
+    file = Path(__file__).parents[2] / "configs" / "data" / "naruto.yaml"
     _hub_like(tmp_path / "some" / "naruto")
     for source in ("hub=some/naruto", f"hub=null root={tmp_path}/some/naruto"):
         chosen = [*source.split(), f"out=out-{source[:5]}-{len(source)}", "size=16"]

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.training.data.test_emoji import needs_font
-from training.data import glyphs
+from data import glyphs
+from tests.data.test_emoji import needs_font
 
 
 @settings(max_examples=60, deadline=None)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image, features
 
 from base.errors import BadInput
-from training.data import captions, glyphs
-from training.data.emoji import choose, choose_unseen, held_out_colour, plan_rows, render
-from training.data.report import Report
+from data import emoji_captions, glyphs
+from data.cleaning_report import Report
+from data.emoji import choose, choose_unseen, held_out_colour, plan_rows, render
 
 needs_font = pytest.mark.skipif(
     not (glyphs.DEFAULT_FONT.is_file() and features.check("raqm") and features.check("fribidi")),
@@ -39,7 +39,7 @@ def test_mini_is_two_hundred_trained_emoji_and_ten_unseen_ones() -> None:
     assert unseen is not None
     assert len(wanted) == len(set(wanted)) == 210 and len(unseen) == 10
     assert wanted[-10:] == unseen
-    assert set(wanted) <= set(captions.fully_qualified())
+    assert set(wanted) <= set(emoji_captions.fully_qualified())
 
 
 @pytest.mark.parametrize("subset", ["emoji", "emoji-mini"])
@@ -54,13 +54,13 @@ def test_held_out_captions_use_only_words_of_training_captions(subset: str) -> N
     assert not trained & set(unseen)
     for column in ("text", "text_fr"):
         said = {(row.split, str(row.metadata("")[column])) for row in rows}
-        known = set().union(*(captions.words(text) for split, text in said if split == "train"))
+        known = set().union(*(emoji_captions.words(text) for split, text in said if split == "train"))
         for _, text in said:
-            assert captions.words(text) <= known, text
+            assert emoji_captions.words(text) <= known, text
 
 
 def test_unseen_emoji_of_the_full_set_are_one_in_twenty() -> None:
-    chars = captions.fully_qualified()
+    chars = emoji_captions.fully_qualified()
     unseen = choose_unseen(chars, seed=0)
     assert 0.03 * len(chars) < len(unseen) <= 0.05 * len(chars)
     assert unseen == choose_unseen(chars, seed=0) != choose_unseen(chars, seed=1)
@@ -115,11 +115,11 @@ def test_both_captions_name_the_background_that_is_there(few: Path) -> None:
     for row in _rows(few, "train") + _rows(few, "test"):
         background = str(row["background"])
         with Image.open(few / ("train" if row["kind"] == "seen" else "test") / str(row["file_name"])) as image:
-            assert image.getpixel((0, 0)) == captions.BACKGROUNDS[background][0]
+            assert image.getpixel((0, 0)) == emoji_captions.BACKGROUNDS[background][0]
         text, french = str(row["text"]), str(row["text_fr"])
         assert (" on " in text) == (" sur fond " in french)
         if " on " in text:
-            assert text.endswith(f" on {background}") and french.endswith(captions.BACKGROUNDS[background][1])
+            assert text.endswith(f" on {background}") and french.endswith(emoji_captions.BACKGROUNDS[background][1])
 
 
 @needs_font

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.data.pictures import built, captioned, picture, why
-from training.data.build import build
+from data.build import build
+from tests.data.pictures import built, captioned, picture, why
 
 
 @pytest.mark.parametrize(

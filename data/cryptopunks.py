@@ -19,10 +19,10 @@ from rich.progress import track
 
 from base.config import nearest
 from base.errors import BadInput
-from training.data import attributed, labelled
-from training.data.attributed import Attributed
-from training.data.decode import UnreadableError, to_rgb
-from training.data.report import Dropped, Report, finished
+from data import attributed, labelled
+from data.attributed import Attributed
+from data.cleaning_report import Dropped, Report, finished
+from data.decode import UnreadableError, to_rgb
 
 MADE_BY = "ippo data cryptopunks"
 SIDE = 24

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from training.data.report import Dropped, Report, appearing, write_metadata
+from data.cleaning_report import Dropped, Report, appearing, write_metadata
 
 SLOTS = "slots.json"
 """Beside the splits: slot → the attributes it may hold, as a teacher's configuration wants them."""

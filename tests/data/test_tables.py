@@ -10,7 +10,7 @@ import pandas
 import pytest
 
 from base.errors import BadInput
-from training.data import tables
+from data import tables
 
 ROWS = [{"number": "1", "name": "Bulbasaur", "type": ""}, {"number": "25", "name": "ピカチュウ, NA", "type": "NA"}]
 

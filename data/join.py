@@ -13,10 +13,10 @@ from pydantic import model_validator
 
 from base.config import Config, nearest
 from base.errors import BadInput
-from training.data import tables
-from training.data.keys import Keys
-from training.data.report import Dropped
-from training.data.sources import Found
+from data import tables
+from data.cleaning_report import Dropped
+from data.join_keys import Keys
+from data.sources import Found
 
 
 class TableConfig(Config):

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import BadInput
-from training.data import labelled
-from training.data.folder import ImageFolder
-from training.data.labelled import Labelled
-from training.data.report import Report, finished
+from data import labelled
+from data.cleaning_report import Report, finished
+from data.imagefolder import ImageFolder
+from data.labelled import Labelled
 
 MADE_BY = "ippo data mnist"
 SIDE = 32

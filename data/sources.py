@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from base.errors import BadInput
-from training.data.decode import FOREIGN_SUFFIXES, SUFFIXES
-from training.data.report import Dropped
+from data.cleaning_report import Dropped
+from data.decode import FOREIGN_SUFFIXES, SUFFIXES
 
 Scalar = str | int | float | bool
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from base.config import nearest
 from base.errors import BadInput
-from training.data.decode import UnreadableError, to_rgb
+from data.decode import UnreadableError, to_rgb
 
 Sources = list[Path | bytes]  # a file, or its content
 Columns = dict[str, list[Any]]

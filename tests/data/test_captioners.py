@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from base.errors import BadInput
-from tests.training.data.endpoint import serving
-from tests.training.data.pictures import picture
-from training.data.captioners import BlipConfig, EndpointConfig, Pace, describe
+from data.captioners import BlipConfig, EndpointConfig, Pace, describe
+from tests.data.endpoint import serving
+from tests.data.pictures import picture
 
 
 @pytest.fixture

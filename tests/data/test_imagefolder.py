@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from base.errors import BadInput
-from training.data import folder
-from training.data.folder import ImageFolder
+from data import imagefolder
+from data.imagefolder import ImageFolder
 
 COUNT = 40
 
@@ -65,7 +65,7 @@ def test_what_does_not_fit_is_decoded_when_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
     pixels = _write(tmp_path / "set" / "train", 6, size)
-    monkeypatch.setattr(folder, "CACHE_BYTES", 1000)
+    monkeypatch.setattr(imagefolder, "CACHE_BYTES", 1000)
     read = ImageFolder(tmp_path / "set", "train")
     assert (read.images([5, 0, 5]) == pixels[[5, 0, 5]]).all()
     assert read.images([]).shape == (0, size[1], size[0], 3)

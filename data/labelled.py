@@ -15,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from training.data.report import Report, appearing, write_metadata
+from data.cleaning_report import Report, appearing, write_metadata
 
 Rows = NDArray[np.intp]
 

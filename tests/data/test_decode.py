@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from training.data.decode import UnreadableError, to_rgb
+from data.decode import UnreadableError, to_rgb
 
 
 def _one(folder: Path, name: str, image: Image.Image, **save: object) -> np.ndarray:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import BadInput
-from training.data.folder import ImageFolder
-from training.data.mnist import mnist, read_idx
-from training.data.report import Report
+from data.cleaning_report import Report
+from data.imagefolder import ImageFolder
+from data.mnist import mnist, read_idx
 
 LABELS = {"train": 3, "t10k": 2}
 """Pictures of each of four labels."""

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data import labelled
-from training.data.labelled import Labelled
-from training.data.report import Report, finished
+from data import labelled
+from data.cleaning_report import Report, finished
+from data.labelled import Labelled
 
 MADE_BY = "ippo data digits"
 LEVELS = 16

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from base.errors import BadInput
-from training.data.cryptopunks import BACKGROUND, SLOTS, cryptopunks, exclusive
-from training.data.folder import ImageFolder
-from training.data.report import Report
+from data.cleaning_report import Report
+from data.cryptopunks import BACKGROUND, SLOTS, cryptopunks, exclusive
+from data.imagefolder import ImageFolder
 
 ROWS = [
     "Female 2, 3, Green Eye Shadow / Earring / Blonde Bob",
