@@ -16,10 +16,10 @@ from benchmarks.cases import label, requests
 from benchmarks.clock import Case, Timing, interleaved
 from benchmarks.command import run
 from benchmarks.evaluate import write
-from export import backend as backends
-from export.bundle import Bundle, open_bundle
-from export.generator import Generator
 from metrics.sheet import markdown_table
+from runtime import backend as backends
+from runtime.bundle import Bundle, open_bundle
+from runtime.generator import Generator
 
 
 def measure(bundles: list[Bundle], batches: list[int], rounds: int, seconds: float) -> list[Timing]:

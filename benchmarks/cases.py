@@ -14,15 +14,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.clock import Case
 from benchmarks.sizes import in_diffusers
-from export import backend as backends
-from export.bundle import MANIFEST, Bundle, Manifest, sha256
-from export.generator import Generator, Request
-from export.signature import conditioner_input
 from models import folder, noise
 from models.attributes import attribute_examples
 from models.labels import Input
 from models.pipeline import Pipeline, predict
 from models.schedule import STUDENT_TIMESTEPS
+from runtime import backend as backends
+from runtime.bundle import MANIFEST, Bundle, Manifest, sha256
+from runtime.generator import Generator, Request
+from runtime.signature import conditioner_input
 from serving.images import Provenance, encode
 
 PROMPTS = ("a cat with heart eyes", "red heart on blue", "smiling face on white", "dog face", "birthday cake on pink",

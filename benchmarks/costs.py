@@ -35,7 +35,7 @@ def unet(small: Small = False) -> None:
         from diffusers import UNet2DConditionModel
 
         from export import graphs
-        from export.networks import Denoiser
+        from runtime.networks import Denoiser
 
         network = UNet2DConditionModel.from_pretrained(scratch, torch_dtype=torch.float16).eval()
         opened, began = peak_gb(), time.perf_counter()
@@ -59,7 +59,7 @@ def bundle(small: Small = False) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         saved, out = Path(scratch) / "student", Path(scratch) / "bundle"
         _elsewhere("student", str(saved), *(["--small"] if small else []))
-        from export.build import export
+        from export.write_bundle import export
 
         began = time.perf_counter()
         made = export(str(saved), out, trained=False, inputs=["a cat"])
@@ -72,9 +72,9 @@ def bundle(small: Small = False) -> None:
 def first(folder: Path, backend: str = "auto") -> None:
     """From opening a bundle (every file is checked) to its first image; the second call finds what the first compiled."""
     began = time.perf_counter()
-    from export import backend as backends
-    from export.bundle import open_bundle
-    from export.generator import Generator, Request
+    from runtime import backend as backends
+    from runtime.bundle import open_bundle
+    from runtime.generator import Generator, Request
 
     opened = open_bundle(folder)
     checked = time.perf_counter() - began

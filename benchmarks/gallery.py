@@ -18,14 +18,14 @@ import typer
 from PIL import Image
 
 from benchmarks.command import run
-from export import prompts
-from export.bundle import open_bundle
 from metrics.grid import grid
 from models import folder, noise, sampling
 from models.conditioning import Conditioning
 from models.labels import Input
 from models.pipeline import Pipeline, to_uint8
 from models.schedule import STUDENT_TIMESTEPS
+from runtime import prompts
+from runtime.bundle import open_bundle
 from training.assemble import opened
 from training.drawing import Way, animate, draw
 

@@ -26,14 +26,14 @@ from numpy.typing import NDArray
 from benchmarks import machine as machines
 from benchmarks.cases import gigaflops
 from benchmarks.sizes import FULL, SMALL, in_diffusers, student, students
-from export import backend as backends
-from export import eager, networks
-from export.build import export
-from export.eager import EagerBackend
-from export.generator import Generator, Request
-from export.shapes import Bucket
+from export.write_bundle import export
 from models import folder, noise
 from models.pipeline import Pipeline
+from runtime import backend as backends
+from runtime import eager, networks
+from runtime.eager import EagerBackend
+from runtime.generator import Generator, Request
+from runtime.shapes import Bucket
 
 app = typer.Typer(add_completion=False)
 Rehearse = Annotated[bool, typer.Option("--rehearse")]
@@ -98,7 +98,7 @@ def runtimes(rehearse: Rehearse = False, seconds: Seconds = 150) -> None:
 def tests(rehearse: Rehearse = False, seconds: Seconds = 150) -> None:
     """The tests marked gpu; rehearsing, the others of the smallest file that has some."""
     files = sorted(str(file) for file in TESTS.rglob("test_*.py") if "mark.gpu" in file.read_text())
-    chosen = ["tests/export/test_eager.py", "-m", "not gpu"] if rehearse else [*files, "-m", "gpu"]
+    chosen = ["tests/runtime/test_eager.py", "-m", "not gpu"] if rehearse else [*files, "-m", "gpu"]
     command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", *chosen]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=seconds)
     print(done.stdout, file=sys.stderr)

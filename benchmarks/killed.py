@@ -18,7 +18,7 @@ import typer
 
 from benchmarks.cases import inputs
 from benchmarks.command import run
-from export.bundle import open_bundle
+from runtime.bundle import open_bundle
 
 PLACES = (0.25, 0.6)
 """Share of the shards that are there when it is killed."""

@@ -28,12 +28,12 @@ from benchmarks.clock import Case, Timing, interleaved
 from benchmarks.command import run
 from benchmarks.peer import INTEROP, Peer
 from benchmarks.sizes import FULL, SMALL, Size, in_diffusers, students
-from export import backend as backends
-from export.build import export
-from export.bundle import open_bundle
-from export.generator import Generator, Request
+from export.write_bundle import export
 from models import folder, noise, stable_diffusion
 from models.pipeline import Pipeline
+from runtime import backend as backends
+from runtime.bundle import open_bundle
+from runtime.generator import Generator, Request
 
 STEPS, TIMED, GUIDANCE = 50, 4, 7.5
 """Of the teacher; this many of them are timed, and a longer run is scaled linearly."""

@@ -27,11 +27,11 @@ from benchmarks.clock import Case, interleaved
 from benchmarks.command import run
 from benchmarks.result import HTTP, Overhead, Result
 from benchmarks.served import served
-from export import backend as backends
-from export.bundle import Bundle, open_bundle
-from export.generator import Generator
 from models import folder
 from models.labels import Input
+from runtime import backend as backends
+from runtime.bundle import Bundle, open_bundle
+from runtime.generator import Generator
 
 SHIPPED = Path("models/pretrained/emoji")
 HTTP_ROUNDS, HTTP_SECONDS = 10, 1.0

@@ -27,9 +27,9 @@ from benchmarks.command import run
 from benchmarks.footprint import memory
 from benchmarks.latency import overhead
 from benchmarks.served import Server, started
-from export import backend as backends
-from export.bundle import open_bundle
-from export.generator import Generator
+from runtime import backend as backends
+from runtime.bundle import open_bundle
+from runtime.generator import Generator
 
 ANSWERED, REFUSED = "200", "429"
 DEADLINE = 30.0

@@ -19,7 +19,7 @@ from typing import IO
 
 import httpx
 
-from export.bundle import open_bundle
+from runtime.bundle import open_bundle
 
 READY_SECONDS = 180.0
 

@@ -31,7 +31,7 @@ from wsproto.events import Request as Upgrade
 from benchmarks.command import run
 from benchmarks.footprint import footprint, settled
 from benchmarks.served import Server, started
-from export.bundle import open_bundle
+from runtime.bundle import open_bundle
 
 OPTIONS = ("page=false", "body_seconds=1", "deadline=5")
 """Short limits, so that a siege ends."""

@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 from base.errors import BadInput
 from base.runs import data_folder, run_folder, trained
 from data.imagefolder import ImageFolder
-from export import backend as backends
-from export.bundle import MANIFEST, open_bundle
-from export.generator import Generator, Request
 from metrics import features, lpips
 from metrics import judge as judges
 from metrics.bench import Draw, GuidedDraw, Instruments, RoundTrip
@@ -25,6 +22,9 @@ from metrics.composition import Shown
 from metrics.report import Reals
 from models.pipeline import Pipeline, from_uint8, to_uint8
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS
+from runtime import backend as backends
+from runtime.bundle import MANIFEST, open_bundle
+from runtime.generator import Generator, Request
 from training.assemble import opened
 from training.machine import device
 

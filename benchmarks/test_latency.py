@@ -14,9 +14,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benchmarks.cases import Settings, student_cases, teacher_cases
 from benchmarks.clock import Case
 from benchmarks.latency import SHIPPED
-from export import backend as backends
-from export.bundle import open_bundle
 from models import folder
+from runtime import backend as backends
+from runtime.bundle import open_bundle
 
 BATCHES = (1, 4, 8)
 STAGES = ("tokenise", "conditioner", "denoiser", "decoder", "encode PNG", "image", "image as PNG")

@@ -53,8 +53,9 @@ def export(
     The gate runs the graphs on every backend that is installed here (openvino, ort, eager). What it says nothing about: the
     backends `trt` and `ort` on CUDA build on the machine that serves, and have never run on a GPU.
     """
-    from export import build, prompts, shapes
+    from export import write_bundle
     from models import folder
+    from runtime import prompts, shapes
     from training.assemble import opened
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was half-written goes
@@ -63,7 +64,7 @@ def export(
     with tempfile.TemporaryDirectory() as scratch:
         student = Path(scratch) / "student"
         folder.save(opened(run, decoder), student)
-        bundle = build.export(
+        bundle = write_bundle.export(
             str(student), out, model_name=name, source=run,
             buckets=planned, precision=precision, calibration=asked, lora=lora, overwrite=overwrite,
         )  # fmt: skip

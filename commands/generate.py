@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from export import bulk
-    from export.generator import Generator, Request
+    from runtime import shards
+    from runtime.generator import Generator, Request
 
 
 def generate(
@@ -67,11 +67,11 @@ def generate(
     ] = None,
 ) -> None:
     """Draw images from a bundle or a run; many of them from a file, where the same command again resumes."""
-    from export import backend as backends
-    from export import bulk
-    from export.bundle import open_bundle
-    from export.generator import Generator
-    from export.prompts import read as rows
+    from runtime import backend as backends
+    from runtime import shards
+    from runtime.bundle import open_bundle
+    from runtime.generator import Generator
+    from runtime.prompts import read as rows
 
     asked, bundle = _asked(inputs or [], attribute or [], label or [], bundle)
     named = {"attributes": attribute, "label": label}
@@ -87,8 +87,8 @@ def generate(
     _check_kinds(kinds, opened.manifest.inputs, bundle)
     generator = Generator(opened, backends.load(backend, opened, device=device, reproducible=reproducible))
     if prompts is not None:
-        many = bulk.requests_of(rows(prompts), seed, count)
-        job = bulk.job_of(generator, many, device, reproducible, steps, format, batch, shard)
+        many = shards.requests_of(rows(prompts), seed, count)
+        job = shards.job_of(generator, many, device, reproducible, steps, format, batch, shard)
         print(_bulk(job, many, bundle, out or Path("out"), engine, actors))
         return
     start = (image, strength)
@@ -128,7 +128,7 @@ def _check_kinds(kinds: tuple[str, ...], taken: tuple[str, ...], model: Path | s
 def _is_run(name: Path) -> bool:
     """Whether torch draws: a run or a diffusers folder that is no bundle."""
     from base.runs import run_folder
-    from export.bundle import MANIFEST
+    from runtime.bundle import MANIFEST
 
     found = run_folder(str(name))
     kinds = [(found / file).is_file() for file in (MANIFEST, "config.yaml", "model_index.json")]
@@ -147,9 +147,9 @@ def _from_bundle(
     grid: bool,
 ) -> list[Path]:
     """Images of a bundle, from noise or from a picture and a strength."""
-    from export.generator import Request
-    from export.pictures import read, write
-    from export.shapes import parse_size
+    from runtime.generator import Request
+    from runtime.pictures import read, write
+    from runtime.shapes import parse_size
 
     drawn = parse_size(size) if size else generator.sizes[0]
     generator.check_size(drawn)
@@ -171,7 +171,7 @@ def _from_run(
     gif: bool,
 ) -> list[Path]:
     """Images or the animation of a teacher or a student."""
-    from export.pictures import write
+    from runtime.pictures import write
     from training import drawing
     from training.assemble import opened
 
@@ -185,25 +185,25 @@ def _from_run(
     return write(images, out or Path("out.png"), columns=count if count > 1 else len(wanted), grid=grid)
 
 
-def _bulk(job: bulk.Job, requests: list[Request], bundle: Path, out: Path, engine: str, actors: int | None) -> Path:
+def _bulk(job: shards.Job, requests: list[Request], bundle: Path, out: Path, engine: str, actors: int | None) -> Path:
     """Bulk generation, here or on Ray."""
-    from export import bulk
+    from runtime import shards
 
     painter = partial(_painter, job, bundle.resolve(), out.resolve())
     if engine == "here":
-        return bulk.run(painter, job, out, requests)
+        return shards.run(painter, job, out, requests)
     if importlib.util.find_spec("ray") is None:
         raise BadInput("engine ray is not installed: pip install 'ippo[ray]'")
-    from export import on_ray
+    from runtime import on_ray
 
-    return bulk.run(painter, job, out, requests, on_ray.engine(actors))
+    return shards.run(painter, job, out, requests, on_ray.engine(actors))
 
 
-def _painter(job: bulk.Job, bundle: Path, out: Path) -> bulk.Painter:
+def _painter(job: shards.Job, bundle: Path, out: Path) -> shards.Painter:
     """Who draws a job's files, which are those of the service; made where it is to work."""
-    from export import backend, bulk
-    from export.bundle import open_bundle
-    from export.generator import Generator
+    from runtime import backend, shards
+    from runtime.bundle import open_bundle
+    from runtime.generator import Generator
     from serving.images import Provenance, encode
 
     opened = open_bundle(bundle)
@@ -214,4 +214,4 @@ def _painter(job: bulk.Job, bundle: Path, out: Path) -> bulk.Painter:
         inputs = dict.fromkeys(manifest.inputs, str(request.input))
         return encode(pixels, job.format, Provenance(inputs, request.seed, job.steps, manifest.model_name, job.bundle))
 
-    return bulk.Painter(Generator(opened, drawing), job, out, encoded)
+    return shards.Painter(Generator(opened, drawing), job, out, encoded)

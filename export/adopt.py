@@ -17,12 +17,12 @@ from transformers import CLIPTokenizer
 
 from base.errors import BadInput
 from export import fused
-from export.build import check_out, versions
-from export.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
-from export.signature import COMPONENTS, FUSED, FUSED_PATH, Signature, graph_inputs
+from export.write_bundle import check_out, versions
 from models import folder as folders
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS, Schedule
 from models.stable_diffusion import TASK, save_tokenizer
+from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
+from runtime.signature import COMPONENTS, FUSED, FUSED_PATH, Signature, graph_inputs
 
 PARTS = {"conditioner": "text_encoder", "denoiser": "unet", "decoder": "vae_decoder", "encoder": "vae_encoder"}
 """Graph → its folder at optimum's; the encoder may be missing."""

@@ -14,9 +14,9 @@ import onnx
 from onnx import NodeProto, TensorProto, ValueInfoProto, compose, helper, numpy_helper
 
 from export.graphs import save
-from export.signature import FUSED, FUSED_PATH, TOLD
 from models import sampling
 from models.schedule import STUDENT_TIMESTEPS, Schedule
+from runtime.signature import FUSED, FUSED_PATH, TOLD
 
 
 @dataclass

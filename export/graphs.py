@@ -19,9 +19,9 @@ import torch
 from onnxscript import optimizer
 from torch import Tensor
 
-from export.networks import Component
-from export.signature import COMPONENTS, WIDE_OPERATORS, Signature
 from export.simplify import simplify
+from runtime.networks import Component
+from runtime.signature import COMPONENTS, WIDE_OPERATORS, Signature
 
 Precision = Literal["fp16", "fp32"]
 STORED = {"fp16": torch.float16, "fp32": torch.float32}

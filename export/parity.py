@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from base.errors import BadInput
-from export.generator import Generator, Request
-from export.networks import Component, as_tuple, at_size, examples, image_size
-from export.shapes import Bucket, size_list
-from export.signature import COMPONENTS, LEAST_PSNR
 from models.labels import Input
 from models.pipeline import Pipeline
+from runtime.generator import Generator, Request
+from runtime.networks import Component, as_tuple, at_size, examples, image_size
+from runtime.shapes import Bucket, size_list
+from runtime.signature import COMPONENTS, LEAST_PSNR
 
 LARGEST_FP16 = 65504.0
 HEADROOM = 2.0

@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import BadInput
-from export import backend, fused, graphs, networks, parity
-from export.bundle import Bundle, sha256
-from export.generator import Generator, Request
-from export.signature import COMPONENTS, FUSED, FUSED_PATH, LEAST_INT8_PSNR
+from export import fused, graphs, parity
 from models import folder as folders
 from models.labels import Input
 from models.pipeline import Pipeline
+from runtime import backend, networks
+from runtime.bundle import Bundle, sha256
+from runtime.generator import Generator, Request
+from runtime.signature import COMPONENTS, FUSED, FUSED_PATH, LEAST_INT8_PSNR
 
 FOLDER = "int8"
 FIRST_SEED = 1_000_000

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import BadInput
-from export.generator import Request
+from runtime.generator import Request
 from serving import metrics
 from serving.batcher import Batcher
 from serving.config import Format, ServeConfig

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from export.shapes import size_list
 from models.noise import MAX_SEED
+from runtime.shapes import size_list
 from serving import api
 from serving.schema import Order, Refused, checked, order
 

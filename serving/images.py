@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from base.errors import BadInput
-from export import pictures
+from runtime import pictures
 from serving.config import QUALITY, Format
 
 SOFTWARE = "ippo 0.1.0"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from export import backend
-from export.bundle import MANIFEST, Manifest, open_bundle, sha256
-from export.generator import Generator
+from runtime import backend
+from runtime.bundle import MANIFEST, Manifest, open_bundle, sha256
+from runtime.generator import Generator
 from serving.config import ServeConfig
 
 

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Form, Request, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
-from export.bundle import Manifest
 from models.noise import MAX_SEED
+from runtime.bundle import Manifest
 from serving import answers, api
 from serving.config import Format, ServeConfig
 from serving.schema import Order, Refused, checked, order

@@ -18,9 +18,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from export.bundle import Manifest
-from export.shapes import size_list
 from models.attributes import HEAVIEST, Slots, attribute_examples
+from runtime.bundle import Manifest
+from runtime.shapes import size_list
 from serving import errors
 from serving.config import MEDIA_TYPE
 from serving.schema import Refused

@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from base.config import nearest
 from base.errors import BadInput
-from export.bundle import Manifest
-from export.shapes import size_list
 from models.attributes import HEAVIEST, Slots, attribute_text, attribute_weights
 from models.labels import class_id
 from models.noise import MAX_SEED
+from runtime.bundle import Manifest
+from runtime.shapes import size_list
 from serving.config import QUALITY, Format, ServeConfig
 
 RANDOM_SEEDS = 2**32

@@ -20,8 +20,8 @@ from fastapi import FastAPI
 
 from base.config import nearest
 from base.errors import BadInput
-from export import backend
-from export.bundle import open_bundle
+from runtime import backend
+from runtime.bundle import open_bundle
 from serving import api, log
 from serving.config import ServeConfig
 

@@ -10,6 +10,8 @@ import pytest
 
 if TYPE_CHECKING:
     from models.pipeline import Pipeline
+    from runtime.backend import Backend
+    from runtime.bundle import Bundle
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,7 +36,7 @@ def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_bundle(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of that student; tests that alter files work on a copy."""
-    from export.build import export
+    from export.write_bundle import export
 
     out = tmp_path_factory.mktemp("bundle") / "tiny"
     export(str(tiny_student), out, trained=False)
@@ -68,8 +70,37 @@ def _pixels(out: Path, tiny_classes: bool) -> Path:
 
 
 def _exported(student: Pipeline, out: Path) -> Path:
-    from export.build import export
+    from export.write_bundle import export
     from models import folder
 
     folder.save(student, out / "student")
     return export(str(out / "student"), out / "tiny", trained=False).folder
+
+
+@pytest.fixture(scope="session")
+def bundle(tiny_bundle: Path) -> Bundle:
+    """The tiny bundle, opened."""
+    from runtime.bundle import open_bundle
+
+    return open_bundle(tiny_bundle)
+
+
+@pytest.fixture(scope="session")
+def pipeline(tiny_bundle: Path) -> Pipeline:
+    """The bundle's own fp16 weights, computing in float32."""
+    from models import folder
+
+    return folder.load(tiny_bundle)
+
+
+@pytest.fixture(scope="session")
+def backends(bundle: Bundle) -> dict[str, Backend]:
+    """By name; `openvino` computes in f32 here, `openvino_bf16` in bf16 where the CPU has it."""
+    from runtime import backend
+    from runtime.backend import Options
+    from runtime.openvino import OpenVinoBackend  # not everywhere where there is a GPU
+
+    loaded = {name: backend.load(name, bundle, threads=1) for name in ("ort", "eager")}
+    loaded["openvino"] = OpenVinoBackend(bundle, Options(threads=1), precision="f32")
+    loaded["openvino_bf16"] = OpenVinoBackend(bundle, Options(threads=1), precision="bf16")
+    return loaded

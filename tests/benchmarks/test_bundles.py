@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import bundles
-from export.bundle import open_bundle
+from runtime.bundle import open_bundle
 
 SHIPPED = Path("models/pretrained/digits/student")
 

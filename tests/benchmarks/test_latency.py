@@ -12,9 +12,9 @@ from benchmarks.cases import SPLIT, STOCK, Settings, body, ceiling, stock_cases,
 from benchmarks.clock import Case, Timing, interleaved
 from benchmarks.latency import measure, write
 from benchmarks.result import HTTP, STAGES, Overhead, Result, pick
-from export.bundle import open_bundle
 from models import folder
 from models.reduce import reduced
+from runtime.bundle import open_bundle
 from tests import tiny
 
 

@@ -12,10 +12,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from base.errors import BadInput
-from export import backend
 from export.adopt import adopt
-from export.bundle import Bundle
-from export.generator import Generator, Request
+from runtime import backend
+from runtime.bundle import Bundle
+from runtime.generator import Generator, Request
 
 REQUESTS = [Request("a cat", 7), Request("two dogs", 8)]
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from export import fused
-from export.backend import NEEDS, Backend
-from export.bundle import Bundle
-from export.generator import Generator
 from models import noise, sampling
 from models.pipeline import to_uint8
 from models.schedule import STUDENT_TIMESTEPS
+from runtime.backend import NEEDS, Backend
+from runtime.bundle import Bundle
+from runtime.generator import Generator
 
 PREDICTIONS = ["v_prediction", "epsilon", "sample"]
 

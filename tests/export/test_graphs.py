@@ -11,14 +11,15 @@ import torch
 from onnx import TensorProto
 from safetensors.numpy import load_file
 
-from export import graphs, networks, parity
-from export.backend import Backend
-from export.bundle import Bundle
+from export import graphs, parity
 from export.graphs import tensor_places
 from export.parity import relative_error
-from export.signature import COMPONENTS, FUSED, WIDE_OPERATORS
 from models import folder as folders
 from models.pipeline import Pipeline
+from runtime import networks
+from runtime.backend import Backend
+from runtime.bundle import Bundle
+from runtime.signature import COMPONENTS, FUSED, WIDE_OPERATORS
 from tests import tiny
 
 GRAPHS = [*COMPONENTS, FUSED]

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import BadInput
-from export import networks, parity
-from export.bundle import Bundle
+from export import parity
 from models.pipeline import Pipeline
+from runtime import networks
+from runtime.bundle import Bundle
 
 
 @given(st.floats(1e-6, 0.5))

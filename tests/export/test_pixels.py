@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from base.errors import BadInput
-from export import backend, networks, tokenize
-from export.bundle import Bundle, open_bundle
-from export.generator import Generator, Request
-from export.signature import COMPONENTS
 from models import folder
 from models.pipeline import Pipeline
+from runtime import backend, networks, tokenize
+from runtime.bundle import Bundle, open_bundle
+from runtime.generator import Generator, Request
+from runtime.signature import COMPONENTS
 from tests import tiny
-from tests.export.test_backend import DEPLOYED, ROOT
+from tests.runtime.test_backend import DEPLOYED, ROOT
 
 ASKED = [Request("blue", 7), Request(3, 0), Request("", 5)]
 

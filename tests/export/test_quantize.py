@@ -10,12 +10,13 @@ import onnx
 import pytest
 
 from base.errors import BadInput
-from export import backend, quantize
-from export.backend import Options
-from export.build import export
-from export.bundle import Bundle
-from export.generator import Generator, Request
-from export.ort import OrtBackend
+from export import quantize
+from export.write_bundle import export
+from runtime import backend
+from runtime.backend import Options
+from runtime.bundle import Bundle
+from runtime.generator import Generator, Request
+from runtime.ort import OrtBackend
 
 REQUESTS = [Request("a cat", 3), Request("two dogs", 4)]
 

@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from export import graphs, networks
-from export.bundle import Bundle
+from export import graphs
 from export.parity import relative_error
 from export.simplify import Doubled, simplify
 from models.pipeline import Pipeline
 from models.stable_diffusion import LatentAutoencoder
+from runtime import networks
+from runtime.bundle import Bundle
 
 
 def tiny_decoder(last: int, channels: int = 8) -> AutoencoderTiny:

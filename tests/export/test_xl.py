@@ -10,18 +10,18 @@ import pytest
 import torch
 from diffusers import StableDiffusionXLPipeline
 
-from export import backend, networks
-from export.backend import Options
-from export.build import export
-from export.bundle import Bundle, open_bundle
-from export.generator import Generator, Request
 from export.graphs import tensor_places
-from export.openvino import OpenVinoBackend
-from export.tokenize import PromptTokenizer
+from export.write_bundle import export
 from models import folder as folders
 from models.noise import gaussian
 from models.pipeline import Pipeline
 from models.schedule import student_scheduler
+from runtime import backend, networks
+from runtime.backend import Options
+from runtime.bundle import Bundle, open_bundle
+from runtime.generator import Generator, Request
+from runtime.openvino import OpenVinoBackend
+from runtime.tokenize import PromptTokenizer
 from tests import tiny
 from tests.models.test_folder import psnr
 

@@ -10,12 +10,13 @@ import pytest
 
 from benchmarks.peer import INTEROP, Peer
 from benchmarks.sizes import SMALL, student
-from export import backend, parity
+from export import parity
 from export.adopt import adopt
-from export.build import export
-from export.bundle import Bundle
-from export.generator import Generator, Request
+from export.write_bundle import export
 from models import folder, noise
+from runtime import backend
+from runtime.bundle import Bundle
+from runtime.generator import Generator, Request
 
 pytestmark = pytest.mark.interop
 PROMPT = "a cat with heart eyes"

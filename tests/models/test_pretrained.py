@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 
-from export.bundle import open_bundle
 from models import folder as folders
 from models.noise import gaussian
+from runtime.bundle import open_bundle
 from tests.models.test_folder import psnr
 
 SHIPPED = Path(__file__).parents[2] / "models" / "pretrained" / "emoji"

@@ -13,8 +13,8 @@ import pytest
 from accelerate.state import AcceleratorState
 from PIL import Image
 
-from export.bundle import open_bundle
 from models.folder import load
+from runtime.bundle import open_bundle
 from tests.docs.workplace import ROOT, workplace
 
 NAMES = ("Teacher", "Student")

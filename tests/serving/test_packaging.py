@@ -94,7 +94,7 @@ def test_container_copies_what_is_there() -> None:
 def test_bento_is_built_and_served_from_another_folder(tiny_bundle: Path, tmp_path: Path) -> None:
     source, elsewhere = tmp_path / "source", tmp_path / "elsewhere"
     elsewhere.mkdir()
-    for package in ("models", "export", "serving"):
+    for package in ("base", "models", "runtime", "serving"):
         shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("pretrained", "__pycache__"))
     shutil.copy(ROOT / "bentofile.yaml", source)
     shutil.copytree(tiny_bundle, source / "models" / "pretrained" / "emoji" / "student")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from benchmarks.browser import Browser, executable
-from export.bundle import MANIFEST
+from runtime.bundle import MANIFEST
 from serving.config import ServeConfig
 from tests.serving.conftest import launched, wait_until_ready
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from export.bundle import MANIFEST, open_bundle
+from runtime.bundle import MANIFEST, open_bundle
 from serving import page
 from serving.config import ServeConfig
 

@@ -16,7 +16,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from base.errors import BadInput
-from export.bundle import open_bundle
+from runtime.bundle import open_bundle
 from serving import live, page
 from serving.config import ServeConfig
 from tests import tiny

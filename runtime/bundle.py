@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from base.errors import BadInput
-from export.shapes import Bucket
-from export.signature import FUSED, INPUT_AXES, TOLD, graph_inputs, graph_outputs
 from models.schedule import Prediction, Schedule
+from runtime.shapes import Bucket
+from runtime.signature import FUSED, INPUT_AXES, TOLD, graph_inputs, graph_outputs
 
 MANIFEST = "manifest.json"
 VERSION = 5
@@ -95,7 +95,7 @@ class Manifest(BaseModel):
         return channels, size[1] * rows // height, size[0] * columns // width
 
     def axes(self, bucket: Bucket) -> dict[str, int]:
-        """The dynamic dimensions of every graph in a bucket, by the names that `export.signature` gives them."""
+        """The dynamic dimensions of every graph in a bucket, by the names that `runtime.signature` gives them."""
         _, rows, columns = self.latent((bucket.width, bucket.height))
         image = {"image_height": bucket.height, "image_width": bucket.width}
         return {"batch": bucket.batch, "height": rows, "width": columns, **image}

@@ -1,4 +1,4 @@
-"""Who runs the graphs of a bundle, chosen by name; it knows no runtime: `ort` is `export/ort.py`."""
+"""Who runs the graphs of a bundle, chosen by name; it knows no runtime: `ort` is `runtime/ort.py`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from base.config import nearest
 from base.errors import BadInput
-from export.bundle import Bundle
+from runtime.bundle import Bundle
 
 NEEDS = {"openvino": "openvino", "ort": "onnxruntime", "eager": "torch"}
 """Backend → the package that it needs; the order is `auto`'s order of preference, the fastest first."""
@@ -70,7 +70,7 @@ def load(
     if not _there(packages[name]):
         raise BadInput(f"backend '{name}' is not installed: pip install 'ippo[{EXTRAS[name]}]'")
     options = Options(threads, mode, device, reproducible)
-    return cast(Backend, importlib.import_module(f"export.{name}").load(bundle, options))
+    return cast(Backend, importlib.import_module(f"runtime.{name}").load(bundle, options))
 
 
 def installed() -> list[str]:

@@ -12,12 +12,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from export.signature import COMPONENTS, conditioner_input, graph_outputs
 from models.attributes import attribute_examples
 from models.conditioning import Conditioning
 from models.labels import Input
 from models.pipeline import Pipeline
 from models.schedule import STUDENT_TIMESTEPS
+from runtime.signature import COMPONENTS, conditioner_input, graph_outputs
 
 PROMPTS = ("a cat", "a red heart", "an apple on blue", "a smiling face", "a tree", "", "two dogs", "the sun")
 
@@ -103,7 +103,7 @@ class Encoder(Component):
 
 
 def components(pipeline: Pipeline) -> dict[str, Component]:
-    """By the names of `export.signature.COMPONENTS`, cheapest first."""
+    """By the names of `runtime.signature.COMPONENTS`, cheapest first."""
     conditioner = CONDITIONERS[conditioner_input(pipeline.task)]
     return {
         "conditioner": conditioner(pipeline.conditioner, graph_outputs("conditioner", told(pipeline))),

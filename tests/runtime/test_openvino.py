@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from base.errors import BadInput
-from export import backend
-from export.backend import Options
-from export.bundle import Bundle
-from export.cache import ENGINE, MANIFEST
-from export.generator import Generator, Request
-from export.openvino import OpenVinoBackend, Precision, has_bf16
+from runtime import backend
+from runtime.backend import Options
+from runtime.bundle import Bundle
+from runtime.cache import ENGINE, MANIFEST
+from runtime.generator import Generator, Request
+from runtime.openvino import OpenVinoBackend, Precision, has_bf16
 
 REQUESTS = [Request(prompt, seed) for seed, prompt in enumerate(("a cat", "", "two dogs", "b", "c"))]
 

@@ -13,9 +13,9 @@ from tokenizers import Encoding, Tokenizer
 
 from base.config import nearest
 from base.errors import BadInput
-from export.bundle import Bundle
 from models.attributes import attribute_weights
 from models.labels import Input, class_id
+from runtime.bundle import Bundle
 
 TEXT_TOKENIZERS = ("tokenizer", "tokenizer_2")
 REMEMBERED = 256

@@ -19,10 +19,10 @@ from cuda.bindings import runtime as cuda
 from numpy.typing import NDArray
 
 from base.errors import BadInput
-from export import cache
-from export.backend import Backend, Options
-from export.bundle import Bundle, dimensions
-from export.shapes import joined, pieces
+from runtime import cache
+from runtime.backend import Backend, Options
+from runtime.bundle import Bundle, dimensions
+from runtime.shapes import joined, pieces
 
 OLDEST = (10, 12)
 BATCHES = (1, 4)

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from base.errors import BadInput
-from export import cache
-from export.cache import ENGINE, MANIFEST, EngineCache, digest
+from runtime import cache
+from runtime.cache import ENGINE, MANIFEST, EngineCache, digest
 
 ROOT = Path(__file__).parents[2]
 KEY = {"graph": "one_step", "tensorrt": "11.4.0", "profiles": [[1, 64, 64]]}
@@ -103,7 +103,7 @@ def test_a_failed_build_leaves_nothing_and_can_be_tried_again(tmp_path: Path) ->
 BUILDER = """
 import sys
 from pathlib import Path
-from export.cache import EngineCache
+from runtime.cache import EngineCache
 def build():
     print("building", flush=True)
     sys.stdin.readline()

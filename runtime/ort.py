@@ -14,10 +14,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from base.errors import BadInput
-from export.backend import Backend, Device, Options
-from export.bundle import Bundle
-from export.shapes import joined, pieces
-from export.signature import INPUT_AXES
+from runtime.backend import Backend, Device, Options
+from runtime.bundle import Bundle
+from runtime.shapes import joined, pieces
+from runtime.signature import INPUT_AXES
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(uint8)": np.uint8}

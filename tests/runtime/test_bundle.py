@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from base.errors import BadInput
-from export.bundle import MANIFEST, VERSION, Bundle, open_bundle
 from models import stable_diffusion
 from models.schedule import STUDENT_TIMESTEPS, Schedule
+from runtime.bundle import MANIFEST, VERSION, Bundle, open_bundle
 from tests import tiny
 
 

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import BadInput
-from export.backend import NEEDS, Backend, Options
-from export.bundle import Bundle
-from export.generator import Generator, Request
 from models import noise, sampling
 from models.pipeline import Pipeline, from_uint8, to_uint8
 from models.schedule import STUDENT_TIMESTEPS, student_timesteps
+from runtime.backend import NEEDS, Backend, Options
+from runtime.bundle import Bundle
+from runtime.generator import Generator, Request
 
 STARTS = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
 
@@ -120,7 +120,7 @@ def test_without_an_encoder_there_is_only_noise(bundle: Bundle, backends: dict[s
 
 
 def test_warming_runs_the_encoder_as_well(bundle: Bundle) -> None:
-    from export.ort import OrtBackend
+    from runtime.ort import OrtBackend
 
     runner = OrtBackend(bundle, Options(threads=1))
     Generator(bundle, runner).warm(batches=(1, 2), images=True)

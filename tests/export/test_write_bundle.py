@@ -16,11 +16,11 @@ import torch
 from diffusers import LCMScheduler, StableDiffusionPipeline
 
 from base.errors import BadInput
-from export import backend
-from export.build import export
-from export.bundle import Bundle, open_bundle, sha256
-from export.generator import Generator, Request
+from export.write_bundle import export
 from models import folder, noise
+from runtime import backend
+from runtime.bundle import Bundle, open_bundle, sha256
+from runtime.generator import Generator, Request
 from tests import tiny
 
 ROOT = Path(__file__).parents[2]

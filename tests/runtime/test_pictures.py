@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from base.errors import BadInput
-from export.pictures import fit, read, tile, write
+from runtime.pictures import fit, read, tile, write
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (5, 8, 6, 3), dtype=np.uint8)
 

@@ -12,7 +12,7 @@ from typing import Any
 import ray
 from ray.data import ActorPoolStrategy, DataContext
 
-from export.bulk import Drawn, Engine, Painter, Shard
+from runtime.shards import Drawn, Engine, Painter, Shard
 
 
 class Actor:

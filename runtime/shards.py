@@ -24,10 +24,10 @@ from rich.console import Console
 
 from base.errors import BadInput
 from base.progress import progress
-from export.backend import Device
-from export.bundle import MANIFEST, sha256
-from export.generator import Generator, Request
-from export.prompts import Row
+from runtime.backend import Device
+from runtime.bundle import MANIFEST, sha256
+from runtime.generator import Generator, Request
+from runtime.prompts import Row
 
 METADATA = "metadata.jsonl"
 LOCK = ".lock"

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from base.errors import BadInput
-from export.backend import NEEDS, Backend
-from export.bundle import Bundle
-from export.generator import Generator, Request
 from export.parity import psnr
-from export.signature import LEAST_PSNR
 from models import noise
 from models.pipeline import Pipeline
+from runtime.backend import NEEDS, Backend
+from runtime.bundle import Bundle
+from runtime.generator import Generator, Request
+from runtime.signature import LEAST_PSNR
 
 REQUESTS = [Request("a cat", 7), Request("", 0), Request("two dogs", noise.MAX_SEED)]
 

@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from base.errors import BadInput
-from export import backend, bulk, networks, prompts, tokenize
-from export.bundle import Bundle, open_bundle
-from export.generator import Generator, Request
-from export.signature import COMPONENTS
 from models import folder
 from models.pipeline import Pipeline
+from runtime import backend, networks, prompts, shards, tokenize
+from runtime.bundle import Bundle, open_bundle
+from runtime.generator import Generator, Request
+from runtime.signature import COMPONENTS
 from tests import tiny
-from tests.export.test_backend import DEPLOYED, ROOT
+from tests.runtime.test_backend import DEPLOYED, ROOT
 
 ASKED = [Request({"Ape": 1, "Fez": 2.5}, 7), Request("Man, Pipe=0.5", 0), Request(["Man"], 3), Request("", 5)]
 weight = st.floats(0, 3, width=32)
@@ -110,11 +110,11 @@ def test_the_deployed_path_draws_attributes_without_torch(attribute_bundle: Path
 def test_a_table_of_attributes_is_drawn_in_bulk(composed: Bundle, tmp_path: Path) -> None:
     (tmp_path / "wanted.csv").write_text('attributes,seed\n"Ape, Fez=2.5",7\nMan,1\n')
     generator = Generator(composed, backend.load("ort", composed, threads=1))
-    requests = bulk.requests_of(prompts.read(tmp_path / "wanted.csv"), 0)
-    bulk.job_of(generator, requests, "auto", False, 1, "png", 2, 2)
+    requests = shards.requests_of(prompts.read(tmp_path / "wanted.csv"), 0)
+    shards.job_of(generator, requests, "auto", False, 1, "png", 2, 2)
     assert np.array_equal(generator.generate(requests[:1]), generator.generate(ASKED[:1]))
     (tmp_path / "wanted.txt").write_text("Ape, Hat\n")
     with pytest.raises(BadInput, match="image 1: attribute 'Hat' is unknown"):
-        bulk.job_of(
-            generator, bulk.requests_of(prompts.read(tmp_path / "wanted.txt"), 0), "auto", False, 1, "png", 2, 2
+        shards.job_of(
+            generator, shards.requests_of(prompts.read(tmp_path / "wanted.txt"), 0), "auto", False, 1, "png", 2, 2
         )

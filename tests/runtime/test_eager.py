@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from base.errors import BadInput
-from export import backend, eager
-from export.bundle import Bundle
-from export.generator import Generator, Request
 from models import folder, noise
+from runtime import backend, eager
+from runtime.bundle import Bundle
+from runtime.generator import Generator, Request
 
 
 def test_without_a_gpu_cuda_is_refused(bundle: Bundle) -> None:

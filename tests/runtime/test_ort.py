@@ -9,12 +9,12 @@ import onnxruntime
 import pytest
 
 from base.errors import BadInput
-from export import backend
-from export.backend import Options
-from export.bundle import Bundle
-from export.generator import Generator, Request
-from export.ort import OrtBackend
-from export.shapes import Bucket
+from runtime import backend
+from runtime.backend import Options
+from runtime.bundle import Bundle
+from runtime.generator import Generator, Request
+from runtime.ort import OrtBackend
+from runtime.shapes import Bucket
 
 REQUESTS = [Request(prompt, seed) for seed, prompt in enumerate(("a cat", "", "two dogs", "b"))]
 

@@ -14,8 +14,9 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
 from base.errors import BadInput
-from export import adapter, networks
+from export import lora_fusion
 from models.pipeline import Pipeline
+from runtime import networks
 from tests import tiny
 
 LORA = LoraConfig(r=2, lora_alpha=8, target_modules=["to_q", "to_v"], init_lora_weights=False)
@@ -66,7 +67,7 @@ def test_a_fused_adapter_computes_what_it_did_beside_the_weights(saved: Path, ad
     pipeline = tiny.student()
     before, expected = _output(pipeline.denoiser, pipeline), _output(adapted, pipeline)
     names = set(pipeline.denoiser.state_dict())
-    adapter.fuse(pipeline, saved)
+    lora_fusion.fuse(pipeline, saved)
     torch.testing.assert_close(_output(pipeline.denoiser, pipeline), expected, rtol=1e-4, atol=1e-5)
     assert (expected - before).abs().max() > 1e-2
     assert set(pipeline.denoiser.state_dict()) == names  # saved and exported as if there had been none
@@ -90,5 +91,5 @@ def test_what_cannot_be_fused_is_refused_in_one_line(adapted: Any, tmp_path: Pat
         "peft": "has no adapter_model.safetensors",
     }.items():
         with pytest.raises(BadInput, match=message) as raised:
-            adapter.fuse(tiny.student(), tmp_path / name)
+            lora_fusion.fuse(tiny.student(), tmp_path / name)
         assert "\n" not in str(raised.value)

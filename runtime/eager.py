@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from base.errors import BadInput
-from export import networks
-from export.backend import Backend, Device, Options
-from export.bundle import Bundle
-from export.shapes import joined, pieces
-from export.signature import COMPONENTS, FUSED, conditioner_input, graph_inputs
 from models import folder, sampling
 from models.pipeline import Pipeline, to_uint8
 from models.schedule import STUDENT_TIMESTEPS
+from runtime import networks
+from runtime.backend import Backend, Device, Options
+from runtime.bundle import Bundle
+from runtime.shapes import joined, pieces
+from runtime.signature import COMPONENTS, FUSED, conditioner_input, graph_inputs
 
 
 class EagerBackend(Backend):

@@ -12,11 +12,11 @@ import openvino
 from numpy.typing import NDArray
 
 from base.errors import BadInput
-from export import cache
-from export.backend import Backend, Options
-from export.bundle import Bundle
-from export.shapes import joined, pieces
-from export.signature import LEAST_PSNR
+from runtime import cache
+from runtime.backend import Backend, Options
+from runtime.bundle import Bundle
+from runtime.shapes import joined, pieces
+from runtime.signature import LEAST_PSNR
 
 Precision = Literal["f32", "bf16"]
 BATCHES = (1, 2, 4, 8)

@@ -13,8 +13,8 @@ from tokenizers import pre_tokenizers
 from transformers import CLIPTokenizer
 
 from base.errors import BadInput
-from export.bundle import Bundle
-from export.tokenize import PromptTokenizer
+from runtime.bundle import Bundle
+from runtime.tokenize import PromptTokenizer
 from tests import tiny
 
 MERGES = [("c", "a"), ("ca", "t</w>"), ("t", "h"), ("th", "e</w>"), ("Ø", "§"), ("Ł", "Ļ")]

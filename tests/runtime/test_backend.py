@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from base.errors import BadInput
-from export import backend
-from export.bundle import Bundle
+from runtime import backend
+from runtime.bundle import Bundle
 
 ROOT = Path(__file__).parents[2]
 
 DEPLOYED = """
 import sys
 sys.modules.update(torch=None, diffusers=None, transformers=None, onnx=None)  # importing them now raises
-from export import backend
-from export.bundle import open_bundle
-from export.generator import Generator, Request
+from runtime import backend
+from runtime.bundle import open_bundle
+from runtime.generator import Generator, Request
 bundle = open_bundle(sys.argv[1])
 for name in ("ort", "openvino"):
     generator = Generator(bundle, backend.load(name, bundle, threads=1))

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import BadInput
-from export import networks
-from export.backend import NEEDS, Backend, Options
-from export.build import export
-from export.bundle import Bundle, open_bundle
-from export.generator import Generator, Request
-from export.openvino import OpenVinoBackend
-from export.shapes import Bucket, joined, parse, parse_size, pieces
+from export.write_bundle import export
 from models.pipeline import Pipeline
+from runtime import networks
+from runtime.backend import NEEDS, Backend, Options
+from runtime.bundle import Bundle, open_bundle
+from runtime.generator import Generator, Request
+from runtime.openvino import OpenVinoBackend
+from runtime.shapes import Bucket, joined, parse, parse_size, pieces
 
 BUCKETS = (Bucket(1, 16, 16), Bucket(3, 16, 16), Bucket(2, 32, 16))
 REQUESTS = [Request("a cat", 7), Request("", 0), Request("two dogs", 2), Request("b", 3)]

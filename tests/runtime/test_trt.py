@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export import backend
-from export.bundle import Bundle, dimensions
-from export.generator import Generator, Request
-from export.shapes import Bucket
+from runtime import backend
+from runtime.bundle import Bundle, dimensions
+from runtime.generator import Generator, Request
+from runtime.shapes import Bucket
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,8 +30,8 @@ def _stubs() -> str:
 
 
 def _of_tensorrt() -> set[str]:
-    """What `export/trt.py` takes from the module itself."""
-    tree = ast.parse((ROOT / "export" / "trt.py").read_text())
+    """What `runtime/trt.py` takes from the module itself."""
+    tree = ast.parse((ROOT / "runtime" / "trt.py").read_text())
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     return {node.attr for node in nodes if isinstance(node.value, ast.Name) and node.value.id == "tensorrt"}
 
@@ -47,7 +47,7 @@ METHODS = [
 
 
 def test_every_name_is_one_that_tensorrt_has() -> None:
-    stubs, source = _stubs(), (ROOT / "export" / "trt.py").read_text()
+    stubs, source = _stubs(), (ROOT / "runtime" / "trt.py").read_text()
     for name in (_of_tensorrt() | {"NetworkDefinitionCreationFlag"}) - {
         "__version__",
         "nptype",
@@ -75,7 +75,7 @@ def test_the_runtime_of_tensorrt_11_has_its_classes_and_methods() -> None:
     assert tuple(map(int, lean.__version__.split(".")[:2])) >= (11, 0)
     for name in _of_tensorrt() - BUILDER:
         assert hasattr(lean, name), name
-    source = (ROOT / "export" / "trt.py").read_text()
+    source = (ROOT / "runtime" / "trt.py").read_text()
     for kind, names in RUNTIME.items():
         for name in names:
             assert name in source and hasattr(getattr(lean, kind), name), f"{kind}.{name}"

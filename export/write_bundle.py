@@ -12,15 +12,16 @@ from typing import Any, Literal
 from safetensors import SafetensorError
 
 from base.errors import BadInput
-from export import adapter, backend, fused, graphs, networks, parity, quantize
-from export.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
-from export.generator import Generator
-from export.shapes import Bucket
-from export.signature import COMPONENTS, FUSED, FUSED_PATH
+from export import fused, graphs, lora_fusion, parity, quantize
 from models import folder as folders
 from models.labels import Input
 from models.pipeline import Pipeline
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS
+from runtime import backend, networks
+from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
+from runtime.generator import Generator
+from runtime.shapes import Bucket
+from runtime.signature import COMPONENTS, FUSED, FUSED_PATH
 
 PACKAGES = ("torch", "diffusers", "transformers", "onnx", "onnxruntime", "openvino")
 Precision = Literal["fp16", "fp32", "int8"]
@@ -55,7 +56,7 @@ def export(
     stored: graphs.Precision = "fp16" if precision == "int8" else precision
     pipeline = folders.load(pipeline_folder)
     if lora:
-        adapter.fuse(pipeline, lora)
+        lora_fusion.fuse(pipeline, lora)
     _check_student(pipeline, pipeline_folder)
     _check_buckets(pipeline, buckets)
     names = {"model_name": model_name or out.name, "source": source or Path(pipeline_folder).name}
@@ -121,7 +122,7 @@ def _backends(bundle: Bundle) -> Iterator[tuple[str, backend.Backend]]:
     for name in backend.installed():
         yield name, backend.load(name, bundle, device="cpu")
     if "openvino" in backend.installed():
-        from export import openvino
+        from runtime import openvino
 
         if openvino.has_bf16():
             yield "openvino_bf16", openvino.OpenVinoBackend(bundle, precision="bf16")

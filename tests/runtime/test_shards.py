@@ -17,11 +17,11 @@ import pytest
 from numpy.typing import NDArray
 
 from base.errors import BadInput
-from export import bulk, ort
-from export.backend import Options
-from export.bundle import open_bundle
-from export.generator import Generator, Request
-from export.prompts import Row
+from runtime import ort, shards
+from runtime.backend import Options
+from runtime.bundle import open_bundle
+from runtime.generator import Generator, Request
+from runtime.prompts import Row
 
 PROMPTS = [f"a cat number {number}" for number in range(22)]
 
@@ -44,17 +44,17 @@ def files(out: Path) -> dict[str, bytes]:
     return {str(file.relative_to(out)): file.read_bytes() for file in sorted(out.rglob("*")) if file.is_file()}
 
 
-def job(generator: Generator, requests: Sequence[Request] = (), steps: int = 1) -> bulk.Job:
-    return bulk.job_of(generator, requests or asked(), "auto", False, steps, "png", batch=4, shard=5)
+def job(generator: Generator, requests: Sequence[Request] = (), steps: int = 1) -> shards.Job:
+    return shards.job_of(generator, requests or asked(), "auto", False, steps, "png", batch=4, shard=5)
 
 
-def run(generator: Generator, out: Path, encode: bulk.Encode = raw, **changed: Any) -> Path:
+def run(generator: Generator, out: Path, encode: shards.Encode = raw, **changed: Any) -> Path:
     work = replace(job(generator), **changed)
-    return bulk.run(lambda: bulk.Painter(generator, work, out, encode), work, out, asked())
+    return shards.run(lambda: shards.Painter(generator, work, out, encode), work, out, asked())
 
 
 def asked() -> list[Request]:
-    return bulk.requests_of([Row(prompt) for prompt in PROMPTS], seed=3)
+    return shards.requests_of([Row(prompt) for prompt in PROMPTS], seed=3)
 
 
 def test_every_image_once_with_its_metadata(generator: Generator, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_every_image_once_with_its_metadata(generator: Generator, tmp_path: Path
     assert manifest["complete"] and list(manifest["shards"]) == [f"shard-{number:05d}" for number in range(5)]
     rows = []
     for shard, digest in manifest["shards"].items():
-        metadata = (tmp_path / "out" / shard / bulk.METADATA).read_bytes()
+        metadata = (tmp_path / "out" / shard / shards.METADATA).read_bytes()
         assert hashlib.sha256(metadata).hexdigest() == digest
         for line in metadata.splitlines():
             rows.append(json.loads(line))
@@ -116,12 +116,12 @@ def test_another_job_another_folder_and_two_at_once_are_refused(generator: Gener
     (tmp_path / "mine" / "picture.png").touch()
     with pytest.raises(BadInput, match="holds other things"):
         run(generator, tmp_path / "mine")
-    with bulk._alone(out), pytest.raises(BadInput, match="another run is at work"):
+    with shards._alone(out), pytest.raises(BadInput, match="another run is at work"):
         run(generator, out)
 
 
 def test_requests_have_the_rows_seeds(generator: Generator) -> None:
-    requests = bulk.requests_of([Row("a"), Row("b", 100), Row("c")], seed=10, count=2)
+    requests = shards.requests_of([Row("a"), Row("b", 100), Row("c")], seed=10, count=2)
     assert [(request.input, request.seed) for request in requests] == [
         ("a", 10), ("a", 11), ("b", 100), ("b", 101), ("c", 14), ("c", 15),
     ]  # fmt: skip

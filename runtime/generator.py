@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import BadInput
-from export import tokenize
-from export.backend import Backend
-from export.bundle import Bundle
-from export.shapes import size_list
-from export.signature import conditioner_input
 from models import noise, sampling
 from models.labels import Input
 from models.schedule import STUDENT_TIMESTEPS, student_timesteps
+from runtime import tokenize
+from runtime.backend import Backend
+from runtime.bundle import Bundle
+from runtime.shapes import size_list
+from runtime.signature import conditioner_input
 
 
 @dataclass(frozen=True, eq=False)

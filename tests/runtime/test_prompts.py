@@ -9,7 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from base.errors import BadInput
-from export.prompts import Row, read
+from runtime.prompts import Row, read
 
 
 def written(folder: Path, name: str, text: str) -> Path:
