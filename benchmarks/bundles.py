@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks import machine
 from benchmarks.cases import label, requests
-from benchmarks.clock import Case, Timing, interleaved
 from benchmarks.command import run
-from benchmarks.evaluate import write
-from metrics.sheet import markdown_table
+from evaluation import machine
+from evaluation.clock import Case, Timing, interleaved
+from evaluation.evaluation import write
+from evaluation.sheet import markdown_table
 from runtime import backend as backends
 from runtime.bundle import Bundle, open_bundle
 from runtime.generator import Generator

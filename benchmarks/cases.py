@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.clock import Case
 from benchmarks.sizes import in_diffusers
+from evaluation.clock import Case
 from models import folder, noise
 from models.attributes import attribute_examples
 from models.labels import Input

@@ -15,14 +15,13 @@ import typer
 
 from base.errors import BadInput
 from base.runs import run_folder
-from benchmarks import machine
 from benchmarks.command import run
-from benchmarks.evaluate import write
-from benchmarks.sources import Subjects, open_instruments, open_reals, teacher_draw
-from metrics.bench import Bench, Draw
-from metrics.report import Effort
-from metrics.sheet import markdown_table
-from training import record
+from evaluation import machine, record
+from evaluation.bench import Bench, Draw
+from evaluation.evaluation import write
+from evaluation.report import Effort
+from evaluation.sheet import markdown_table
+from evaluation.subjects import Subjects, open_instruments, open_reals, teacher_draw
 from training.assemble import opened
 
 

@@ -20,15 +20,15 @@ import typer
 
 from base.config import Config
 from base.runs import runs_root, trained
-from benchmarks import command, machine
-from benchmarks.evaluate import write
-from benchmarks.sources import Subjects, open_instruments, open_reals, open_teacher, student_draws, teacher_draw
-from metrics.bench import Bench
-from metrics.chart import chart
-from metrics.report import Effort, Line
-from metrics.sheet import markdown_table
+from benchmarks import command
+from evaluation import machine, record
+from evaluation.bench import Bench
+from evaluation.chart import chart
+from evaluation.evaluation import write
+from evaluation.report import Effort, Line
+from evaluation.sheet import markdown_table
+from evaluation.subjects import Subjects, open_instruments, open_reals, open_teacher, student_draws, teacher_draw
 from models.folder import load
-from training import record
 from training.launch import launch
 
 

@@ -18,7 +18,8 @@ import typer
 from PIL import Image
 
 from benchmarks.command import run
-from metrics.grid import grid
+from evaluation.denoising import Way, animate, draw
+from evaluation.grid import grid
 from models import folder, noise, sampling
 from models.conditioning import Conditioning
 from models.labels import Input
@@ -27,7 +28,6 @@ from models.schedule import STUDENT_TIMESTEPS
 from runtime import prompts
 from runtime.bundle import open_bundle
 from training.assemble import opened
-from training.drawing import Way, animate, draw
 
 SEEDS = 24
 SHOWN = (128, 128)

@@ -24,7 +24,7 @@ from typing import Annotated, Any
 
 import typer
 
-from metrics.sheet import markdown_table
+from evaluation.sheet import markdown_table
 
 CARRIED = (
     "diffusers", "importlib_metadata", "zipp", "requests", "charset_normalizer",

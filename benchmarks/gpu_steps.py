@@ -23,9 +23,9 @@ import torch
 import typer
 from numpy.typing import NDArray
 
-from benchmarks import machine as machines
 from benchmarks.cases import gigaflops
 from benchmarks.sizes import FULL, SMALL, in_diffusers, student, students
+from evaluation import machine as machines
 from export.write_bundle import export
 from models import folder, noise
 from models.pipeline import Pipeline

@@ -12,10 +12,10 @@ import torch
 import typer
 
 from base.errors import BadInput
-from benchmarks import machine
 from benchmarks.cases import TIMESTEP
-from benchmarks.clock import Case, interleaved
 from benchmarks.command import run
+from evaluation import machine
+from evaluation.clock import Case, interleaved
 from models import noise
 from models.pipeline import Pipeline
 from training.assemble import opened

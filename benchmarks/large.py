@@ -22,12 +22,13 @@ import torch
 import typer
 
 from base.errors import BadInput
-from benchmarks import costs, large_page, machine
+from benchmarks import costs, large_page
 from benchmarks.cases import STOCK, TIMESTEP, Settings, ceiling, label
-from benchmarks.clock import Case, Timing, interleaved
 from benchmarks.command import run
 from benchmarks.peer import INTEROP, Peer
 from benchmarks.sizes import FULL, SMALL, Size, in_diffusers, students
+from evaluation import machine
+from evaluation.clock import Case, Timing, interleaved
 from export.write_bundle import export
 from models import folder, noise, stable_diffusion
 from models.pipeline import Pipeline

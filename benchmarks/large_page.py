@@ -10,7 +10,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from metrics.sheet import markdown_table
+from evaluation.sheet import markdown_table
 
 INK, OURS = "#b0b0b0", "#1f6f8b"
 

@@ -21,12 +21,13 @@ import typer
 from rich.console import Console
 
 from base.errors import BadInput
-from benchmarks import machine, page
+from benchmarks import page
 from benchmarks.cases import Settings, body, ceiling, label, png, stock_cases, student_cases, teacher_cases
-from benchmarks.clock import Case, interleaved
 from benchmarks.command import run
 from benchmarks.result import HTTP, Overhead, Result
 from benchmarks.served import served
+from evaluation import machine
+from evaluation.clock import Case, interleaved
 from models import folder
 from models.labels import Input
 from runtime import backend as backends

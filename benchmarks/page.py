@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from benchmarks.cases import SPLIT, STOCK
-from benchmarks.clock import Timing
 from benchmarks.result import HTTP, STAGES, Result, is_teacher, pick
-from metrics.sheet import markdown_table
+from evaluation.clock import Timing
+from evaluation.sheet import markdown_table
 
 TEACHER_INK, INKS = "#b0413e", ("#1f6f8b", "#4c9f70", "#8a6fae", "#c08a3e")
 STAGE_INKS = ("#c9c9c9", "#e0b354", "#1f6f8b", "#4c9f70", "#8a6fae")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.clock import Timing
+from evaluation.clock import Timing
 
 STAGES = ("tokenise", "conditioner", "denoiser", "decoder", "encode PNG")
 """Parts of one image in the order in which they run."""

@@ -12,8 +12,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.cases import Settings, student_cases, teacher_cases
-from benchmarks.clock import Case
 from benchmarks.latency import SHIPPED
+from evaluation.clock import Case
 from models import folder
 from runtime import backend as backends
 from runtime.bundle import open_bundle

@@ -35,18 +35,16 @@ def evaluate(
     page: Annotated[bool, typer.Option(help="Without one, figures and grids alone, and nothing is timed.")] = True,
 ) -> None:
     """Judge a student beside its teacher: one self-contained HTML page, figures and grids."""
-    from benchmarks import evaluate as evaluation
-    from benchmarks import report_page
-    from benchmarks.sources import Subjects, steps_of
-    from metrics import tables
-    from metrics.report import QUICK
+    from evaluation import evaluation, report_page, report_tables
+    from evaluation.report import QUICK
+    from evaluation.subjects import Subjects, steps_of
 
     effort = QUICK if quick else evaluation.effort_of(images, captions, sweep, guidances, samplers)
     networks = tuple(name for name in features.split(",") if name != "judge")  # it is always there
     subjects = Subjects(student, teacher, judge, data, decoder, networks, backend, steps, steps_of(student_steps))
     found = evaluation.evaluate(subjects, effort, rounds=(1 if quick else 3) if page else 0)
     evaluation.save(found, out)
-    Console(stderr=True).print(tables.rich_table(found.report, found.attributes))
+    Console(stderr=True).print(report_tables.rich_table(found.report, found.attributes))
     if page:
         evaluation.write(out / "evaluation.html", report_page.html(found))
     print(out / ("evaluation.html" if page else "quality.json"))
@@ -57,6 +55,6 @@ def compare(
     out: Annotated[Path, typer.Option(help="Folder of the page.")] = Path(),
 ) -> None:
     """Put runs side by side on one HTML page: curves, last figures, samples, differing configuration."""
-    from benchmarks.compare import compare as side_by_side
+    from evaluation.compare import compare as side_by_side
 
     print(side_by_side(runs, out))

@@ -171,8 +171,8 @@ def _from_run(
     gif: bool,
 ) -> list[Path]:
     """Images or the animation of a teacher or a student."""
+    from evaluation import denoising as drawing
     from runtime.pictures import write
-    from training import drawing
     from training.assemble import opened
 
     pipeline, drawn = opened(run), drawing.Way(*way)

@@ -24,7 +24,13 @@ Extract = Callable[[Images], Features]
 
 BATCH = 100
 
-NETWORKS = {"judge": "judge", "inception": "inception", "clip": "clip", "dino": "dino", "dinov2": "dino"}
+NETWORKS = {
+    "judge": "judge_network",
+    "inception": "inception",
+    "clip": "clip_network",
+    "dino": "dino",
+    "dinov2": "dino",
+}
 """The name of a network → the file in `metrics/` whose `load` opens its folder (CLIP, DINO: a Hub name too)."""
 
 

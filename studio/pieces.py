@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from base.runs import runs_root
-from metrics.chart import Points, chart
+from evaluation.chart import Points, chart
 from studio.jobs import Progress
 
 PICTURES = "/picture"

@@ -13,8 +13,8 @@ from base.errors import BadInput
 from base.runs import data_folder
 from data.attributed import SLOTS
 from data.imagefolder import ImageFolder
-from metrics import attributes
-from metrics.judge import DRAWS, Judge, augment
+from metrics import attribute_accuracy as attributes
+from metrics.judge_network import DRAWS, Judge, augment
 from models.pipeline import from_uint8
 from training.draws import Draws
 from training.judge import JudgeMethod, JudgeTraining

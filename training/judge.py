@@ -14,8 +14,8 @@ from torch import nn
 from base.config import Config
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
-from metrics import judge as judges
-from metrics.judge import DRAWS, Judge, JudgeConfig, augment, judge_loss
+from metrics import judge_network as judges
+from metrics.judge_network import DRAWS, Judge, JudgeConfig, augment, judge_loss
 from models.folder import replace_folder
 from models.pipeline import from_uint8
 from training.draws import Draws

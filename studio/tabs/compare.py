@@ -9,10 +9,9 @@ from typing import Any
 import gradio as gr
 
 from base.errors import BadInput
-from metrics import sheet
+from evaluation import record, sheet
 from studio import library, pieces
 from studio.errors import one_line
-from training import record
 
 CHOOSE = pieces.hint("Choose two runs or more.")
 REFRESH = 3.0

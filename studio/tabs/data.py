@@ -12,8 +12,8 @@ import gradio as gr
 from base.errors import BadInput
 from data.cleaning_report import Report
 from data.imagefolder import ImageFolder
-from metrics import sheet
-from metrics.sheet import Sheet
+from evaluation import sheet
+from evaluation.sheet import Sheet
 from studio import library, pieces
 from studio.errors import shows
 

@@ -9,9 +9,9 @@ import gradio as gr
 
 from base.errors import BadInput
 from base.runs import runs_root
+from evaluation import record
 from studio import jobs, library, pieces
 from studio.errors import one_line, shows
-from training import record
 
 EVERY = 1.0
 """Seconds between two looks."""

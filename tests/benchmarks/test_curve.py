@@ -11,7 +11,7 @@ from base.errors import BadInput
 from benchmarks import curve
 from models import folder
 from tests import tiny
-from tests.benchmarks.test_evaluate import image_set, networks
+from tests.evaluation.test_evaluation import image_set, networks
 
 __all__ = ["image_set", "networks"]
 

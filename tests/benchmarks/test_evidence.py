@@ -10,11 +10,11 @@ import yaml
 
 from base.errors import BadInput
 from benchmarks.evidence import Experiment, markdown, run
-from metrics import judge
-from metrics.judge import Judge, JudgeConfig
+from metrics import judge_network
+from metrics.judge_network import Judge, JudgeConfig
 from models import folder
 from tests import tiny
-from tests.benchmarks.test_evaluate import write_set
+from tests.evaluation.test_evaluation import write_set
 
 RATE = {"rate": 1e-3}
 
@@ -22,7 +22,7 @@ RATE = {"rate": 1e-3}
 @pytest.fixture
 def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
     monkeypatch.setenv("IPPO_RUNS", str(tmp_path / "runs"))
-    judge.save(Judge(JudgeConfig(labels=4, channels=(8, 8), width=8)), tmp_path / "judge")
+    judge_network.save(Judge(JudgeConfig(labels=4, channels=(8, 8), width=8)), tmp_path / "judge")
     folder.save(tiny.teacher(), tmp_path / "teacher")
     student = {
         "run": "student", "teacher": str(tmp_path / "teacher"), "data": str(write_set(tmp_path / "set")),

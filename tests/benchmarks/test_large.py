@@ -11,9 +11,9 @@ import pytest
 
 from base.errors import BadInput
 from benchmarks import costs, large
-from benchmarks.clock import Timing
 from benchmarks.peer import INTEROP, Peer
 from benchmarks.sizes import FULL, student
+from evaluation.clock import Timing
 
 
 def timing(stage: str, by: str, median: float) -> Timing:

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from base.errors import BadInput
-from benchmarks import latency, machine, page
+from benchmarks import latency, page
 from benchmarks.cases import SPLIT, STOCK, Settings, body, ceiling, stock_cases, student_cases, teacher_cases
-from benchmarks.clock import Case, Timing, interleaved
 from benchmarks.latency import measure, write
 from benchmarks.result import HTTP, STAGES, Overhead, Result, pick
+from evaluation import machine
+from evaluation.clock import Case, Timing, interleaved
 from models import folder
 from models.reduce import reduced
 from runtime.bundle import open_bundle

@@ -10,7 +10,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance, poly_mmd
 
 from metrics import distances, features
-from metrics.judge import Judge, JudgeConfig
+from metrics.judge_network import Judge, JudgeConfig
 
 
 def rows(seed: int, count: int = 60, width: int = 8, scale: float = 1.0, shift: float = 0.0) -> distances.Features:

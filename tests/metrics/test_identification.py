@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metrics.captioned import Captioned, join
 from metrics.identification import Accuracy, Prototypes, ground, ground_colours, ground_hits
+from metrics.labelled_images import Captioned, join
 
 
 def test_a_label_is_found_by_the_direction_of_its_mean() -> None:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model, ViTConfig, ViTModel
 
-from metrics import clip, dino, features, inception, preprocess, weights
+from metrics import clip_network, dino, features, inception, preprocess, weights
 from metrics.inception import Inception
 from metrics.preprocess import Preprocess
 from metrics.similarity import similarity
@@ -44,7 +44,7 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_clip_sees_images_and_captions_in_one_space(clip_folder: Path) -> None:
     network = features.load("clip", clip_folder)
-    assert isinstance(network, clip.Clip)
+    assert isinstance(network, clip_network.Clip)
     rows, said = features.features(network, pictures()), network.texts(["a cat", "two dogs in the very long snow"])
     assert rows.shape == (5, 8) and said.shape == (2, 8)
     assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-5)
@@ -53,7 +53,7 @@ def test_clip_sees_images_and_captions_in_one_space(clip_folder: Path) -> None:
 
 
 def test_clip_gives_what_transformers_gives(clip_folder: Path) -> None:
-    network = clip.load(clip_folder)
+    network = clip_network.load(clip_folder)
     stock = CLIPModel.from_pretrained(clip_folder).eval()
     images = torch.rand(2, 3, 16, 16) * 2 - 1
     tokens = network.tokenizer(["a cat", "a dog"], padding="max_length", max_length=tiny.TOKENS, return_tensors="pt")

@@ -15,7 +15,7 @@ from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from base.errors import BadInput
 from data.imagefolder import ImageFolder
-from metrics import judge as judges
+from metrics import judge_network as judges
 from models import folder as folders
 from models import stable_diffusion
 from models.pipeline import from_uint8

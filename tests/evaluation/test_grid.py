@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metrics.grid import CELL, font, grid, wrap
+from evaluation.grid import CELL, font, grid, wrap
 
 
 def pictures(count: int, side: int) -> np.ndarray:  # type: ignore[type-arg]

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from evaluation.report import JUDGE, Effort, Fidelity, Line, Point, Reals, Report, Restored
 from metrics import distances, features, lpips, sharpness, validity
-from metrics.captioned import Captioned, join
 from metrics.distances import Features
 from metrics.features import Captioner, Images, Network
 from metrics.identification import Labels, Prototypes, ground_colours, ground_hits
-from metrics.judge import Judge
+from metrics.judge_network import Judge
+from metrics.labelled_images import Captioned, join
 from metrics.lpips import Lpips
-from metrics.report import JUDGE, Effort, Fidelity, Line, Point, Reals, Report, Restored
 from metrics.similarity import Similarity, similarity
 
 Draw = Callable[[Sequence[str], Sequence[int]], Images]

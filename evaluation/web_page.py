@@ -13,8 +13,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from metrics import sheet
-from metrics.chart import Points, chart
+from evaluation import sheet
+from evaluation.chart import Points, chart
 
 STYLE = """
 body { max-width: 78rem; margin: 0 auto; padding: 2rem 1.5rem 4rem; color: #26282c; background: #fff;

@@ -1,6 +1,6 @@
 """Attributes as a judge reads them off images: one answer a slot, nothing among them; it knows no generator.
 
-Such a judge is `metrics.judge.Judge` whose labels are the attributes of the first slot, nothing in it, those of the
+Such a judge is `metrics.judge_network.Judge` whose labels are the attributes of the first slot, nothing in it, those of the
 second, and so on. Shapes: `N` images, `H W` pixels, `T` slots.
 """
 
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from metrics import features
 from metrics.features import Images
-from metrics.judge import Judge, JudgeConfig
+from metrics.judge_network import Judge, JudgeConfig
 
 Slots = Sequence[Sequence[str]]
 """The attributes of each slot, which exclude each other."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from metrics.composition import Composition
-from metrics.report import Line, Report
+from evaluation.composition import Composition
+from evaluation.report import Line, Report
 from metrics.validity import BLURS, DROPS, MARGIN, NOISES
 
 COLLAPSE = 0.8

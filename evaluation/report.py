@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from metrics.captioned import Captioned
 from metrics.distances import Spread
 from metrics.identification import Accuracy
+from metrics.labelled_images import Captioned
 from metrics.similarity import Similarity
 from metrics.validity import Validity
 

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image
 
-from benchmarks import web
-from benchmarks.clock import Timing
-from benchmarks.evaluate import SEARCHED, Evaluation
-from metrics import tables
-from metrics.chart import Points
-from metrics.remarks import notes, warnings
-from metrics.report import Line, Report
-from metrics.sheet import Sheet
-from training import record
+from evaluation import record, report_tables, web_page
+from evaluation.chart import Points
+from evaluation.clock import Timing
+from evaluation.evaluation import SEARCHED, Evaluation
+from evaluation.remarks import notes, warnings
+from evaluation.report import Line, Report
+from evaluation.sheet import Sheet
 
 GRIDS = {
     "training captions": "Training captions: the same prompts and the same noise in every row.",
@@ -35,26 +33,34 @@ NEIGHBOURS = (
 def html(evaluation: Evaluation) -> str:
     """The whole page."""
     report, subjects = evaluation.report, evaluation.subjects
-    *measured, sweep = tables.sheets(report)
+    *measured, sweep = report_tables.sheets(report)
     parts = [
-        web.section("In one line", *(web.paragraph(headline(line, report)) for line in report.students)),
-        web.section(
-            "Warnings", web.bullets(warnings(report, evaluation.attributes), "warnings") or web.paragraph("None.")
+        web_page.section("In one line", *(web_page.paragraph(headline(line, report)) for line in report.students)),
+        web_page.section(
+            "Warnings",
+            web_page.bullets(warnings(report, evaluation.attributes), "warnings") or web_page.paragraph("None."),
         ),
-        web.section("Figures", *(web.table(sheet, "figures") for sheet in measured), web.bullets(notes(report))),
-        web.section(
-            "Attributes", *(web.table(sheet, "figures") for sheet in tables.attribute_sheets(evaluation.attributes))
+        web_page.section(
+            "Figures", *(web_page.table(sheet, "figures") for sheet in measured), web_page.bullets(notes(report))
         ),
-        web.section(
-            "The teacher's sweep", web.table(sweep, "figures"), web.charts({"FD over guidance": sweep_curves(report)})
+        web_page.section(
+            "Attributes",
+            *(web_page.table(sheet, "figures") for sheet in report_tables.attribute_sheets(evaluation.attributes)),
         ),
-        web.section("Pictures", *_pictures(evaluation.grids)),
-        web.section("Nearest training images", _picture(evaluation.grids, "neighbours", NEIGHBOURS)),
-        web.section("Time of one image", web.table(timings(evaluation.timings), "figures")),
+        web_page.section(
+            "The teacher's sweep",
+            web_page.table(sweep, "figures"),
+            web_page.charts({"FD over guidance": sweep_curves(report)}),
+        ),
+        web_page.section("Pictures", *_pictures(evaluation.grids)),
+        web_page.section("Nearest training images", _picture(evaluation.grids, "neighbours", NEIGHBOURS)),
+        web_page.section("Time of one image", web_page.table(timings(evaluation.timings), "figures")),
         *(training(name) for name in (subjects.student, subjects.teacher)),
-        web.section("What was measured where", web.table(Sheet("", ["", ""], _rows(evaluation.facts)), "facts")),
+        web_page.section(
+            "What was measured where", web_page.table(Sheet("", ["", ""], _rows(evaluation.facts)), "facts")
+        ),
     ]
-    return web.page(subjects.student, f"Evaluated beside {subjects.teacher} on {subjects.data}.", parts)
+    return web_page.page(subjects.student, f"Evaluated beside {subjects.teacher} on {subjects.data}.", parts)
 
 
 def headline(line: Line, report: Report) -> str:
@@ -89,7 +95,7 @@ def training(name: str) -> str:
     if not record.is_run(name):
         return ""
     run = record.read(name)
-    return web.section(f"Training of {name}", web.charts(record.curves([run])))
+    return web_page.section(f"Training of {name}", web_page.charts(record.curves([run])))
 
 
 def _pictures(grids: Mapping[str, Image.Image]) -> list[str]:
@@ -97,7 +103,7 @@ def _pictures(grids: Mapping[str, Image.Image]) -> list[str]:
 
 
 def _picture(grids: Mapping[str, Image.Image], name: str, caption: str) -> str:
-    return web.picture(grids[name], caption) if name in grids else ""
+    return web_page.picture(grids[name], caption) if name in grids else ""
 
 
 def _rows(facts: Mapping[str, str]) -> list[list[str]]:

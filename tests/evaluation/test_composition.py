@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from metrics import composition, tables
-from metrics.composition import Composition, Shown, asked
+from evaluation import composition, report_tables
+from evaluation.composition import Composition, Shown, asked
+from evaluation.remarks import _of_attributes
 from metrics.features import Images
-from metrics.judge import Judge
-from metrics.remarks import _of_attributes
-from tests.metrics.test_attributes import COLOURS, ROWS, SLOTS, pictures, trained  # noqa: F401
+from metrics.judge_network import Judge
+from tests.metrics.test_attribute_accuracy import COLOURS, ROWS, SLOTS, pictures, trained  # noqa: F401
 
 SEEN, UNSEEN = Shown(pictures()[:3], tuple(ROWS[:3])), Shown(pictures()[3:], tuple(ROWS[3:]))
 
@@ -50,16 +50,16 @@ def test_a_set_without_unknown_combinations_has_no_such_figure(trained: Judge) -
     nothing = Shown(pictures()[:0], ())
     reals, line = composition.compositions(trained, SEEN, nothing, {"obedient": obedient})
     assert np.isnan(reals.unseen) and np.isnan(line.unseen)
-    assert "nan" not in str(tables.attribute_sheets((reals, line)))
+    assert "nan" not in str(report_tables.attribute_sheets((reals, line)))
 
 
 def test_the_sheets_compare_with_the_reals(found: tuple[Composition, ...]) -> None:
-    sheet, missed = tables.attribute_sheets(found)
+    sheet, missed = report_tables.attribute_sheets(found)
     assert sheet.heads[-4:] == ["at weight 0", "at weight 1", "at weight 2", "N"]
     assert sheet.rows[2][:5] == ["deaf", "0.600", "0.60", "0.500", "0.50"]
     assert sheet.rows[0][-4:] == ["", "", "", "3"]
     assert [row[0] for row in missed.rows] == ["Ape", "Crown", "Cap", "Man"]
-    assert tables.attribute_sheets(()) == []
+    assert report_tables.attribute_sheets(()) == []
 
 
 def test_what_should_worry_one_is_said(found: tuple[Composition, ...]) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from base.errors import BadInput
-from metrics.grid import grid
+from evaluation.grid import grid
 from models.labels import Input
 from models.noise import MAX_SEED
 from models.pipeline import Pipeline, Watch

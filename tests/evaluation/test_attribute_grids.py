@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import evaluate, report_page, sources
-from benchmarks.sources import Subjects
 from data.attributed import SLOTS
 from data.avatars import avatars
-from metrics import attributes, judge
-from metrics.report import Effort
+from evaluation import evaluation, report_page, subjects
+from evaluation.report import Effort
+from evaluation.subjects import Subjects
+from metrics import attribute_accuracy, judge_network
 from models import ddpm, folder
 from models.pipeline import Pipeline
 from models.schedule import student_scheduler
@@ -35,9 +35,9 @@ def pipeline(slots: dict[str, list[str]]) -> Pipeline:
 
 
 def test_test_images_are_told_apart_by_what_training_knows(characters: Path) -> None:
-    seen, unseen = sources.open_shown(str(characters))
+    seen, unseen = subjects.open_shown(str(characters))
     assert len(seen) == 20 and len(unseen) > 0
-    train = {frozenset(names) for names in sources.ImageFolder(str(characters), "train").column("attributes")}
+    train = {frozenset(names) for names in subjects.ImageFolder(str(characters), "train").column("attributes")}
     pairs = [set(names) for names in unseen.attributes]
     assert not any(pair <= names for names in train for pair in pairs)
     assert seen.images.shape[1:] == (24, 24, 3)
@@ -49,13 +49,13 @@ def test_the_page_shows_attributes(characters: Path, tmp_path: Path) -> None:
     student.scheduler = student_scheduler(student.scheduler)
     folder.save(teacher, tmp_path / "teacher")
     folder.save(student, tmp_path / "student")
-    judge.save(attributes.open_judge(list(slots.values())), tmp_path / "judge")
+    judge_network.save(attribute_accuracy.open_judge(list(slots.values())), tmp_path / "judge")
     names = [str(tmp_path / name) for name in ("student", "teacher", "judge")]
-    found = evaluate.evaluate(Subjects(*names, str(characters), steps=2, student_steps=(1,)), EFFORT)
+    found = evaluation.evaluate(Subjects(*names, str(characters), steps=2, student_steps=(1,)), EFFORT)
     assert [line.name for line in found.attributes[1:]] == [line.name for line in found.report.lines[1:]]
     assert all(set(line.weights) == {0.0, 1.0, 2.0} for line in found.attributes[1:])
     assert set(GRIDS) <= set(found.grids)
-    evaluate.save(found, tmp_path / "out")
+    evaluation.save(found, tmp_path / "out")
     figures = json.loads((tmp_path / "out" / "quality.json").read_text())
     assert figures["attributes"][0]["name"] == "held-out reals"
     assert "Attributes seen by the judge" in (tmp_path / "out" / "quality.md").read_text()

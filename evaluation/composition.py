@@ -12,10 +12,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from metrics.attributes import accuracy
-from metrics.bench import Draw
+from evaluation.bench import Draw
+from metrics.attribute_accuracy import accuracy
 from metrics.features import Images
-from metrics.judge import Judge
+from metrics.judge_network import Judge
 
 WEIGHTS = (0.0, 1.0, 2.0)
 """At which every attribute of a row is asked for; 0 leaves it free, so its accuracy is that of chance."""

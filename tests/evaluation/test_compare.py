@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from base.errors import BadInput
-from benchmarks import compare, web
-from metrics.chart import HEIGHT, INKS, MOST, WIDTH, chart
-from metrics.sheet import Sheet
-from tests.benchmarks.pages import fetched
-from training import record
+from evaluation import compare, record, web_page
+from evaluation.chart import HEIGHT, INKS, MOST, WIDTH, chart
+from evaluation.sheet import Sheet
+from tests.evaluation.pages import fetched
 
 
 @pytest.fixture
@@ -90,9 +89,11 @@ def test_a_steep_curve_gets_a_logarithmic_axis() -> None:
 
 def test_words_of_users_cannot_become_markup() -> None:
     rude = '<script>alert("x")</script>'
-    page = web.page(rude, rude, [
-        web.section(rude, web.paragraph(rude), web.bullets([rude]), web.table(Sheet(rude, [rude], [[rude]]))),
-        web.picture(Image.new("RGB", (2, 2)), rude), web.charts({rude: {rude: [(0, 1)], "b": [(1, 2)]}}),
+    page = web_page.page(rude, rude, [
+        web_page.section(
+            rude, web_page.paragraph(rude), web_page.bullets([rude]), web_page.table(Sheet(rude, [rude], [[rude]]))
+        ),
+        web_page.picture(Image.new("RGB", (2, 2)), rude), web_page.charts({rude: {rude: [(0, 1)], "b": [(1, 2)]}}),
     ])  # fmt: skip
     assert fetched(page) == []
     assert "<script" not in page

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from metrics import attributes, judge
-from metrics.judge import Judge
+from metrics import attribute_accuracy, judge_network
+from metrics.judge_network import Judge
 from models.pipeline import from_uint8
 
 SLOTS = (("Man", "Ape"), ("Cap", "Crown"))
@@ -28,35 +28,37 @@ def pictures() -> np.ndarray:  # type: ignore[type-arg]
 
 @pytest.fixture(scope="module")
 def trained() -> Judge:
-    network = attributes.open_judge(SLOTS)
+    network = attribute_accuracy.open_judge(SLOTS)
     optimizer = torch.optim.AdamW(network.parameters(), 5e-3)
     for _ in range(25):
         optimizer.zero_grad()
-        attributes.attribute_loss(network, from_uint8(pictures()), attributes.places(ROWS, SLOTS)).backward()
+        attribute_accuracy.attribute_loss(
+            network, from_uint8(pictures()), attribute_accuracy.places(ROWS, SLOTS)
+        ).backward()
         optimizer.step()
     return network.eval()
 
 
 def test_places_are_those_in_the_slot_and_its_length_for_nothing() -> None:
-    assert attributes.places([*ROWS, ()], SLOTS).tolist() == [[0, 0], [1, 2], [0, 1], [1, 0], [2, 2]]
+    assert attribute_accuracy.places([*ROWS, ()], SLOTS).tolist() == [[0, 0], [1, 2], [0, 1], [1, 0], [2, 2]]
 
 
 def test_it_learns_every_slot(trained: Judge) -> None:
     assert trained.config.labels == 6
-    assert attributes.read(trained, pictures()).tolist() == attributes.places(ROWS, SLOTS).tolist()
+    assert attribute_accuracy.read(trained, pictures()).tolist() == attribute_accuracy.places(ROWS, SLOTS).tolist()
 
 
 def test_accuracy_counts_what_was_asked_for_and_nothing_else(trained: Judge) -> None:
-    share, by_name = attributes.accuracy(trained, pictures(), ROWS)
+    share, by_name = attribute_accuracy.accuracy(trained, pictures(), ROWS)
     assert share == 1 and by_name == {"Ape": 1, "Cap": 1, "Crown": 1, "Man": 1}
     wrong = [("Man", "Crown"), ("Ape", "Cap"), (), ("Ape",)]  # right: Man, Ape, Ape; the free slots do not count
-    share, by_name = attributes.accuracy(trained, pictures(), wrong)
+    share, by_name = attribute_accuracy.accuracy(trained, pictures(), wrong)
     assert share == pytest.approx(3 / 5) and by_name == {"Ape": 1, "Cap": 0, "Crown": 0, "Man": 1}
-    assert np.isnan(attributes.accuracy(trained, pictures(), [()] * 4)[0])
+    assert np.isnan(attribute_accuracy.accuracy(trained, pictures(), [()] * 4)[0])
 
 
 def test_a_round_trip_keeps_the_slots(trained: Judge, tmp_path: Path) -> None:
-    judge.save(trained, tmp_path)
-    opened = judge.load(tmp_path)
+    judge_network.save(trained, tmp_path)
+    opened = judge_network.load(tmp_path)
     assert opened.config == trained.config
-    assert (attributes.read(opened, pictures()) == attributes.read(trained, pictures())).all()
+    assert (attribute_accuracy.read(opened, pictures()) == attribute_accuracy.read(trained, pictures())).all()

@@ -12,8 +12,8 @@ import yaml
 
 from base.errors import BadInput
 from base.runs import run_folder
-from metrics.chart import Points
-from metrics.sheet import Sheet
+from evaluation.chart import Points
+from evaluation.sheet import Sheet
 
 NAMES = ("run",)
 """Keys that differ by nature."""

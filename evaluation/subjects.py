@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from base.errors import BadInput
 from base.runs import data_folder, run_folder, trained
 from data.imagefolder import ImageFolder
+from evaluation.bench import Draw, GuidedDraw, Instruments, RoundTrip
+from evaluation.composition import Shown
+from evaluation.report import Reals
 from metrics import features, lpips
-from metrics import judge as judges
-from metrics.bench import Draw, GuidedDraw, Instruments, RoundTrip
-from metrics.captioned import Captioned, join
-from metrics.composition import Shown
-from metrics.report import Reals
+from metrics import judge_network as judges
+from metrics.labelled_images import Captioned, join
 from models.pipeline import Pipeline, from_uint8, to_uint8
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS
 from runtime import backend as backends

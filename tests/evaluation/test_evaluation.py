@@ -9,15 +9,16 @@ import pytest
 from PIL import Image
 
 from base.errors import BadInput
-from benchmarks import evaluate, report_page, sources
-from benchmarks.sources import Subjects
 from commands.evaluate import evaluate as command
-from metrics import judge
-from metrics.judge import Judge, JudgeConfig
-from metrics.report import Effort
+from evaluation import evaluation, report_page
+from evaluation import subjects as sources
+from evaluation.report import Effort
+from evaluation.subjects import Subjects
+from metrics import judge_network
+from metrics.judge_network import Judge, JudgeConfig
 from models import folder
 from tests import tiny
-from tests.benchmarks.pages import fetched
+from tests.evaluation.pages import fetched
 
 COLOURS = {"white": (255, 255, 255), "red": (200, 60, 60)}
 SIZES = {"train": 12, "validation": 8, "test": 8}
@@ -57,7 +58,7 @@ def image_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A teacher and a judge."""
     root = tmp_path_factory.mktemp("networks")
-    judge.save(Judge(JudgeConfig(labels=4, channels=(8, 8), width=8)), root / "judge")
+    judge_network.save(Judge(JudgeConfig(labels=4, channels=(8, 8), width=8)), root / "judge")
     folder.save(tiny.teacher(), root / "teacher")
     return root
 
@@ -107,7 +108,7 @@ def test_the_page_holds_everything_and_fetches_nothing(
     subjects = Subjects(
         str(tiny_student), str(networks / "teacher"), judge_folder, data, None, (extra,), "auto", 3, (1, 4)
     )
-    found = evaluate.evaluate(subjects, EFFORT, rounds=1)
+    found = evaluation.evaluate(subjects, EFFORT, rounds=1)
     page = report_page.html(found)
     assert fetched(page) == []
     assert page.count("<img ") == 5 and page.count("<svg ") >= 1
@@ -153,11 +154,11 @@ def test_what_makes_no_sense_is_refused_in_one_line(networks: Path, tiny_student
     with pytest.raises(BadInput, match="holds no lpips"):
         sources.open_instruments(subjects(features=(f"lpips:{networks}",)))
     with pytest.raises(BadInput, match="are not numbers"):
-        evaluate.effort_of(400, 200, 100, "1,two", "ddim")
+        evaluation.effort_of(400, 200, 100, "1,two", "ddim")
     with pytest.raises(BadInput, match="no sampler 'euler'; accepted: ddim, dpm-solver"):
-        evaluate.evaluate(subjects(), evaluate.effort_of(400, 200, 100, "1", "euler"))
+        evaluation.evaluate(subjects(), evaluation.effort_of(400, 200, 100, "1", "euler"))
     with pytest.raises(BadInput, match="at least 4"):
-        evaluate.evaluate(subjects(), evaluate.effort_of(2, 200, 100, "1", "ddim"))
+        evaluation.evaluate(subjects(), evaluation.effort_of(2, 200, 100, "1", "ddim"))
 
 
 def test_a_run_shows_its_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

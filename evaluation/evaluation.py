@@ -13,14 +13,15 @@ import numpy as np
 from PIL import Image
 
 from base.errors import BadInput
-from benchmarks import composition, machine, sources
-from benchmarks.clock import Case, Timing, interleaved
-from benchmarks.sources import Subjects
-from metrics import distances, tables
-from metrics.bench import Bench, Draw, RoundTrip
-from metrics.composition import Composition
-from metrics.grid import grid
-from metrics.report import SAMPLERS, Effort, Report
+from evaluation import attribute_grids, machine, report_tables
+from evaluation import subjects as sources
+from evaluation.bench import Bench, Draw, RoundTrip
+from evaluation.clock import Case, Timing, interleaved
+from evaluation.composition import Composition
+from evaluation.grid import grid
+from evaluation.report import SAMPLERS, Effort, Report
+from evaluation.subjects import Subjects
+from metrics import distances
 
 SHOWN = 16
 """Columns of the grids of captions."""
@@ -64,7 +65,7 @@ def evaluate(subjects: Subjects, effort: Effort, rounds: int = 0) -> Evaluation:
     attributes: tuple[Composition, ...] = ()
     if bench.judge.config.slots:
         held_out, best = sources.open_shown(subjects.data), report.best
-        attributes, shown = composition.compose(
+        attributes, shown = attribute_grids.compose(
             bench.judge,
             held_out,
             lambda steps: sources.teacher_draw(pipeline, steps)(best.guidance, best.sampler),
@@ -83,7 +84,7 @@ def save(evaluation: Evaluation, out: Path) -> None:
     attributes = [asdict(found) for found in evaluation.attributes]
     figures = {**evaluation.report.figures(), "attributes": attributes, "timings": timings, "facts": evaluation.facts}
     write(out / "quality.json", json.dumps(figures, indent=1) + "\n")
-    write(out / "quality.md", tables.markdown(evaluation.report, evaluation.attributes))
+    write(out / "quality.md", report_tables.markdown(evaluation.report, evaluation.attributes))
     for name, picture in evaluation.grids.items():
         file = out / f"{name.replace(' ', '-')}.png"
         beside = file.with_name(file.name + ".tmp")

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from rich.console import Group
 from rich.table import Table
 
-from metrics.composition import Composition
-from metrics.remarks import notes, warnings
-from metrics.report import Report
-from metrics.sheet import Sheet, markdown_table
+from evaluation.composition import Composition
+from evaluation.remarks import notes, warnings
+from evaluation.report import Report
+from evaluation.sheet import Sheet, markdown_table
 
 WORST = 8
 """Attributes that are listed by name."""

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from metrics.bench import Draw
-from metrics.composition import Composition, Shown, asked, compositions
-from metrics.grid import Images, grid
-from metrics.judge import Judge
-from metrics.report import Effort
+from evaluation.bench import Draw
+from evaluation.composition import Composition, Shown, asked, compositions
+from evaluation.grid import Images, grid
+from evaluation.report import Effort
+from metrics.judge_network import Judge
 
 SHOWN, FEW = 16, 8
 """Columns of the grids of combinations; of the sweep and the steps."""

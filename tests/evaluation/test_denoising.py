@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from base.errors import BadInput
+from evaluation import denoising
+from evaluation.denoising import Way
 from models.pipeline import Pipeline
 from tests import tiny
-from training import drawing
-from training.drawing import Way
 
 TEACHER, STUDENT = tiny.attribute_teacher(), tiny.attribute_student()
 INPUTS, SEEDS = ["Ape, Fez=2", ""], [3, 4]
@@ -30,17 +30,17 @@ INPUTS, SEEDS = ["Ape, Fez=2", ""], [3, 4]
 )
 def test_every_step_is_shown_and_changes_nothing(pipeline: Pipeline, way: Way, timesteps: list[int]) -> None:
     seen = []
-    watched = drawing.draw(pipeline, INPUTS, SEEDS, way, lambda *step: seen.append(step))
-    assert np.array_equal(watched, drawing.draw(pipeline, INPUTS, SEEDS, way))
+    watched = denoising.draw(pipeline, INPUTS, SEEDS, way, lambda *step: seen.append(step))
+    assert np.array_equal(watched, denoising.draw(pipeline, INPUTS, SEEDS, way))
     assert [timestep for timestep, _, _ in seen] == timesteps
     assert all(sample.shape == x0.shape == (2, 8, 8, 3) for _, sample, x0 in seen)
     assert np.array_equal(seen[-1][2], watched), "what is seen in the last sample is what is drawn"
 
 
 def test_the_animation_has_a_picture_for_each_step_and_rests_on_the_last(tmp_path: Path) -> None:
-    pictures = drawing.frames(TEACHER, INPUTS, SEEDS, Way(12))
+    pictures = denoising.frames(TEACHER, INPUTS, SEEDS, Way(12))
     assert len(pictures) == 12 and len({picture.size for picture in pictures}) == 1
-    out = drawing.animate(pictures, tmp_path / "a.gif")
+    out = denoising.animate(pictures, tmp_path / "a.gif")
     assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
     with Image.open(out) as opened:
         assert opened.n_frames == 12 and opened.info["loop"] == 0  # type: ignore[attr-defined]
@@ -61,13 +61,13 @@ def test_the_animation_has_a_picture_for_each_step_and_rests_on_the_last(tmp_pat
 )
 def test_what_a_pipeline_does_not_take_is_refused(pipeline: Pipeline, way: Way, message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        drawing.draw(pipeline, INPUTS, SEEDS, way)
+        denoising.draw(pipeline, INPUTS, SEEDS, way)
     with pytest.raises(BadInput, match="seeds -1 to 4 are out of range"):
-        drawing.draw(pipeline, INPUTS, [-1, 4], Way(1))
+        denoising.draw(pipeline, INPUTS, [-1, 4], Way(1))
 
 
 def test_an_animation_is_a_gif_in_a_folder(tmp_path: Path) -> None:
-    pictures = drawing.frames(STUDENT, [""], [0], Way())
+    pictures = denoising.frames(STUDENT, [""], [0], Way())
     for out, message in ((tmp_path / "a.png", "an animation is a .gif"), (tmp_path / "no" / "a.gif", "is no folder")):
         with pytest.raises(BadInput, match=message):
-            drawing.animate(pictures, out)
+            denoising.animate(pictures, out)

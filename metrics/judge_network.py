@@ -40,7 +40,7 @@ class JudgeConfig:
     seed: int = 1717
     """Seed of the initial weights, the judge's own."""
     slots: tuple[tuple[str, ...], ...] = ()
-    """Where it reads attributes in place of one label: those of each slot (`metrics/attributes.py`)."""
+    """Where it reads attributes in place of one label: those of each slot (`metrics/attribute_accuracy.py`)."""
 
 
 class Stage(nn.Module):

@@ -11,14 +11,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from metrics import tables
-from metrics.bench import Bench, Draw, Instruments
-from metrics.captioned import Captioned
+from evaluation import report_tables
+from evaluation.bench import Bench, Draw, Instruments
+from evaluation.remarks import notes, warnings
+from evaluation.report import Effort, Reals, Report, Restored
 from metrics.features import Images, features
-from metrics.judge import Judge, JudgeConfig, judge_loss
+from metrics.judge_network import Judge, JudgeConfig, judge_loss
+from metrics.labelled_images import Captioned
 from metrics.lpips import Lpips
-from metrics.remarks import notes, warnings
-from metrics.report import Effort, Reals, Report, Restored
 from metrics.validity import blurred, examine
 from models.pipeline import Pipeline
 from tests import tiny
@@ -205,14 +205,14 @@ def test_tiny_pipelines_are_judged_saved_and_shown(judge: Judge) -> None:
     assert saved["best"]["guidance"] == first.best.guidance
 
     text = io.StringIO()
-    Console(file=text, width=300).print(tables.rich_table(first))
-    shown = (text.getvalue(), tables.markdown(first))
+    Console(file=text, width=300).print(report_tables.rich_table(first))
+    shown = (text.getvalue(), report_tables.markdown(first))
     for page in shown:
         assert f"{first.students[1].fd:.4g}" in page and "student, 2 steps" in page and "FD (judge)" in page
         assert all(warning[:40] in page for warning in warnings(first)) and all(
             note[:40] in page for note in notes(first)
         )
-    for sheet in tables.sheets(first):
+    for sheet in report_tables.sheets(first):
         assert all(len(row) == len(sheet.heads) for row in sheet.rows)
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from metrics import features, judge, validity
-from metrics.judge import DRAWS, Judge, JudgeConfig
+from metrics import features, judge_network, validity
+from metrics.judge_network import DRAWS, Judge, JudgeConfig
 
 TINY = JudgeConfig(labels=4, channels=(8, 8, 16), width=16)
 
@@ -20,8 +20,8 @@ def images(count: int = 4, side: int = 32) -> Tensor:
 
 def test_the_real_one_is_small_on_disk_and_the_same_after_a_round_trip(tmp_path: Path) -> None:
     network = Judge(JudgeConfig(labels=200)).eval()
-    judge.save(network, tmp_path / "judge")
-    again = judge.load(tmp_path / "judge")
+    judge_network.save(network, tmp_path / "judge")
+    again = judge_network.load(tmp_path / "judge")
     assert sum(file.stat().st_size for file in (tmp_path / "judge").iterdir()) < 2_000_000
     assert sorted(file.name for file in (tmp_path / "judge").iterdir()) == ["config.json", "judge.safetensors"]
     assert again.config == network.config
@@ -41,14 +41,14 @@ def test_its_seed_is_its_own() -> None:
 
 def test_a_folder_without_a_judge_and_a_damaged_one_say_so(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no judge"):
-        judge.load(tmp_path)
-    judge.save(Judge(TINY), tmp_path)
+        judge_network.load(tmp_path)
+    judge_network.save(Judge(TINY), tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"labels": 5, "channels": [8, 8, 16], "width": 16, "seed": 1}))
     with pytest.raises(ValueError, match="damaged judge"):
-        judge.load(tmp_path)
+        judge_network.load(tmp_path)
     (tmp_path / "judge.safetensors").write_bytes(b"no tensors")
     with pytest.raises(ValueError, match="damaged judge"):
-        judge.load(tmp_path)
+        judge_network.load(tmp_path)
     with pytest.raises(ValueError, match="accepted: judge, inception, clip, dino, dinov2"):
         features.load("vgg", tmp_path)
 
@@ -56,10 +56,10 @@ def test_a_folder_without_a_judge_and_a_damaged_one_say_so(tmp_path: Path) -> No
 def test_the_loss_overfits_one_batch() -> None:
     network, pictures, labels = Judge(TINY), images(), torch.arange(4)
     optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
-    first = judge.judge_loss(network, pictures, labels).item()
+    first = judge_network.judge_loss(network, pictures, labels).item()
     for _ in range(40):
         optimizer.zero_grad()
-        loss = judge.judge_loss(network, pictures, labels)
+        loss = judge_network.judge_loss(network, pictures, labels)
         loss.backward()
         optimizer.step()
     assert network(pictures).argmax(dim=1).tolist() == [0, 1, 2, 3]
@@ -68,13 +68,13 @@ def test_the_loss_overfits_one_batch() -> None:
 
 def test_augmentation_follows_its_draws_alone() -> None:
     pictures, draws = images(), torch.rand(4, DRAWS, generator=torch.Generator().manual_seed(1))
-    once = judge.augment(pictures, draws)
-    assert torch.equal(once, judge.augment(pictures, draws))
-    assert torch.equal(once[2:], judge.augment(pictures[2:], draws[2:]))
-    assert not torch.equal(once, judge.augment(pictures, 1 - draws))
+    once = judge_network.augment(pictures, draws)
+    assert torch.equal(once, judge_network.augment(pictures, draws))
+    assert torch.equal(once[2:], judge_network.augment(pictures[2:], draws[2:]))
+    assert not torch.equal(once, judge_network.augment(pictures, 1 - draws))
     middle = torch.full((4, DRAWS), 0.5)
     middle[:, 11] = 1.0  # no cutout
-    assert torch.equal(judge.augment(pictures, middle), pictures)
+    assert torch.equal(judge_network.augment(pictures, middle), pictures)
 
 
 def test_augmentation_never_blurs() -> None:
@@ -82,7 +82,7 @@ def test_augmentation_never_blurs() -> None:
     steps = (torch.arange(3 * 32 * 32).view(1, 3, 32, 32) % 7 - 3) / 4.0
     draws = torch.rand(1, DRAWS, generator=torch.Generator().manual_seed(2))
     draws[:, 4:9], draws[:, 11] = 0.5, 1.0
-    moved = judge.augment(steps, draws)
+    moved = judge_network.augment(steps, draws)
     assert not torch.equal(moved, steps)
     assert set(moved.unique().tolist()) <= set(steps.unique().tolist())
 
@@ -93,13 +93,13 @@ def test_embeddings_have_length_one_and_features_add_texture() -> None:
     embedded, full = features.embeddings(network, pictures), features.features(network, pictures)
     assert embedded.dtype == np.float64 and embedded.shape == (5, 16)
     assert np.linalg.norm(embedded, axis=1) == pytest.approx(1, abs=1e-5)
-    assert full.shape == (5, 16 + 2 * judge.OCTAVES)
+    assert full.shape == (5, 16 + 2 * judge_network.OCTAVES)
     assert (full[:, :16] == embedded).all()
 
 
 def test_texture_falls_with_blur_rises_with_noise_and_is_finite_on_flat_ground() -> None:
     def texture(pixels: np.ndarray) -> Tensor:  # type: ignore[type-arg]
-        return judge.texture(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1)
+        return judge_network.texture(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1)
 
     pictures = np.random.default_rng(0).integers(80, 176, (3, 32, 32, 3)).astype(np.uint8)
     assert (texture(validity.blurred(pictures, 1.0))[:, :2] < texture(pictures)[:, :2]).all()

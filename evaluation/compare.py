@@ -1,0 +1,35 @@
+"""Runs side by side on one HTML page: curves, last figures, samples, what differs in their configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from evaluation import record, web_page
+from evaluation.evaluation import write
+from evaluation.record import Run, curves, differences, figures
+
+PAGE = "compare.html"
+
+
+def compare(names: Sequence[str], out: Path) -> Path:
+    """Write `compare.html` into `out` and return its path. BadInput: a name is no run."""
+    found = [record.read(name) for name in dict.fromkeys(names)]
+    out.mkdir(parents=True, exist_ok=True)
+    write(out / PAGE, html(found))
+    return out / PAGE
+
+
+def html(found: Sequence[Run]) -> str:
+    """The whole page."""
+    parts = [
+        web_page.section(
+            "What differs in the configurations", web_page.table(differences(found)) or web_page.paragraph("Nothing.")
+        ),
+        web_page.section("Last figures", web_page.table(figures(found))),
+        web_page.section("Curves", web_page.charts(curves(found))),
+        web_page.section(
+            "Latest samples", *(web_page.picture_file(run.sample, run.name) for run in found if run.sample)
+        ),
+    ]
+    return web_page.page("Runs side by side", ", ".join(run.name for run in found), parts)
