@@ -15,10 +15,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.sizes import Size, unet
-from training.draws import Draws
-from training.loop import LoopConfig, train
-from training.method import Losses, Phase
-from training.optimizer import OptimizerConfig
+from training.run.draws import Draws
+from training.run.loop import LoopConfig, train
+from training.run.method import Losses, Phase
+from training.run.optimizer import OptimizerConfig
 
 TOKENS = 77
 

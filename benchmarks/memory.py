@@ -101,9 +101,9 @@ def estimate(scratch: Path, name: str) -> None:
 @app.command(hidden=True)
 def measure(scratch: Path, name: str) -> None:
     """Two steps of the run itself, which ends where it would validate."""
-    from training.add import AddMethod
-    from training.loop import train
-    from training.student import StudentConfig
+    from training.run.loop import train
+    from training.student.add import AddMethod
+    from training.student.student_config import StudentConfig
 
     libraries = _resident_gb()
     found: dict[str, float] = {}

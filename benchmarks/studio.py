@@ -23,7 +23,7 @@ import typer
 from benchmarks.browser import Browser
 from benchmarks.command import run
 from benchmarks.served import free_port
-from training.log import Log
+from training.run.log import Log
 
 RUN = "watched"
 CURVE = "document.querySelector('#monitor-curves [aria-label=\"teacher/total\"] polyline')?.getAttribute('points')"

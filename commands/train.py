@@ -23,7 +23,7 @@ def train(
     from training.launch import launch, rehearse
 
     if dry_run:
-        from training.trouble import LESS
+        from training.run.trouble import LESS
 
         estimate = rehearse(method, config, overrides or [])
         Console().print(estimate.table())

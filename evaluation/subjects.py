@@ -26,7 +26,7 @@ from runtime import backend as backends
 from runtime.bundle import MANIFEST, open_bundle
 from runtime.generator import Generator, Request
 from training.assemble import opened
-from training.machine import device
+from training.run.device import device
 
 KNOWN_LABELS = ("seen", "unseen-background")
 """Kinds of held-out images whose labels were trained on: distances are taken from these."""

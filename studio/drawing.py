@@ -103,6 +103,6 @@ def wanted(pipeline: Pipeline, values: Sequence[object]) -> Input:
 @lru_cache(maxsize=2)
 def _opened(folder: Path, written: int) -> Pipeline:
     from models import folder as folders
-    from training.machine import device
+    from training.run.device import device
 
     return folders.load(folder).to(device())

@@ -22,7 +22,7 @@ from base.config import Config
 from base.errors import BadInput
 from base.runs import runs_root
 from studio import form, library
-from training import checkpoint, process
+from training.run import checkpoint, process
 
 PROGRAM = Path(__file__).parent.parent / "ippo.py"
 LOG = "train.log"

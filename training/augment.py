@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.draws import Draws
+from training.run.draws import Draws
 
 
 def shift(images: Tensor, draws: Draws, reach: int) -> Tensor:

@@ -25,11 +25,11 @@ from models.folder import replace_folder
 from models.pipeline import from_uint8, to_uint8
 from training.augment import mirror, shift
 from training.balance import balance
-from training.draws import Draws
-from training.loop import LoopConfig
-from training.method import Losses, Phase
-from training.optimizer import OptimizerConfig
-from training.parts import evenly
+from training.run.draws import Draws
+from training.run.loop import LoopConfig
+from training.run.method import Losses, Phase
+from training.run.optimizer import OptimizerConfig
+from training.subsets import evenly
 
 Codec = Callable[[Tensor], Tensor]
 

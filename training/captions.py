@@ -11,7 +11,7 @@ from torch import Tensor
 from base.errors import BadInput
 from data.imagefolder import ImageFolder
 from models.labels import Input
-from training.draws import Draws
+from training.run.draws import Draws
 
 
 class Captions:

@@ -27,10 +27,10 @@ from models.pipeline import from_uint8
 from models.stable_diffusion import save_tokenizer
 from training.augment import shift
 from training.captions import Captions
-from training.draws import Draws
-from training.loop import LoopConfig
-from training.method import Losses, Phase
-from training.optimizer import OptimizerConfig
+from training.run.draws import Draws
+from training.run.loop import LoopConfig
+from training.run.method import Losses, Phase
+from training.run.optimizer import OptimizerConfig
 
 
 class ClipConfig(Config):

@@ -28,16 +28,16 @@ from base.runs import data_folder, trained
 from data.imagefolder import ImageFolder
 from models.pipeline import from_uint8
 from models.stable_diffusion import LatentAutoencoder
-from training import losses
 from training.augment import mirror, shift
 from training.autoencoder import Codec, reconstruction_figures, reconstruction_grid, save_network
 from training.balance import balance
-from training.drawn import Drawn, layout
-from training.draws import Draws
-from training.loop import LoopConfig
-from training.machine import device
-from training.method import Losses, Phase
-from training.optimizer import OptimizerConfig
+from training.run.device import device
+from training.run.draws import Draws
+from training.run.loop import LoopConfig
+from training.run.method import Losses, Phase
+from training.run.optimizer import OptimizerConfig
+from training.student.student_config import losses
+from training.student_samples import Drawn, layout
 
 
 class DecoderConfig(Config):

@@ -19,14 +19,14 @@ from data.imagefolder import ImageFolder
 from models import components
 from models.conditioning import Conditioning
 from models.reduce import reduced
-from training.ema import Ema
-from training.features import encoder_features
-from training.loop import LoopConfig
 from training.lora import adapted
-from training.machine import device
-from training.memory import Peak, Play, appear, available, rehearse
-from training.optimizer import build
-from training.student import StudentConfig
+from training.run.device import device
+from training.run.ema import Ema
+from training.run.loop import LoopConfig
+from training.run.memory import Peak, Play, appear, available, rehearse
+from training.run.optimizer import build
+from training.student.discriminator_features import encoder_features
+from training.student.student_config import StudentConfig
 from training.teacher import TeacherConfig, configure
 
 _EFFICIENCY = 0.4

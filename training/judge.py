@@ -18,11 +18,11 @@ from metrics import judge_network as judges
 from metrics.judge_network import DRAWS, Judge, JudgeConfig, augment, judge_loss
 from models.folder import replace_folder
 from models.pipeline import from_uint8
-from training.draws import Draws
-from training.loop import LoopConfig
-from training.method import Losses, Phase
-from training.optimizer import OptimizerConfig
-from training.parts import evenly
+from training.run.draws import Draws
+from training.run.loop import LoopConfig
+from training.run.method import Losses, Phase
+from training.run.optimizer import OptimizerConfig
+from training.subsets import evenly
 
 
 class JudgeTraining(Config):

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from base.errors import BadInput
 from data.imagefolder import ImageFolder
 from models.pipeline import Pipeline, from_uint8
-from training import cache
-from training.parts import split
+from training.run import tensor_cache
+from training.subsets import split
 
 
 @torch.no_grad()
@@ -22,9 +22,11 @@ def encode(pipeline: Pipeline, images: ImageFolder) -> Tensor:
     ends = torch.tensor([0, len(images) - 1])
     shape = _encode(autoencoder, images, ends).shape  # the identity has no weights, but a scale
     _check(shape, pipeline.latent_shape, images)
-    name = cache.digest([autoencoder], len(images), torch.from_numpy(images.images(ends.tolist())), shape)
+    name = tensor_cache.digest([autoencoder], len(images), torch.from_numpy(images.images(ends.tolist())), shape)
     parts = split(len(images), (3, *images.shape), 64)
-    return cache.kept(f"latents-{name}", lambda: torch.cat([_encode(autoencoder, images, part) for part in parts]))
+    return tensor_cache.kept(
+        f"latents-{name}", lambda: torch.cat([_encode(autoencoder, images, part) for part in parts])
+    )
 
 
 def _check(shape: torch.Size, wanted: tuple[int, int, int], images: ImageFolder) -> None:

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 from base.config import Config, nearest
 from base.errors import BadInput
 from base.runs import runs_root
-from training import process, trouble
-from training.loop import train
+from training.run import process, trouble
+from training.run.loop import train
 
 if TYPE_CHECKING:
     from training.estimate import Estimate
 
 METHODS = {
-    "attribute-judge": "attributes",
+    "attribute-judge": "attribute_judge",
     "autoencoder": "autoencoder",
     "clip": "clip",
     "decoder": "decoder",
     "judge": "judge",
-    "student": "add",
+    "student": "student.add",
     "teacher": "teacher",
 }
 """`ippo train NAME` → the file in `training/` that holds its `CONFIG` and `METHOD`."""

@@ -28,14 +28,14 @@ from models.sampling import add_noise, to_velocity
 from training import latents
 from training.assemble import opened
 from training.captions import Captions
-from training.draws import Draws
-from training.loop import LoopConfig
 from training.lora import LoraConfig, adapted, merged
-from training.machine import device
-from training.method import Losses, Phase
-from training.optimizer import OptimizerConfig
-from training.parts import evenly, split
-from training.tables import Tables
+from training.run.device import device
+from training.run.draws import Draws
+from training.run.loop import LoopConfig
+from training.run.method import Losses, Phase
+from training.run.optimizer import OptimizerConfig
+from training.schedule_tables import Tables
+from training.subsets import evenly, split
 from training.texts import Texts
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.conditioning import Conditioning
 from models.pipeline import Pipeline
-from training import cache
+from training.run import tensor_cache
 
 _PART = 64
 """Captions at once."""
@@ -23,8 +23,8 @@ class Texts:
         """`ids` `(M, S)`: of every caption, the null one included; what they give is kept in memory, in float32."""
         self.pipeline = pipeline
         known = ids.unique(dim=0)
-        name = cache.digest([pipeline.conditioner], known)
-        self.arrays = cache.kept_together(f"texts-{name}", lambda: self._encode(known))
+        name = tensor_cache.digest([pipeline.conditioner], known)
+        self.arrays = tensor_cache.kept_together(f"texts-{name}", lambda: self._encode(known))
         self.places = {row.numpy().tobytes(): place for place, row in enumerate(known)}
 
     def __call__(self, ids: Tensor) -> Conditioning:

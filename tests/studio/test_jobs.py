@@ -12,7 +12,7 @@ import pytest
 
 from base.errors import BadInput
 from studio import jobs, library, pieces
-from training import checkpoint, process
+from training.run import checkpoint, process
 
 Write = Callable[[str, int], Path]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data.recipe import RecipeConfig
-from training.student import StudentConfig
+from training.student.student_config import StudentConfig
 from training.teacher import TeacherConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"

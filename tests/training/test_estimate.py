@@ -17,7 +17,7 @@ from models.reduce import reduced
 from tests import tiny
 from training import launch
 from training.estimate import Estimate
-from training.memory import rehearse
+from training.run.memory import rehearse
 
 LOOP = {"steps": 10, "batch": 256}
 RATE = {"rate": 1e-3}

@@ -101,7 +101,7 @@ def test_an_interrupted_adapter_ends_as_an_uninterrupted_one(data: Path, runs: P
     folders.save(tiny.teacher(), tmp_path / "base")
     values = {"base": str(tmp_path / "base"), "data": str(data), "lora": {"rank": 2}, "loop": {**LOOP, **LOW}}
     train("teacher", tmp_path, run="whole", **values)
-    from training import checkpoint
+    from training.run import checkpoint
 
     class Killed(BaseException):
         pass

@@ -13,7 +13,7 @@ from base.errors import BadInput
 from models import folder as folders
 from tests import tiny
 from tests.training.test_lora import LOOP, STUDENT, train
-from training import cache
+from training.run import tensor_cache
 from training.texts import Texts
 
 
@@ -63,7 +63,9 @@ def test_other_weights_have_a_cache_of_their_own(runs: Path) -> None:
     for seed in (0, 1):
         Texts(tiny.teacher(seed), ids)
     assert len(list((runs / "cache").glob("texts-*"))) == 2
-    assert cache.digest([tiny.teacher(0).conditioner], ids) == cache.digest([tiny.teacher(0).conditioner], ids)
+    assert tensor_cache.digest([tiny.teacher(0).conditioner], ids) == tensor_cache.digest(
+        [tiny.teacher(0).conditioner], ids
+    )
 
 
 def test_what_learns_is_not_cached(data: Path, runs: Path, tmp_path: Path) -> None:

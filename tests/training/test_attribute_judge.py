@@ -1,0 +1,166 @@
+"""Attributes through teacher, pairs and student, on tiny real networks and drawn characters."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from base.config import Config
+from base.errors import BadInput
+from data.attributed import SLOTS
+from data.avatars import avatars
+from data.avatars_art import slots
+from models import folder as folders
+from tests import tiny
+from training.attribute_judge import AttributeJudgeMethod, AttributeJudgeTraining
+from training.run.draws import Draws
+from training.student.add import AddMethod
+from training.student.pairs import PairsConfig
+from training.student.student_config import StudentConfig, pairs
+from training.teacher import TeacherConfig, TeacherMethod
+
+UNET = {**tiny.UNET, "sample_size": 24}
+CONFIGS = Path(__file__).parents[2] / "configs/avatars"
+
+
+@pytest.fixture(scope="module")
+def characters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return avatars(tmp_path_factory.mktemp("data") / "avatars", 160).folder
+
+
+def teacher_config(data: Path, **changes: Any) -> TeacherConfig:
+    attributes = json.loads((data / SLOTS).read_text())
+    values = {
+        "run": "teacher",
+        "data": str(data),
+        "captions": ["attributes"],
+        "base": {"family": "ddpm", "width": 8, "attributes": attributes, "unet": UNET},
+        "train_conditioner": True,
+        "attribute_dropout": 0.5,
+        "optimizer": {"rate": 1e-3},
+        "loop": {"steps": 2, "batch": 4},
+    }
+    return TeacherConfig.parse({**values, **changes}, "test")
+
+
+def draws(count: int = 4, seed: int = 0) -> Draws:
+    return Draws.at(seed, 0, range(count), torch.device("cpu"))
+
+
+def test_the_teacher_learns_with_its_table_and_draws(characters: Path, runs: Path) -> None:
+    method = TeacherMethod(teacher_config(characters))
+    losses = method.denoise([0, 1, 2, 3], draws())
+    table = method.pipeline.conditioner
+    gradients = torch.autograd.grad(losses["total"], [table.embedding, table.null])
+    assert all(0 < float(gradient.abs().sum()) < float("inf") for gradient in gradients)
+    with torch.no_grad():
+        assert method.validate(method.modules)["score"] > 0
+    assert method.samples(method.modules).shape[2] == 3
+
+
+def test_every_attribute_is_dropped_by_itself(characters: Path, runs: Path) -> None:
+    method = TeacherMethod(teacher_config(characters, attribute_dropout=0.3))
+    ids = method.captions.ids[:, 0]
+    everyone = draws(len(ids))
+    freed = method._freed(ids, everyone)
+    assert bool(((freed == ids) | (freed == 0)).all())
+    assert float(freed.sum() / ids.sum()) == pytest.approx(0.7, abs=0.1)
+    kept, whole = (freed > 0).sum(dim=1), (ids > 0).sum(dim=1)
+    assert bool(((kept > 0) & (kept < whole)).any()), "some, but not all, of one character"
+
+
+def test_without_attributes_there_is_nothing_to_drop(data: Path, runs: Path, tmp_path: Path) -> None:
+    folders.save(tiny.pixel_teacher(), tmp_path / "teacher")
+    with pytest.raises(BadInput, match="attribute_dropout is for a base whose inputs are attributes"):
+        TeacherMethod(teacher_config_of_labels(data, tmp_path / "teacher"))
+    with pytest.raises(BadInput, match="weights and free are for a teacher whose inputs are attributes"):
+        pairs.draw(tiny.pixel_teacher(), torch.zeros(4, 1).long(), PairsConfig(count=4, free=0.5), [999])
+
+
+def teacher_config_of_labels(data: Path, base: Path) -> TeacherConfig:
+    values = {"run": "t", "data": str(data), "captions": ["label"], "base": str(base), "attribute_dropout": 0.5}
+    return TeacherConfig.parse({**values, "optimizer": {}, "loop": {"steps": 1}}, "test")
+
+
+def test_pairs_have_uniform_weights_and_free_attributes(runs: Path) -> None:
+    teacher = tiny.attribute_teacher()
+    ids = teacher.conditioner.tokenize(["Man, Fez, Pipe", "Ape, Cap, Pipe"])
+    config = PairsConfig(count=600, steps=1, guidance=1.0, weights=(0.0, 3.0), free=0.25)
+    found = pairs.draw(teacher, ids, config, [999])
+    assert found.samples.shape == (600, 3, 8, 8) and found.ids.shape == (600, 6)
+    asked = found.ids[:, [0, 1]].sum(dim=1)  # one of the two types, in every pair
+    assert float((asked == 0).float().mean()) == pytest.approx(0.25, abs=0.06)
+    weights = asked[asked > 0]
+    assert 0 < float(weights.min()) < 0.1 and 2.9 < float(weights.max()) <= 3
+    assert float(weights.mean()) == pytest.approx(1.5, abs=0.15)
+    assert bool((found.ids[:, 3] == 0).all()), "what the data never asks for"
+    assert torch.equal(found.ids, pairs.draw(teacher, ids, config, [999]).ids)
+
+
+@torch.no_grad()
+def test_a_pair_is_the_teachers_composed_sample(runs: Path) -> None:
+    teacher = tiny.attribute_teacher()
+    ids = teacher.conditioner.tokenize(["Man, Fez"])
+    found = pairs.draw(teacher, ids, PairsConfig(count=2, steps=1, guidance=1.0, weights=(0.0, 3.0)), [999])
+    _, noise, ends = found.at(torch.arange(2), torch.full((2,), 999))
+    guided = teacher.denoise(teacher.conditioner(found.ids), 1.0)(noise, 999)
+    last = teacher.schedule
+    expected = noise * last.alpha[-1] - guided * last.sigma[-1]
+    assert torch.allclose(ends, expected, atol=1e-4)
+
+
+def test_every_term_of_a_student_takes_weights(characters: Path, runs: Path, tmp_path: Path) -> None:
+    method = TeacherMethod(teacher_config(characters))
+    method.save(tmp_path / "teacher", method.modules)
+    rate = {"rate": 1e-3}
+    values = {
+        "run": "student",
+        "teacher": str(tmp_path / "teacher"),
+        "data": str(characters),
+        "captions": ["attributes"],
+        "pairs": {"count": 8, "steps": 2, "guidance": 1.0, "weights": [0, 3], "free": 0.2},
+        "warmup_optimizer": rate,
+        "optimizer": rate,
+        "adversarial": {"discriminator": rate, "width": 8, "reals": "both", "misaligned": 0.5},
+        "distillation": {},
+        "matching": {"optimizer": rate},
+        "loop": {"steps": 2, "batch": 4},
+    }
+    student = AddMethod(StudentConfig.parse(values, "test"))
+    terms = student.deceive([0, 1, 2, 3], draws())
+    assert {"adversarial", "distillation", "matching", "regression"} < set(terms)
+    for name, term in terms.items():
+        found = torch.autograd.grad(term, list(student.student.parameters()), retain_graph=True, allow_unused=True)
+        assert 0 < sum(float(part.abs().sum()) for part in found if part is not None) < float("inf"), name
+    assert student.discern([0, 1, 2, 3], draws())["total"].isfinite()
+    with torch.no_grad():
+        assert student.validate({"student": student.student})["score"] >= 0
+    student.save(tmp_path / "student", {"student": student.student})
+    opened = folders.load(tmp_path / "student")
+    assert opened.slots == slots() and opened.generate(["Zombie, Cap=2", ""], [0, 1]).shape == (2, 24, 24, 3)
+
+
+@pytest.mark.parametrize(("name", "config"), [("teacher", TeacherConfig), ("student", StudentConfig)])
+def test_the_configurations_that_ship_are_valid(name: str, config: type[Config]) -> None:
+    assert config.load(CONFIGS / f"{name}.yaml").run == f"avatars/{name}"  # type: ignore[attr-defined]
+
+
+def test_the_teacher_that_ships_knows_every_attribute() -> None:
+    base: Any = TeacherConfig.load(CONFIGS / "teacher.yaml").base
+    assert {slot: tuple(names) for slot, names in base.attributes.items()} == slots()
+
+
+def test_the_attribute_judge_trains_on_every_slot(characters: Path, data: Path, runs: Path) -> None:
+    config = AttributeJudgeTraining.load(CONFIGS / "attribute-judge.yaml", [f"data={characters}"])
+    method = AttributeJudgeMethod(config)
+    assert [*method.judge.config.slots] == [*slots().values()]
+    loss = method.classify([0, 1, 2, 3], draws())["total"]
+    (gradient,) = torch.autograd.grad(loss, [method.judge.classify])
+    assert bool((gradient.abs().sum(dim=1) > 0).all()), "every attribute, and nothing in every slot"
+    assert 0 <= method.validate(method.modules)["accuracy"] <= 1
+    with pytest.raises(BadInput, match="holds no slots"):
+        AttributeJudgeMethod(AttributeJudgeTraining.load(CONFIGS / "attribute-judge.yaml", [f"data={data}"]))

@@ -1,0 +1,57 @@
+"""What a training method is to the loop: phases with their losses, figures, a picture, a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from training.run.draws import Draws
+from training.run.optimizer import OptimizerConfig
+
+Losses = Mapping[str, Tensor]
+"""`total` is backpropagated; everything is logged."""
+
+
+@dataclass
+class Phase:
+    """One optimizer's part of a step: which weights it moves, by which loss, and when."""
+
+    name: str
+    parameters: Sequence[nn.Parameter]
+    optimizer: OptimizerConfig
+    loss: Callable[[list[int], Draws], Losses]
+    start: int = 0
+    stop: int | None = None
+
+    def active(self, step: int) -> bool:
+        """Whether the phase runs at `step`."""
+        return step >= self.start and (self.stop is None or step < self.stop)
+
+
+class Method(Protocol):
+    """What a training method gives the loop."""
+
+    modules: Mapping[str, nn.Module]
+    """What is trained and saved."""
+    averaged: Sequence[str]
+    """The names in `modules` that get a moving average."""
+    size: int
+    """Number of training samples."""
+
+    def phases(self, steps: int) -> Sequence[Phase]:
+        """The phases of a run of `steps` steps, in order within a step."""
+
+    def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
+        """Figures on held-out data with the averaged weights; `score` (lower is better) chooses the best."""
+
+    def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
+        """A picture `(H, W, 3)` that shows how far training is."""
+
+    def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
+        """Write the trained model as `folder`, atomically."""

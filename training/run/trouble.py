@@ -1,0 +1,64 @@
+"""What goes wrong on a machine, told with what to change; it knows nothing about what was running."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+
+from base.errors import BadInput
+from training.run.device import on_cpu
+
+LESS = (
+    "lower loop.batch, or keep it and raise loop.accumulate; loop.checkpointing=true, loop.precision=bf16, "
+    "loop.frozen=bf16 and a lora need less; --dry-run says how much"
+)
+SHARDED = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_MEGATRON_LM")
+"""Set by `accelerate launch` where its configuration asks for it."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def foreseen(precision: str) -> None:
+    """BadInput, before anything loads: what this machine or its launcher cannot do."""
+    if precision == "fp16" and on_cpu():
+        raise BadInput("loop.precision=fp16 needs a GPU; accepted on a CPU: no, bf16")
+    if asked := [name for name in SHARDED if os.environ.get(name, "").lower() in ("1", "true")]:
+        raise BadInput(
+            f"{asked[0]} is set: weights are not shared out among processes, each holds all of them; accepted: several "
+            "processes (torchrun or accelerate launch) without FSDP, DeepSpeed or Megatron"
+        )
+
+
+@contextmanager
+def told(run: Path) -> Iterator[None]:
+    """Memory or disk that is used up as BadInput, in one line."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _memory(error):
+            raise
+        raise BadInput(f"{run.name}: out of memory; {LESS}") from error
+    except (OSError, SafetensorError) as error:
+        if not _disk(error):
+            raise
+        raise BadInput(
+            f"{run.name}: no room left on the disk of {run}; the last checkpoint is whole: make room and run the same "
+            "command again (raising loop.checkpoint_minutes does not help: two checkpoints must fit beside each other)"
+        ) from error
+
+
+def _memory(error: BaseException) -> bool:
+    said = str(error).lower()
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in said
+
+
+def _disk(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _FULL
+    return any(f"os error {number})" in str(error) for number in _FULL)

@@ -1,0 +1,149 @@
+"""Stored pairs of where a guided teacher starts and where it ends, for the warm-up of a student; it knows no losses.
+
+The teacher starts from pure noise, and for a student of several timesteps also from its own samples noised to each of
+them: it walks to one sample and not to the mean of all that are possible, which is what the sample before the noise would
+teach. Noise is drawn again from a pair's number, so only samples and captions are kept. Made in parts: a killed run goes on.
+
+Shapes: `P` pairs, `N` batch, `C` channels, `h w` latent, `S` tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Literal
+
+import torch
+from pydantic import Field
+from rich.progress import track
+from torch import Tensor
+
+from base.config import Config
+from base.errors import BadInput
+from models import noise
+from models.pipeline import Pipeline
+from models.sampling import SAMPLERS, add_noise
+from training.run import tensor_cache
+from training.subsets import split
+
+_PART = 256
+_MOST = 10_000_000
+"""More pairs than anybody draws."""
+
+
+class PairsConfig(Config):
+    """How the warm-up's pairs are drawn."""
+
+    count: int = 2048
+    """Number of pairs."""
+    steps: int = 16
+    """Steps of the teacher."""
+    sampler: Literal["ddim", "dpm-solver++"] = "ddim"
+    """How the teacher draws."""
+    guidance: float = 2.0
+    """Guidance of the teacher."""
+    later: float = Field(default=0.5, gt=0, le=1)
+    """Pairs of each later timestep of the student ÷ `count`."""
+    weights: tuple[float, float] | None = None
+    """Of inputs that are attributes: the range of the uniform weights; none: as the data says."""
+    free: float = 0.0
+    """Of inputs that are attributes: how often each is left free."""
+    seed: int = 1_000_000
+    """Of the pairs' noise."""
+
+
+class Pairs:
+    """Pairs of one teacher by the timestep it started at: `ends[t]` `(P, C, h, w)`, `ids` `(P, S)`, and noise on demand."""
+
+    def __init__(self, ends: Mapping[int, Tensor], ids: Tensor, seed: int) -> None:
+        self.ends, self.ids, self.seed = ends, ids, seed
+        self.samples = ends[max(ends)]
+        """What the teacher drew from pure noise."""
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def at(self, indices: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Indices and the student's timesteps `(N,)` → the pairs' places in `samples` and `ids`, noise, and ends.
+
+        The teacher started from `samples` at those places, noised with that noise to that timestep.
+        """
+        asked = [int(timestep) for timestep in timesteps]
+        places = [int(index) % len(self.ends[timestep]) for index, timestep in zip(indices, asked, strict=True)]
+        pairs = list(zip(places, asked, strict=True))
+        return (
+            torch.tensor(places),
+            _noise([self.seed + place + _apart(max(self.ends), t) for place, t in pairs], self.samples.shape[1:]),
+            torch.stack([self.ends[timestep][place] for place, timestep in pairs]),
+        )
+
+
+@torch.no_grad()
+def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig, timesteps: Iterable[int]) -> Pairs:
+    """Draw `config.count` pairs over the captions `ids` `(M, S)`, and some more from each of the student's `timesteps`.
+
+    Part by part, kept for other students of the teacher.
+    """
+    generator = torch.Generator().manual_seed(config.seed)
+    order = torch.randperm(len(ids), generator=generator)
+    chosen = _weighted(ids[order.repeat(-(-config.count // len(ids)))[: config.count]], teacher, config, generator)
+    mixed = torch.is_autocast_enabled(teacher.device.type)
+    name = tensor_cache.digest([teacher.conditioner, teacher.denoiser], teacher.scheduler, chosen, config, mixed)
+    last, count = len(teacher.schedule) - 1, max(1, round(config.later * config.count))
+    counts = {last: config.count} | {t: count for t in sorted(timesteps, reverse=True) if t != last}
+    ends: dict[int, Tensor] = {}
+    for timestep, wanted in counts.items():
+        parts = []
+        for first in track(range(0, wanted, _PART), f"pairs from {timestep}"):
+            places = range(first, min(first + _PART, wanted))
+            seeds = [config.seed + _apart(last, timestep) + place for place in places]
+            samples = ends[last][places] if ends else None
+            walk = partial(_in_parts, teacher, samples, seeds, chosen[places], timestep, config)
+            parts.append(tensor_cache.kept(f"pairs-{name}-{timestep}-{first:06d}", walk))
+        ends[timestep] = torch.cat(parts)
+    return Pairs(ends, chosen, config.seed)
+
+
+def _weighted(ids: Tensor, teacher: Pipeline, config: PairsConfig, generator: torch.Generator) -> Tensor:
+    """Weights `(P, A)` of attributes drawn anew. BadInput: the teacher's inputs are no attributes."""
+    if config.weights is None and not config.free:
+        return ids
+    if not teacher.slots:
+        raise BadInput("pairs: weights and free are for a teacher whose inputs are attributes")
+    low, high = config.weights or (1.0, 1.0)
+    kept = torch.rand(ids.shape, generator=generator) >= config.free
+    return ids * kept * (low + (high - low) * torch.rand(ids.shape, generator=generator))
+
+
+def _walk(
+    teacher: Pipeline, samples: Tensor | None, seeds: Sequence[int], ids: Tensor, timestep: int, config: PairsConfig
+) -> Tensor:
+    """From samples noised to `timestep`, none for pure noise, down to new ones; steps are as large from everywhere."""
+    schedule, device = teacher.schedule, teacher.device
+    noise = _noise(seeds, teacher.latent_shape)
+    noisy = noise if samples is None else add_noise(samples, noise, schedule.alpha[timestep], schedule.sigma[timestep])
+    timesteps = schedule.trailing(max(1, round(config.steps * (timestep + 1) / len(schedule))), timestep)
+    denoise = teacher.denoise(teacher.conditioner(ids.to(device)), config.guidance)
+    ends: Tensor = SAMPLERS[config.sampler](denoise, noisy.to(device), timesteps, schedule)
+    return ends.float().cpu()
+
+
+def _in_parts(
+    teacher: Pipeline, samples: Tensor | None, seeds: Sequence[int], ids: Tensor, timestep: int, config: PairsConfig
+) -> Tensor:
+    """`_walk`, no more at once than memory holds."""
+    ends = []
+    for part in split(len(seeds), teacher.latent_shape, _PART):
+        some = None if samples is None else samples[part]
+        ends.append(_walk(teacher, some, [seeds[place] for place in part], ids[part], timestep, config))
+    return torch.cat(ends)
+
+
+def _apart(last: int, timestep: int) -> int:
+    """What keeps the noise of one timestep's pairs from another's."""
+    return (last - timestep) * _MOST
+
+
+def _noise(seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
+    channels, height, width = shape
+    return torch.from_numpy(noise.gaussian(seeds, 1, (channels, height, width))[0])
