@@ -14,7 +14,7 @@ class WithSettings(TyperCommand):
     """A command whose help ends in all settings of the service."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        from serving.config import ServeConfig
+        from serving.serve_config import ServeConfig
 
         super().format_help(ctx, formatter)
         typer.echo(f"Settings, their defaults and variables:\n\n{ServeConfig.settings()}")
@@ -34,8 +34,8 @@ def serve(
 
     Every setting is an environment variable as well; the command line comes before it, and the file after it.
     """
-    from serving.config import ServeConfig
-    from serving.launch import serve as launch
+    from serving.serve_config import ServeConfig
+    from serving.supervisor import serve as launch
 
     options = {"bundle": bundle, "port": port, "host": host, "backend": backend}
     given = [f"{name}={value}" for name, value in options.items() if value is not None]

@@ -11,7 +11,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from base.errors import BadInput
-from serving import answers, api
+from serving import answers
+from serving.dialects import native
 from serving.schema import Refused, SwapBody
 
 router = APIRouter(prefix="/admin")
@@ -20,7 +21,7 @@ router = APIRouter(prefix="/admin")
 @router.post("/model", responses=answers.ERRORS)
 async def swap(body: SwapBody, request: Request) -> dict[str, Any]:
     """Load and warm the bundle, then let it take the model's place between two batches; a bad bundle changes nothing."""
-    artist = api.artist_of(request)
+    artist = native.artist_of(request)
     old = artist.model(body.model)
     try:
         new = await artist.swap(old, Path(body.bundle))

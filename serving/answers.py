@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from serving.config import MEDIA_TYPE
+from serving.serve_config import MEDIA_TYPE
 
 LINE = {"type": "string", "description": "One line: what was wrong and what is accepted."}
 ERRORS: dict[int | str, dict[str, Any]] = {

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from base.errors import BadInput
 from runtime.generator import Request
-from serving import metrics
+from serving import prometheus
 from serving.batcher import Batcher
-from serving.config import Format, ServeConfig
 from serving.images import Provenance, decode, encode
 from serving.model import Model
 from serving.schema import Order, Refused
+from serving.serve_config import Format, ServeConfig
 
 T = TypeVar("T")
 DEAD = 3
@@ -153,7 +153,7 @@ class Artist:
             for one in queued:
                 one.cancel()  # a picture of an order that is given up is not drawn
         end = time.perf_counter()
-        metrics.IMAGES.labels(model.name).inc(order.n)
+        prometheus.IMAGES.labels(model.name).inc(order.n)
         return Pictures(
             files,
             waiting=max(one.waiting for one in drawn),
@@ -177,7 +177,7 @@ class Artist:
             self.models = {
                 model.name: model for model in (new if model is old else model for model in self.models.values())
             }
-        metrics.SWAPS.inc()
+        prometheus.SWAPS.inc()
         return new
 
     def _dropped(self, model: Model, order: Order) -> int:
@@ -188,7 +188,7 @@ class Artist:
             )
             raise Refused(message, "prompt")
         if dropped:
-            metrics.DROPPED.inc(dropped)
+            prometheus.DROPPED.inc(dropped)
         return dropped
 
     async def _wanted(self, model: Model, order: Order, arrived: float) -> list[Wanted]:
@@ -213,9 +213,9 @@ class Artist:
         drawing = time.perf_counter() - start
         waits = [start - one.arrived for one in wanted]
         for wait in waits:
-            metrics.WAIT.observe(wait)
-        metrics.DRAW.observe(drawing)
-        metrics.BATCH.observe(len(wanted))
+            prometheus.WAIT.observe(wait)
+        prometheus.DRAW.observe(drawing)
+        prometheus.BATCH.observe(len(wanted))
         if len(wanted) > 1 or self._batcher.depth:
             return [Drawn(image, wait, drawing) for image, wait in zip(images, waits, strict=True)]
         # Nobody waits for this thread: it encodes as well, which saves the way through another.
@@ -244,9 +244,9 @@ class Artist:
 
     async def _file(self, wanted: Wanted, drawn: Drawn) -> bytes:
         if isinstance(drawn.result, bytes):
-            metrics.ENCODE.observe(drawn.encoding)
+            prometheus.ENCODE.observe(drawn.encoding)
             return drawn.result
-        with metrics.ENCODE.time():
+        with prometheus.ENCODE.time():
             return await self._in_encoder(wanted.file, drawn.result)
 
     async def _in_encoder(self, work: Callable[..., T], *given: object) -> T:

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from base.errors import BadInput
 from runtime import pictures
-from serving.config import QUALITY, Format
+from serving.serve_config import QUALITY, Format
 
 SOFTWARE = "ippo 0.1.0"
 MAX_PIXELS = 1 << 24

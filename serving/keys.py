@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from serving import errors
+from serving import error_answers
 from serving.schema import Refused
 
 OPEN = ("/ui", "/openapi.json", "/metrics")
@@ -42,7 +42,7 @@ class Keys:
         else:
             message = "the key is missing or wrong: send the header authorization: Bearer KEY"
             refused = Refused(message, status=401, code="invalid_api_key")
-            await errors.answer(scope["path"], refused, {"www-authenticate": "Bearer"})(scope, receive, send)
+            await error_answers.answer(scope["path"], refused, {"www-authenticate": "Bearer"})(scope, receive, send)
 
     def _lets_through(self, scope: Scope) -> bool:
         path = scope["path"]

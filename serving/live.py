@@ -12,7 +12,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from base.errors import BadInput
-from serving import errors
+from serving import error_answers
 from serving.artist import Artist, Pictures
 from serving.batcher import QueueFull
 from serving.keys import own_page
@@ -109,8 +109,8 @@ async def _answer(socket: WebSocket, newest: Newest) -> None:
             wish = changed  # not before it is known to be good
             pictures = await artist.draw(model, wanted)
         except (BadInput, QueueFull) as error:
-            refused = errors.as_refused(error)
-            errors.count(refused)
+            refused = error_answers.as_refused(error)
+            error_answers.count(refused)
             await _send(socket, _failed(number, refused))
             if refused.retry_after is not None:
                 await newest.hold(refused.retry_after)

@@ -9,7 +9,7 @@ from typing import Self
 from runtime import backend
 from runtime.bundle import MANIFEST, Manifest, open_bundle, sha256
 from runtime.generator import Generator
-from serving.config import ServeConfig
+from serving.serve_config import ServeConfig
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,9 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from models.attributes import HEAVIEST, Slots, attribute_examples
 from runtime.bundle import Manifest
 from runtime.shapes import size_list
-from serving import errors
-from serving.config import MEDIA_TYPE
+from serving import error_answers
 from serving.schema import Refused
+from serving.serve_config import MEDIA_TYPE
 
 PATH = "/ui"
 SEEDS = 1000
@@ -215,6 +215,8 @@ class OwnOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):  # Gradio would keep files that are sent
-            await errors.answer(scope["path"], Refused("the page takes nothing", status=405))(scope, receive, send)
+            await error_answers.answer(scope["path"], Refused("the page takes nothing", status=405))(
+                scope, receive, send
+            )
             return
         await self.app(scope, receive, own_only(send))

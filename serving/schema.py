@@ -17,7 +17,7 @@ from models.labels import class_id
 from models.noise import MAX_SEED
 from runtime.bundle import Manifest
 from runtime.shapes import size_list
-from serving.config import QUALITY, Format, ServeConfig
+from serving.serve_config import QUALITY, Format, ServeConfig
 
 RANDOM_SEEDS = 2**32
 """Random seeds stay below it, so that every JSON reader holds them exactly."""

@@ -22,8 +22,9 @@ from base.config import nearest
 from base.errors import BadInput
 from runtime import backend
 from runtime.bundle import open_bundle
-from serving import api, log
-from serving.config import ServeConfig
+from serving import request_log
+from serving.dialects import native
+from serving.serve_config import ServeConfig
 
 NAME = "ippo"
 PAGE_SECONDS = 0.5
@@ -42,10 +43,10 @@ def application(config: ServeConfig) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         from serving.artist import Artist
 
-        log.configure()
+        request_log.configure()
         artist = await asyncio.to_thread(Artist.open, config)
         artist.start()
-        api.offer(app, artist)
+        native.offer(app, artist)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(artist.close)
             _say(f"draws with {' and '.join(artist.models)}: POST {_address(config)}/generate")
@@ -55,7 +56,7 @@ def application(config: ServeConfig) -> FastAPI:
                 stack.callback(page.cancel)
             yield
 
-    app = api.build(config)
+    app = native.build(config)
     app.router.lifespan_context = lifespan
     return app
 

@@ -22,7 +22,7 @@ from base.errors import BadInput
 from serving.page import own_only
 from studio import library
 from studio.pieces import PICTURES
-from studio.tabs import compare, data, generate, monitor, train
+from studio.tabs import compare_tab, data_tab, generate_tab, monitor_tab, train_tab
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 FONTS: dict[str, Any] = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
@@ -36,15 +36,15 @@ def page() -> gr.Blocks:
         run = gr.Dropdown([], value=None, label="Run", elem_id="run", render=False)
         with gr.Tabs(elem_id="studio-tabs"):
             with gr.Tab("Data") as tab:
-                data.build([blocks.load, tab.select])
+                data_tab.build([blocks.load, tab.select])
             with gr.Tab("Train") as tab:
-                train.build([blocks.load, tab.select], run)
+                train_tab.build([blocks.load, tab.select], run)
             with gr.Tab("Monitor") as tab:
-                monitor.build([tab.select], run)
+                monitor_tab.build([tab.select], run)
             with gr.Tab("Generate") as tab:
-                generate.build([tab.select])
+                generate_tab.build([tab.select])
             with gr.Tab("Compare") as tab:
-                compare.build([tab.select])
+                compare_tab.build([tab.select])
     return blocks
 
 

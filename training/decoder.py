@@ -36,7 +36,7 @@ from training.run.draws import Draws
 from training.run.loop import LoopConfig
 from training.run.method import Losses, Phase
 from training.run.optimizer import OptimizerConfig
-from training.student.student_config import losses
+from training.student import losses
 from training.student_samples import Drawn, layout
 
 

@@ -15,10 +15,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from benchmarks.served import free_port
-from serving.config import ROOT, ServeConfig
+from serving.serve_config import ROOT, ServeConfig
 
 READY_WITHIN = 300
-LAUNCH = "from serving import config, launch; launch.serve(config.ServeConfig.from_environment())"
+LAUNCH = "from serving import serve_config, supervisor; supervisor.serve(serve_config.ServeConfig.from_environment())"
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +46,7 @@ def server(config: ServeConfig, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @contextmanager
 def launched(config: ServeConfig, output: int) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`serving.launch.serve(config)` in a process of its own, on a free port, and its address."""
+    """`serving.supervisor.serve(config)` in a process of its own, on a free port, and its address."""
     config = config.model_copy(update={"port": free_port()})
     process = subprocess.Popen([sys.executable, "-c", LAUNCH], env=environment(config), stdout=output, stderr=output)
     try:

@@ -15,8 +15,8 @@ from PIL import Image
 
 from base.errors import BadInput
 from models.noise import MAX_SEED
-from serving.config import ROOT, Format
 from serving.images import SOFTWARE, Provenance, decode, encode
+from serving.serve_config import ROOT, Format
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 SMOOTH = np.broadcast_to(np.arange(32, dtype=np.uint8)[None, :, None] * 8, (24, 32, 3))

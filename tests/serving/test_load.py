@@ -15,7 +15,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving.artist import DEAD, Artist
-from serving.config import ServeConfig
+from serving.serve_config import ServeConfig
 from serving.service import application
 
 CAT = {"prompt": "a cat", "seed": 7}

@@ -18,7 +18,7 @@ from httpx_ws import WebSocketUpgradeError, connect_ws
 from PIL import Image
 
 from runtime.bundle import MANIFEST
-from serving.config import ServeConfig
+from serving.serve_config import ServeConfig
 from tests.serving.conftest import launched, wait_until_ready
 
 CAT = {"prompt": "a cat", "seed": 7}

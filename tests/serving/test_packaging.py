@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from benchmarks.served import free_port
-from serving.config import ROOT, ServeConfig
+from serving.serve_config import ROOT, ServeConfig
 from tests.serving.conftest import wait_until_ready
 
 

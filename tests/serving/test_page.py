@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.browser import Browser, executable
 from runtime.bundle import MANIFEST
-from serving.config import ServeConfig
+from serving.serve_config import ServeConfig
 from tests.serving.conftest import launched, wait_until_ready
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not executable(), reason="no Chromium")]

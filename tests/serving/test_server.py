@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.served import free_port
-from serving.config import ServeConfig
+from serving.serve_config import ServeConfig
 from tests.serving.conftest import LAUNCH, READY_WITHIN, environment
 
 CAT = {"prompt": "a cat", "seed": 7}

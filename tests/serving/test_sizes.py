@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from runtime.bundle import MANIFEST, open_bundle
 from serving import page
-from serving.config import ServeConfig
+from serving.serve_config import ServeConfig
 
 CAT = {"prompt": "a cat", "seed": 7}
 WIDE = (32, 16)

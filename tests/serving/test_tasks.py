@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from base.errors import BadInput
 from runtime.bundle import open_bundle
 from serving import live, page
-from serving.config import ServeConfig
+from serving.serve_config import ServeConfig
 from tests import tiny
 
 

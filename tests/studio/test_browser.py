@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks import studio as timing
 from benchmarks.browser import Browser, executable
-from serving.config import ROOT
+from serving.serve_config import ROOT
 from tests.serving.conftest import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not executable(), reason="no Chromium")]

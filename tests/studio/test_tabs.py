@@ -13,19 +13,19 @@ from base.errors import BadInput
 from data.cleaning_report import Dropped, Report
 from data.imagefolder import ImageFolder
 from studio import library
-from studio.tabs import compare, data, monitor
+from studio.tabs import compare_tab, data_tab, monitor_tab
 
 Write = Callable[[str, int], Path]
 
 
 def test_labels_are_counted_and_choose_pictures(home: Path) -> None:
     images = ImageFolder(library.image_set("squares"))
-    assert data.label_columns(images)[0] == "label"
-    assert data.label_counts(images, "label") == {"0": 6, "1": 6, "2": 6, "3": 6}
-    assert data.rows(images, "text", "red") == [0, 4, 8, 12, 16, 20]
-    shown = data.gallery_of("squares", "train", "text", "red", 1)
+    assert data_tab.label_columns(images)[0] == "label"
+    assert data_tab.label_counts(images, "label") == {"0": 6, "1": 6, "2": 6, "3": 6}
+    assert data_tab.rows(images, "text", "red") == [0, 4, 8, 12, 16, 20]
+    shown = data_tab.gallery_of("squares", "train", "text", "red", 1)
     assert shown.count("<img") == 6 and 'src="/picture/data/squares/train/004.png?' in shown
-    assert "has no split" in data.gallery_of("squares", "other", None, data.EVERYTHING, 1)
+    assert "has no split" in data_tab.gallery_of("squares", "other", None, data_tab.EVERYTHING, 1)
 
 
 def test_lists_of_attributes_are_labels_too(home: Path) -> None:
@@ -34,35 +34,35 @@ def test_lists_of_attributes_are_labels_too(home: Path) -> None:
             for number, line in enumerate(table.read_text().splitlines())]  # fmt: skip
     table.write_text("".join(json.dumps(row) + "\n" for row in rows))
     images = ImageFolder(library.image_set("squares"))
-    assert data.label_counts(images, "attributes") == {"Man": 24, "Cap": 12}
-    assert len(data.rows(images, "attributes", "Cap")) == 12
+    assert data_tab.label_counts(images, "attributes") == {"Man": 24, "Cap": 12}
+    assert len(data_tab.rows(images, "attributes", "Cap")) == 12
 
 
 def test_the_report_says_what_was_dropped(home: Path) -> None:
-    assert "no report" in data.report_of("squares")
+    assert "no report" in data_tab.report_of("squares")
     dropped = (Dropped("a<b>.png", "duplicate"), Dropped("c.png", "duplicate"), Dropped("d.png", "too small"))
     folder_of = library.image_set("squares")
     Report("ippo data build", folder_of, {"train": 24}, dropped, {"seed": 0}).save(folder_of)
-    shown = data.report_of("squares")
+    shown = data_tab.report_of("squares")
     assert "<td>duplicate</td><td>2</td><td>a&lt;b&gt;.png</td>" in shown and "ippo data build" in shown
 
 
 def test_the_monitor_sees_every_line_and_a_deleted_run(write_run: Write) -> None:
     run = write_run("a", 50)
-    before = monitor.state_of("a")
-    assert monitor.state_of("a") == before and 'aria-label="teacher/total"' in monitor.curves_of("a")
+    before = monitor_tab.state_of("a")
+    assert monitor_tab.state_of("a") == before and 'aria-label="teacher/total"' in monitor_tab.curves_of("a")
     with (run / "metrics.jsonl").open("a") as lines:
         lines.write("\n" + json.dumps({"step": 60, "teacher/total": 0.1, "seconds": 15.0}) + "\n")
-    assert monitor.state_of("a") != before
+    assert monitor_tab.state_of("a") != before
     shutil.rmtree(run)
     with pytest.raises(BadInput, match="is gone"):
-        monitor.state_of("a")
+        monitor_tab.state_of("a")
 
 
 def test_runs_side_by_side_and_one_that_is_gone(write_run: Write) -> None:
     write_run("a", 50)
     write_run("b", 90)
-    shown = compare.page(["a", "b", "gone"])
+    shown = compare_tab.page(["a", "b", "gone"])
     assert shown.count("<polyline") == 2 and "the run &#x27;gone&#x27; is gone" in shown
     assert "<td>90</td>" in shown and shown.count('<img src="/picture/') == 2
-    assert compare.page([]) == compare.CHOOSE
+    assert compare_tab.page([]) == compare_tab.CHOOSE

@@ -18,9 +18,10 @@ from models import folder as folders
 from tests import tiny
 from training.attribute_judge import AttributeJudgeMethod, AttributeJudgeTraining
 from training.run.draws import Draws
+from training.student import pairs
 from training.student.add import AddMethod
 from training.student.pairs import PairsConfig
-from training.student.student_config import StudentConfig, pairs
+from training.student.student_config import StudentConfig
 from training.teacher import TeacherConfig, TeacherMethod
 
 UNET = {**tiny.UNET, "sample_size": 24}

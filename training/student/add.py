@@ -33,12 +33,13 @@ from training.lora import adapted, merged
 from training.run.draws import Draws
 from training.run.method import Losses, Phase
 from training.schedule_tables import Tables
+from training.student import pairs, watch
 from training.student.adversarial import Adversarial
 from training.student.checks import Checks, Split
 from training.student.distillation import Distillation
 from training.student.healing import Healing
 from training.student.matching import Matching
-from training.student.student_config import StudentConfig, pairs, watch
+from training.student.student_config import StudentConfig
 from training.subsets import evenly, split
 from training.teacher import configure, open_base
 from training.texts import Texts

@@ -18,6 +18,7 @@ from training.run.draws import Draws
 from training.run.method import Losses
 from training.run.optimizer import OptimizerConfig
 from training.schedule_tables import Tables
+from training.student import losses
 from training.student.discriminator import TIME, Discriminator, told
 from training.student.discriminator_features import (
     Augmentation,
@@ -27,7 +28,6 @@ from training.student.discriminator_features import (
     VisionFeatures,
     draw_view,
 )
-from training.student.student_config import losses
 
 
 class AdversarialConfig(Config):

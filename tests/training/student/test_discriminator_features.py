@@ -14,9 +14,9 @@ from base.errors import BadInput
 from models.conditioning import Conditioning
 from tests import tiny
 from training.run.draws import Draws
+from training.student import discriminator_features
 from training.student.discriminator import Discriminator, told
 from training.student.discriminator_features import View, VisionFeatures, augment, draw_view, encoder_features
-from training.student.student_config import discriminator_features
 
 SIZES = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
 

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 import torch
 
-from training.student.student_config import losses
+from training.student import losses
 
 
 @pytest.mark.parametrize("game", get_args(losses.Game))

@@ -9,8 +9,8 @@ import torch
 
 from models import sampling
 from tests import tiny
+from training.student import pairs
 from training.student.pairs import PairsConfig
-from training.student.student_config import pairs
 
 TIMESTEPS = (999, 499, 249)
 CONFIG = PairsConfig(count=6, steps=8, guidance=1.5, later=0.5)

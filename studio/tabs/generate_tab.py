@@ -16,7 +16,7 @@ from models.attributes import HEAVIEST
 from models.sampling import SAMPLERS
 from studio import drawing, library, pieces
 from studio.drawing import Way
-from studio.errors import one_line, tells
+from studio.messages import one_line, tells
 
 if TYPE_CHECKING:
     from models.pipeline import Pipeline

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.noise import MAX_SEED
 from runtime.shapes import size_list
-from serving import api
+from serving.dialects import native
 from serving.schema import Order, Refused, checked, order
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ async def sd_models(request: Request) -> list[dict[str, Any]]:
             "filename": model.name,
             "config": None,
         }
-        for model in api.artist_of(request).models.values()
+        for model in native.artist_of(request).models.values()
     ]
 
 
@@ -133,7 +133,7 @@ async def _drawn(body: Txt2Img, request: Request, start: dict[str, Any]) -> dict
     asked = (body.override_settings or {}).get("sd_model_checkpoint")
     model = _checkpoint(request) if asked is None else _named(request, str(asked))
     wanted = _order(body, request, model, start)
-    pictures = await api.drawn(request, model, wanted)
+    pictures = await native.drawn(request, model, wanted)
     images = [base64.b64encode(file).decode() for file in pictures.files]
     parameters = body.model_dump(include={"prompt", "seed", "steps", "batch_size", "n_iter", "width", "height"})
     return {"images": images, "parameters": parameters, "info": json.dumps(_info(model, wanted))}
@@ -149,7 +149,7 @@ def _order(body: Txt2Img, request: Request, model: Model, start: dict[str, Any])
         "format": "png",
         **start,
     }
-    return order(checked(model.manifest.task, fields), api.artist_of(request).config, model.manifest)
+    return order(checked(model.manifest.task, fields), native.artist_of(request).config, model.manifest)
 
 
 def _info(model: Model, wanted: Order) -> dict[str, Any]:
@@ -176,13 +176,13 @@ def _info(model: Model, wanted: Order) -> dict[str, Any]:
 
 def _checkpoint(request: Request) -> Model:
     """The model chosen by the options, while it is there."""
-    artist = api.artist_of(request)
+    artist = native.artist_of(request)
     return artist.models.get(getattr(request.app.state, "checkpoint", ""), artist.first)
 
 
 def _named(request: Request, text: str) -> Model:
     """By name, title or hash, with a file's ending or without. Raises Refused."""
-    served = api.artist_of(request).models.values()
+    served = native.artist_of(request).models.values()
     wanted = text.removesuffix(".safetensors").removesuffix(".ckpt")
     for model in served:
         if wanted in (model.name, model.title, model.hash, model.hash[:10]):

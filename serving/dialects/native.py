@@ -18,12 +18,12 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
-from serving import answers, errors, metrics
-from serving.config import MEDIA_TYPE, ServeConfig
+from serving import answers, error_answers, prometheus
 from serving.keys import Keys
 from serving.limits import BodyLimit
-from serving.log import RequestLog
+from serving.request_log import RequestLog
 from serving.schema import AttributesBody, GenerateBody, LabelBody, Order, PromptBody, Refused, order
+from serving.serve_config import MEDIA_TYPE, ServeConfig
 
 if TYPE_CHECKING:  # the supervisor imports this module as well, and needs nothing that draws
     from serving.artist import Artist, Pictures
@@ -36,7 +36,8 @@ PATIENCE = ("x-request-timeout", "x-stainless-read-timeout")
 
 def build(config: ServeConfig) -> FastAPI:
     """The application; it draws once `offer` has given it an artist."""
-    from serving import admin, automatic, openai
+    from serving import admin
+    from serving.dialects import automatic1111, openai
 
     app = FastAPI(title="ippo", summary="Draws in one step.", docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit, most=config.max_body, seconds=config.body_seconds)
@@ -44,14 +45,14 @@ def build(config: ServeConfig) -> FastAPI:
     if config.cors:
         app.add_middleware(CORSMiddleware, allow_origins=config.cors, allow_methods=["*"], allow_headers=["*"])
     app.add_middleware(RequestLog, access=config.access_log)
-    for kind in errors.HANDLED:
-        app.add_exception_handler(kind, errors.handle)
+    for kind in error_answers.HANDLED:
+        app.add_exception_handler(kind, error_answers.handle)
     app.add_api_route("/", _home(config), include_in_schema=False)
     if config.page:
         app.add_api_route("/ui/{path:path}", page_to_come, include_in_schema=False)
     app.add_api_route("/metrics", measured, include_in_schema=False)
     app.include_router(openai.router)
-    app.include_router(automatic.router)
+    app.include_router(automatic1111.router)
     if config.admin_key:
         app.include_router(admin.router)
     return app
@@ -83,7 +84,7 @@ class Direct(APIRoute):
         kind = cast("type[BaseModel]", self.body_field.field_info.annotation)
 
         async def handle(request: Request) -> Response:
-            if errors.content_type(request) != errors.JSON:
+            if error_answers.content_type(request) != error_answers.JSON:
                 raise RequestValidationError([])
             try:
                 body = kind.model_validate_json(await request.body())
@@ -184,7 +185,7 @@ async def measured(request: Request) -> Response:
     """`/metrics`."""
     state, tasks = request.app.state, len(asyncio.all_tasks())
     now = {"queue_depth": state.artist.depth, "live": state.live, "alive": state.artist.alive, "tasks": tasks}
-    return Response(await asyncio.to_thread(metrics.text, now), media_type=CONTENT_TYPE_LATEST)
+    return Response(await asyncio.to_thread(prometheus.text, now), media_type=CONTENT_TYPE_LATEST)
 
 
 async def page_to_come() -> HTMLResponse:
@@ -224,7 +225,7 @@ async def _unless_gone(request: Request, drawing: Coroutine[Any, Any, T]) -> T:
         if not gone.done():  # the server's own wish
             raise
         task.uncancel()
-        raise HTTPException(errors.CLIENT_GONE, "the client is gone") from None
+        raise HTTPException(error_answers.CLIENT_GONE, "the client is gone") from None
     finally:
         gone.remove_done_callback(give_up)
         gone.cancel()

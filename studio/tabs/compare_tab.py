@@ -11,7 +11,7 @@ import gradio as gr
 from base.errors import BadInput
 from evaluation import record, sheet
 from studio import library, pieces
-from studio.errors import one_line
+from studio.messages import one_line
 
 CHOOSE = pieces.hint("Choose two runs or more.")
 REFRESH = 3.0

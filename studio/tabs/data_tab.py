@@ -15,7 +15,7 @@ from data.imagefolder import ImageFolder
 from evaluation import sheet
 from evaluation.sheet import Sheet
 from studio import library, pieces
-from studio.errors import shows
+from studio.messages import shows
 
 SPLITS = ("train", "validation", "test")
 PAGE = 60

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from base.errors import BadInput
-from serving import metrics
+from serving import prometheus
 from serving.batcher import QueueFull
 from serving.schema import Refused, explain
 
@@ -55,7 +55,7 @@ def answer(path: str, refused: Refused, headers: dict[str, str] | None = None) -
 
 def count(refused: Refused) -> None:
     """One more in the metrics."""
-    metrics.REJECTED.labels(_reason(refused)).inc()
+    prometheus.REJECTED.labels(_reason(refused)).inc()
 
 
 def as_refused(error: BadInput | QueueFull) -> Refused:

@@ -11,9 +11,10 @@ from starlette.responses import JSONResponse
 
 from models.noise import MAX_SEED
 from runtime.bundle import Manifest
-from serving import answers, api
-from serving.config import Format, ServeConfig
+from serving import answers
+from serving.dialects import native
 from serving.schema import Order, Refused, checked, order
+from serving.serve_config import Format, ServeConfig
 
 
 class _Images(BaseModel):
@@ -92,31 +93,31 @@ router = APIRouter(prefix="/v1", include_in_schema=True)
 @router.post("/images/generations", responses=ANSWERS, response_class=JSONResponse)
 async def images_generations(body: GenerationsBody, request: Request) -> JSONResponse:
     """Draw what a prompt says."""
-    artist = api.artist_of(request)
+    artist = native.artist_of(request)
     model = artist.model(body.model)
     wanted = _order(body, artist.config, model.manifest)
-    pictures = await api.drawn(request, model, wanted)
-    return JSONResponse(api.as_json(wanted, pictures), headers=api.headers(wanted, pictures))
+    pictures = await native.drawn(request, model, wanted)
+    return JSONResponse(native.as_json(wanted, pictures), headers=native.headers(wanted, pictures))
 
 
 @router.post("/images/edits", responses=ANSWERS, response_class=JSONResponse)
 async def images_edits(body: Annotated[EditsBody, Form()], request: Request) -> JSONResponse:
     """Draw what a prompt says, starting from an image; `strength` says how far from it."""
-    artist = api.artist_of(request)
+    artist = native.artist_of(request)
     if not artist.config.image_to_image:
         raise Refused("image to image is switched off here", "image")
     model = artist.model(body.model)
     wanted = _order(body, artist.config, model.manifest)
     wanted = replace(wanted, image=await body.image.read(), strength=body.strength)
-    pictures = await api.drawn(request, model, wanted)
-    return JSONResponse(api.as_json(wanted, pictures), headers=api.headers(wanted, pictures))
+    pictures = await native.drawn(request, model, wanted)
+    return JSONResponse(native.as_json(wanted, pictures), headers=native.headers(wanted, pictures))
 
 
 @router.get("/models", responses=ERRORS)
 async def models(request: Request) -> dict[str, Any]:
     """The models that are served; the first is drawn with when a request names none."""
     listed = [
-        {"id": name, "object": "model", "created": 0, "owned_by": "ippo"} for name in api.artist_of(request).models
+        {"id": name, "object": "model", "created": 0, "owned_by": "ippo"} for name in native.artist_of(request).models
     ]
     return {"object": "list", "data": listed}
 

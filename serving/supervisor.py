@@ -8,7 +8,7 @@ import sys
 from typing import NoReturn
 
 from base.errors import BadInput
-from serving.config import ROOT, ServeConfig
+from serving.serve_config import ROOT, ServeConfig
 
 LEAN = {"MALLOC_ARENA_MAX": "2"}
 """glibc would keep a pool of memory for every thread."""

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving import metrics
+from serving import prometheus
 
 NAME = "ippo"
 HEADER = "x-request-id"
@@ -75,8 +75,8 @@ class RequestLog:
             seconds = time.perf_counter() - start
             if scope["type"] == "http":
                 route = getattr(scope.get("route"), "path", "other")
-                metrics.REQUESTS.labels(route, status).inc()
-                metrics.LATENCY.labels(route).observe(seconds)
+                prometheus.REQUESTS.labels(route, status).inc()
+                prometheus.LATENCY.labels(route).observe(seconds)
             if self.access:
                 milliseconds = round(1e3 * seconds, 2)
                 line = {"request": id, "path": scope["path"][:200], "status": status, "ms": milliseconds, **told}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from base.errors import BadInput
-from serving.config import TRAINED, ServeConfig
+from serving.serve_config import TRAINED, ServeConfig
 
 
 def test_defaults_are_local_and_name_the_bundle_that_ships() -> None:

@@ -11,7 +11,7 @@ from base.errors import BadInput
 from base.runs import runs_root
 from evaluation import record
 from studio import jobs, library, pieces
-from studio.errors import one_line, shows
+from studio.messages import one_line, shows
 
 EVERY = 1.0
 """Seconds between two looks."""

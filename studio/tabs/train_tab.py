@@ -10,9 +10,9 @@ import gradio as gr
 
 from base.errors import BadInput
 from studio import form, jobs, library, pieces
-from studio.errors import shows, tells
 from studio.form import Field
-from studio.tabs.monitor import choices
+from studio.messages import shows, tells
+from studio.tabs.monitor_tab import choices
 
 CHOOSE = pieces.hint("Choose a configuration: every value of it can be changed here.")
 NOBODY = pieces.hint("No run yet.")
