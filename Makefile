@@ -58,7 +58,7 @@ apt = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 SHIPPED := models/pretrained/emoji
 .PHONY: bench
 bench: $(VENV)/installed-dev debian
-	@$(VENV)/bin/python -m benchmarks.latency --bundle $(SHIPPED)/student --teacher $(SHIPPED)/teacher
+	@$(VENV)/bin/python -m benchmarks.latency.speedup --bundle $(SHIPPED)/student --teacher $(SHIPPED)/teacher
 	@$(VENV)/bin/python ippo.py data emoji
 	@$(VENV)/bin/python ippo.py evaluate $(SHIPPED)/student --teacher $(SHIPPED)/teacher --judge $(SHIPPED)/judge \
 		--data emoji --student-steps 1 --no-page --out $(SHIPPED)/quality
@@ -70,15 +70,15 @@ CLIENTS ?= 16
 ASKED := $(SHIPPED)/student "smiling cat with heart eyes"
 .PHONY: load siege killed fuzz
 load: $(VENV)/installed-load
-	@$(VENV)/bin/python -m benchmarks.load $(ASKED) $(SETTINGS) --seconds $(SECONDS) --clients $(CLIENTS)
+	@$(VENV)/bin/python -m benchmarks.load.http_load $(ASKED) $(SETTINGS) --seconds $(SECONDS) --clients $(CLIENTS)
 
 # Clients that are killed, slow or send too much: the server is the same afterwards. Some minutes.
 siege: $(VENV)/installed-dev
-	@$(VENV)/bin/python -m benchmarks.siege $(ASKED)
+	@$(VENV)/bin/python -m benchmarks.load.siege $(ASKED)
 
 # 1,000 pictures in bulk, killed twice and run again: every image once, the same bytes.
 killed: $(VENV)/installed-dev
-	@$(VENV)/bin/python -m benchmarks.killed $(SHIPPED)/student
+	@$(VENV)/bin/python -m benchmarks.load.killed $(SHIPPED)/student
 $(VENV)/installed-load: $(VENV)/installed-dev
 	@$(PIP) --editable '.[load,ray]'
 	@touch $@
@@ -86,33 +86,33 @@ $(VENV)/installed-load: $(VENV)/installed-dev
 # N requests an operation by schemathesis, made from the service's own OpenAPI, good and bad.
 N ?= 1600
 fuzz: $(VENV)/installed-dev
-	@$(VENV)/bin/python -m benchmarks.fuzz $(SHIPPED)/student $(N)
+	@$(VENV)/bin/python -m benchmarks.load.fuzz $(SHIPPED)/student $(N)
 
 # The studio's first page, and how far its curves lag behind a run, in a real browser. A minute, on a quiet machine.
 .PHONY: bench-studio
 bench-studio: $(VENV)/installed-dev chromium
-	@$(VENV)/bin/python -m benchmarks.studio
+	@$(VENV)/bin/python -m benchmarks.latency.studio_lag
 
 # One step at the size of Stable Diffusion 1.4, random weights, beside stock diffusers. Half an hour and 20 GB of memory.
 .PHONY: bench-large
 bench-large: $(VENV)/installed-dev
-	@$(VENV)/bin/python -m benchmarks.large
+	@$(VENV)/bin/python -m benchmarks.size.sd14_latency
 
 # What an export costs at that size: memory, time, disk. Minutes; the second one 20 GB of memory.
 .PHONY: export-costs
 export-costs: $(VENV)/installed-dev
-	@$(VENV)/bin/python -m benchmarks.costs unet
-	@$(VENV)/bin/python -m benchmarks.costs bundle
+	@$(VENV)/bin/python -m benchmarks.size.export_costs unet
+	@$(VENV)/bin/python -m benchmarks.size.export_costs bundle
 
 # One ADD step at that size, an adapter and a whole student, beside what --dry-run says. Minutes, 25 GB of memory, 7 GB of disk.
 .PHONY: memory
 memory: $(VENV)/installed-dev
-	@$(VENV)/bin/python -m benchmarks.memory
+	@$(VENV)/bin/python -m benchmarks.size.step_memory
 
 # Everything that needs a GPU: tests marked gpu, latency and training at that size. Nine minutes on an NVIDIA machine; one line elsewhere.
 .PHONY: gpu-check
 gpu-check: $(VENV)/installed-dev
-	@$(VENV)/bin/python -m benchmarks.gpu_check --out $(or $(OUT),gpu-check)
+	@$(VENV)/bin/python -m benchmarks.gpu.gpu_check --out $(or $(OUT),gpu-check)
 
 # optimum-onnx beside ippo: it needs an older transformers, so it lives in an environment of its own.
 INTEROP := .venv-interop
@@ -139,7 +139,7 @@ few: digits
 			data=digits-$$images || exit 1; done
 evidence: digits few
 	@for file in $(or $(NAME:%=configs/evidence/%.yaml),$(wildcard configs/evidence/*.yaml)); do \
-		OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.evidence $$file || exit 1; done
+		OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.quality.evidence $$file || exit 1; done
 
 # The whole line of attributes, from nothing to a bundle, its figures and grids: an hour of training on two cores, and a quarter.
 .PHONY: avatars
@@ -150,7 +150,7 @@ avatars: $(VENV)/installed-dev
 		"evaluate $(LINE)/line/avatars --data avatars --teacher avatars/teacher --judge avatars/judge \
 		--guidances 1.5,2,2.5,3 --student-steps 1 --out $(LINE)/line/avatars-quality"; do \
 		$(VENV)/bin/python ippo.py $$step || exit 1; done
-	@$(VENV)/bin/python -m benchmarks.guidance avatars/teacher
+	@$(VENV)/bin/python -m benchmarks.latency.composed_guidance avatars/teacher
 
 # The whole line on emoji-mini, from nothing to a served picture. The teacher has all cores; the other stages run two
 # at a time on half of them each, since threads of one job wait for each other more than two jobs do.
@@ -164,7 +164,7 @@ LOG = > $(LINE)/line/$@.log 2>&1 || { tail -n 5 $(LINE)/line/$@.log; exit 1; }
 .PHONY: line line-data line-autoencoder line-clip line-judge line-teacher line-decoder line-student line-quality line-bundle
 line: $(VENV)/installed-dev debian
 	@$(MAKE) --no-print-directory -j2 line-quality line-bundle
-	@$(VENV)/bin/python -m benchmarks.served $(LINE)/line/student "smiling cat with heart eyes" $(LINE)/line/served.png
+	@$(VENV)/bin/python -m benchmarks.load.served $(LINE)/line/student "smiling cat with heart eyes" $(LINE)/line/served.png
 	@cat $(LINE)/line/quality/quality.md
 	@echo "$$(date +%T) tables and grids: $(LINE)/line/quality"
 line-data:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.peer import INTEROP, Peer
-from benchmarks.sizes import SMALL, student
+from benchmarks.size.peer import INTEROP, Peer
+from benchmarks.size.random_networks import SMALL, student
 from export import parity
 from export.adopt import adopt
 from export.write_bundle import export

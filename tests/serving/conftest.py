@@ -14,7 +14,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from benchmarks.served import free_port
+from benchmarks.load.served import free_port
 from serving.serve_config import ROOT, ServeConfig
 
 READY_WITHIN = 300

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from benchmarks.fuzz import fuzz
+from benchmarks.load.fuzz import fuzz
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from benchmarks.served import free_port
+from benchmarks.load.served import free_port
 from serving.serve_config import ROOT, ServeConfig
 from tests.serving.conftest import wait_until_ready
 

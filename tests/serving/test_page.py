@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from benchmarks.browser import Browser, executable
+from benchmarks.latency.browser import Browser, executable
 from runtime.bundle import MANIFEST
 from serving.serve_config import ServeConfig
 from tests.serving.conftest import launched, wait_until_ready

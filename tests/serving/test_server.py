@@ -16,7 +16,7 @@ import openai
 import pytest
 from PIL import Image
 
-from benchmarks.served import free_port
+from benchmarks.load.served import free_port
 from serving.serve_config import ServeConfig
 from tests.serving.conftest import LAUNCH, READY_WITHIN, environment
 

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks import studio as timing
-from benchmarks.browser import Browser, executable
+from benchmarks.latency import studio_lag as timing
+from benchmarks.latency.browser import Browser, executable
 from serving.serve_config import ROOT
 from tests.serving.conftest import free_port
 

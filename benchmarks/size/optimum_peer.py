@@ -1,0 +1,71 @@
+"""optimum-onnx behind lines of JSON: what a benchmark or a test in another environment asks of it; it knows nothing of ippo.
+
+Run by the Python of that environment (`make interop`): standard library, numpy and optimum-onnx alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from optimum.exporters.onnx import main_export
+from optimum.onnxruntime import ORTStableDiffusionPipeline
+
+PIPELINES: dict[str, Any] = {}
+
+
+def open(folder: str, threads: int = 0) -> dict[str, Any]:
+    """A folder of graphs; `threads` 0 is ONNX Runtime's own choice."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    pipeline = ORTStableDiffusionPipeline.from_pretrained(folder, session_options=options)
+    pipeline.set_progress_bar_config(disable=True)
+    PIPELINES[folder] = pipeline
+    return {"parts": sorted(pipeline.components)}
+
+
+def export(model: str, out: str) -> dict[str, Any]:
+    """A diffusers folder → optimum's own graphs in float32."""
+    main_export(model, Path(out), task="text-to-image", do_validation=False, no_post_process=True)
+    return {"files": sorted(path.relative_to(out).as_posix() for path in Path(out).rglob("*.onnx"))}
+
+
+def draw(folder: str, prompt: str, steps: int = 1, latents: str = "", out: str = "") -> dict[str, Any]:
+    """One image without guidance; `latents` and `out` are files of numpy, the image is `(N, H, W, 3)` in [0, 1]."""
+    noise = {"latents": torch.from_numpy(np.load(latents))} if latents else {}
+    before = time.perf_counter()
+    asked = {"num_inference_steps": steps, "guidance_scale": 0.0, "output_type": "np", **noise}
+    images = PIPELINES[folder](prompt, **asked).images
+    took = time.perf_counter() - before
+    if out:
+        np.save(out, images)
+    return {"seconds": took}
+
+
+COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {"open": open, "export": export, "draw": draw}
+
+
+def main() -> None:
+    """Answer line by line; whatever libraries print goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    print(json.dumps({"ready": True}), file=answers)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        try:
+            answer = COMMANDS[asked.pop("do")](**asked)
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"[:500]}
+        print(json.dumps(answer), file=answers)
+
+
+if __name__ == "__main__":
+    main()
