@@ -14,7 +14,7 @@ from rich.progress import (
 )
 
 
-def progress(console: Console | None = None) -> Progress:
-    """A bar with rate and time left, on stdout unless told."""
+def progress(console: Console | None = None, shown: bool = True) -> Progress:
+    """A bar with rate and time left, on stdout unless a console is given; a hidden one takes the same calls."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
-    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
+    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, disable=not shown)

@@ -26,8 +26,8 @@ from models.pipeline import from_uint8, to_uint8
 from training.augment import mirror, shift
 from training.balance import balance
 from training.run.draws import Draws
-from training.run.loop import LoopConfig
-from training.run.method import Losses, Phase
+from training.run.loop_config import LoopConfig
+from training.run.method import Losses, Method, Phase
 from training.run.optimizer import OptimizerConfig
 from training.subsets import evenly
 
@@ -51,7 +51,7 @@ class AutoencoderConfig(Config):
     """Largest shift in pixels of the training images."""
 
 
-class AutoencoderMethod:
+class AutoencoderMethod(Method):
     """Reconstruct images through a narrow latent space, then normalise the latents."""
 
     averaged: Sequence[str] = ("vae",)

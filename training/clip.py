@@ -28,8 +28,8 @@ from models.stable_diffusion import save_tokenizer
 from training.augment import shift
 from training.captions import Captions
 from training.run.draws import Draws
-from training.run.loop import LoopConfig
-from training.run.method import Losses, Phase
+from training.run.loop_config import LoopConfig
+from training.run.method import Losses, Method, Phase
 from training.run.optimizer import OptimizerConfig
 
 
@@ -56,7 +56,7 @@ class ClipConfig(Config):
     optimizer: OptimizerConfig
 
 
-class ClipMethod:
+class ClipMethod(Method):
     """Contrast captions with images; samples that share a caption are positives of each other."""
 
     averaged: Sequence[str] = ("clip",)

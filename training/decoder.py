@@ -33,8 +33,8 @@ from training.autoencoder import Codec, reconstruction_figures, reconstruction_g
 from training.balance import balance
 from training.run.device import device
 from training.run.draws import Draws
-from training.run.loop import LoopConfig
-from training.run.method import Losses, Phase
+from training.run.loop_config import LoopConfig
+from training.run.method import Losses, Method, Phase
 from training.run.optimizer import OptimizerConfig
 from training.student import losses
 from training.student_samples import Drawn, layout
@@ -99,7 +99,7 @@ class PatchDiscriminator(nn.Module):
         return logits
 
 
-class DecoderMethod:
+class DecoderMethod(Method):
     """Squared error in the warm-up, then L1 on pixels and edges and a relativistic game over patches."""
 
     averaged: Sequence[str] = ("vae",)

@@ -22,7 +22,7 @@ from models.reduce import reduced
 from training.lora import adapted
 from training.run.device import device
 from training.run.ema import Ema
-from training.run.loop import LoopConfig
+from training.run.loop_config import LoopConfig
 from training.run.memory import Peak, Play, appear, available, rehearse
 from training.run.optimizer import build
 from training.student.discriminator_features import encoder_features

@@ -19,8 +19,8 @@ from metrics.judge_network import DRAWS, Judge, JudgeConfig, augment, judge_loss
 from models.folder import replace_folder
 from models.pipeline import from_uint8
 from training.run.draws import Draws
-from training.run.loop import LoopConfig
-from training.run.method import Losses, Phase
+from training.run.loop_config import LoopConfig
+from training.run.method import Losses, Method, Phase
 from training.run.optimizer import OptimizerConfig
 from training.subsets import evenly
 
@@ -38,7 +38,7 @@ class JudgeTraining(Config):
     optimizer: OptimizerConfig
 
 
-class JudgeMethod:
+class JudgeMethod(Method):
     """Classification of the real training split, with neither blur nor noise among the augmentations."""
 
     averaged: Sequence[str] = ("judge",)

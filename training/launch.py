@@ -35,7 +35,7 @@ def launch(method: str, path: Path, overrides: Iterable[str] = ()) -> dict[str, 
         raise BadInput(f"no training method '{method}'{nearest(method, METHODS)}")
     module = importlib.import_module(f"training.{METHODS[method]}")
     config = module.CONFIG.load(path, overrides)
-    trouble.foreseen(config.loop.precision)
+    trouble.check_machine(config.loop.precision)
     run = runs_root() / str(config.run)
     run.mkdir(parents=True, exist_ok=True)
     with process.claimed(run, method):

@@ -31,8 +31,8 @@ from training.captions import Captions
 from training.lora import LoraConfig, adapted, merged
 from training.run.device import device
 from training.run.draws import Draws
-from training.run.loop import LoopConfig
-from training.run.method import Losses, Phase
+from training.run.loop_config import LoopConfig
+from training.run.method import Losses, Method, Phase
 from training.run.optimizer import OptimizerConfig
 from training.schedule_tables import Tables
 from training.subsets import evenly, split
@@ -86,7 +86,7 @@ class TeacherConfig(Config):
         return folders.parts(value) if isinstance(value, Mapping) else value
 
 
-class TeacherMethod:
+class TeacherMethod(Method):
     """Denoising in the pipeline's own prediction type, inputs dropped now and then."""
 
     def __init__(self, config: TeacherConfig) -> None:

@@ -16,8 +16,9 @@ from torch.nn import functional as F
 
 from benchmarks.size.random_networks import Size, unet
 from training.run.draws import Draws
-from training.run.loop import LoopConfig, train
-from training.run.method import Losses, Phase
+from training.run.loop import train
+from training.run.loop_config import LoopConfig
+from training.run.method import Losses, Method, Phase
 from training.run.optimizer import OptimizerConfig
 
 TOKENS = 77
@@ -27,7 +28,7 @@ class Enough(Exception):
     """Ends the loop before it would write its checkpoint."""
 
 
-class Steps:
+class Steps(Method):
     """A training method that denoises random latents, and notes when each step begins."""
 
     averaged: Sequence[str] = ("denoiser",)

@@ -23,6 +23,13 @@ def device() -> torch.device:
     return PartialState(cpu=on_cpu()).device
 
 
+def any_process(flag: bool, accelerator: Accelerator) -> bool:
+    """Whether `flag` is set in any of the processes; all of them ask at the same point of a step."""
+    if accelerator.num_processes == 1:
+        return flag
+    return bool(accelerator.reduce(torch.tensor(float(flag), device=accelerator.device)) > 0)
+
+
 def average(tensors: Sequence[Tensor], accelerator: Accelerator) -> None:
     """Put the mean over all processes in the place of every tensor; each process names the same ones."""
     for bucket in _buckets(tensors):

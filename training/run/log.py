@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -14,7 +14,23 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 
-class Log:
+class NoLog:
+    """In place of a log in the processes that write nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return
+
+    def write(self, step: int, figures: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def picture(self, step: int, pixels: NDArray[np.uint8]) -> None:
+        """Nothing of `(H, W, 3)`."""
+
+
+class Log(NoLog):
     """Append figures of a run; lines of steps after `step` (left by a run that was killed) are dropped first."""
 
     def __init__(self, run: Path, step: int) -> None:
@@ -24,15 +40,10 @@ class Log:
         _keep_up_to(self.file, step)
         self.events = SummaryWriter(str(run / "events"), purge_step=step)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.events.close()
 
-    def write(self, step: int, figures: dict[str, float]) -> None:
+    def write(self, step: int, figures: Mapping[str, float]) -> None:
         """One JSON line and one scalar a figure."""
         with self.file.open("a") as lines:
             lines.write(json.dumps({"step": step, **figures}) + "\n")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,8 @@ class Phase:
         return step >= self.start and (self.stop is None or step < self.stop)
 
 
-class Method(Protocol):
-    """What a training method gives the loop."""
+class Method(ABC):
+    """What a training method gives the loop; its constructor is cheap, and opens networks and data sets only."""
 
     modules: Mapping[str, nn.Module]
     """What is trained and saved."""
@@ -44,14 +44,26 @@ class Method(Protocol):
     size: int
     """Number of training samples."""
 
+    def prepare(self) -> None:
+        """Compute what training reads and is kept for later runs (latents, a teacher's samples); before the first phase."""
+        return
+
+    @abstractmethod
     def phases(self, steps: int) -> Sequence[Phase]:
         """The phases of a run of `steps` steps, in order within a step."""
 
+    @abstractmethod
     def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
         """Figures on held-out data with the averaged weights; `score` (lower is better) chooses the best."""
 
+    def test(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
+        """Figures on the test split once all is done; none where the method has no such figures."""
+        return {}
+
+    @abstractmethod
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
         """A picture `(H, W, 3)` that shows how far training is."""
 
+    @abstractmethod
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
         """Write the trained model as `folder`, atomically."""

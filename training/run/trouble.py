@@ -24,7 +24,7 @@ SHARDED = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_ME
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def foreseen(precision: str) -> None:
+def check_machine(precision: str) -> None:
     """BadInput, before anything loads: what this machine or its launcher cannot do."""
     if precision == "fp16" and on_cpu():
         raise BadInput("loop.precision=fp16 needs a GPU; accepted on a CPU: no, bf16")
@@ -36,7 +36,7 @@ def foreseen(precision: str) -> None:
 
 
 @contextmanager
-def told(run: Path) -> Iterator[None]:
+def in_one_line(run: Path) -> Iterator[None]:
     """Memory or disk that is used up as BadInput, in one line."""
     try:
         yield

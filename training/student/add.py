@@ -31,7 +31,7 @@ from training.assemble import earlier
 from training.captions import Captions
 from training.lora import adapted, merged
 from training.run.draws import Draws
-from training.run.method import Losses, Phase
+from training.run.method import Losses, Method, Phase
 from training.schedule_tables import Tables
 from training.student import pairs, watch
 from training.student.adversarial import Adversarial
@@ -45,7 +45,7 @@ from training.teacher import configure, open_base
 from training.texts import Texts
 
 
-class AddMethod:
+class AddMethod(Method):
     """Phases over one student: healing, warm-up, then discriminator, fake score and student in turn."""
 
     averaged: Sequence[str] = ("student",)

@@ -10,7 +10,7 @@ from pydantic import model_validator
 from base.config import Config
 from models.reduce import Removal
 from training.lora import LoraConfig
-from training.run.loop import LoopConfig
+from training.run.loop_config import LoopConfig
 from training.run.optimizer import OptimizerConfig
 from training.student.adversarial import AdversarialConfig
 from training.student.distillation import DistillationConfig

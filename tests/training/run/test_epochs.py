@@ -14,7 +14,7 @@ from studio import jobs
 from tests.training.run.test_loop import write
 from training import launch
 from training.run.draws import batch_indices
-from training.run.loop import LoopConfig
+from training.run.loop_config import LoopConfig
 
 COUNTS = some.integers(1, 40)
 

@@ -15,7 +15,7 @@ from training.run import process
 
 HOLD = """
 import sys, pathlib
-from training import process
+from training.run import process
 with process.claimed(pathlib.Path(sys.argv[1]), "teacher"), process.stopping() as asked:
     print("held", flush=True)
     while not asked.wait(0.05):

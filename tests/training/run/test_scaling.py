@@ -11,9 +11,11 @@ from accelerate import Accelerator
 
 from tests.training.run.test_trouble import Line
 from training.run import checkpoint, loop
-from training.run.loop import LoopConfig
+from training.run.draws import batch_indices
+from training.run.loop_config import LoopConfig
 from training.run.optimizer import build
 from training.run.state import State
+from training.run.step import Step
 
 
 def begun(method: Line, scaler: torch.amp.GradScaler) -> State:
@@ -24,7 +26,9 @@ def begun(method: Line, scaler: torch.amp.GradScaler) -> State:
 def run(state: State, method: Line, steps: int) -> list[dict[str, float]]:
     logged = []
     for _ in range(steps):
-        logged.append(loop._step(method, LoopConfig(steps=8, batch=4), state, Accelerator(cpu=True)))
+        batch = batch_indices(0, state.step, 4, method.size)
+        logged.append(Step(LoopConfig(steps=8, batch=4), state, Accelerator(cpu=True), batch).run(0))
+        state.scaler.update()
         state.step += 1
     return logged
 

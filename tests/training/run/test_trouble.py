@@ -18,13 +18,13 @@ from tests.training.run.test_loop import write
 from training import launch
 from training.run import checkpoint, loop
 from training.run.draws import Draws
-from training.run.loop import LoopConfig
-from training.run.method import Losses, Phase
+from training.run.loop_config import LoopConfig
+from training.run.method import Losses, Method, Phase
 from training.run.optimizer import OptimizerConfig
-from training.run.trouble import told
+from training.run.trouble import in_one_line
 
 
-class Line:
+class Line(Method):
     """Fits a line; its loss is not finite at the steps in `broken`."""
 
     averaged = ("line",)
@@ -115,9 +115,9 @@ def test_sharding_is_refused(monkeypatch: pytest.MonkeyPatch, data: Path, runs: 
 
 
 def test_memory_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"out of memory; lower loop\.batch"), told(tmp_path):
+    with pytest.raises(BadInput, match=r"out of memory; lower loop\.batch"), in_one_line(tmp_path):
         torch.empty(2**60)
-    with pytest.raises(RuntimeError, match="shapes"), told(tmp_path):
+    with pytest.raises(RuntimeError, match="shapes"), in_one_line(tmp_path):
         torch.empty(2, 3) @ torch.empty(2, 3)
 
 
