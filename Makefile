@@ -21,7 +21,9 @@ $(VENV)/bin/pip:
 	@$(PYTHON) -m venv $(VENV)
 
 # Everything: the tests, the linters, training. Debian packages too, where this is root.
-.PHONY: test test-all lint
+.PHONY: install test test-all lint
+install: $(VENV)/installed-dev debian
+
 test: $(VENV)/installed-dev debian
 	@$(MAKE) --no-print-directory lint
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile
