@@ -24,7 +24,7 @@ def encode(pipeline: Pipeline, images: ImageFolder) -> Tensor:
     _check(shape, pipeline.latent_shape, images)
     name = tensor_cache.digest([autoencoder], len(images), torch.from_numpy(images.images(ends.tolist())), shape)
     parts = split(len(images), (3, *images.shape), 64)
-    return tensor_cache.kept(
+    return tensor_cache.cached(
         f"latents-{name}", lambda: torch.cat([_encode(autoencoder, images, part) for part in parts])
     )
 

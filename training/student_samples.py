@@ -42,7 +42,7 @@ class Drawn:
             raise BadInput(f"student: {name} draws latents of {given} channels, the autoencoder has {taken}")
         networks = (student.conditioner, student.denoiser, before.vae)
         made_by = tensor_cache.digest(networks, student.scheduler, list(captions), _SEED)
-        kept = tensor_cache.kept_together(f"drawn-{made_by}", lambda: _draw(student, captions, before, name))
+        kept = tensor_cache.cached_tensors(f"drawn-{made_by}", lambda: _draw(student, captions, before, name))
         return cls(kept["latents"], kept["layouts"])
 
     def some(self, draws: Draws) -> tuple[Tensor, Tensor]:

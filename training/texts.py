@@ -24,7 +24,7 @@ class Texts:
         self.pipeline = pipeline
         known = ids.unique(dim=0)
         name = tensor_cache.digest([pipeline.conditioner], known)
-        self.arrays = tensor_cache.kept_together(f"texts-{name}", lambda: self._encode(known))
+        self.arrays = tensor_cache.cached_tensors(f"texts-{name}", lambda: self._encode(known))
         self.places = {row.numpy().tobytes(): place for place, row in enumerate(known)}
 
     def __call__(self, ids: Tensor) -> Conditioning:

@@ -1,4 +1,4 @@
-"""Checkpoints: tensors as safetensors, the rest as JSON, written beside and renamed; knows nothing of what they mean.
+"""Checkpoints: tensors as safetensors, the rest as JSON, written atomically; it knows nothing of what they mean.
 
 torch is imported where tensors are: the studio asks for the newest checkpoint, and its page need not wait for torch.
 """
@@ -33,7 +33,7 @@ def write(folder: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any])
 
 
 def read(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The tensors and facts of a checkpoint."""
+    """The tensors by name and the facts of a checkpoint. BadInput: it is damaged."""
     from safetensors.torch import load_file
 
     try:
@@ -46,8 +46,8 @@ def read(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 def newest(run: Path) -> Path | None:
     """The latest complete checkpoint of a run."""
-    found = sorted(run.glob("checkpoint-*[0-9]"), key=lambda path: int(path.name.rpartition("-")[2]))
-    return found[-1] if found else None
+    checkpoints = sorted(run.glob("checkpoint-*[0-9]"), key=lambda path: int(path.name.rpartition("-")[2]))
+    return checkpoints[-1] if checkpoints else None
 
 
 def drop_older(run: Path, keep: Path) -> None:
@@ -58,7 +58,7 @@ def drop_older(run: Path, keep: Path) -> None:
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, torch.Tensor]:
-    """An optimizer's tensors as `prefix.<parameter index>.<name>`."""
+    """An optimizer's tensors as `prefix.<parameter index>.<name>`, each of its parameter's shape or a scalar."""
     import torch
 
     state = optimizer.state_dict()["state"]
@@ -70,7 +70,7 @@ def optimizer_state(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, 
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, prefix: str, tensors: dict[str, torch.Tensor]) -> None:
-    """Take back what `optimizer_state` gave."""
+    """Load what `optimizer_state` gave, of any shapes, back into the same optimizer."""
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         if key.startswith(prefix + "."):

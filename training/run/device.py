@@ -1,4 +1,4 @@
-"""The device that this process trains on, and what it shares with its fellows."""
+"""The device that this process trains on, and what it exchanges with the other processes; it knows no method."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ BUCKET = 2**23
 
 
 def on_cpu() -> bool:
-    """Whether there is nothing better. accelerate has to be told: else processes on CPUs do not find each other."""
+    """Whether there is no accelerator. accelerate must be given this explicitly: else processes on CPUs do not find each other."""
     return not torch.accelerator.is_available()
 
 
 def device() -> torch.device:
-    """Of this process among its fellows."""
+    """The device of this process among those of one training."""
     return PartialState(cpu=on_cpu()).device
 
 
@@ -31,7 +31,7 @@ def any_process(flag: bool, accelerator: Accelerator) -> bool:
 
 
 def average(tensors: Sequence[Tensor], accelerator: Accelerator) -> None:
-    """Put the mean over all processes in the place of every tensor; each process names the same ones."""
+    """Replace every tensor, of any shape, by its mean over all processes; each process names the same ones."""
     for bucket in _buckets(tensors):
         mean = accelerator.reduce(torch.cat([tensor.flatten() for tensor in bucket]), "mean")
         for tensor, part in zip(bucket, mean.split([tensor.numel() for tensor in bucket]), strict=True):
@@ -40,9 +40,9 @@ def average(tensors: Sequence[Tensor], accelerator: Accelerator) -> None:
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
     """Neighbours of one type, about BUCKET numbers together."""
-    before, places = 0, []
+    before, buckets = 0, []
     for tensor in tensors:
-        places.append((before // BUCKET, tensor.dtype))
+        buckets.append((before // BUCKET, tensor.dtype))
         before += tensor.numel()
-    for _, group in groupby(zip(places, tensors, strict=True), key=lambda pair: pair[0]):
+    for _, group in groupby(zip(buckets, tensors, strict=True), key=lambda pair: pair[0]):
         yield [tensor for _, tensor in group]

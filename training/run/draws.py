@@ -16,7 +16,7 @@ _MASK = 2**64 - 1
 
 
 def permutation(seed: int, epoch: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """The order of `size` samples in one epoch."""
+    """The order `(size,)` of the samples in one epoch."""
     return np.random.Generator(np.random.Philox(key=[seed & _MASK, epoch])).permutation(size)
 
 

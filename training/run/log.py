@@ -61,7 +61,7 @@ def _keep_up_to(file: Path, step: int) -> None:
     if not file.is_file():
         return
     complete = [line for line in file.read_text().splitlines() if line.endswith("}")]
-    kept = [line for line in complete if json.loads(line)["step"] <= step]
+    current = [line for line in complete if json.loads(line)["step"] <= step]
     beside = file.with_name(file.name + ".tmp")
-    beside.write_text("".join(line + "\n" for line in kept))
+    beside.write_text("".join(line + "\n" for line in current))
     os.replace(beside, file)

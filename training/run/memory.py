@@ -1,4 +1,4 @@
-"""The peak of memory that a piece of torch code needs, told without having that memory; it knows no method."""
+"""The peak of memory that a piece of torch code needs, estimated without having that memory; it knows no method."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 _LARGE = 10**8
-"""Parameters."""
+"""Parameters from which on a network is a large one."""
 _MMAP_THRESHOLD = -3
 """M_MMAP_THRESHOLD of glibc's malloc.h: from how many bytes on a piece of memory is the system's own."""
 
@@ -79,13 +79,13 @@ def appear(networks: Sequence[nn.Module]) -> None:
     """Networks of the device `meta` as tensors of the rehearsal; what they share stays shared."""
     made: dict[int, Tensor] = {}
     for module in (module for network in networks for module in network.modules()):
-        for kept in (module._parameters, module._buffers):
-            for name, tensor in kept.items():
+        for tensors in (module._parameters, module._buffers):
+            for name, tensor in tensors.items():
                 if tensor is not None and tensor.is_meta:
                     empty = torch.empty(tensor.shape, dtype=tensor.dtype)
-                    learnt = isinstance(tensor, nn.Parameter)
-                    new = nn.Parameter(empty, tensor.requires_grad) if learnt else empty
-                    kept[name] = made.setdefault(id(tensor), new)  # type: ignore[assignment]
+                    trainable = isinstance(tensor, nn.Parameter)
+                    new = nn.Parameter(empty, tensor.requires_grad) if trainable else empty
+                    tensors[name] = made.setdefault(id(tensor), new)  # type: ignore[assignment]
 
 
 def thrifty(networks: Sequence[nn.Module]) -> None:

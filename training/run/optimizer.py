@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from base.config import Config
 from base.errors import BadInput
 
+_MANY = 10**8
+"""Weights whose second copy is not worth the speed."""
+
 
 class OptimizerConfig(Config):
     """One optimizer and its rate."""
@@ -61,10 +64,6 @@ def build(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.
     return torch.optim.AdamW(chosen, config.rate, betas=config.betas, weight_decay=config.decay, foreach=together)
 
 
-_MANY = 10**8
-"""Numbers whose second copy is not worth the speed."""
-
-
 def _eight_bits(parameters: list[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
     """AdamW with averages in 8 bits (arXiv 2110.02861). BadInput: the library is not there."""
     try:
@@ -93,7 +92,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One update from the gradients in place."""
+        """Update every weight in place from its gradient."""
         assert closure is None
         for group in (*self._muon.param_groups, *self._adamw.param_groups):
             group["lr"] = self.param_groups[0]["lr"]
@@ -110,7 +109,7 @@ class Muon(torch.optim.Optimizer):
         return {"state": state, "param_groups": [*muon["param_groups"], *adamw["param_groups"]]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Load what `state_dict` gave."""
         shift = len(self._views)
         state, (muon, adamw) = state_dict["state"], state_dict["param_groups"]
         self._muon.load_state_dict(
@@ -130,7 +129,7 @@ class StackedMuon(torch.optim.Muon):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One update from the gradients in place."""
+        """Update every weight in place from its gradient."""
         assert closure is None
         (group,) = self.param_groups
         stacks: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)

@@ -86,9 +86,9 @@ def stopping() -> Iterator[threading.Event]:
     Below a launcher (torchrun) it does not: launchers pass on what the terminal sent to their children too, and kill by
     themselves.
     """
-    asked = threading.Event()
+    requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # nobody else may handle signals
-        yield asked
+        yield requested
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
@@ -97,14 +97,14 @@ def stopping() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
     def ask(number: int, frame: FrameType | None) -> None:
-        asked.set()
+        requested.set()
         if "RANK" not in os.environ:
             restore()
 
     for number in before:
         signal.signal(number, ask)
     try:
-        yield asked
+        yield requested
     finally:
         restore()
 

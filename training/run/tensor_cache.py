@@ -1,4 +1,4 @@
-"""Tensors computed once for all runs, named by what made them; it knows nothing about what they are.
+"""A cache of tensors that several runs share, keyed by what made them; it knows nothing about what they are.
 
 They lie in `cache/` below the runs. The folder may be deleted at any time: what is needed is computed again.
 """
@@ -17,23 +17,23 @@ from base.runs import runs_root
 
 
 def digest(networks: Iterable[nn.Module], *facts: object) -> str:
-    """A name for what these weights and facts make; a tensor among the facts counts by its values."""
-    found = hashlib.sha256()
+    """A key for what these weights and facts make; a tensor among the facts (of any shape) counts by its values."""
+    content = hashlib.sha256()
     for network in networks:
         for weight in network.state_dict().values():
-            found.update(_bytes(weight))
+            content.update(_bytes(weight))
     for fact in facts:
-        found.update(_bytes(fact) if isinstance(fact, Tensor) else repr(fact).encode())
-    return found.hexdigest()[:24]
+        content.update(_bytes(fact) if isinstance(fact, Tensor) else repr(fact).encode())
+    return content.hexdigest()[:24]
 
 
-def kept(name: str, make: Callable[[], Tensor]) -> Tensor:
-    """The tensor `name`, made now if it is not there yet."""
-    return kept_together(name, lambda: {"values": make()})["values"]
+def cached(name: str, make: Callable[[], Tensor]) -> Tensor:
+    """The tensor `name`, of the shape that `make` gives; computed now if it is not in the cache yet."""
+    return cached_tensors(name, lambda: {"values": make()})["values"]
 
 
-def kept_together(name: str, make: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The same of several named tensors."""
+def cached_tensors(name: str, make: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Several tensors by name, of the shapes that `make` gives; computed now if they are not in the cache yet."""
     file = runs_root() / "cache" / f"{name}.safetensors"
     if file.is_file():
         return load_file(file)

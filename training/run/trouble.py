@@ -1,4 +1,4 @@
-"""What goes wrong on a machine, told with what to change; it knows nothing about what was running."""
+"""What goes wrong on a machine, in one line that says what to change; it knows nothing about what was running."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def check_machine(precision: str) -> None:
     """BadInput, before anything loads: what this machine or its launcher cannot do."""
     if precision == "fp16" and on_cpu():
         raise BadInput("loop.precision=fp16 needs a GPU; accepted on a CPU: no, bf16")
-    if asked := [name for name in SHARDED if os.environ.get(name, "").lower() in ("1", "true")]:
+    if requested := [name for name in SHARDED if os.environ.get(name, "").lower() in ("1", "true")]:
         raise BadInput(
-            f"{asked[0]} is set: weights are not shared out among processes, each holds all of them; accepted: several "
+            f"{requested[0]} is set: weights are not shared out among processes, each holds all of them; accepted: several "
             "processes (torchrun or accelerate launch) without FSDP, DeepSpeed or Megatron"
         )
 
@@ -54,8 +54,8 @@ def in_one_line(run: Path) -> Iterator[None]:
 
 
 def _memory(error: BaseException) -> bool:
-    said = str(error).lower()
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in said
+    message = str(error).lower()
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in message
 
 
 def _disk(error: BaseException) -> bool:

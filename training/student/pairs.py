@@ -99,7 +99,7 @@ def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig, timesteps: Iterabl
             seeds = [config.seed + _apart(last, timestep) + place for place in places]
             samples = ends[last][places] if ends else None
             walk = partial(_in_parts, teacher, samples, seeds, chosen[places], timestep, config)
-            parts.append(tensor_cache.kept(f"pairs-{name}-{timestep}-{first:06d}", walk))
+            parts.append(tensor_cache.cached(f"pairs-{name}-{timestep}-{first:06d}", walk))
         ends[timestep] = torch.cat(parts)
     return Pairs(ends, chosen, config.seed)
 

@@ -21,11 +21,11 @@ def test_kept_tensors_are_made_once_and_made_again_after_deletion(
         made.append(True)
         return torch.arange(6.0).view(2, 3).T
 
-    first, second = tensor_cache.kept("numbers", make), tensor_cache.kept("numbers", make)
+    first, second = tensor_cache.cached("numbers", make), tensor_cache.cached("numbers", make)
     assert torch.equal(first, second) and len(made) == 1
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["numbers.safetensors"]
     (tmp_path / "cache" / "numbers.safetensors").unlink()
-    assert torch.equal(tensor_cache.kept("numbers", make), first) and len(made) == 2
+    assert torch.equal(tensor_cache.cached("numbers", make), first) and len(made) == 2
 
 
 def test_a_name_changes_with_weights_and_facts() -> None:
