@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from data.cleaning_report import Dropped, Report, appearing, write_metadata
+from data.cleaning_report import CleaningReport, Dropped, appearing, write_metadata
 
 SLOTS = "slots.json"
 """Beside the splits: slot → the attributes it may hold, as a teacher's configuration wants them."""
@@ -34,8 +34,8 @@ class Attributed:
 
 
 def write(
-    plan: Report, splits: Mapping[str, Sequence[Attributed]], slots: Slots, dropped: Sequence[Dropped] = ()
-) -> Report:
+    plan: CleaningReport, splits: Mapping[str, Sequence[Attributed]], slots: Slots, dropped: Sequence[Dropped] = ()
+) -> CleaningReport:
     """The imagefolder `plan.folder`: RGB PNGs with columns `file_name, text, attributes, label` and those of the rows.
 
     `text` names the attributes, `label` is the number of the type, the first slot of `slots`.

@@ -11,7 +11,7 @@ from base.errors import BadInput
 from data import attributed, labelled
 from data.attributed import Attributed
 from data.avatars_art import ART, Character, Part, art, draw, shown, slots
-from data.cleaning_report import Report, finished
+from data.cleaning_report import CleaningReport, finished
 
 MADE_BY = "ippo data avatars"
 COUNT = 10_000
@@ -22,7 +22,7 @@ SHARE = 20
 """One picture in so many is held out for `validation`, as many for `test`, and about as many more are of unseen pairs."""
 
 
-def avatars(out: Path, count: int = COUNT, seed: int = 0) -> Report:
+def avatars(out: Path, count: int = COUNT, seed: int = 0) -> CleaningReport:
     """Writes `count` different characters of 24×24 pixels, the same for a seed on every machine.
 
     A folder made before with the same parameters is left as it is. BadInput: a count out of range, or a folder at `out`

@@ -16,10 +16,10 @@ from rich.progress import track
 
 from base.config import nearest
 from base.errors import BadInput
-from data.cleaning_report import Dropped, Report, appearing, write_metadata
+from data.cleaning_report import CleaningReport, Dropped, appearing, write_metadata
 from data.decode import UnreadableError, to_rgb
 from data.near_duplicates import BITS, Print, Twins, fingerprint
-from data.sources import Captioned, Found, Scalar, find
+from data.sources import CaptionedFile, Found, Scalar, find
 
 Fit = Literal["crop", "pad"]
 MADE_BY = "ippo data build"
@@ -55,7 +55,7 @@ class Form:
         return ImageOps.pad(image, square, Image.Resampling.LANCZOS, color=self.background)
 
 
-Describe = Callable[[Sequence[Path], Sequence[Captioned]], list[str]]
+Describe = Callable[[Sequence[Path], Sequence[CaptionedFile]], list[str]]
 """Cleaned pictures and their rows → captions."""
 
 
@@ -88,7 +88,7 @@ def build(
     seed: int = 0,
     stratify: str | None = None,
     near: int | None = None,
-) -> Report:
+) -> CleaningReport:
     """Writes `out` as a Hugging Face imagefolder of (size, size) RGB PNGs, 80/10/10 train, validation and test.
 
     Dropped and listed: files that cannot be read, images below 16 pixels or of the very same pixels as another, images
@@ -103,7 +103,7 @@ def build(
     return make(making, find(source), parameters)
 
 
-def _as_found(pictures: Sequence[Path], rows: Sequence[Captioned]) -> list[str]:
+def _as_found(pictures: Sequence[Path], rows: Sequence[CaptionedFile]) -> list[str]:
     return [row.text for row in rows]
 
 
@@ -113,7 +113,7 @@ def make(
     parameters: dict[str, object],
     describe: Describe = _as_found,
     finish: Callable[[Path], None] = lambda _: None,
-) -> Report:
+) -> CleaningReport:
     """Cleans, captions and splits what was found; `finish` adds to the folder before it appears."""
     source = making.source
     strata = _strata(found.captioned, source, making.stratify)
@@ -131,7 +131,7 @@ def make(
         splits = split([strata[item] for item in chosen], places, making.seed)
         counts = _write(folder, [_staged(folder, item) for item in chosen], list(chosen.values()), splits, source)
         versions = {"pillow": PIL.__version__}
-        report = Report(MADE_BY, making.out, counts, (*found.dropped, *dropped), parameters, versions)
+        report = CleaningReport(MADE_BY, making.out, counts, (*found.dropped, *dropped), parameters, versions)
         report.save(folder)
         finish(folder)
     return report
@@ -147,7 +147,7 @@ def split(strata: Sequence[str], names: Sequence[str], seed: int) -> list[str]:
     return splits
 
 
-def _convert_all(making: Making, captioned: Sequence[Captioned], folder: Path) -> tuple[list[int], list[Dropped]]:
+def _convert_all(making: Making, captioned: Sequence[CaptionedFile], folder: Path) -> tuple[list[int], list[Dropped]]:
     """Decodes everything into `folder`; returns which were kept, in order, and what was dropped."""
 
     def convert(item: int) -> Print | str:
@@ -180,7 +180,7 @@ def _convert_all(making: Making, captioned: Sequence[Captioned], folder: Path) -
 
 
 def _write(
-    folder: Path, pictures: Sequence[Path], rows: Sequence[Captioned], splits: Sequence[str], source: Path
+    folder: Path, pictures: Sequence[Path], rows: Sequence[CaptionedFile], splits: Sequence[str], source: Path
 ) -> dict[str, int]:
     """Moves the pictures into their splits and writes the metadata; a split of no rows gets no folder."""
     columns = _uniform([row.columns for row in rows])
@@ -208,7 +208,7 @@ def _as_text(value: Scalar | None, wanted: bool) -> Scalar | None:
     return str(value) if wanted and value is not None else value
 
 
-def _strata(captioned: Sequence[Captioned], source: Path, stratify: str | None) -> list[str]:
+def _strata(captioned: Sequence[CaptionedFile], source: Path, stratify: str | None) -> list[str]:
     known = {name for item in captioned for name in item.columns}
     if stratify is not None and stratify not in known:
         accepted = nearest(stratify, known) if known else ": the captions' table has no further columns"
@@ -223,7 +223,7 @@ def _staged(folder: Path, item: int) -> Path:
     return folder / f"{item}.png"
 
 
-def _place(item: Captioned, source: Path) -> str:
+def _place(item: CaptionedFile, source: Path) -> str:
     return item.path.relative_to(source).as_posix()
 
 

@@ -27,7 +27,7 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Report:
+class CleaningReport:
     """A finished data set: rows of each split, what was dropped, the parameters and versions that made it."""
 
     made_by: str
@@ -43,7 +43,7 @@ class Report:
         (folder / REPORT).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> "Report | None":
+    def load(cls, folder: Path) -> "CleaningReport | None":
         """The report in `folder`; None when there is none or it is not one of ours."""
         try:
             content = json.loads((folder / REPORT).read_text(encoding="utf-8"))
@@ -66,7 +66,7 @@ class Report:
             yield table
 
 
-def finished(plan: Report) -> Report | None:
+def finished(plan: CleaningReport) -> CleaningReport | None:
     """The report of a set made before with `plan`'s parameters and versions; None when it must be made.
 
     BadInput when something that the same command did not make lies in its folder.
@@ -74,7 +74,7 @@ def finished(plan: Report) -> Report | None:
     out = plan.folder
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
-    report = Report.load(out)
+    report = CleaningReport.load(out)
     if report is None or report.made_by != plan.made_by:
         raise BadInput(f"{out} exists and was not made by `{plan.made_by}`: give another folder, or empty it first")
     return report if (report.parameters, report.versions) == (plan.parameters, plan.versions) else None

@@ -21,7 +21,7 @@ from base.config import nearest
 from base.errors import BadInput
 from data import attributed, labelled
 from data.attributed import Attributed
-from data.cleaning_report import Dropped, Report, finished
+from data.cleaning_report import CleaningReport, Dropped, finished
 from data.decode import UnreadableError, to_rgb
 
 MADE_BY = "ippo data cryptopunks"
@@ -70,7 +70,7 @@ class _Row:
     where: str
 
 
-def cryptopunks(source: str | Path, out: Path, seed: int = 0) -> Report:
+def cryptopunks(source: str | Path, out: Path, seed: int = 0) -> CleaningReport:
     """Writes the set in `source` as an imagefolder; damaged images are dropped and listed.
 
     A folder made before with the same parameters is left as it is. BadInput, naming the first mismatches: no folder,

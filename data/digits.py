@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from data import labelled
-from data.cleaning_report import Report, finished
+from data.cleaning_report import CleaningReport, finished
 from data.labelled import Labelled
 
 MADE_BY = "ippo data digits"
@@ -17,7 +17,7 @@ HELD_OUT = {"validation": 14, "test": 36}
 """Pictures of each digit: 140 and 360 in all, 1,297 are left to train on."""
 
 
-def digits(out: Path, seed: int = 0, images: int | None = None) -> Report:
+def digits(out: Path, seed: int = 0, images: int | None = None) -> CleaningReport:
     """Writes the set: 8×8 pictures shown at 16×16, every pixel doubled; splits stratified, the same on every machine.
 
     `images` keeps about so many to train on, evenly over the digits; what is held out stays. A folder made before with

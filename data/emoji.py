@@ -16,7 +16,7 @@ from rich.progress import track
 
 from base.errors import BadInput
 from data import emoji_captions, glyphs
-from data.cleaning_report import Dropped, Report, appearing, finished, write_metadata
+from data.cleaning_report import CleaningReport, Dropped, appearing, finished, write_metadata
 
 Subset = Literal["emoji", "emoji-mini"]
 MADE_BY = "ippo data emoji"
@@ -29,7 +29,7 @@ _MINI = Path(__file__).with_name("emoji_mini.txt")
 
 
 @dataclass(frozen=True)
-class Row:
+class EmojiRow:
     """One picture: which emoji, on what, how it stands, and what its caption says."""
 
     split: str
@@ -54,7 +54,7 @@ class Row:
 def render(
     out: Path, subset: Subset = "emoji", font: Path | None = None, size: int = 64, seed: int = 0,
     renderings: int = 16, only: Sequence[str] | None = None,
-) -> Report:  # fmt: skip
+) -> CleaningReport:  # fmt: skip
     """Writes the set as a Hugging Face imagefolder of (size, size) PNGs: train, validation, test.
 
     Every emoji gets `renderings` pictures, half on white, half on colours; half of the captions name the background.
@@ -67,7 +67,7 @@ def render(
     out = Path(out)
     opened = glyphs.open_font(font)
     wanted, held_out = choose(subset, only)
-    plan = Report(MADE_BY, out, {}, (), _parameters(subset, size, seed, renderings, only), _versions(font))
+    plan = CleaningReport(MADE_BY, out, {}, (), _parameters(subset, size, seed, renderings, only), _versions(font))
     if (existing := finished(plan)) is not None:
         return existing
     drawn, dropped = _draw_all(opened, wanted)
@@ -115,7 +115,7 @@ def held_out_colour(char: str, seed: int) -> str:
     return emoji_captions.COLOURS[int.from_bytes(_digest(seed, "colour", char)[:8]) % len(emoji_captions.COLOURS)]
 
 
-def plan_rows(seen: Sequence[str], unseen: Sequence[str], renderings: int, seed: int) -> list[Row]:
+def plan_rows(seen: Sequence[str], unseen: Sequence[str], renderings: int, seed: int) -> list[EmojiRow]:
     """Every picture of the set, one of each emoji in turn. Labels: the seen emoji in order, then the unseen."""
     planned = [list(_rows_of_seen(char, label, renderings, seed)) for label, char in enumerate(seen)]
     planned += [list(_rows_of_unseen(char, len(seen) + place, renderings, seed)) for place, char in enumerate(unseen)]
@@ -123,20 +123,20 @@ def plan_rows(seen: Sequence[str], unseen: Sequence[str], renderings: int, seed:
     return [rows[turn] for turn in range(longest) for rows in planned if turn < len(rows)]
 
 
-def _rows_of_seen(char: str, label: int, renderings: int, seed: int) -> Iterator[Row]:
+def _rows_of_seen(char: str, label: int, renderings: int, seed: int) -> Iterator[EmojiRow]:
     rng, missing = _generator(seed, char), held_out_colour(char, seed)
     colours = [colour for colour in emoji_captions.COLOURS if colour != missing]
     for background, named in _backgrounds(rng, colours, renderings):
-        yield Row("train", "seen", char, label, background, named, _placement(rng))
+        yield EmojiRow("train", "seen", char, label, background, named, _placement(rng))
     background = emoji_captions.WHITE if rng.random() < 0.5 else colours[rng.integers(len(colours))]
-    yield Row("validation", "seen", char, label, background, bool(rng.random() < 0.5), _placement(rng))
-    yield Row("test", "unseen-background", char, label, missing, True, _placement(rng))
+    yield EmojiRow("validation", "seen", char, label, background, bool(rng.random() < 0.5), _placement(rng))
+    yield EmojiRow("test", "unseen-background", char, label, missing, True, _placement(rng))
 
 
-def _rows_of_unseen(char: str, label: int, renderings: int, seed: int) -> Iterator[Row]:
+def _rows_of_unseen(char: str, label: int, renderings: int, seed: int) -> Iterator[EmojiRow]:
     rng = _generator(seed, char)
     for background, named in _backgrounds(rng, emoji_captions.COLOURS, renderings):
-        yield Row("test", "unseen-emoji", char, label, background, named, _placement(rng))
+        yield EmojiRow("test", "unseen-emoji", char, label, background, named, _placement(rng))
 
 
 def _backgrounds(rng: np.random.Generator, colours: Sequence[str], count: int) -> list[tuple[str, bool]]:
@@ -174,7 +174,7 @@ def _draw_all(font: ImageFont.FreeTypeFont, chars: Sequence[str]) -> tuple[dict[
     return drawn, dropped
 
 
-def _write(folder: Path, rows: Sequence[Row], drawn: dict[str, Image.Image], size: int) -> dict[str, int]:
+def _write(folder: Path, rows: Sequence[EmojiRow], drawn: dict[str, Image.Image], size: int) -> dict[str, int]:
     outlines = {char: glyphs.outline(glyph) for char, glyph in drawn.items()}
     metadata: dict[str, list[dict[str, object]]] = {split: [] for split in SPLITS}
     for split in SPLITS:

@@ -15,7 +15,7 @@ from base.config import Config, nearest
 from base.errors import BadInput
 from data import tables
 from data.cleaning_report import Dropped
-from data.join_keys import Keys
+from data.join_keys import JoinKeys
 from data.sources import Found
 
 
@@ -49,7 +49,7 @@ def joined(found: Found, root: Path, configs: Sequence[TableConfig], names: str 
     for table, rows in opened:
         if table.number and table.name:
             known = {row[table.number]: row[table.name] for row in reversed(rows)} | known
-    keys = Keys(known)
+    keys = JoinKeys(known)
     columns: dict[str, dict[str, str]] = defaultdict(dict)
     for table, rows in opened:
         for row in rows:
@@ -68,7 +68,7 @@ def joined(found: Found, root: Path, configs: Sequence[TableConfig], names: str 
     return Found(kept, dropped)
 
 
-def _key(table: TableConfig, row: Mapping[str, str], keys: Keys) -> str | None:
+def _key(table: TableConfig, row: Mapping[str, str], keys: JoinKeys) -> str | None:
     spelled = (row[column] for column in (table.number, table.name) if column)
     return next((key for key in map(keys, spelled) if key is not None), None)
 

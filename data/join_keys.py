@@ -10,7 +10,7 @@ _SIGNS = str.maketrans({"♀": " f", "♂": " m", "'": None, "’": None, ".": N
 _NUMBER = re.compile(r"\s*#?0*(\d+)(?:\.0+)?(?!\d)")
 
 
-class Keys:
+class JoinKeys:
     """Spellings → keys: the number where one is known, else the plain name."""
 
     def __init__(self, names: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from data.cleaning_report import Report, appearing, write_metadata
+from data.cleaning_report import CleaningReport, appearing, write_metadata
 
 Rows = NDArray[np.intp]
 
@@ -50,7 +50,7 @@ def stratify(labels: NDArray[np.int64], counts: Mapping[str, int], seed: int) ->
     return {name: np.flatnonzero(split == name) for name in ("train", *counts)}
 
 
-def write(plan: Report, splits: Mapping[str, Labelled]) -> Report:
+def write(plan: CleaningReport, splits: Mapping[str, Labelled]) -> CleaningReport:
     """The imagefolder `plan.folder`, RGB PNGs with columns `file_name, text, label`, where `text` is the label's name."""
     with appearing(plan.folder) as folder:
         for name, split in splits.items():
@@ -67,8 +67,10 @@ def write(plan: Report, splits: Mapping[str, Labelled]) -> Report:
     return report
 
 
-def plan(made_by: str, out: Path, parameters: dict[str, object], versions: dict[str, str], *code: Path) -> Report:
+def plan(
+    made_by: str, out: Path, parameters: dict[str, object], versions: dict[str, str], *code: Path
+) -> CleaningReport:
     """What is going to be made, to be compared with what lies there; `code` are the files that make it."""
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in (Path(__file__), *code))).hexdigest()
     known = {"code sha256": digest, "pillow": PIL.__version__, "numpy": np.__version__}
-    return Report(made_by, Path(out), {}, (), parameters, {**versions, **known})
+    return CleaningReport(made_by, Path(out), {}, (), parameters, {**versions, **known})

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from base.errors import BadInput
 from data import labelled
-from data.cleaning_report import Report, finished
+from data.cleaning_report import CleaningReport, finished
 from data.imagefolder import ImageFolder
 from data.labelled import Labelled
 
@@ -25,7 +25,7 @@ FILES = {"train": "train", "test": "t10k"}
 _KINDS = {"images": 3, "labels": 1}
 
 
-def mnist(source: str, out: Path, seed: int = 0, held_out: int = HELD_OUT) -> Report:
+def mnist(source: str, out: Path, seed: int = 0, held_out: int = HELD_OUT) -> CleaningReport:
     """Writes the set: pictures padded with black to 32×32; `test` is the original's, `validation` part of its training set.
 
     `source`: a folder of the four IDX files, gz or not, or a data set's name on the Hub with splits train and test.

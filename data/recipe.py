@@ -18,10 +18,10 @@ from base.errors import BadInput
 from base.runs import runs_root
 from data import build, captioners, tables
 from data.captioners import BlipConfig, EndpointConfig
-from data.cleaning_report import Dropped, Report
+from data.cleaning_report import CleaningReport, Dropped
 from data.imagefolder import Sources, read_hub, read_parquet
 from data.join import TableConfig, joined
-from data.sources import Captioned, Found, find
+from data.sources import CaptionedFile, Found, find
 
 
 class CaptionConfig(Config):
@@ -72,7 +72,7 @@ class RecipeConfig(Config):
     """Drops what differs in so few of 192 bits of its look from another image: 12 finds other sizes and formats."""
 
 
-def make(config: RecipeConfig) -> Report:
+def make(config: RecipeConfig) -> CleaningReport:
     """The imagefolder of a recipe, with `labels.csv` and `labels.xlsx`; see `build.build` for what is dropped.
 
     BadInput: sources that are missing or do not fit each other, a caption's column that is not there, nothing left.
@@ -112,7 +112,7 @@ def _found(config: RecipeConfig, scratch: Path) -> tuple[Path, Found]:
             raise BadInput(f"{config.name}: no folder {folder}; set root= to where the images are")
     if len(folders) == 1 and (files := sorted(folders[0].rglob("*.parquet"))):
         return scratch, _staged(*read_parquet(files), scratch)
-    captioned: dict[Path, Captioned] = {}
+    captioned: dict[Path, CaptionedFile] = {}
     dropped: list[Dropped] = []
     for folder in folders:
         one = find(folder, needed=False)
@@ -128,11 +128,11 @@ def _staged(sources: Sources, columns: Mapping[str, Sequence[Any]], scratch: Pat
         file.write_bytes(source if isinstance(source, bytes) else source.read_bytes())
         row = {name: values[place] for name, values in columns.items() if isinstance(values[place], str | int | float)}
         text = row.pop("text", "")
-        captioned.append(Captioned(file, text if isinstance(text, str) else "", row))
+        captioned.append(CaptionedFile(file, text if isinstance(text, str) else "", row))
     return Found(captioned, [])
 
 
-def _check_columns(config: CaptionConfig, captioned: Sequence[Captioned]) -> None:
+def _check_columns(config: CaptionConfig, captioned: Sequence[CaptionedFile]) -> None:
     """BadInput: captions are made of a column that no image has."""
     known = {name for item in captioned for name in item.columns}
     wanted = [config.column] if config.column else [name for text in config.templates for name in _fields(text)]
@@ -146,14 +146,14 @@ def _describer(config: CaptionConfig) -> build.Describe:
     chosen = config.blip or config.endpoint
     captioner = chosen.open() if chosen else None
 
-    def describe(pictures: Sequence[Path], rows: Sequence[Captioned]) -> list[str]:
+    def describe(pictures: Sequence[Path], rows: Sequence[CaptionedFile]) -> list[str]:
         texts = captioners.describe(captioner, pictures) if captioner else [_text(config, row) for row in rows]
         return [" ".join(_readable(text).split()[: config.words]) for text in texts]
 
     return describe
 
 
-def _text(config: CaptionConfig, row: Captioned) -> str:
+def _text(config: CaptionConfig, row: CaptionedFile) -> str:
     if config.column:
         return str(row.columns.get(config.column, ""))
     for template in config.templates:

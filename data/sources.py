@@ -23,7 +23,7 @@ ACCEPTED = (
 
 
 @dataclass(frozen=True)
-class Captioned:
+class CaptionedFile:
     """An image file, its caption, and the further columns its table had."""
 
     path: Path
@@ -35,7 +35,7 @@ class Captioned:
 class Found:
     """What a folder holds: captioned images in the order of their paths, and what cannot be used, with the reason."""
 
-    captioned: list[Captioned]
+    captioned: list[CaptionedFile]
     dropped: list[Dropped]
 
 
@@ -63,7 +63,7 @@ def find(source: Path, needed: bool = True) -> Found:
     dropped = [_drop(path, source, f"{path.suffix.lower()} files are not read") for path in foreign]
     captions = _used(_captions(files, images, source, dropped), set(images), source, dropped)
     if not needed:
-        captions = {path: Captioned(path, "") for path in images} | captions
+        captions = {path: CaptionedFile(path, "") for path in images} | captions
     if not captions:
         raise BadInput(f"no captions for the images in {source}: accepted are {ACCEPTED}")
     dropped += [_drop(path, source, "image without a caption") for path in images if path not in captions]
@@ -82,15 +82,15 @@ def _captions(files: list[Path], images: list[Path], source: Path, dropped: list
 
 def _used(
     captions: Iterable[_Caption], images: set[Path], source: Path, dropped: list[Dropped]
-) -> dict[Path, Captioned]:
+) -> dict[Path, CaptionedFile]:
     """The first caption of each image; lists captions of no image and second captions."""
-    used: dict[Path, Captioned] = {}
+    used: dict[Path, CaptionedFile] = {}
     for caption in captions:
         text = " ".join(caption.text.split())
         if caption.image not in images:
             dropped.append(Dropped(_named(caption, source), "caption without an image"))
         elif text and caption.image not in used:
-            used[caption.image] = Captioned(caption.image, text, caption.columns)
+            used[caption.image] = CaptionedFile(caption.image, text, caption.columns)
         elif text and used[caption.image].text != text:
             dropped.append(Dropped(_named(caption, source), "second caption of the same image"))
     return used

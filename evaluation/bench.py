@@ -20,7 +20,7 @@ from metrics.distances import Features
 from metrics.features import Captioner, Images, Network
 from metrics.identification import Labels, Prototypes, ground_colours, ground_hits
 from metrics.judge_network import Judge
-from metrics.labelled_images import Captioned, join
+from metrics.labelled_images import LabelledImages, join
 from metrics.lpips import Lpips
 from metrics.similarity import Similarity, similarity
 
@@ -160,7 +160,7 @@ class Bench:
         self,
         name: str,
         images: Images,
-        asked: Captioned,
+        asked: LabelledImages,
         drawn: Mapping[str, Images],
         groups: NDArray[np.uint8] | None = None,
         nearest: float | None = None,

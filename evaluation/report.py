@@ -11,7 +11,7 @@ from typing import Any
 
 from metrics.distances import Spread
 from metrics.identification import Accuracy
-from metrics.labelled_images import Captioned
+from metrics.labelled_images import LabelledImages
 from metrics.similarity import Similarity
 from metrics.validity import Validity
 
@@ -52,11 +52,11 @@ QUICK = Effort(100, 50, (1.0, 1.5, 2.0), ("ddim",), sweep=50, prompts=4, seeds=4
 class Reals:
     """The real set, as a report wants it."""
 
-    train: Captioned
+    train: LabelledImages
     """What was trained on."""
-    held_out: Captioned
+    held_out: LabelledImages
     """What distances are taken from; best of the labels that `train` has, in the same shares."""
-    captions: Mapping[str, Captioned]
+    captions: Mapping[str, LabelledImages]
     """Sets of captions by the name of their column: `{"training captions": …, "held-out captions": …}`."""
 
 

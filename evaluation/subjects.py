@@ -19,7 +19,7 @@ from evaluation.composition import Shown
 from evaluation.report import Reals
 from metrics import features, lpips
 from metrics import judge_network as judges
-from metrics.labelled_images import Captioned, join
+from metrics.labelled_images import LabelledImages, join
 from models.pipeline import Pipeline, from_uint8, to_uint8
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS
 from runtime import backend as backends
@@ -183,7 +183,7 @@ def _pipeline_draw(student: str, decoder: str | None) -> Callable[[int], Draw]:
     return by_steps
 
 
-def _captioned(split: ImageFolder) -> Captioned:
+def _captioned(split: ImageFolder) -> LabelledImages:
     """Inputs are the captions, or the labels as words where there are none."""
     labels = split.column("label")
     texts = [
@@ -193,7 +193,7 @@ def _captioned(split: ImageFolder) -> Captioned:
         ground if ground and text.endswith(f" on {ground}") else None
         for text, ground in zip(texts, _column(split, "background"), strict=True)
     )
-    return Captioned(split.images(), tuple(texts), np.array(labels, np.int64), grounds)
+    return LabelledImages(split.images(), tuple(texts), np.array(labels, np.int64), grounds)
 
 
 def _column(split: ImageFolder, name: str) -> list[Any]:

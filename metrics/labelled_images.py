@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Captioned:
+class LabelledImages:
     """Images `(N, H, W, 3)` uint8, their captions, labels `(N,)`, and the background that a caption names, if it does."""
 
     images: NDArray[np.uint8]
@@ -29,13 +29,13 @@ class Captioned:
     def __len__(self) -> int:
         return len(self.captions)
 
-    def rows(self, places: NDArray[np.intp]) -> Captioned:
+    def rows(self, places: NDArray[np.intp]) -> LabelledImages:
         """The rows at `places`, in that order."""
         captions = tuple(self.captions[place] for place in places)
         grounds = tuple(self.grounds[place] for place in places)
-        return Captioned(self.images[places], captions, self.labels[places], grounds)
+        return LabelledImages(self.images[places], captions, self.labels[places], grounds)
 
-    def even(self, count: int, seed: int = 0) -> Captioned:
+    def even(self, count: int, seed: int = 0) -> LabelledImages:
         """`count` rows, or all: labels take turns, in an order drawn by `seed`, so that none is missed or doubled."""
         rng = np.random.Generator(np.random.Philox(key=seed))
         order = rng.permutation(len(self))
@@ -45,7 +45,7 @@ class Captioned:
             turns[own] = np.arange(len(own))
         return self.rows(order[np.argsort(turns[order], kind="stable")][:count])
 
-    def alike(self, other: Captioned, seed: int = 0) -> Captioned:
+    def alike(self, other: LabelledImages, seed: int = 0) -> LabelledImages:
         """A row for each of `other`, of the same label where there is one: the same shares, so that only images differ.
 
         A row comes twice only where its label has fewer rows here than there.
@@ -61,9 +61,9 @@ class Captioned:
         return self.rows(np.array(places, dtype=np.intp))
 
 
-def join(parts: Sequence[Captioned]) -> Captioned:
+def join(parts: Sequence[LabelledImages]) -> LabelledImages:
     """All rows of several sets."""
-    return Captioned(
+    return LabelledImages(
         np.concatenate([part.images for part in parts]),
         tuple(caption for part in parts for caption in part.captions),
         np.concatenate([part.labels for part in parts]),

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from base.errors import BadInput
-from data.cleaning_report import Report
+from data.cleaning_report import CleaningReport
 from data.imagefolder import ImageFolder
 from evaluation import sheet
 from evaluation.sheet import Sheet
@@ -77,7 +77,7 @@ def label_counts(images: ImageFolder, column: str) -> dict[str, int]:
 @shows
 def report_of(name: str) -> str:
     """The cleaning report: rows, what was dropped, how it was made."""
-    found = Report.load(library.image_set(name))
+    found = CleaningReport.load(library.image_set(name))
     if found is None:
         return pieces.hint("This set has no report: it was not made by ippo.")
     reasons = Counter(entry.why for entry in found.dropped)

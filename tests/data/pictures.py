@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data.cleaning_report import Report
+from data.cleaning_report import CleaningReport
 
 
 def picture(seed: int, width: int = 24, height: int = 20) -> Image.Image:
@@ -32,11 +32,11 @@ def plain(folder: Path, count: int) -> Path:
     return folder
 
 
-def metadata(report: Report, name: str) -> list[dict[str, object]]:
+def metadata(report: CleaningReport, name: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in (report.folder / name / "metadata.jsonl").read_text().splitlines()]
 
 
-def built(report: Report) -> dict[str, tuple[dict[str, object], np.ndarray]]:
+def built(report: CleaningReport) -> dict[str, tuple[dict[str, object], np.ndarray]]:
     """What was built, by the file it was made of: its row and its pixels."""
     found = {}
     for name, count in report.rows.items():
@@ -48,5 +48,5 @@ def built(report: Report) -> dict[str, tuple[dict[str, object], np.ndarray]]:
     return found
 
 
-def why(report: Report) -> dict[str, str]:
+def why(report: CleaningReport) -> dict[str, str]:
     return {entry.what: entry.why for entry in report.dropped}

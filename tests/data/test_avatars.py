@@ -15,7 +15,7 @@ from base.errors import BadInput
 from data.attributed import held_out_pairs
 from data.avatars import SHOWN, avatars, characters
 from data.avatars_art import ART, SIDE, Character, art, draw, shown, slots
-from data.cleaning_report import Report
+from data.cleaning_report import CleaningReport
 from data.imagefolder import ImageFolder
 
 COUNT = 1000
@@ -94,7 +94,7 @@ def test_light_comes_from_the_upper_left() -> None:
 
 
 def test_a_set_has_its_splits_columns_and_size(folder: Path) -> None:
-    report = Report.load(folder)
+    report = CleaningReport.load(folder)
     assert report is not None and sum(report.rows.values()) == COUNT
     assert report.rows["validation"] == COUNT // 20 and report.rows["test"] >= 2 * (COUNT // 20)
     assert ImageFolder(folder, "train").images([0, 1]).shape == (2, SIDE, SIDE, 3)
@@ -139,7 +139,7 @@ def test_the_same_on_every_machine() -> None:
 
 def test_a_finished_set_is_left_alone_and_another_seed_replaces_it(folder: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    assert avatars(folder, COUNT) == Report.load(folder)
+    assert avatars(folder, COUNT) == CleaningReport.load(folder)
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     first = ImageFolder(avatars(tmp_path / "out", 100).folder, "train").images()
     other = ImageFolder(avatars(tmp_path / "out", 100, seed=1).folder, "train").images()

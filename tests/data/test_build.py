@@ -16,7 +16,7 @@ from rich.console import Console
 
 from base.errors import BadInput
 from data.build import build, split
-from data.cleaning_report import Report
+from data.cleaning_report import CleaningReport
 from data.imagefolder import ImageFolder
 from tests.data.pictures import built, captioned, metadata, picture, plain, why
 
@@ -68,7 +68,7 @@ def test_every_bad_file_is_dropped_and_listed(tmp_path: Path) -> None:
         "nothing.txt": "caption without an image",
         "drawing.svg": ".svg files are not read",
     }
-    assert Report.load(report.folder) == report
+    assert CleaningReport.load(report.folder) == report
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
     shown = io.StringIO()
     Console(file=shown, width=120).print(*report.tables())

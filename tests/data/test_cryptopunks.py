@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from base.errors import BadInput
-from data.cleaning_report import Report
+from data.cleaning_report import CleaningReport
 from data.cryptopunks import BACKGROUND, SLOTS, cryptopunks, exclusive
 from data.imagefolder import ImageFolder
 
@@ -63,7 +63,7 @@ def test_the_published_layout_becomes_an_imagefolder(source: Path, tmp_path: Pat
 def test_a_finished_set_is_left_alone(source: Path, tmp_path: Path) -> None:
     cryptopunks(source, tmp_path / "out")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
-    assert cryptopunks(source, tmp_path / "out") == Report.load(tmp_path / "out")
+    assert cryptopunks(source, tmp_path / "out") == CleaningReport.load(tmp_path / "out")
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from base.errors import BadInput
-from data.cleaning_report import Report
+from data.cleaning_report import CleaningReport
 from data.digits import digits
 from data.imagefolder import ImageFolder
 
@@ -63,7 +63,7 @@ def test_split_is_the_same_on_every_machine(folder: Path) -> None:
 
 def test_a_finished_set_is_left_alone_and_another_seed_replaces_it(folder: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    assert digits(folder) == Report.load(folder)
+    assert digits(folder) == CleaningReport.load(folder)
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     out = tmp_path / "digits"
     first = digits(out).parameters

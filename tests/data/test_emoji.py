@@ -11,7 +11,7 @@ from PIL import Image, features
 
 from base.errors import BadInput
 from data import emoji_captions, glyphs
-from data.cleaning_report import Report
+from data.cleaning_report import CleaningReport
 from data.emoji import choose, choose_unseen, held_out_colour, plan_rows, render
 
 needs_font = pytest.mark.skipif(
@@ -129,7 +129,7 @@ def test_rendering_again_gives_the_same_files_and_leaves_a_finished_set_alone(fe
         assert path.read_bytes() == (again.folder / path.relative_to(few)).read_bytes(), path
     before = {path: path.stat().st_mtime_ns for path in few.rglob("*")}
     report = render(few, "emoji-mini", renderings=PICTURES, only=FEW)
-    assert report == Report.load(few)
+    assert report == CleaningReport.load(few)
     assert before == {path: path.stat().st_mtime_ns for path in few.rglob("*")}
 
 
@@ -157,7 +157,7 @@ def test_blank_unjoined_and_twin_emoji_are_dropped_and_listed(tmp_path: Path) ->
     assert kept | set(why) == {"😀", "👨‍👨‍👦", "👪", "\U0001fa89", "🧑‍🩰"}
     assert all(reason.startswith(("blank", "looks the same", "drawn as several")) for reason in why.values())
     assert why["👪"] == "looks the same as 👨‍👨‍👦"
-    assert Report.load(report.folder) == report
+    assert CleaningReport.load(report.folder) == report
 
 
 def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:

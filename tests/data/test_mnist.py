@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import BadInput
-from data.cleaning_report import Report
+from data.cleaning_report import CleaningReport
 from data.imagefolder import ImageFolder
 from data.mnist import mnist, read_idx
 
@@ -56,7 +56,7 @@ def test_a_finished_set_is_left_alone(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source")
     report = mnist(str(source), tmp_path / "out", held_out=1)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
-    assert mnist(str(source), tmp_path / "out", held_out=1) == report == Report.load(tmp_path / "out")
+    assert mnist(str(source), tmp_path / "out", held_out=1) == report == CleaningReport.load(tmp_path / "out")
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
     assert mnist(str(source), tmp_path / "out", held_out=2).rows["validation"] == 8
 

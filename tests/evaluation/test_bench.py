@@ -17,7 +17,7 @@ from evaluation.remarks import notes, warnings
 from evaluation.report import Effort, Reals, Report, Restored
 from metrics.features import Images, features
 from metrics.judge_network import Judge, JudgeConfig, judge_loss
-from metrics.labelled_images import Captioned
+from metrics.labelled_images import LabelledImages
 from metrics.lpips import Lpips
 from metrics.validity import blurred, examine
 from models.pipeline import Pipeline
@@ -40,10 +40,10 @@ def captions() -> list[str]:
     return [f"square on {name}" for name in COLOURS]
 
 
-def real(count: int, first_seed: int) -> Captioned:
+def real(count: int, first_seed: int) -> LabelledImages:
     labels = np.arange(count) % 4
     images = np.stack([picture(label, first_seed + place) for place, label in enumerate(labels)])
-    return Captioned(
+    return LabelledImages(
         images, tuple(captions()[label] for label in labels), labels, tuple(list(COLOURS)[i] for i in labels)
     )
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metrics.identification import Accuracy, Prototypes, ground, ground_colours, ground_hits
-from metrics.labelled_images import Captioned, join
+from metrics.labelled_images import LabelledImages, join
 
 
 def test_a_label_is_found_by_the_direction_of_its_mean() -> None:
@@ -48,9 +48,9 @@ def test_the_background_is_read_off_the_border() -> None:
     assert ground_hits(drawn, (None,) * 3, {}) == []
 
 
-def captioned(labels: list[int]) -> Captioned:
+def captioned(labels: list[int]) -> LabelledImages:
     images = np.zeros((len(labels), 2, 2, 3), np.uint8) + np.arange(len(labels), dtype=np.uint8)[:, None, None, None]
-    return Captioned(
+    return LabelledImages(
         images, tuple(f"row {place}" for place in range(len(labels))), np.array(labels), ("white",) * len(labels)
     )
 
@@ -82,7 +82,7 @@ def test_alike_sets_have_the_same_labels(own: list[int], wanted: list[int]) -> N
 
 def test_joined_sets_keep_their_rows_together() -> None:
     plain = captioned([1, 2])
-    unknown = Captioned(plain.images, plain.captions, plain.labels)
+    unknown = LabelledImages(plain.images, plain.captions, plain.labels)
     both = join([plain, unknown])
     assert both.labels.tolist() == [1, 2, 1, 2]
     assert both.grounds == ("white", "white", None, None)

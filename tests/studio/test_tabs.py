@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from base.errors import BadInput
-from data.cleaning_report import Dropped, Report
+from data.cleaning_report import CleaningReport, Dropped
 from data.imagefolder import ImageFolder
 from studio import library
 from studio.tabs import compare_tab, data_tab, monitor_tab
@@ -42,7 +42,7 @@ def test_the_report_says_what_was_dropped(home: Path) -> None:
     assert "no report" in data_tab.report_of("squares")
     dropped = (Dropped("a<b>.png", "duplicate"), Dropped("c.png", "duplicate"), Dropped("d.png", "too small"))
     folder_of = library.image_set("squares")
-    Report("ippo data build", folder_of, {"train": 24}, dropped, {"seed": 0}).save(folder_of)
+    CleaningReport("ippo data build", folder_of, {"train": 24}, dropped, {"seed": 0}).save(folder_of)
     shown = data_tab.report_of("squares")
     assert "<td>duplicate</td><td>2</td><td>a&lt;b&gt;.png</td>" in shown and "ippo data build" in shown
 

@@ -14,7 +14,7 @@ BUCKET = 2**23
 
 
 def on_cpu() -> bool:
-    """Whether there is no accelerator. accelerate must be given this explicitly: else processes on CPUs do not find each other."""
+    """Whether there is no GPU. accelerate must be given this explicitly: else processes on CPUs do not find each other."""
     return not torch.accelerator.is_available()
 
 
