@@ -20,6 +20,11 @@ class Conditioning:
         """What the denoiser is told, by name."""
         return {name: array for name, array in self._present().items() if name != "weights"}
 
+    def last_token(self) -> Any:
+        """The text in one row a sample `(N, D)`: the last hidden state, which in a causal encoder has seen all others."""
+        assert self.encoder_hidden_states is not None
+        return self.encoder_hidden_states[:, -1]
+
     def map(self, function: Any) -> Conditioning:
         """Apply `function` to every array that is there."""
         return Conditioning(**{name: function(array) for name, array in self._present().items()})

@@ -22,10 +22,11 @@ from torch.nn import functional
 
 from base.config import Config
 from base.errors import BadInput
+from models.architecture import architecture
 from models.attributes import attribute_weights
 from models.conditioning import Conditioning
 from models.labels import Input, class_id
-from models.pipeline import Pipeline, latent_shape
+from models.pipeline import Pipeline
 from models.schedule import Prediction
 
 CONDITIONAL, UNCONDITIONAL = "class-to-image", "unconditional-image-generation"
@@ -230,7 +231,7 @@ def assemble(
         denoiser=unet,
         autoencoder=autoencoder,
         scheduler=scheduler,
-        latent_shape=latent_shape(unet.config),
+        latent_shape=architecture(unet).latent_shape,
         **conditioner.describe(),
     )
 

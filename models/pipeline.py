@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from base.errors import BadInput
 from models import noise, sampling
 from models.conditioning import Conditioning
 from models.guidance import guidance_terms
@@ -167,14 +166,6 @@ class Pipeline:
     @torch.no_grad()
     def _images(self, latents: Tensor) -> NDArray[np.uint8]:
         return to_uint8(self.autoencoder.decode(latents))  # type: ignore[operator]
-
-
-def latent_shape(unet: Mapping[str, Any]) -> tuple[int, int, int]:
-    """(C, h, w) of what a denoiser of this configuration is given. BadInput: its `sample_size` is not one number."""
-    side = unet["sample_size"]
-    if not isinstance(side, int):
-        raise BadInput(f"the denoiser's sample_size must be one number, got {side}")
-    return unet["in_channels"], side, side
 
 
 def predict(denoiser: nn.Module, sample: Tensor, timestep: Tensor | int, conditioning: Conditioning) -> Tensor:

@@ -1,4 +1,4 @@
-"""Block-reduced denoisers: a smaller UNet that copies the blocks that stay; it knows nothing about healing it.
+"""Block-reduced UNets: a smaller one that copies the blocks that stay; it knows nothing about healing it.
 
 Which layers stay follows BK-SDM (arXiv 2305.15798, section 3.1): the first of every encoder block, the first and the last
 of every decoder block, whose inputs' widths are those of the smaller network.
@@ -35,7 +35,7 @@ def removal(name: Removal, config: Mapping[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def reduced(denoiser: nn.Module, changes: Mapping[str, Any] | Removal) -> nn.Module:
+def reduced(denoiser: nn.Module, changes: Mapping[str, Any] | str) -> nn.Module:
     """A copy of `denoiser` with `changes` to its configuration: weights that have a counterpart of their shape, and of
     wider ones the leading channels, come from it; the rest is fresh.
 
@@ -46,7 +46,7 @@ def reduced(denoiser: nn.Module, changes: Mapping[str, Any] | Removal) -> nn.Mod
         return copy.deepcopy(denoiser)
     known = {key: value for key, value in cast(UNet2DConditionModel, denoiser).config.items() if key[0] != "_"}
     if isinstance(changes, str):
-        changes = removal(changes, known)
+        changes = removal(cast(Removal, changes), known)
     for key in changes:
         if key not in known:
             raise BadInput(f"reduce: unknown key '{key}'{nearest(key, known)}")

@@ -22,9 +22,10 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from base.config import Config
 from base.errors import BadInput
 from models import components
+from models.architecture import architecture
 from models.conditioning import Conditioning
 from models.labels import Input
-from models.pipeline import Pipeline, latent_shape
+from models.pipeline import Pipeline
 from models.schedule import base_scheduler
 
 TASK = "text-to-image"
@@ -123,7 +124,7 @@ def assemble(
         denoiser=unet,
         autoencoder=LatentAutoencoder(vae),
         scheduler=scheduler,
-        latent_shape=latent_shape(unet.config),
+        latent_shape=architecture(unet).latent_shape,
     )
 
 

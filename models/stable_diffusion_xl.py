@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from models import components
+from models.architecture import architecture
 from models.conditioning import Conditioning
 from models.labels import Input
-from models.pipeline import Pipeline, latent_shape
+from models.pipeline import Pipeline
 from models.schedule import base_scheduler
 from models.stable_diffusion import TASK, LatentAutoencoder, name_as_released, save_tokenizer, tokenized
+from models.unet import TextTimeUNet
 
 WEIGHTS = {
     "denoiser": "unet/diffusion_pytorch_model.safetensors",
@@ -70,21 +72,12 @@ class DualConditioner(nn.Module):
         return Conditioning(encoder_hidden_states=hidden, text_embeds=pooled, time_ids=sizes.expand(ids.shape[0], 6))
 
 
-class Denoiser(UNet2DConditionModel):
-    """The same UNet, told pooled text and sizes by the names of `Conditioning`'s fields."""
-
-    def forward(  # type: ignore[override]
-        self, sample: Tensor, timestep: Any, encoder_hidden_states: Tensor, text_embeds: Tensor, time_ids: Tensor
-    ) -> Any:
-        """`(N, C, h, w)` → model output of the same shape."""
-        added = {"text_embeds": text_embeds, "time_ids": time_ids}
-        return super().forward(sample, timestep, encoder_hidden_states, added_cond_kwargs=added)
-
-
-def assemble(conditioner: DualConditioner, unet: Denoiser, vae: AutoencoderKL, scheduler: dict[str, Any]) -> Pipeline:
+def assemble(
+    conditioner: DualConditioner, unet: TextTimeUNet, vae: AutoencoderKL, scheduler: dict[str, Any]
+) -> Pipeline:
     """Put the components together as a `text-to-image` pipeline."""
     autoencoder = LatentAutoencoder(vae)
-    return Pipeline(TASK, conditioner, unet, autoencoder, scheduler, latent_shape(unet.config))
+    return Pipeline(TASK, conditioner, unet, autoencoder, scheduler, architecture(unet).latent_shape)
 
 
 def load(name: str) -> Pipeline:
@@ -96,7 +89,7 @@ def load(name: str) -> Pipeline:
     components.fit(folder, sum(components.config(folder, part)["hidden_size"] for part in encoders))
     parts = dict.fromkeys(encoders, components.TEXT) | dict.fromkeys(("unet", "vae"), components.NETWORK)
     stock = components.read(StableDiffusionXLPipeline, name, folder, parts)
-    unet = cast(Denoiser, _as(Denoiser, stock.unet, torch.float32)).eval()
+    unet = cast(TextTimeUNet, _as(TextTimeUNet, stock.unet, torch.float32)).eval()
     side = int(unet.config["sample_size"]) * stock.vae_scale_factor
     zeros = bool(stock.config["force_zeros_for_empty_prompt"])
     tokenizers = (stock.tokenizer, stock.tokenizer_2)
@@ -118,7 +111,7 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
         text_encoder_2=text_encoder_2,
         tokenizer=tokenizer,
         tokenizer_2=tokenizer_2,
-        unet=_as(UNet2DConditionModel, cast(Denoiser, pipeline.denoiser), dtype),
+        unet=_as(UNet2DConditionModel, cast(TextTimeUNet, pipeline.denoiser), dtype),
         scheduler=scheduler.from_config(pipeline.scheduler),
         force_zeros_for_empty_prompt=conditioner.zeros,
         add_watermarker=False,

@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from models.architecture import architecture
 from models.attributes import attribute_examples
 from models.conditioning import Conditioning
 from models.labels import Input
@@ -160,9 +161,8 @@ def image_size(pipeline: Pipeline) -> tuple[int, int]:
 
 
 def side_multiple(pipeline: Pipeline) -> int:
-    """Pixels that widths and heights must be multiples of: a latent's, as often as the UNet halves them."""
-    halvings = len(pipeline.denoiser.config["block_out_channels"]) - 1  # type: ignore[index]
-    return int(image_size(pipeline)[1] // pipeline.latent_shape[1] * 2**halvings)
+    """Pixels that widths and heights must be multiples of: a latent's, times what the denoiser asks of its sides."""
+    return int(image_size(pipeline)[1] // pipeline.latent_shape[1] * architecture(pipeline.denoiser).side_multiple)
 
 
 def at_size(pipeline: Pipeline, size: tuple[int, int]) -> Pipeline:

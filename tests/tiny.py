@@ -12,6 +12,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from models import ddpm, stable_diffusion, stable_diffusion_xl
 from models.pipeline import Pipeline
 from models.schedule import Prediction, student_scheduler
+from models.unet import TextTimeUNet
 
 TOKENS = 8
 WIDTH = 32
@@ -159,6 +160,6 @@ def xl_teacher(seed: int = 0) -> Pipeline:
         "addition_time_embed_dim": 8,
         "projection_class_embeddings_input_dim": 72,
     }
-    denoiser = stable_diffusion_xl.Denoiser(**{**known, **sizes, "cross_attention_dim": 2 * WIDTH + 8}).eval()
+    denoiser = TextTimeUNet(**{**known, **sizes, "cross_attention_dim": 2 * WIDTH + 8}).eval()
     scheduler = {**stable_diffusion.TEACHER_SCHEDULER, "prediction_type": "epsilon", "rescale_betas_zero_snr": False}
     return stable_diffusion_xl.assemble(conditioner, denoiser, vae(), scheduler)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
 
 import diffusers
 from torch import nn
 
 from base.errors import BadInput
 from base.runs import named, trained
+from models.architecture import architecture
 from models.folder import load
 from models.pipeline import Pipeline
 from models.schedule import Schedule
 from models.stable_diffusion import LatentAutoencoder
-
-_TAKEN = ("in_channels", "out_channels", "cross_attention_dim", "addition_embed_type", "class_embed_type")
-"""What a student must have in common with its teacher's denoiser."""
 
 
 def opened(name: str, decoder: str | None = None) -> Pipeline:
@@ -35,10 +32,10 @@ def earlier(name: str, teacher: nn.Module, schedule: Schedule) -> nn.Module:
     BadInput: it takes other inputs than the teacher, or predicts something else.
     """
     student = opened(name)
-    found, needed = (cast(Any, denoiser).config for denoiser in (student.denoiser, teacher))
-    for key in _TAKEN:
-        if found.get(key) != needed.get(key):
-            raise BadInput(f"start: {name} has {key} {found.get(key)}, its teacher {needed.get(key)}")
+    ours = architecture(student.denoiser).interface
+    for key, needed in architecture(teacher).interface.items():
+        if ours.get(key) != needed:
+            raise BadInput(f"start: {name} has {key} {ours.get(key)}, its teacher {needed}")
     predicts, wanted = student.schedule.prediction_type, schedule.prediction_type
     if predicts != wanted:
         raise BadInput(f"start: {name} predicts {predicts}, and this student is to predict {wanted}")

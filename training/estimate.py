@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
 from rich.table import Table
 from torch import Tensor, nn
 
@@ -17,15 +16,15 @@ from base.errors import BadInput
 from base.runs import data_folder, named
 from data.imagefolder import ImageFolder
 from models import components
+from models.architecture import architecture, make
 from models.conditioning import Conditioning
-from models.reduce import reduced
+from models.pipeline import predict
 from training.lora import adapted
 from training.run.device import device
 from training.run.ema import Ema
 from training.run.loop_config import LoopConfig
 from training.run.memory import Peak, Play, appear, available, rehearse
 from training.run.optimizer import build
-from training.student.discriminator_features import encoder_features
 from training.student.student_config import StudentConfig
 from training.teacher import TeacherConfig, configure
 
@@ -83,8 +82,8 @@ def student(config: StudentConfig) -> Estimate:
             return adapted(_kept(unet, config.loop), config.lora)
         start = unet
         if config.goes_on:
-            start = UNet2DConditionModel.from_config(components.config(_local(config.start), "unet"))
-        learning = reduced(start, config.reduce)
+            start = make(components.config(_local(config.start), "unet"))
+        learning = architecture(start).reduced(config.reduce)
         configure(learning, config.loop)
         _kept(unet, config.loop)
         return learning.requires_grad_(True)
@@ -94,7 +93,7 @@ def student(config: StudentConfig) -> Estimate:
         terms = [fake.square().mean()]
         if config.adversarial is not None and config.adversarial.features == "teacher":
             timesteps = torch.zeros(len(sample), dtype=torch.long)
-            features = encoder_features(unet, fake, timesteps, told)  # type: ignore[arg-type]
+            features = architecture(unet).feature_maps(fake, timesteps, told)
             terms += [feature.float().square().mean() for feature in features]
         if config.distillation is not None:
             with torch.no_grad():
@@ -125,7 +124,7 @@ def _estimate(
 
     def prepare() -> Play:
         with torch.device("meta"):
-            unet: Any = UNet2DConditionModel.from_config(components.config(folder, "unet"))
+            unet = make(components.config(folder, "unet"))
             configure(unet, loop)
             learning = begin(unet)
             unet.requires_grad_(learning is unet)
@@ -142,7 +141,7 @@ def _estimate(
             parts["moving average"] = peak.now - before
             mixed, keeps = loop.precision != "no", not loop.checkpointing
             with torch.autocast("cpu", torch.bfloat16, enabled=mixed, cache_enabled=keeps):
-                total = loss(unet, learning, *_inputs(unet, loop.batch // loop.accumulate))
+                total = loss(unet, learning, *architecture(unet).example_inputs(loop.batch // loop.accumulate))
             for weight, gradient in zip(weights, torch.autograd.grad(total, weights, allow_unused=True), strict=True):
                 weight.grad = gradient
             del total, gradient
@@ -176,22 +175,8 @@ def _kept(unet: nn.Module, loop: LoopConfig) -> nn.Module:
     return unet.to(torch.bfloat16) if loop.frozen == "bf16" else unet
 
 
-def _inputs(unet: Any, count: int) -> tuple[Tensor, Conditioning]:
-    config = unet.config
-    sample = torch.zeros(count, config["in_channels"], config["sample_size"], config["sample_size"])
-    hidden = torch.zeros(count, 77, config["cross_attention_dim"])
-    if config.get("addition_embed_type") != "text_time":
-        return sample, Conditioning(encoder_hidden_states=hidden)
-    pooled = config["projection_class_embeddings_input_dim"] - 6 * config["addition_time_embed_dim"]
-    told = {"text_embeds": torch.zeros(count, pooled), "time_ids": torch.zeros(count, 6)}
-    return sample, Conditioning(encoder_hidden_states=hidden, **told)
-
-
-def _output(unet: Any, sample: Tensor, told: Conditioning) -> Tensor:
-    arrays = told.arrays()
-    hidden = arrays.pop("encoder_hidden_states")
-    timesteps = torch.zeros(len(sample), dtype=torch.long)
-    return unet(sample, timesteps, hidden, added_cond_kwargs=arrays).sample  # type: ignore[no-any-return]
+def _output(unet: nn.Module, sample: Tensor, told: Conditioning) -> Tensor:
+    return predict(unet, sample, torch.zeros(len(sample), dtype=torch.long), told)
 
 
 def _rate(device: torch.device, precision: str) -> float:

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 import torch
-from diffusers import UNet2DConditionModel
-from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
 from pydantic import SerializeAsAny, field_validator, model_validator
 from torch import Tensor, nn
@@ -23,6 +21,7 @@ from base.errors import BadInput
 from base.runs import data_folder, trained
 from data.imagefolder import ImageFolder
 from models import folder as folders
+from models.architecture import architecture
 from models.pipeline import Pipeline, predict
 from models.sampling import add_noise, to_velocity
 from training import latents
@@ -256,9 +255,9 @@ def configure(denoiser: nn.Module, loop: LoopConfig) -> None:
     `math` attention also spares it what torch's own plain path does besides (6 %).
     """
     if loop.checkpointing:
-        cast(Any, denoiser).enable_gradient_checkpointing()
+        architecture(denoiser).checkpoint_activations()
     if loop.attention == "math":
-        cast(UNet2DConditionModel, denoiser).set_attn_processor(AttnProcessor())
+        architecture(denoiser).use_plain_attention()
 
 
 CONFIG, METHOD = TeacherConfig, TeacherMethod

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from models import folder as folders
+from models.architecture import architecture
 from models.conditioning import Conditioning
 from models.pipeline import Pipeline, predict
-from models.reduce import reduced
 from models.sampling import add_noise, to_x0
 from models.schedule import Schedule, student_scheduler
 from training import latents
@@ -85,16 +85,16 @@ class AddMethod(Method):
             return adapted(teacher.to(torch.bfloat16) if half else teacher, config.lora)
         student = earlier(config.start, teacher, self.schedule).to(self.teacher.device) if config.goes_on else teacher
         if config.reduce or not config.goes_on:  # the teacher's own weights stay as they are
-            student = reduced(student, config.reduce)
+            student = architecture(student).reduced(config.reduce)
         if half:
             teacher.to(torch.bfloat16)
         if config.start == "random":
-            student = cast(Any, type(student)).from_config(student.config)
+            student = architecture(student).fresh()
         configure(student, config.loop)
         return student.requires_grad_(True)
 
     def _open_terms(self, config: StudentConfig) -> None:
-        width = int(self.teacher.denoiser.config["cross_attention_dim"])  # type: ignore[index]
+        width = architecture(self.teacher.denoiser).text_width
         self.game = self.distillation = self.matching = self.healing = None
         if config.healing is not None:
             self.healing = Healing(config.healing, self.teacher, self.student, self.tables)
@@ -185,9 +185,9 @@ class AddMethod(Method):
 
     def _norms(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Norm of every term's gradient at the last layer that the student learns."""
-        output: Any = self.student.conv_out
         learnt = [weight for weight in self.student.parameters() if weight.requires_grad]
-        last = output.weight if output.weight.requires_grad else learnt[-1]
+        last = architecture(self.student).last_weight()
+        last = last if last.requires_grad else learnt[-1]
         gradients = {name: torch.autograd.grad(term, last, retain_graph=True)[0] for name, term in terms.items()}
         return {name: gradient.norm() for name, gradient in gradients.items()}
 

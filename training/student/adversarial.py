@@ -149,7 +149,7 @@ class Adversarial:
         with torch.no_grad():
             maps = self._maps(real, view, wrong)
         with torch.autocast(real.device.type, enabled=False):
-            text = wrong.encoder_hidden_states[:, -1].float()  # type: ignore[index]
+            text = wrong.last_token().float()
             theirs = self.discriminator(maps, torch.cat([text, condition[:, text.shape[1] :]], dim=1))
             return losses.mean(
                 [losses.discriminator(self.config.game, r[other], f[other]) for r, f in zip(ours, theirs, strict=True)]
@@ -159,7 +159,7 @@ class Adversarial:
 def _features(config: AdversarialConfig, teacher: Pipeline, tables: Tables) -> tuple[Features, int]:
     """The feature network, and how many numbers its image embedding has where heads are told the image."""
     if config.features == "teacher":
-        return TeacherFeatures(teacher.denoiser, tables, config.augment), 0  # type: ignore[arg-type]
+        return TeacherFeatures(teacher.denoiser, tables, config.augment), 0
     decode: Any = teacher.autoencoder.decode
     vision = VisionFeatures(config.features, decode, config.augment, config.layers)
     return vision, vision.channels[0] if config.told == "text and image" else 0

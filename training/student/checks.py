@@ -16,13 +16,13 @@ from torch import Tensor
 
 from metrics.distances import frechet
 from models import noise as host_noise
+from models.architecture import architecture
 from models.conditioning import Conditioning
 from models.pipeline import Pipeline
 from models.sampling import SAMPLERS, add_noise
 from training.run.draws import Draws
 from training.schedule_tables import Tables
 from training.student.adversarial import Adversarial
-from training.student.discriminator_features import encoder_features
 from training.student.pairs import PairsConfig
 from training.subsets import split
 
@@ -147,7 +147,7 @@ class Checks:
         timesteps = torch.full((len(x0),), len(self.tables) // 10, device=x0.device)
         noise = Draws.at(3, 0, range(len(x0)), x0.device).normal(*x0.shape[1:])
         noisy = add_noise(x0, noise, *self.tables.at(timesteps))
-        features = encoder_features(self.teacher.denoiser, noisy, timesteps, conditioning)  # type: ignore[arg-type]
+        features = architecture(self.teacher.denoiser).feature_maps(noisy, timesteps, conditioning)
         return features[-1].mean(dim=(2, 3))
 
     def _condition(self, ids: Tensor) -> Conditioning:

@@ -53,8 +53,7 @@ class Discriminator(nn.Module):
 
 def told(conditioning: Conditioning, timesteps: Tensor, image: Tensor | None = None) -> Tensor:
     """What heads are told `(N, D)`: the caption's last token (it has seen all others), noise level, image embedding."""
-    assert conditioning.encoder_hidden_states is not None
-    parts = [conditioning.encoder_hidden_states[:, -1].float(), waves(timesteps)]
+    parts = [conditioning.last_token().float(), waves(timesteps)]
     return torch.cat(parts if image is None else [*parts, image.float()], dim=1)
 
 

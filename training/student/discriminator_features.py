@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
-from diffusers import UNet2DConditionModel
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModel
 
 from base.errors import BadInput
+from models.architecture import architecture
 from models.conditioning import Conditioning
 from models.sampling import add_noise
 from training.run.draws import Draws
@@ -49,19 +49,18 @@ class Features(Protocol):
 
 
 class TeacherFeatures:
-    """The teacher's encoder and middle block on re-noised latents (LADD, arXiv 2403.12015, section 3)."""
+    """The teacher's own feature maps of re-noised latents (LADD, arXiv 2403.12015, section 3)."""
 
     noisy = True
 
-    def __init__(self, unet: UNet2DConditionModel, tables: Tables, kinds: Sequence[Augmentation] = ()) -> None:
-        self.unet, self.tables, self.kinds = unet, tables, kinds
-        widths = [int(width) for width in unet.config["block_out_channels"]]
-        self.channels: Sequence[int] = [*widths, widths[-1]]
+    def __init__(self, denoiser: nn.Module, tables: Tables, kinds: Sequence[Augmentation] = ()) -> None:
+        self.inside, self.tables, self.kinds = architecture(denoiser), tables, kinds
+        self.channels: Sequence[int] = self.inside.feature_channels
 
     def __call__(self, sample: Tensor, view: View, conditioning: Conditioning) -> list[Tensor]:
         alpha, sigma = self.tables.at(view.timesteps)
         noisy = add_noise(augment(sample, view.moves, self.kinds), view.noise, alpha, sigma)
-        return encoder_features(self.unet, noisy, view.timesteps, conditioning)
+        return self.inside.feature_maps(noisy, view.timesteps, conditioning)
 
 
 class VisionFeatures:
@@ -111,25 +110,6 @@ class VisionFeatures:
         pixels = (resized / 2 + 0.5 - self.mean.to(images.device)) / self.deviation.to(images.device)
         states: Sequence[Tensor] = self.network(pixel_values=pixels, output_hidden_states=True).hidden_states
         return states
-
-
-def encoder_features(
-    unet: UNet2DConditionModel, sample: Tensor, timesteps: Tensor, conditioning: Conditioning
-) -> list[Tensor]:
-    """Feature maps `(N, C_i, h_i, w_i)` of every encoder block before its downsampling, and of the middle block."""
-    told = conditioning.arrays()
-    hidden_states = told.pop("encoder_hidden_states")
-    embedding = unet.time_embedding(unet.get_time_embed(sample=sample, timestep=timesteps))
-    added = unet.get_aug_embed(embedding, hidden_states, added_cond_kwargs=told)
-    embedding = embedding if added is None else embedding + added
-    hidden = unet.conv_in(sample)
-    features = []
-    for block in unet.down_blocks:
-        known = {"encoder_hidden_states": hidden_states} if getattr(block, "has_cross_attention", False) else {}
-        hidden, outputs = block(hidden_states=hidden, temb=embedding, **known)
-        features.append(outputs[len(block.resnets) - 1])
-    features.append(unet.mid_block(hidden, embedding, encoder_hidden_states=hidden_states))
-    return features
 
 
 def draw_view(draws: Draws, sample: Tensor, levels: int) -> View:

@@ -6,9 +6,7 @@ Shapes: `N` batch, `C` channels, `h w` latent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from pydantic import Field
@@ -17,6 +15,7 @@ from torch.nn import functional
 
 from base.config import Config
 from base.errors import BadInput
+from models.architecture import architecture
 from models.conditioning import Conditioning
 from models.pipeline import Pipeline, predict
 from models.sampling import add_noise, to_velocity
@@ -47,7 +46,8 @@ class Healing:
     def __init__(self, config: HealingConfig, teacher: Pipeline, student: nn.Module, tables: Tables) -> None:
         """BadInput: maps of other widths are to be compared."""
         self.config, self.teacher, self.student, self.tables = config, teacher, student, tables
-        ours, theirs = (list(network.config["block_out_channels"]) for network in (student, teacher.denoiser))  # type: ignore[index]
+        self.inside, self.teachers = architecture(student), architecture(teacher.denoiser)
+        ours, theirs = list(self.inside.widths), list(self.teachers.widths)
         if config.features and ours != theirs[: len(ours)]:
             raise BadInput(
                 f"healing.features compares maps of one width, and the student's are {ours} where the teacher's are {theirs}: "
@@ -59,9 +59,9 @@ class Healing:
         timesteps, noise = draws.integers(len(self.tables)), draws.normal(*x0.shape[1:])
         alpha, sigma = self.tables.at(timesteps)
         noisy = add_noise(x0, noise, alpha, sigma)
-        with torch.no_grad(), _watched(self.teacher.denoiser) as theirs:
+        with torch.no_grad(), self.teachers.stage_maps() as theirs:
             wanted = predict(self.teacher.denoiser, noisy, timesteps, conditioning).float()
-        with _watched(self.student) as ours:
+        with self.inside.stage_maps() as ours:
             output = predict(self.student, noisy, timesteps, conditioning).float()
         targets = {"epsilon": noise, "sample": x0, "v_prediction": to_velocity(x0, noise, alpha, sigma)}
         target = targets[self.teacher.schedule.prediction_type]
@@ -74,33 +74,7 @@ class Healing:
         return {"total": torch.stack(list(terms.values())).sum(), **terms}
 
 
-Maps = dict[str, Tensor]
-"""By the place of the stage: `down 0` is the first, `middle`, `up 0` the last of the decoder."""
-
-
-def _distance(ours: Maps, theirs: Maps) -> Tensor:
+def _distance(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> Tensor:
     """Squared distances of the stages that both have, summed; the outermost ones are those that stay."""
     both = ours.keys() & theirs.keys()
     return torch.stack([functional.mse_loss(ours[name].float(), theirs[name].float()) for name in sorted(both)]).sum()
-
-
-@contextmanager
-def _watched(network: Any) -> Iterator[Maps]:
-    """The maps that a UNet computes meanwhile, of an encoder's stage before it is downsampled."""
-    maps: Maps = {}
-    stages = [(f"down {place}", block) for place, block in enumerate(network.down_blocks)]
-    stages += [("middle", network.mid_block)] if network.mid_block is not None else []
-    stages += [(f"up {place}", block) for place, block in enumerate(reversed(network.up_blocks))]
-
-    def kept(name: str, layers: int) -> Any:
-        def keep(block: nn.Module, inputs: Any, output: Any) -> None:
-            maps[name] = output[1][layers - 1] if isinstance(output, tuple) else output
-
-        return keep
-
-    hooks = [block.register_forward_hook(kept(name, len(block.resnets))) for name, block in stages]
-    try:
-        yield maps
-    finally:
-        for hook in hooks:
-            hook.remove()

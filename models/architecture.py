@@ -1,0 +1,100 @@
+"""What training and export ask of a denoiser's inside; it knows no network: the name of a class says which file does.
+
+`UNet2DConditionModel` is `models/unet.py`; a `SanaTransformer2DModel` would be `models/sana_transformer.py`.
+Shapes: `N` batch, `C` channels, `h w` latent, `S` tokens, `D` width.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+from torch import Tensor, nn
+
+from base.errors import BadInput
+from models.conditioning import Conditioning
+
+TOKENS = 77
+"""Tokens of an example's text: as many as CLIP's tokenizers give."""
+
+
+class Architecture(Protocol):
+    """The inside of one denoiser; a file of `models/` gives it by `view(denoiser)`, and new networks by `make(config)`."""
+
+    side_multiple: int
+    """What the sides of a latent must be multiples of."""
+    widths: tuple[int, ...]
+    """Channels of its stages, outermost first."""
+    feature_channels: tuple[int, ...]
+    """Channels of each of `feature_maps`."""
+    interface: dict[str, Any]
+    """What two denoisers must have in common to stand in for each other, by the names of the configuration."""
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """`(C, h, w)` of the samples that it was made for. BadInput: it was made for none of one square size."""
+
+    @property
+    def text_width(self) -> int:
+        """D of `encoder_hidden_states`."""
+
+    def feature_maps(self, sample: Tensor, timesteps: Tensor, conditioning: Conditioning) -> list[Tensor]:
+        """Inner maps `(N, C_i, h_i, w_i)` of noisy latents `(N, C, h, w)` at timesteps `(N,)`, for a discriminator's heads."""
+
+    def stage_maps(self) -> AbstractContextManager[dict[str, Tensor]]:
+        """The map at the end of every stage, by its name, of the call that is made meanwhile; equal names are comparable."""
+
+    def last_weight(self) -> nn.Parameter:
+        """The weights of the last layer."""
+
+    def example_inputs(self, batch: int) -> tuple[Tensor, Conditioning]:
+        """Zeros of the shapes that it takes: a sample `(batch, C, h, w)` and its conditioning."""
+
+    def reduced(self, changes: Mapping[str, Any] | str) -> nn.Module:
+        """A smaller copy: `changes` to the configuration, or the name of a published removal; none: an equal copy.
+
+        Weights that have a counterpart come from here. BadInput: changes that no such network can have.
+        """
+
+    def fresh(self) -> nn.Module:
+        """Another network of the same configuration, with random weights."""
+
+    def checkpoint_activations(self) -> None:
+        """Compute activations again in the backward pass in place of storing them."""
+
+    def use_plain_attention(self) -> None:
+        """Write attention out as matrix products, without torch's fused kernels."""
+
+
+def architecture(denoiser: nn.Module) -> Architecture:
+    """The inside of a denoiser. BadInput: no file of `models/` knows its class."""
+    return cast(Architecture, _file(denoiser).view(denoiser))
+
+
+def make(config: Mapping[str, Any]) -> nn.Module:
+    """A denoiser with random weights, from its `config.json`. BadInput: no file of `models/` knows its class."""
+    return cast(nn.Module, _named(str(config.get("_class_name"))).make(config))
+
+
+def _file(denoiser: nn.Module) -> ModuleType:
+    classes = [kind.__name__ for kind in type(denoiser).__mro__]
+    return _named(next((name for name in classes if _exists(name)), classes[0]))
+
+
+def _named(class_name: str) -> ModuleType:
+    if not _exists(class_name):
+        raise BadInput(f"no denoiser '{class_name}': it would be models/{_stem(class_name)}.py")
+    return importlib.import_module(f"models.{_stem(class_name)}")
+
+
+def _exists(class_name: str) -> bool:
+    return "2D" in class_name and importlib.util.find_spec(f"models.{_stem(class_name)}") is not None
+
+
+def _stem(class_name: str) -> str:
+    """What stands before `2D`, in small letters: `SanaTransformer2DModel` → `sana_transformer`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", class_name.partition("2D")[0]).lower()
