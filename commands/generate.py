@@ -85,7 +85,7 @@ def generate(
     steps = 1 if steps is None else steps
     opened = open_bundle(bundle)
     _check_kinds(kinds, opened.manifest.inputs, bundle)
-    generator = Generator(opened, backends.load(backend, opened, device=device, reproducible=reproducible))
+    generator = Generator(opened, backends.load(backend, opened, backends.BackendOptions(None, device, reproducible)))
     if prompts is not None:
         many = shards.requests_of(rows(prompts), seed, count)
         job = shards.job_of(generator, many, device, reproducible, steps, format, batch, shard)
@@ -208,7 +208,8 @@ def _painter(job: shards.Job, bundle: Path, out: Path) -> shards.Painter:
 
     opened = open_bundle(bundle)
     manifest = opened.manifest
-    drawing = backend.load(job.backend, opened, device=job.device, reproducible=job.reproducible)
+    options = backend.BackendOptions(device=job.device, reproducible=job.reproducible)
+    drawing = backend.load(job.backend, opened, options)
 
     def encoded(pixels: NDArray[np.uint8], request: Request) -> bytes:
         inputs = dict.fromkeys(manifest.inputs, str(request.input))

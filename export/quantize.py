@@ -10,6 +10,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from export import fused, graphs, parity
 from models import folder as folders
 from models.labels import Input
 from models.pipeline import Pipeline
-from runtime import backend, networks
+from runtime import available, backend, networks
+from runtime.backend import Backend, BackendOptions
 from runtime.bundle import Bundle, sha256
 from runtime.generator import Generator, Request
 from runtime.signature import COMPONENTS, FUSED, FUSED_PATH, LEAST_INT8_PSNR
@@ -38,8 +40,8 @@ Feeds = Sequence[Mapping[str, NDArray[Any]]]
 
 def check() -> None:
     """BadInput: a quantiser is missing for a runtime that is installed."""
-    there = [package for name, package in NEEDS.items() if name in backend.installed()]
-    if missing := [package for package in there if not find_spec(package)]:
+    packages = [quantiser.package for name, quantiser in QUANTISERS.items() if name in available.installed()]
+    if missing := [package for package in packages if not find_spec(package)]:
         raise BadInput(f"precision int8 needs {', '.join(missing)}: pip install 'ippo[int8]'")
 
 
@@ -51,11 +53,11 @@ def add(
     `calibration` is what the model will be asked; `drawn` what the gate draws. BadInput: a twin of trained weights keeps less
     than `LEAST_INT8_PSNR`.
     """
-    names = [name for name in backend.installed() if name in QUANTISERS]
+    names = [name for name in available.installed() if name in QUANTISERS]
     with tempfile.TemporaryDirectory(dir=bundle.folder.parent) as scratch:
         graph, feeds = _folded(_float32(pipeline, Path(scratch) / "f32")), _feeds(bundle, calibration)
         (bundle.folder / FOLDER).mkdir()
-        twins = {name: QUANTISERS[name](graph, feeds, bundle.folder / FOLDER) for name in names}
+        twins = {name: QUANTISERS[name].write(graph, feeds, bundle.folder / FOLDER) for name in names}
     written = sorted(path for path in (bundle.folder / FOLDER).iterdir() if path.is_file())
     files = {path.relative_to(bundle.folder).as_posix(): sha256(path) for path in written}
     places = {name: twin.relative_to(bundle.folder).as_posix() for name, twin in twins.items()}
@@ -98,15 +100,16 @@ def _folded(graph: Path) -> Path:
     return folded
 
 
-class _Listener(backend.Backend):
-    """A backend that draws nothing and remembers what it was asked."""
+class _Listener(Backend):
+    """A backend that runs nothing and remembers the inputs it was given."""
 
     name = "listener"
 
     def __init__(self) -> None:
+        super().__init__()
         self.heard: list[dict[str, NDArray[Any]]] = []
 
-    def outputs(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def run_piece(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         assert graph == FUSED
         self.heard.append(dict(inputs))
         return {"images": np.zeros((1, 1, 1, 3), np.uint8)}
@@ -167,15 +170,27 @@ class _Reader:
         return next(self._left, None)
 
 
-QUANTISERS: dict[str, Callable[[Path, Feeds, Path], Path]] = {"openvino": _openvino, "ort": _ort}
-NEEDS = {"openvino": "nncf", "ort": "onnx"}
+@dataclass(frozen=True)
+class Quantiser:
+    """A runtime's own quantiser."""
+
+    package: str
+    """What it needs beside the runtime."""
+    write: Callable[[Path, Feeds, Path], Path]
+    """The float32 graph, its feeds and a folder → the twin written there."""
+
+
+QUANTISERS = {"openvino": Quantiser("nncf", _openvino), "ort": Quantiser("onnx", _ort)}
+"""Backend → its quantiser; a backend without one has no twin and runs the fp16 graph."""
 
 
 def _figures(
     name: str, exact: Bundle, quantised: Bundle, pipeline: Pipeline, inputs: Sequence[Input]
 ) -> dict[str, float]:
     """PSNR against torch float32 and milliseconds an image, of the twin and of the graph it is one of."""
-    before, after = (Generator(bundle, backend.load(name, bundle, device="cpu")) for bundle in (exact, quantised))
+    before, after = (
+        Generator(bundle, backend.load(name, bundle, BackendOptions(device="cpu"))) for bundle in (exact, quantised)
+    )
     kept, reference = (parity.image(generator, pipeline, inputs)["psnr"] for generator in (after, before))
     fast, slow = np.median([_times((after, before)) for _ in range(TIMED)], axis=0).tolist()
     return {"psnr": kept, "psnr before": reference, "ms": fast, "ms before": slow, "times as fast": slow / fast}

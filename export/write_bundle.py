@@ -17,7 +17,8 @@ from models import folder as folders
 from models.labels import Input
 from models.pipeline import Pipeline
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS
-from runtime import backend, networks
+from runtime import available, backend, networks
+from runtime.backend import Backend, BackendOptions
 from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
 from runtime.generator import Generator
 from runtime.shapes import Bucket
@@ -113,19 +114,17 @@ def _draw(bundle: Bundle, pipeline: Pipeline, inputs: Sequence[Input], trained: 
     figures = {}
     for name, runner in _backends(bundle):
         figures[name] = parity.image(Generator(bundle, runner), pipeline, inputs)
-        if trained and name in backend.NEEDS:
+        if trained and name in available.backends():
             parity.require_psnr(name, figures[name])
     return figures
 
 
-def _backends(bundle: Bundle) -> Iterator[tuple[str, backend.Backend]]:
-    for name in backend.installed():
-        yield name, backend.load(name, bundle, device="cpu")
-    if "openvino" in backend.installed():
-        from runtime import openvino
-
-        if openvino.has_bf16():
-            yield "openvino_bf16", openvino.OpenVinoBackend(bundle, precision="bf16")
+def _backends(bundle: Bundle) -> Iterator[tuple[str, Backend]]:
+    """Everything installed here that runs on a CPU, and the other ways in which it computes."""
+    loaded = {name: backend.load(name, bundle, BackendOptions(device="cpu")) for name in available.installed("cpu")}
+    yield from loaded.items()
+    for one in loaded.values():
+        yield from one.variants().items()
 
 
 def _manifest(

@@ -1,84 +1,97 @@
-"""Who runs the graphs of a bundle, chosen by name; it knows no runtime: `ort` is `runtime/ort.py`."""
+"""Who runs the graphs of a bundle, and how a batch is cut to what is planned; it knows no runtime: `ort` is `runtime/ort.py`.
+
+A backend is one file here: `BACKEND`, what it needs and where it runs (`runtime/available.py` finds it by that); a `Backend`;
+and `load(bundle, options)`, which opens it. Shapes: `N` batch.
+"""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
-from typing import Any, Literal, Protocol, cast
+from typing import Any, ClassVar, cast
 
 from numpy.typing import NDArray
 
 from base.config import nearest
 from base.errors import BadInput
+from runtime import available
 from runtime.bundle import Bundle
-
-NEEDS = {"openvino": "openvino", "ort": "onnxruntime", "eager": "torch"}
-"""Backend → the package that it needs; the order is `auto`'s order of preference, the fastest first."""
-ON_TARGET = {"trt": "tensorrt"}
-"""As `NEEDS`, for those that never ran here: chosen by name only, and no part of the gate that ends an export."""
-EXTRAS = {"openvino": "serve", "ort": "serve", "eager": "train", "trt": "trt"}
-
-Mode = Literal["latency", "throughput"]
-Device = Literal["auto", "cpu", "cuda"]
+from runtime.shapes import joined, pieces
 
 
 @dataclass(frozen=True)
-class Options:
-    """How a backend runs; one that cannot says so."""
+class BackendOptions:
+    """How a backend runs."""
 
     threads: int | None = None
     """By default every core."""
-    mode: Mode = "latency"
-    """`throughput` draws parts of a batch side by side, each on fewer threads."""
-    device: Device = "auto"
-    """`auto` is the GPU where the installed runtime has one."""
+    device: str = "auto"
+    """`auto` is the GPU where the installed runtime has one; else a device that the backend knows."""
     reproducible: bool = False
-    """One plan for every batch: the bytes of an image do not depend on what is drawn beside it."""
+    """One plan for every batch: the bytes of an image do not depend on its neighbours in the batch."""
 
 
-class Backend(Protocol):
+class Backend(ABC):
     """Runs one graph at a time; not to be called by two threads at once."""
 
-    name: str
+    name: ClassVar[str]
+    planned_only: ClassVar[bool] = False
+    """Whether it runs no other batches than those of `batches`."""
+
+    def __init__(self, options: BackendOptions | None = None) -> None:
+        self.options = options or BackendOptions()
 
     def outputs(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Inputs by name → the graph's outputs by name, in the graph's order."""
+        """Inputs by name, (N, …) or scalars → the graph's outputs (N, …) by name, in the graph's order."""
+        batches = self.batches(graph, inputs)
+        if self.options.reproducible:
+            batches = batches[:1] if self.planned_only else (1,)
+        if not batches:
+            return self.run_piece(graph, inputs)
+        return joined((self.run_piece(graph, piece), count) for piece, count in pieces(inputs, batches))
 
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """The same of a graph that has one output."""
-        (found,) = self.outputs(graph, inputs).values()
-        return found
+        """As `outputs`, of a graph that has one output: (N, …)."""
+        (output,) = self.outputs(graph, inputs).values()
+        return output
+
+    def batches(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> Sequence[int]:
+        """Sizes N, ascending, that this graph has plans for at these inputs' other dimensions; none: any N is one piece."""
+        return ()
+
+    def variants(self) -> dict[str, Backend]:
+        """Name → this backend computing in another way that the gate of an export measures as well."""
+        return {}
+
+    @abstractmethod
+    def run_piece(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """As `outputs`, of a batch whose N is one of `batches`. The arrays are the caller's: nothing writes into them later."""
 
 
-def load(
-    name: str,
-    bundle: Bundle,
-    threads: int | None = None,
-    *,
-    mode: Mode = "latency",
-    device: Device = "auto",
-    reproducible: bool = False,
-) -> Backend:
-    """The backend `name`, or with `auto` the best that is installed. BadInput: it is not, or cannot run like that."""
+def load(name: str, bundle: Bundle, options: BackendOptions | None = None) -> Backend:
+    """The backend `name`, or what `auto` stands for, on a bundle. BadInput: as `chosen`, or it does not take this bundle."""
+    options = options or BackendOptions()
+    module = importlib.import_module(f"runtime.{chosen(name, options.device)}")
+    return cast(Backend, module.load(bundle, options))
+
+
+def chosen(name: str, device: str = "auto") -> str:
+    """The name itself, or for `auto` the fastest backend that is installed and runs on `device`.
+
+    BadInput: there is no such backend, it is not installed, or it does not run on that device.
+    """
+    known = available.backends()
     if name == "auto":
-        name = next(iter(installed()), "ort")
-    packages = NEEDS | ON_TARGET
-    if name not in packages:
-        raise BadInput(f"unknown backend '{name}'{nearest(name, ['auto', *packages])}")
-    if not _there(packages[name]):
-        raise BadInput(f"backend '{name}' is not installed: pip install 'ippo[{EXTRAS[name]}]'")
-    options = Options(threads, mode, device, reproducible)
-    return cast(Backend, importlib.import_module(f"runtime.{name}").load(bundle, options))
-
-
-def installed() -> list[str]:
-    """The backends whose package is there, the fastest first."""
-    return [name for name, package in NEEDS.items() if _there(package)]
-
-
-def _there(package: str) -> bool:
-    """Whether it can be imported; a folder of type stubs is a package without an origin."""
-    spec = find_spec(package)
-    return spec is not None and spec.origin is not None
+        ranked, there = [other for other, info in known.items() if info.rank is not None], available.installed(device)
+        name = next((other for other in ranked if other in there), ranked[0])
+    if name not in known:
+        raise BadInput(f"unknown backend '{name}'{nearest(name, ['auto', *known])}")
+    info = known[name]
+    if not info.installed:
+        raise BadInput(f"backend '{name}' is not installed: pip install 'ippo[{info.extra}]'")
+    if device not in (accepted := ("auto", *info.devices)):
+        where = " and ".join(info.devices)
+        raise BadInput(f"backend '{name}' runs on {where}, not on {device}; accepted: {', '.join(accepted)}")
+    return name

@@ -16,11 +16,13 @@ from base.errors import BadInput
 from models import folder, sampling
 from models.pipeline import Pipeline, to_uint8
 from models.schedule import STUDENT_TIMESTEPS
-from runtime import networks
-from runtime.backend import Backend, Device, Options
+from runtime import available, networks
+from runtime.available import BackendInfo
+from runtime.backend import Backend, BackendOptions
 from runtime.bundle import Bundle
-from runtime.shapes import joined, pieces
 from runtime.signature import COMPONENTS, FUSED, conditioner_input, graph_inputs
+
+BACKEND = BackendInfo(package="torch", extra="train", devices=("cpu", "cuda"), rank=2)
 
 
 class EagerBackend(Backend):
@@ -28,9 +30,9 @@ class EagerBackend(Backend):
 
     name = "eager"
 
-    def __init__(self, pipeline: Pipeline, options: Options | None = None, wide: Sequence[str] = ()) -> None:
+    def __init__(self, pipeline: Pipeline, options: BackendOptions | None = None, wide: Sequence[str] = ()) -> None:
         """`wide` names the components whose activations leave fp16's range."""
-        self.options = options or Options()
+        super().__init__(options)
         self.device = _device(self.options.device)
         if self.options.threads is not None:
             torch.set_num_threads(self.options.threads)
@@ -45,12 +47,8 @@ class EagerBackend(Backend):
             self._recorded = _compiled(one_step(pipeline))
 
     @torch.no_grad()
-    def outputs(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        if self.options.reproducible:
-            return joined((self._outputs(graph, piece), count) for piece, count in pieces(inputs, (1,)))
-        return self._outputs(graph, inputs)
-
-    def _outputs(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def run_piece(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """By the torch network; any N."""
         given = networks.as_tuple(self._run(graph, inputs))
         return {name: tensor.cpu().numpy() for name, tensor in zip(self._names[graph], given, strict=True)}
 
@@ -73,12 +71,11 @@ class EagerBackend(Backend):
         return torch.from_numpy(to_uint8(self.pipeline.autoencoder.decode(x0)))  # type: ignore[operator]
 
 
-def load(bundle: Bundle, options: Options) -> EagerBackend:
+def load(bundle: Bundle, options: BackendOptions) -> EagerBackend:
     """BadInput: a bundle without torch weights."""
     if not any(name.endswith(".safetensors") for name in bundle.manifest.files):
-        raise BadInput(
-            f"{bundle.folder} holds graphs alone, which backend 'eager' cannot run; accepted: openvino, ort, trt"
-        )
+        others = ", ".join(name for name in available.backends() if name != EagerBackend.name)
+        raise BadInput(f"{bundle.folder} holds graphs alone, which backend 'eager' cannot run; accepted: {others}")
     return EagerBackend(folder.load(bundle.folder), options, bundle.manifest.wide)
 
 
@@ -114,9 +111,9 @@ def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return cast("Callable[..., Tensor]", torch.compile(function, mode="reduce-overhead", dynamic=False))
 
 
-def _device(wanted: Device) -> str:
+def _device(requested: str) -> str:
     """`cpu` or `cuda`; BadInput: torch sees no GPU."""
     there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
+    if requested == "cuda" and not there:
         raise BadInput("backend 'eager' finds no GPU: torch.cuda is not available; accepted here: auto, cpu")
-    return "cuda" if there and wanted != "cpu" else "cpu"
+    return "cuda" if there and requested != "cpu" else "cpu"

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from base.errors import BadInput
 from runtime import cache
-from runtime.backend import Backend, Options
+from runtime.available import BackendInfo
+from runtime.backend import Backend, BackendOptions
 from runtime.bundle import Bundle
-from runtime.shapes import joined, pieces
 from runtime.signature import LEAST_PSNR
+
+BACKEND = BackendInfo(package="openvino", extra="serve", devices=("cpu",), rank=0)
 
 Precision = Literal["f32", "bf16"]
 BATCHES = (1, 2, 4, 8)
@@ -29,52 +31,47 @@ class OpenVinoBackend(Backend):
 
     name = "openvino"
 
-    def __init__(self, bundle: Bundle, options: Options | None = None, precision: Precision | None = None) -> None:
-        self.options = options or Options()
-        if self.options.device == "cuda":
-            raise BadInput("backend 'openvino' runs on the CPU, not on cuda; accepted: auto, cpu")
+    def __init__(
+        self, bundle: Bundle, options: BackendOptions | None = None, precision: Precision | None = None
+    ) -> None:
+        super().__init__(options)
         self.bundle = bundle
         self.precision: Precision = precision or _best_precision(bundle)
         self._core = openvino.Core()
         self._config: dict[str, Any] = {
-            "PERFORMANCE_HINT": self.options.mode.upper(),
+            "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": self.precision,
             "ENABLE_CPU_PINNING": False,  # a pinned thread waits for its core even when another core is idle
         }
         if self.options.threads is not None:
             self._config["INFERENCE_NUM_THREADS"] = self.options.threads
         self._cache = _cache()
-        self._plans: dict[tuple[Any, ...], _Plan] = {}
+        self._plans: dict[tuple[Any, ...], CompiledGraph] = {}
 
-    def outputs(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        batches = (1,) if self.options.reproducible else self.bundle.batches(graph, inputs) or BATCHES
-        streams = 1
-        if self.options.mode == "throughput":
-            least, _ = next(pieces(inputs, batches[:1]))
-            streams = self._plan(graph, least).streams
-            share = -(-_rows(inputs) // streams)
-            batches = tuple(batch for batch in batches if batch <= max(share, batches[0]))
-        cut, found = list(pieces(inputs, batches)), []
-        for start in range(0, len(cut), streams):
-            side_by_side = cut[start : start + streams]
-            alone = len(side_by_side) == 1
-            running = [
-                self._plan(graph, piece).start(place, piece, alone) for place, (piece, _) in enumerate(side_by_side)
-            ]
-            names = self.bundle.outputs(graph)
-            found += [
-                (_results(request, names), count) for request, (_, count) in zip(running, side_by_side, strict=True)
-            ]
-        return joined(found)
+    def batches(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> Sequence[int]:
+        """Those of the bundle's buckets, else `BATCHES`."""
+        return self.bundle.batches(graph, inputs) or BATCHES
 
-    def _plan(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> _Plan:
+    def run_piece(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """By the plan of exactly these shapes."""
+        request = self._plan(graph, inputs).request
+        request.infer(inputs, share_inputs=True, share_outputs=True)
+        # By position, for a compiled output may go by other names too; copied, for the request's buffers are used again.
+        outputs = zip(self.bundle.outputs(graph), request.output_tensors, strict=True)
+        return {name: np.array(tensor.data) for name, tensor in outputs}
+
+    def variants(self) -> dict[str, Backend]:
+        """bf16, on a CPU that multiplies it."""
+        return {"openvino_bf16": OpenVinoBackend(self.bundle, self.options, "bf16")} if has_bf16() else {}
+
+    def _plan(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> CompiledGraph:
         key = (graph, *(array.shape for array in inputs.values()))
         if key not in self._plans:
             shapes = {name: list(array.shape) for name, array in inputs.items()}
             self._plans[key] = self._made(graph, shapes)
         return self._plans[key]
 
-    def _made(self, graph: str, shapes: dict[str, list[int]]) -> _Plan:
+    def _made(self, graph: str, shapes: dict[str, list[int]]) -> CompiledGraph:
         """From the cache, or compiled now and kept there.
 
         Not OpenVINO's own cache: its key leaves out the precision, and it loads what was altered (both measured, 2026.4).
@@ -87,12 +84,12 @@ class OpenVinoBackend(Backend):
             return self._core.compile_model(model, "CPU", self._config)
 
         if self._cache is None:
-            return _Plan(compiled())
+            return CompiledGraph(compiled())
         engine = self._cache.mapped(self._key(graph, shapes), lambda: bytes(compiled().export_model().getvalue()))
         if isinstance(engine, bytes):
-            return _Plan(self._core.import_model(io.BytesIO(engine), "CPU", self._config))
+            return CompiledGraph(self._core.import_model(io.BytesIO(engine), "CPU", self._config))
         shared = openvino.Tensor(np.frombuffer(engine, np.uint8), shared_memory=True)
-        plan = _Plan(self._core.import_model(shared, "CPU", self._config), engine)
+        plan = CompiledGraph(self._core.import_model(shared, "CPU", self._config), engine)
         # What is computed with has been copied in the processor's own layout: 25 MB of the emoji model less a plan. What is
         # read after all comes back from the file.
         if hasattr(mmap, "MADV_DONTNEED"):
@@ -112,28 +109,17 @@ class OpenVinoBackend(Backend):
         }
 
 
-class _Plan:
-    """One compiled graph, and a request for each place among those that run side by side."""
+class CompiledGraph:
+    """One graph compiled for fixed shapes, and the request that runs it."""
 
     def __init__(self, compiled: Any, engine: mmap.mmap | None = None) -> None:
+        """`engine` is the file that it was read from: OpenVINO reads on in it without holding it, so it goes last."""
         self.compiled = compiled
-        self.streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        self._requests: list[Any] = []
-        self._engine = engine  # OpenVINO reads it without holding it: the last to go
-
-    def start(self, place: int, inputs: dict[str, NDArray[Any]], alone: bool) -> Any:
-        """Begin; with nothing beside it the calling thread does the work, which saves the way through another."""
-        while len(self._requests) <= place:
-            self._requests.append(self.compiled.create_infer_request())
-        request = self._requests[place]
-        if alone:
-            request.infer(inputs, share_inputs=True, share_outputs=True)
-        else:
-            request.start_async(inputs, share_inputs=True)
-        return request
+        self.request = compiled.create_infer_request()
+        self._engine = engine
 
 
-def load(bundle: Bundle, options: Options) -> OpenVinoBackend:
+def load(bundle: Bundle, options: BackendOptions) -> OpenVinoBackend:
     return OpenVinoBackend(bundle, options)
 
 
@@ -154,13 +140,3 @@ def _cache() -> cache.EngineCache | None:
         return cache.EngineCache(cache.folder("openvino"))
     except BadInput:
         return None
-
-
-def _rows(inputs: Mapping[str, NDArray[Any]]) -> int:
-    return max(len(array) for array in inputs.values() if array.ndim)
-
-
-def _results(request: Any, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Copies by name: the request's own buffers are used again. A compiled output may go by other names too."""
-    request.wait()
-    return {name: np.array(tensor.data) for name, tensor in zip(names, request.output_tensors, strict=True)}

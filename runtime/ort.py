@@ -6,7 +6,7 @@ The CUDA half has never run: everything but the provider's own options is the sa
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,12 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from base.errors import BadInput
-from runtime.backend import Backend, Device, Options
+from runtime.available import BackendInfo
+from runtime.backend import Backend, BackendOptions
 from runtime.bundle import Bundle
-from runtime.shapes import joined, pieces
 from runtime.signature import INPUT_AXES
+
+BACKEND = BackendInfo(package="onnxruntime", extra="serve", devices=("cpu", "cuda"), rank=1)
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(uint8)": np.uint8}
@@ -28,23 +30,21 @@ class OrtBackend(Backend):
 
     name = "ort"
 
-    def __init__(self, bundle: Bundle, options: Options | None = None) -> None:
+    def __init__(self, bundle: Bundle, options: BackendOptions | None = None) -> None:
+        super().__init__(options)
         self.bundle = bundle
-        self.options = options or Options()
         self.device = _device(self.options.device)
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
-        self._static: dict[tuple[Any, ...], Static] = {}
+        self._static: dict[tuple[Any, ...], StaticSession] = {}
 
-    def outputs(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def batches(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> Sequence[int]:
+        """Those of the bundle's buckets; without buckets any N runs as it is."""
+        return self.bundle.batches(graph, inputs)
+
+    def run_piece(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """By the session of fixed shapes where the bundle has a bucket of this height and width, else by the dynamic one."""
         planned = self.bundle.planned(graph, inputs)
-        batches = (1,) if self.options.reproducible else tuple(sorted({axes["batch"] for axes in planned}))
-        if not batches:
-            return self._dynamic(graph, inputs)
-        found = []
-        for piece, count in pieces(inputs, batches):
-            result = self._bucket(graph, planned[0], piece) if planned else self._dynamic(graph, piece)
-            found.append((result, count))
-        return joined(found)
+        return self._bucket(graph, planned[0], inputs) if planned else self._dynamic(graph, inputs)
 
     def _dynamic(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         if graph not in self._sessions:
@@ -59,7 +59,7 @@ class OrtBackend(Backend):
         key = (graph, *(array.shape for array in inputs.values()))
         if key not in self._static:
             fixed = {**axes, "batch": batch}
-            self._static[key] = Static(self._open(graph, fixed), fixed, self.device)
+            self._static[key] = StaticSession(self._open(graph, fixed), fixed, self.device)
         return self._static[key].run(inputs)
 
     def _open(self, graph: str, fixed: Mapping[str, int] | None = None) -> onnxruntime.InferenceSession:
@@ -80,7 +80,7 @@ class OrtBackend(Backend):
         return session
 
 
-class Static:
+class StaticSession:
     """A session whose inputs and outputs stay where they are on its device, as a recorded CUDA graph needs it."""
 
     def __init__(self, session: onnxruntime.InferenceSession, axes: Mapping[str, int], device: str) -> None:
@@ -101,18 +101,19 @@ class Static:
         return {name: np.array(room.numpy()) for name, room in self._outputs.items()}
 
 
-def load(bundle: Bundle, options: Options) -> OrtBackend:
+def load(bundle: Bundle, options: BackendOptions) -> OrtBackend:
+    """BadInput: CUDA is asked for, and this ONNX Runtime has none."""
     return OrtBackend(bundle, options)
 
 
-def _device(wanted: Device) -> str:
+def _device(requested: str) -> str:
     """`cpu` or `cuda`. BadInput: this ONNX Runtime was built without CUDA."""
     there = PROVIDERS["cuda"] in onnxruntime.get_available_providers()
-    if wanted == "cuda" and not there:
+    if requested == "cuda" and not there:
         raise BadInput(
             "this ONNX Runtime has no CUDAExecutionProvider: pip install 'ippo[gpu]'; accepted here: auto, cpu"
         )
-    if wanted == "cpu" or not there:
+    if requested == "cpu" or not there:
         return "cpu"
     onnxruntime.preload_dlls()  # finds the CUDA libraries that pip installed
     return "cuda"

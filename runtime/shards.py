@@ -24,7 +24,6 @@ from rich.console import Console
 
 from base.errors import BadInput
 from base.progress import progress
-from runtime.backend import Device
 from runtime.bundle import MANIFEST, sha256
 from runtime.generator import Generator, Request
 from runtime.prompts import Row
@@ -44,7 +43,7 @@ class Job:
     bundle: str
     """SHA-256 of the bundle's manifest."""
     backend: str
-    device: Device
+    device: str
     """As it was asked for."""
     reproducible: bool
     prompts: str
@@ -83,7 +82,7 @@ def requests_of(rows: Sequence[Row], seed: int, count: int = 1) -> list[Request]
 def job_of(
     generator: Generator,
     requests: Sequence[Request],
-    device: Device,
+    device: str,
     reproducible: bool,
     steps: int,
     format: Format,

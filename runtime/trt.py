@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 
 from base.errors import BadInput
 from runtime import cache
-from runtime.backend import Backend, Options
+from runtime.available import BackendInfo
+from runtime.backend import Backend, BackendOptions
 from runtime.bundle import Bundle, dimensions
-from runtime.shapes import joined, pieces
+
+BACKEND = BackendInfo(package="tensorrt", extra="trt", devices=("cuda",), note="which has never run")
 
 OLDEST = (10, 12)
 BATCHES = (1, 4)
@@ -37,36 +39,33 @@ class TrtBackend(Backend):
     """One engine a graph, with a profile, a context and a recorded CUDA graph for each of its plans."""
 
     name = "trt"
+    planned_only = True
 
-    def __init__(self, bundle: Bundle, options: Options) -> None:
-        if options.device == "cpu":
-            raise BadInput("backend 'trt' runs on the GPU, not on cpu; accepted: auto, cuda")
+    def __init__(self, bundle: Bundle, options: BackendOptions) -> None:
+        super().__init__(options)
         _check_version(tensorrt.__version__)
         self.bundle = bundle
-        self.options = options
         self._machine = _machine()
         self._cache = cache.EngineCache(cache.folder("trt"))
         self._stream = int(_done(cuda.cudaStreamCreate()))
         self._runtime = tensorrt.Runtime(LOGGER)
         self._engines: dict[str, tensorrt.ICudaEngine] = {}
-        self._plans: dict[tuple[str, int], Plan] = {}
+        self._plans: dict[tuple[str, int], RecordedProfile] = {}
 
-    def outputs(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        planned = self.bundle.plans(graph, BATCHES)
-        wanted = dimensions(graph, inputs)
-        batches = sorted(axes["batch"] for axes in planned if {**axes, "batch": 0} == {**wanted, "batch": 0})
-        assert batches, f"no plan of {graph} for {wanted}"  # sizes are the generator's to check
-        found = []
-        for piece, count in pieces(inputs, batches[:1] if self.options.reproducible else batches):
-            plan = self._plan(graph, planned.index(dimensions(graph, piece)), piece)
-            found.append((plan.run(piece), count))
-        return joined(found)
+    def batches(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> Sequence[int]:
+        """Those of the profiles at these inputs' height and width."""
+        planned, own = self.bundle.plans(graph, BATCHES), dimensions(graph, inputs)
+        batches = sorted(axes["batch"] for axes in planned if {**axes, "batch": 0} == {**own, "batch": 0})
+        assert batches, f"no plan of {graph} for {own}"  # sizes are the generator's to check
+        return batches
 
-    def _plan(self, graph: str, profile: int, inputs: Mapping[str, NDArray[Any]]) -> Plan:
+    def run_piece(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """By the profile of exactly these shapes."""
+        profile = self.bundle.plans(graph, BATCHES).index(dimensions(graph, inputs))
         if (graph, profile) not in self._plans:
             shapes = {name: array.shape for name, array in inputs.items()}
-            self._plans[graph, profile] = Plan(self._engine(graph), profile, shapes, self._stream)
-        return self._plans[graph, profile]
+            self._plans[graph, profile] = RecordedProfile(self._engine(graph), profile, shapes, self._stream)
+        return self._plans[graph, profile].run(inputs)
 
     def _engine(self, graph: str) -> tensorrt.ICudaEngine:
         """From the cache, or built now: minutes. Other processes that want the same one wait for it."""
@@ -95,7 +94,7 @@ class TrtBackend(Backend):
         }
 
 
-class Plan:
+class RecordedProfile:
     """One profile of an engine at fixed addresses: the first run records what later ones replay."""
 
     def __init__(
@@ -143,7 +142,7 @@ class Plan:
         return _done(cuda.cudaGraphInstantiate(_done(cuda.cudaStreamEndCapture(self._stream)), 0))
 
 
-def load(bundle: Bundle, options: Options) -> TrtBackend:
+def load(bundle: Bundle, options: BackendOptions) -> TrtBackend:
     return TrtBackend(bundle, options)
 
 

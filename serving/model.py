@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from runtime import backend
+from runtime.backend import BackendOptions
 from runtime.bundle import MANIFEST, Manifest, open_bundle, sha256
 from runtime.generator import Generator
 from serving.serve_config import ServeConfig
@@ -27,7 +28,7 @@ class Model:
     def open(cls, folder: Path, config: ServeConfig, alias: str | None = None) -> Self:
         """Load the bundle and run it once in every way it will be asked to. Raises BadInput."""
         bundle = open_bundle(folder)
-        generator = Generator(bundle, backend.load(config.backend, bundle, config.threads))
+        generator = Generator(bundle, backend.load(config.backend, bundle, BackendOptions(config.threads)))
         images = generator.takes_images and config.image_to_image
         generator.warm(config.sizes(fused=True), sizes=generator.sizes)
         generator.warm(config.sizes(fused=False), steps=(2,), sizes=generator.sizes, images=images)

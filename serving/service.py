@@ -18,7 +18,6 @@ from typing import NoReturn
 import bentoml
 from fastapi import FastAPI
 
-from base.config import nearest
 from base.errors import BadInput
 from runtime import backend
 from runtime.bundle import open_bundle
@@ -84,9 +83,7 @@ def check(config: ServeConfig) -> None:
     """Whatever can be known to be wrong before a worker starts. Raises BadInput."""
     for _, folder in config.bundles:
         open_bundle(folder)
-    present = ["auto", *backend.installed()]
-    if config.backend not in present:
-        raise BadInput(f"backend '{config.backend}' is not installed{nearest(config.backend, present)}")
+    backend.chosen(config.backend)
 
 
 def _address(config: ServeConfig) -> str:

@@ -97,10 +97,10 @@ def pipeline(tiny_bundle: Path) -> Pipeline:
 def backends(bundle: Bundle) -> dict[str, Backend]:
     """By name; `openvino` computes in f32 here, `openvino_bf16` in bf16 where the CPU has it."""
     from runtime import backend
-    from runtime.backend import Options
+    from runtime.backend import BackendOptions
     from runtime.openvino import OpenVinoBackend  # not everywhere where there is a GPU
 
-    loaded = {name: backend.load(name, bundle, threads=1) for name in ("ort", "eager")}
-    loaded["openvino"] = OpenVinoBackend(bundle, Options(threads=1), precision="f32")
-    loaded["openvino_bf16"] = OpenVinoBackend(bundle, Options(threads=1), precision="bf16")
+    loaded = {name: backend.load(name, bundle, BackendOptions(threads=1)) for name in ("ort", "eager")}
+    loaded["openvino"] = OpenVinoBackend(bundle, BackendOptions(threads=1), precision="f32")
+    loaded["openvino_bf16"] = OpenVinoBackend(bundle, BackendOptions(threads=1), precision="bf16")
     return loaded

@@ -19,6 +19,7 @@ from models.attributes import attribute_examples
 from models.labels import Input
 from models.pipeline import Pipeline, predict
 from models.schedule import STUDENT_TIMESTEPS
+from runtime import available
 from runtime import backend as backends
 from runtime.bundle import MANIFEST, Bundle, Manifest, sha256
 from runtime.generator import Generator, Request
@@ -58,7 +59,7 @@ def body(manifest: Manifest) -> dict[str, Input]:
 
 def student_cases(bundle: Bundle, batches: Sequence[int], names: Sequence[str] | None = None) -> Iterator[Case]:
     """Tokenise, encode a PNG, and on each backend the split stages and the whole image by the fused graph."""
-    generators = {name: Generator(bundle, backends.load(name, bundle)) for name in names or backends.installed()}
+    generators = {name: Generator(bundle, backends.load(name, bundle)) for name in names or available.installed()}
     for batch in batches:
         first = next(iter(generators.values()))
         yield Case("tokenise", "tokenizers", batch, _tokenise(first, batch))

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 from base.errors import BadInput
 from export.adopt import adopt
 from runtime import backend
+from runtime.backend import BackendOptions
 from runtime.bundle import Bundle
 from runtime.generator import Generator, Request
 
@@ -47,7 +48,7 @@ def test_it_draws_what_its_graphs_draw(theirs: Path, bundle: Bundle, tmp_path: P
         bundle.manifest.tokens,
     )
     start = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    ours, other = (Generator(b, backend.load("ort", b, threads=1)) for b in (bundle, adopted))
+    ours, other = (Generator(b, backend.load("ort", b, BackendOptions(threads=1))) for b in (bundle, adopted))
     for steps in (1, 2):
         assert np.abs(ours.generate(REQUESTS, steps).astype(int) - other.generate(REQUESTS, steps)).max() <= 1
     images = [generator.generate([Request("a cat", 7, start)])[0].astype(int) for generator in (ours, other)]

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from base.errors import BadInput
 from models import folder
 from models.pipeline import Pipeline
-from runtime import backend, networks, tokenize
+from runtime import available, backend, networks, tokenize
+from runtime.backend import BackendOptions
 from runtime.bundle import Bundle, open_bundle
 from runtime.generator import Generator, Request
 from runtime.signature import COMPONENTS
@@ -46,10 +47,10 @@ def test_the_manifest_says_what_is_asked_for_and_where_the_graphs_lie(pixels: Bu
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4])
-@pytest.mark.parametrize("name", backend.NEEDS)
+@pytest.mark.parametrize("name", available.installed("cpu"))
 def test_images_are_those_of_the_pipeline(name: str, steps: int, pixels: Bundle, drawn_from: Pipeline) -> None:
     expected = drawn_from.generate([r.input for r in ASKED], [r.seed for r in ASKED], steps)
-    generator = Generator(pixels, backend.load(name, pixels, threads=1))
+    generator = Generator(pixels, backend.load(name, pixels, BackendOptions(threads=1)))
     found = generator.generate(ASKED, steps)
     assert found.shape == (3, 16, 16, 3)
     assert np.abs(found.astype(int) - expected).max() <= (12 if name == "openvino" else 2)  # bf16 where the CPU has it
@@ -61,7 +62,9 @@ def test_a_graph_is_its_network_at_batches_and_sizes_it_was_not_traced_at(
     name: str, batch: int, scale: int, pixels: Bundle, drawn_from: Pipeline
 ) -> None:
     inputs = {key: value.numpy() for key, value in networks.examples(drawn_from, batch, scale)[name].items()}
-    ort, eager = (backend.load(runner, pixels, threads=1).run(name, inputs) for runner in ("ort", "eager"))
+    ort, eager = (
+        backend.load(runner, pixels, BackendOptions(threads=1)).run(name, inputs) for runner in ("ort", "eager")
+    )
     assert ort.shape == eager.shape
     np.testing.assert_allclose(ort, eager, atol=2e-2 * np.abs(eager).max())
 
@@ -78,7 +81,7 @@ def test_the_identity_has_graphs_but_no_weights(pixels: Bundle) -> None:
 
 def test_without_classes_whatever_is_asked_is_the_same(unconditional_bundle: Path) -> None:
     bundle = open_bundle(unconditional_bundle)
-    generator = Generator(bundle, backend.load("ort", bundle, threads=1))
+    generator = Generator(bundle, backend.load("ort", bundle, BackendOptions(threads=1)))
     first, second = generator.generate([Request("", 3), Request("anything", 3)])
     assert (bundle.manifest.task, bundle.manifest.inputs) == ("unconditional-image-generation", ())
     assert np.abs(first.astype(int) - second).max() <= 1
@@ -102,7 +105,7 @@ def test_ids_are_those_of_the_conditioner(pixels: Bundle, drawn_from: Pipeline, 
 
 
 def test_an_unknown_label_or_task_is_refused_in_one_line(pixels: Bundle, bundle: Bundle) -> None:
-    generator = Generator(pixels, backend.load("ort", pixels, threads=1))
+    generator = Generator(pixels, backend.load("ort", pixels, BackendOptions(threads=1)))
     with pytest.raises(BadInput, match="label 4 is out of range; accepted: 0 to 3"):
         generator.generate([Request(4, 0)])
     with pytest.raises(BadInput, match="a prompt must be text, got 4"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from base.errors import BadInput
 from export import quantize
 from export.write_bundle import export
 from runtime import backend
-from runtime.backend import Options
+from runtime.backend import BackendOptions
 from runtime.bundle import Bundle
 from runtime.generator import Generator, Request
 from runtime.ort import OrtBackend
+from tests import backend_files
 
 REQUESTS = [Request("a cat", 3), Request("two dogs", 4)]
 
@@ -26,7 +28,7 @@ def quantised(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) -> B
     """With a twin for every runtime whose quantiser is installed."""
     with pytest.MonkeyPatch.context() as patch:
         if not find_spec("nncf"):
-            patch.delitem(backend.NEEDS, "openvino")
+            backend_files.remove(patch, tmp_path_factory.mktemp("runtime"), "openvino")
         asked = ["a cat", "two dogs", "the sun"]
         out = tmp_path_factory.mktemp("int8") / "tiny"
         return export(str(tiny_student), out, trained=False, precision="int8", calibration=asked)
@@ -52,7 +54,9 @@ def test_images_are_nearly_the_same_and_the_loss_stands_beside_the_gain(
 ) -> None:
     if name not in quantised.manifest.twins:
         pytest.skip("no nncf here")
-    found, exact = (Generator(b, backend.load(name, b, threads=1)).generate(REQUESTS) for b in (quantised, bundle))
+    found, exact = (
+        Generator(b, backend.load(name, b, BackendOptions(threads=1))).generate(REQUESTS) for b in (quantised, bundle)
+    )
     assert 0 < np.abs(found.astype(int) - exact).mean() < 12
     figures = quantised.manifest.parity[f"{name}_int8"]
     assert figures["psnr"] < figures["psnr before"]
@@ -61,7 +65,9 @@ def test_images_are_nearly_the_same_and_the_loss_stands_beside_the_gain(
 
 @pytest.mark.slow
 def test_more_steps_run_as_before(quantised: Bundle, bundle: Bundle) -> None:
-    one, other = (Generator(b, OrtBackend(b, Options(threads=1))).generate(REQUESTS, 2) for b in (quantised, bundle))
+    one, other = (
+        Generator(b, OrtBackend(b, BackendOptions(threads=1))).generate(REQUESTS, 2) for b in (quantised, bundle)
+    )
     np.testing.assert_array_equal(one, other)
 
 
@@ -82,7 +88,8 @@ def test_a_twin_that_loses_too_much_is_refused() -> None:
 def test_a_quantiser_that_is_not_installed_names_the_extra(
     tiny_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(quantize.NEEDS, "openvino", "no_such_package")
+    other = replace(quantize.QUANTISERS["openvino"], package="no_such_package")
+    monkeypatch.setitem(quantize.QUANTISERS, "openvino", other)
     with pytest.raises(BadInput, match=r"int8 needs no_such_package: pip install 'ippo\[int8\]'"):
         export(str(tiny_student), tmp_path / "b", precision="int8")
     assert not list(tmp_path.iterdir())

@@ -19,6 +19,7 @@ from base.errors import BadInput
 from export.write_bundle import export
 from models import folder, noise
 from runtime import backend
+from runtime.backend import BackendOptions
 from runtime.bundle import Bundle, open_bundle, sha256
 from runtime.generator import Generator, Request
 from tests import tiny
@@ -96,9 +97,9 @@ def test_a_failed_gate_names_the_component_and_leaves_nothing(tmp_path: Path) ->
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from export import build
-build._write_graphs = lambda *_: os.kill(os.getpid(), getattr(signal, sys.argv[3]))
-build.export(sys.argv[1], Path(sys.argv[2]), trained=False, overwrite=True)
+from export import write_bundle
+write_bundle._write_graphs = lambda *_: os.kill(os.getpid(), getattr(signal, sys.argv[3]))
+write_bundle.export(sys.argv[1], Path(sys.argv[2]), trained=False, overwrite=True)
 """
 
 
@@ -140,7 +141,9 @@ def test_a_graph_with_unknown_inputs_is_refused(name: str, bundle: Bundle, tmp_p
     strange = Bundle(copy, bundle.manifest.model_copy(update={"files": files}))
     latents = np.zeros((1, 4, 4, 4), np.float32)
     with pytest.raises(BadInput, match=r"decoder takes latent_sample, surprise; this ippo knows latent_sample$"):
-        backend.load(name, strange, threads=1, reproducible=True).run("decoder", {"latent_sample": latents})
+        backend.load(name, strange, BackendOptions(threads=1, reproducible=True)).run(
+            "decoder", {"latent_sample": latents}
+        )
 
 
 @pytest.mark.slow

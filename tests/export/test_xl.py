@@ -17,7 +17,7 @@ from models.noise import gaussian
 from models.pipeline import Pipeline
 from models.schedule import student_scheduler
 from runtime import backend, networks
-from runtime.backend import Options
+from runtime.backend import BackendOptions
 from runtime.bundle import Bundle, open_bundle
 from runtime.generator import Generator, Request
 from runtime.openvino import OpenVinoBackend
@@ -85,7 +85,11 @@ def test_the_tokens_are_those_of_both_tokenizers(bundle: Bundle, pipeline: Pipel
 @pytest.mark.parametrize("steps", [1, 2])
 def test_every_backend_draws_what_the_pipeline_draws(name: str, steps: int, bundle: Bundle, pipeline: Pipeline) -> None:
     requests = [Request(prompt, seed) for seed, prompt in enumerate(PROMPTS)]
-    runner = OpenVinoBackend(bundle, Options(threads=1), "f32") if name == "openvino" else backend.load(name, bundle, 1)
+    runner = (
+        OpenVinoBackend(bundle, BackendOptions(threads=1), "f32")
+        if name == "openvino"
+        else backend.load(name, bundle, BackendOptions(1))
+    )
     found = Generator(bundle, runner).generate(requests, steps)
     expected = pipeline.generate(PROMPTS, range(3), steps)
     assert np.abs(found.astype(int) - expected).max() <= 2
@@ -93,7 +97,10 @@ def test_every_backend_draws_what_the_pipeline_draws(name: str, steps: int, bund
 
 def test_a_graph_is_its_network_at_a_batch_it_was_not_traced_at(bundle: Bundle, pipeline: Pipeline) -> None:
     inputs = {key: value.numpy() for key, value in networks.examples(pipeline, 5)["conditioner"].items()}
-    ort, eager = (backend.load(name, bundle, threads=1).outputs("conditioner", inputs) for name in ("ort", "eager"))
+    ort, eager = (
+        backend.load(name, bundle, BackendOptions(threads=1)).outputs("conditioner", inputs)
+        for name in ("ort", "eager")
+    )
     assert list(ort) == list(eager) == list(TOLD)
     for name in TOLD:
         assert ort[name].shape == eager[name].shape

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from base.errors import BadInput
 from models import folder
 from models.pipeline import Pipeline
-from runtime import backend, networks, prompts, shards, tokenize
+from runtime import available, backend, networks, prompts, shards, tokenize
+from runtime.backend import BackendOptions
 from runtime.bundle import Bundle, open_bundle
 from runtime.generator import Generator, Request
 from runtime.signature import COMPONENTS
@@ -53,10 +54,10 @@ def test_the_graphs_take_weights(composed: Bundle) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-@pytest.mark.parametrize("name", backend.NEEDS)
+@pytest.mark.parametrize("name", available.installed("cpu"))
 def test_images_are_those_of_the_pipeline(name: str, steps: int, composed: Bundle, drawn_from: Pipeline) -> None:
     expected = drawn_from.generate([r.input for r in ASKED], [r.seed for r in ASKED], steps)
-    found = Generator(composed, backend.load(name, composed, threads=1)).generate(ASKED, steps)
+    found = Generator(composed, backend.load(name, composed, BackendOptions(threads=1))).generate(ASKED, steps)
     assert np.abs(found.astype(int) - expected).max() <= (12 if name == "openvino" else 2)  # bf16 where the CPU has it
 
 
@@ -65,12 +66,14 @@ def test_a_graph_is_its_network_at_a_batch_it_was_not_traced_at(
     name: str, composed: Bundle, drawn_from: Pipeline
 ) -> None:
     inputs = {key: value.numpy() for key, value in networks.examples(drawn_from, 5)[name].items()}
-    ort, eager = (backend.load(runner, composed, threads=1).run(name, inputs) for runner in ("ort", "eager"))
+    ort, eager = (
+        backend.load(runner, composed, BackendOptions(threads=1)).run(name, inputs) for runner in ("ort", "eager")
+    )
     np.testing.assert_allclose(ort, eager, atol=2e-2 * np.abs(eager).max())
 
 
 def test_one_pass_honours_weights(composed: Bundle) -> None:
-    generator = Generator(composed, backend.load("ort", composed, threads=1))
+    generator = Generator(composed, backend.load("ort", composed, BackendOptions(threads=1)))
     drawn = [generator.generate([Request({"Ape": 1, "Fez": weight}, 3)]) for weight in (0, 0.5, 1, 3)]
     assert len({image.tobytes() for image in drawn}) == 4
     assert np.array_equal(drawn[0], generator.generate([Request("Ape", 3)]))
@@ -95,7 +98,7 @@ def test_weights_are_those_of_the_conditioner(composed: Bundle, drawn_from: Pipe
     ],
 )
 def test_what_is_no_attribute_is_refused_in_one_line(composed: Bundle, refused: object, message: str) -> None:
-    generator = Generator(composed, backend.load("ort", composed, threads=1))
+    generator = Generator(composed, backend.load("ort", composed, BackendOptions(threads=1)))
     with pytest.raises(BadInput, match=message):
         generator.generate([Request(refused, 0)])  # type: ignore[arg-type]
 
@@ -109,7 +112,7 @@ def test_the_deployed_path_draws_attributes_without_torch(attribute_bundle: Path
 
 def test_a_table_of_attributes_is_drawn_in_bulk(composed: Bundle, tmp_path: Path) -> None:
     (tmp_path / "wanted.csv").write_text('attributes,seed\n"Ape, Fez=2.5",7\nMan,1\n')
-    generator = Generator(composed, backend.load("ort", composed, threads=1))
+    generator = Generator(composed, backend.load("ort", composed, BackendOptions(threads=1)))
     requests = shards.requests_of(prompts.read(tmp_path / "wanted.csv"), 0)
     shards.job_of(generator, requests, "auto", False, 1, "png", 2, 2)
     assert np.array_equal(generator.generate(requests[:1]), generator.generate(ASKED[:1]))

@@ -9,7 +9,8 @@ from base.errors import BadInput
 from export.parity import psnr
 from models import noise
 from models.pipeline import Pipeline
-from runtime.backend import NEEDS, Backend
+from runtime import available
+from runtime.backend import Backend
 from runtime.bundle import Bundle
 from runtime.generator import Generator, Request
 from runtime.signature import LEAST_PSNR
@@ -18,7 +19,7 @@ REQUESTS = [Request("a cat", 7), Request("", 0), Request("two dogs", noise.MAX_S
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
-@pytest.mark.parametrize("name", NEEDS)
+@pytest.mark.parametrize("name", available.installed("cpu"))
 def test_images_are_those_of_the_pipeline(
     name: str, steps: int, bundle: Bundle, backends: dict[str, Backend], pipeline: Pipeline
 ) -> None:
@@ -38,7 +39,7 @@ def test_bf16_images_stay_close(steps: int, bundle: Bundle, backends: dict[str, 
 
 
 @pytest.mark.parametrize("steps", [1, 2])
-@pytest.mark.parametrize("name", NEEDS)
+@pytest.mark.parametrize("name", available.installed("cpu"))
 def test_an_image_does_not_depend_on_its_neighbours(
     name: str, steps: int, bundle: Bundle, backends: dict[str, Backend]
 ) -> None:

@@ -16,7 +16,8 @@ from base.errors import BadInput
 from models import noise, sampling
 from models.pipeline import Pipeline, from_uint8, to_uint8
 from models.schedule import STUDENT_TIMESTEPS, student_timesteps
-from runtime.backend import NEEDS, Backend, Options
+from runtime import available
+from runtime.backend import Backend, BackendOptions
 from runtime.bundle import Bundle
 from runtime.generator import Generator, Request
 
@@ -55,7 +56,7 @@ def test_all_of_the_way_is_the_students_own_loop() -> None:
 
 
 @pytest.mark.parametrize("steps, strength", [(1, 0.25), (1, 0.5), (2, 0.75), (4, 1.0)])
-@pytest.mark.parametrize("name", NEEDS)
+@pytest.mark.parametrize("name", available.installed("cpu"))
 def test_images_are_those_of_the_networks(
     name: str, steps: int, strength: float, bundle: Bundle, backends: dict[str, Backend], pipeline: Pipeline
 ) -> None:
@@ -122,6 +123,6 @@ def test_without_an_encoder_there_is_only_noise(bundle: Bundle, backends: dict[s
 def test_warming_runs_the_encoder_as_well(bundle: Bundle) -> None:
     from runtime.ort import OrtBackend
 
-    runner = OrtBackend(bundle, Options(threads=1))
+    runner = OrtBackend(bundle, BackendOptions(threads=1))
     Generator(bundle, runner).warm(batches=(1, 2), images=True)
     assert set(runner._sessions) == {"one_step", "encoder", "conditioner", "denoiser", "decoder"}

@@ -1,4 +1,4 @@
-"""OpenVINO's precision, its modes, and plans that are found again on disk."""
+"""OpenVINO's precision, and plans that are found again on disk."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import pytest
 
 from base.errors import BadInput
 from runtime import backend
-from runtime.backend import Options
+from runtime.backend import BackendOptions
 from runtime.bundle import Bundle
 from runtime.cache import ENGINE, MANIFEST
 from runtime.generator import Generator, Request
 from runtime.openvino import OpenVinoBackend, Precision, has_bf16
 
 REQUESTS = [Request(prompt, seed) for seed, prompt in enumerate(("a cat", "", "two dogs", "b", "c"))]
+ONE_THREAD = BackendOptions(threads=1)
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "openvino"
 
 
-def _draw(bundle: Bundle, precision: Precision = "f32", options: Options = Options(threads=1)) -> np.ndarray:  # noqa: B008
+def _draw(bundle: Bundle, precision: Precision = "f32", options: BackendOptions = ONE_THREAD) -> np.ndarray:
     return Generator(bundle, OpenVinoBackend(bundle, options, precision)).generate(REQUESTS)
 
 
@@ -43,20 +44,9 @@ def test_bf16_only_where_the_bundle_stood_it(bundle: Bundle) -> None:
     assert OpenVinoBackend(dataclasses.replace(bundle, manifest=never)).precision == "f32"
 
 
-def test_throughput_draws_the_same_images_side_by_side(bundle: Bundle) -> None:
-    expected = _draw(bundle)
-    runner = OpenVinoBackend(bundle, Options(threads=2, mode="throughput"), "f32")
-    found = Generator(bundle, runner).generate(REQUESTS)
-    assert np.abs(found.astype(int) - expected).max() <= 1
-    streams = next(iter(runner._plans.values())).streams
-    largest = max(key[1][0] for key in runner._plans)
-    assert largest <= max(1, -(-len(REQUESTS) // streams))  # no part is larger than a stream's share
-    assert max(len(plan._requests) for plan in runner._plans.values()) <= streams
-
-
 @pytest.mark.parametrize("precision", ["f32", "bf16"])
 def test_one_plan_for_every_batch_gives_the_same_bytes(bundle: Bundle, precision: Precision) -> None:
-    runner = OpenVinoBackend(bundle, Options(threads=1, reproducible=True), precision)
+    runner = OpenVinoBackend(bundle, BackendOptions(threads=1, reproducible=True), precision)
     generator = Generator(bundle, runner)
     together = generator.generate(REQUESTS, 2)
     for image, request in zip(together, REQUESTS, strict=True):
@@ -77,7 +67,7 @@ def test_a_plan_is_compiled_once_for_all_processes(bundle: Bundle, cached: Path)
 def test_other_precisions_weights_and_threads_are_other_plans(bundle: Bundle, cached: Path) -> None:
     _draw(bundle)
     _draw(bundle, "bf16")
-    _draw(bundle, options=Options(threads=2))
+    _draw(bundle, options=BackendOptions(threads=2))
     files = {name: "0" * 64 if name.startswith("unet/") else sha for name, sha in bundle.manifest.files.items()}
     retrained = dataclasses.replace(bundle, manifest=bundle.manifest.model_copy(update={"files": files}))
     _draw(retrained)
@@ -100,5 +90,5 @@ def test_without_a_cache_folder_every_process_compiles(bundle: Bundle, cached: P
 
 
 def test_there_is_no_gpu_in_it(bundle: Bundle) -> None:
-    with pytest.raises(BadInput, match="'openvino' runs on the CPU, not on cuda; accepted: auto, cpu"):
-        backend.load("openvino", bundle, device="cuda")
+    with pytest.raises(BadInput, match="'openvino' runs on cpu, not on cuda; accepted: auto, cpu"):
+        backend.load("openvino", bundle, BackendOptions(device="cuda"))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from base.errors import BadInput
 from export.write_bundle import export
 from models.pipeline import Pipeline
-from runtime import networks
-from runtime.backend import NEEDS, Backend, Options
+from runtime import available, networks
+from runtime.backend import Backend, BackendOptions
 from runtime.bundle import Bundle, open_bundle
 from runtime.generator import Generator, Request
 from runtime.openvino import OpenVinoBackend
@@ -80,7 +80,7 @@ def test_a_bucket_gives_every_graph_its_shapes(bucketed: Bundle, bundle: Bundle)
 
 
 def test_openvino_plans_the_buckets_and_nothing_else(bucketed: Bundle) -> None:
-    runner = OpenVinoBackend(bucketed, Options(threads=1), precision="f32")
+    runner = OpenVinoBackend(bucketed, BackendOptions(threads=1), precision="f32")
     generator = Generator(bucketed, runner)
     for size in bucketed.manifest.sizes:
         assert generator.generate(REQUESTS, size=size).shape == (4, size[1], size[0], 3)
@@ -89,7 +89,7 @@ def test_openvino_plans_the_buckets_and_nothing_else(bucketed: Bundle) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 2])
-@pytest.mark.parametrize("name", NEEDS)
+@pytest.mark.parametrize("name", available.installed("cpu"))
 def test_images_of_another_size_are_those_of_the_pipeline(
     name: str, steps: int, bucketed: Bundle, backends: dict[str, Backend], pipeline: Pipeline
 ) -> None:
@@ -121,7 +121,7 @@ def test_exported_buckets_are_drawn_by_the_gate_and_kept(tiny_student: Path, tmp
     manifest = open_bundle(tmp_path / "b").manifest
     assert manifest == exported.manifest
     assert (manifest.buckets, manifest.sizes) == (BUCKETS, ((16, 16), (32, 16)))
-    for name in NEEDS:
+    for name in available.installed("cpu"):
         figures = manifest.parity[name]
         assert figures["psnr"] == min(figures["psnr 16x16"], figures["psnr 32x16"]) > 50
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from base.errors import BadInput
 from runtime import ort, shards
-from runtime.backend import Options
+from runtime.backend import BackendOptions
 from runtime.bundle import open_bundle
 from runtime.generator import Generator, Request
 from runtime.prompts import Row
@@ -33,7 +33,7 @@ class Killed(Exception):
 @pytest.fixture(scope="module")
 def generator(tiny_bundle: Path) -> Generator:
     bundle = open_bundle(tiny_bundle)
-    return Generator(bundle, ort.load(bundle, Options(threads=1)))
+    return Generator(bundle, ort.load(bundle, BackendOptions(threads=1)))
 
 
 def raw(pixels: NDArray[np.uint8], request: Request) -> bytes:

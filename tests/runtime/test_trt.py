@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from runtime import backend
+from runtime.backend import BackendOptions
 from runtime.bundle import Bundle, dimensions
 from runtime.generator import Generator, Request
 from runtime.shapes import Bucket
@@ -104,7 +105,7 @@ def test_on_a_gpu_it_draws_the_same(steps: int, bundle: Bundle) -> None:
     if not (find_spec("tensorrt") and find_spec("tensorrt").origin and find_spec("cuda")):  # type: ignore[union-attr]
         pytest.skip("no TensorRT")
     requests = [Request("a cat", 7), Request("two dogs", 8)]
-    expected = Generator(bundle, backend.load("eager", bundle, device="cpu")).generate(requests, steps)
+    expected = Generator(bundle, backend.load("eager", bundle, BackendOptions(device="cpu"))).generate(requests, steps)
     generator = Generator(bundle, backend.load("trt", bundle))
     for _ in range(2):  # recorded, and replayed
         assert np.abs(generator.generate(requests, steps).astype(int) - expected).max() <= 3
