@@ -17,6 +17,7 @@ from models import folder as folders
 from models.labels import Input
 from models.pipeline import Pipeline
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS
+from models.task import task_of
 from runtime import available, backend, networks
 from runtime.backend import Backend, BackendOptions
 from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
@@ -71,11 +72,11 @@ def export(
         kept = {"precision": precision, "buckets": tuple(buckets), "card": card or {}}
         sizes = dict.fromkeys([*manifest.sizes, *((bucket.width, bucket.height) for bucket in buckets)])
         manifest = manifest.model_copy(update={**names, **kept, "sizes": tuple(sizes)})
-        wanted = inputs or networks.inputs(pipeline, DRAWN)
+        wanted = inputs or task_of(pipeline).examples(DRAWN)
         drawn = _draw(Bundle(beside, manifest), pipeline, wanted, trained)
         manifest = manifest.model_copy(update={"parity": figures | drawn})
         if precision == "int8":
-            many = calibration or networks.inputs(pipeline, CALIBRATED)
+            many = calibration or task_of(pipeline).examples(CALIBRATED)
             many = many[:: -(-len(many) // CALIBRATED)]  # evenly over all that there are
             quantised, gained = quantize.add(Bundle(beside, manifest), pipeline, many, wanted, trained)
             manifest = quantised.manifest.model_copy(update={"parity": manifest.parity | gained})

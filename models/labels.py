@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from base.config import nearest
 from base.errors import BadInput
 
-Input = str | int | Mapping[str, float] | Sequence[str]
-"""A prompt, a label's name or number, or attributes; `""` is the null condition of every family."""
+Input = object
+"""A prompt, a label's name or number, attributes, …: what the model's task takes. `""` is the null condition of every task."""
 
 _LISTED = 20
 _DIGITS = 9

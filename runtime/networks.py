@@ -5,7 +5,6 @@ Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `A` att
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -13,14 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from models.architecture import architecture
-from models.attributes import attribute_examples
 from models.conditioning import Conditioning
-from models.labels import Input
 from models.pipeline import Pipeline
 from models.schedule import STUDENT_TIMESTEPS
+from models.task import ConditionerInput, task_of
 from runtime.signature import COMPONENTS, conditioner_input, graph_outputs
-
-PROMPTS = ("a cat", "a red heart", "an apple on blue", "a smiling face", "a tree", "", "two dogs", "the sun")
 
 
 class Component(nn.Module):
@@ -63,7 +59,7 @@ def _told(conditioning: Conditioning) -> Any:
     return arrays if len(arrays) > 1 else arrays[0]
 
 
-CONDITIONERS: dict[str, type[Component]] = {"input_ids": Conditioner, "weights": Composer}
+CONDITIONERS: dict[ConditionerInput, type[Component]] = {"input_ids": Conditioner, "weights": Composer}
 """By what they take."""
 
 
@@ -125,12 +121,6 @@ def as_tuple(given: Any) -> tuple[Tensor, ...]:
     return given if isinstance(given, tuple) else (given,)
 
 
-def inputs(pipeline: Pipeline, count: int) -> list[Input]:
-    """`count` things that the pipeline can be asked for, going round."""
-    known: Sequence[Input] = pipeline.classes or attribute_examples(pipeline.slots, count) or PROMPTS
-    return [known[index % len(known)] for index in range(count)]
-
-
 @torch.no_grad()
 def examples(pipeline: Pipeline, batch: int, scale: float = 1) -> dict[str, dict[str, Tensor]]:
     """Random inputs of every component; heights and widths are `scale` times the pipeline's own."""
@@ -139,7 +129,7 @@ def examples(pipeline: Pipeline, batch: int, scale: float = 1) -> dict[str, dict
     latent = torch.randn(batch, channels, *(int(side * scale) for side in latent_sides), generator=draw)
     columns, rows = image_size(pipeline)
     image = torch.rand(batch, 3, int(rows * scale), int(columns * scale), generator=draw) * 2 - 1
-    ids = pipeline.conditioner.tokenize(inputs(pipeline, batch))  # type: ignore[operator]
+    ids = pipeline.conditioner.tokenize(task_of(pipeline).examples(batch))  # type: ignore[operator]
     conditioning = pipeline.conditioner(ids)
     return {
         "conditioner": {conditioner_input(pipeline.task): ids},

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
+
+from models.task import ConditionerInput, task_named
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ COMPONENTS: dict[str, Signature] = {
     "conditioner": Signature(
         part="conditioner",
         file="model.onnx",
-        inputs={"input_ids": {0: "batch"}, "weights": {0: "batch"}},  # one of them, as `conditioner_input` says
+        inputs={name: {0: "batch"} for name in get_args(ConditionerInput)},  # one of them, as `conditioner_input` says
         output="last_hidden_state",  # (N, S, D); where the denoiser is told more than that, see `TOLD`
         output_axes={0: "batch"},
         tolerance=1e-2,
@@ -81,9 +84,9 @@ INPUT_AXES: dict[str, dict[str, dict[int, str]]] = {
 """Graph → input → its dynamic dimensions by name."""
 
 
-def conditioner_input(task: str) -> str:
-    """What the conditioner takes: `input_ids (N, S)` int64, or where attributes are asked for `weights (N, A)` float32."""
-    return {"attributes-to-image": "weights"}.get(task, "input_ids")
+def conditioner_input(task: str) -> ConditionerInput:
+    """What the conditioner takes: `input_ids (N, S)` int64 or `weights (N, A)` float32. BadInput: an unknown task."""
+    return task_named(task).conditioner_input
 
 
 TOLD = ("encoder_hidden_states", "text_embeds", "time_ids")

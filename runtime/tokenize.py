@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
-from base.config import nearest
 from base.errors import BadInput
-from models.attributes import attribute_weights
-from models.labels import Input, class_id
+from models.labels import Input
+from models.task import ConditionerInput, Task, task_of
 from runtime.bundle import Bundle
 
 TEXT_TOKENIZERS = ("tokenizer", "tokenizer_2")
 REMEMBERED = 256
 """So many prompts are encoded once only."""
+DTYPES: Mapping[ConditionerInput, type[np.generic]] = {"input_ids": np.int64, "weights": np.float32}
+"""What the conditioner takes → its type."""
 
 
 class InputTokenizer(Protocol):
@@ -34,40 +35,25 @@ class InputTokenizer(Protocol):
 
 def load(bundle: Bundle) -> InputTokenizer:
     """The tokenizer of the bundle's task. BadInput: a task that this version does not know."""
-    if bundle.manifest.task not in TOKENIZERS:
-        raise BadInput(
-            f"{bundle.folder}: unknown task '{bundle.manifest.task}'{nearest(bundle.manifest.task, TOKENIZERS)}"
-        )
-    return TOKENIZERS[bundle.manifest.task](bundle)
+    try:
+        task = task_of(bundle.manifest)
+    except BadInput as error:
+        raise BadInput(f"{bundle.folder}: {error}") from None
+    return PromptTokenizer(bundle) if task.tokenized else RowTokenizer(task)
 
 
-class LabelTokenizer:
-    """Numbers or names of labels → rows of the table; without classes there is but one."""
+class RowTokenizer:
+    """Inputs of a task that needs no tokenizer's files → a row each."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self.classes = bundle.manifest.classes
+    def __init__(self, task: Task) -> None:
+        self.task = task
 
-    def ids(self, inputs: Sequence[Input]) -> NDArray[np.int64]:
-        """Labels → ids `(N, 1)`."""
-        return np.array([[class_id(label, self.classes)] for label in inputs], dtype=np.int64)
-
-    def dropped(self, input: Input) -> int:
-        """A label is one token: nothing."""
-        return 0
-
-
-class AttributeTokenizer:
-    """Weights by name, names, or text such as `Zombie, Cap=2` → a row of weights."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self.slots = bundle.manifest.slots
-
-    def ids(self, inputs: Sequence[Input]) -> NDArray[np.float32]:
-        """Attributes → weights `(N, A)`, 0 for those that are left free."""
-        return np.array([attribute_weights(wanted, self.slots) for wanted in inputs], dtype=np.float32)
+    def ids(self, inputs: Sequence[Input]) -> NDArray[Any]:
+        """Inputs → ids `(N, S)` int64, or weights `(N, A)` float32, as the task says."""
+        return np.array([self.task.row(input) for input in inputs], dtype=DTYPES[self.task.conditioner_input])
 
     def dropped(self, input: Input) -> int:
-        """Every attribute is seen: nothing."""
+        """Nothing: every row holds the whole input."""
         return 0
 
 
@@ -113,11 +99,3 @@ def _tokenizer(bundle: Bundle, part: str) -> Tokenizer:
 def _text(token: Any) -> str:
     """A token as `tokenizer_config.json` writes it: a string, or an object that holds one."""
     return str(token["content"]) if isinstance(token, dict) else str(token)
-
-
-TOKENIZERS: dict[str, Callable[[Bundle], InputTokenizer]] = {
-    "text-to-image": PromptTokenizer,
-    "class-to-image": LabelTokenizer,
-    "attributes-to-image": AttributeTokenizer,
-    "unconditional-image-generation": LabelTokenizer,
-}

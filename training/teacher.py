@@ -24,6 +24,7 @@ from models import folder as folders
 from models.architecture import architecture
 from models.pipeline import Pipeline, predict
 from models.sampling import add_noise, to_velocity
+from models.task import task_of
 from training import latents
 from training.assemble import opened
 from training.captions import Captions
@@ -97,7 +98,7 @@ class TeacherMethod(Method):
         if config.lora is not None:
             self._adapt(config.lora)
         self.tables = Tables(self.pipeline.schedule)
-        if config.attribute_dropout and not self.pipeline.slots:
+        if config.attribute_dropout and task_of(self.pipeline).conditioner_input != "weights":
             raise BadInput("attribute_dropout is for a base whose inputs are attributes; this one takes no attributes")
         tokenize = self.pipeline.conditioner.tokenize
         self.captions = Captions(self.train_images, config.captions, tokenize)  # type: ignore[arg-type]

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.size.random_networks import in_diffusers
 from evaluation.clock import Case
 from models import folder, noise
-from models.attributes import attribute_examples
 from models.labels import Input
 from models.pipeline import Pipeline, predict
 from models.schedule import STUDENT_TIMESTEPS
+from models.task import task_of
 from runtime import available
 from runtime import backend as backends
 from runtime.bundle import MANIFEST, Bundle, Manifest, sha256
@@ -26,8 +28,6 @@ from runtime.generator import Generator, Request
 from runtime.signature import conditioner_input
 from serving.images import Provenance, encode
 
-PROMPTS = ("a cat with heart eyes", "red heart on blue", "smiling face on white", "dog face", "birthday cake on pink",
-           "green apple", "sun with face", "fox on yellow")  # fmt: skip
 TEACHER, STOCK = "teacher (torch eager)", "diffusers eager"
 SPLIT = "image by split graphs"
 TIMESTEP = 999
@@ -42,19 +42,13 @@ class Settings:
     batches: tuple[int, ...]
 
 
-def inputs(model: Manifest | Pipeline, count: int) -> list[Input]:
-    """`count` labels, attributes or prompts, whatever the model takes, going round."""
-    known: Sequence[Input] = model.classes or attribute_examples(model.slots, count) or PROMPTS
-    return [known[place % len(known)] for place in range(count)]
-
-
 def requests(manifest: Manifest, count: int, seed: int = 0) -> list[Request]:
-    return [Request(wanted, seed + place) for place, wanted in enumerate(inputs(manifest, count))]
+    return [Request(wanted, seed + place) for place, wanted in enumerate(task_of(manifest).examples(count))]
 
 
 def body(manifest: Manifest) -> dict[str, Input]:
     """What `POST /generate` is sent."""
-    return {**dict.fromkeys(manifest.inputs, inputs(manifest, 1)[0]), "seed": 0}
+    return {**dict.fromkeys(manifest.inputs, task_of(manifest).examples(1)[0]), "seed": 0}
 
 
 def student_cases(bundle: Bundle, batches: Sequence[int], names: Sequence[str] | None = None) -> Iterator[Case]:
@@ -76,9 +70,9 @@ def label(generator: Generator) -> str:
 
 def _on_backend(generator: Generator, batch: int) -> Iterator[Case]:
     manifest, run, by = generator.bundle.manifest, generator.backend.run, label(generator)
-    ids = generator.tokenizer.ids(inputs(manifest, batch))  # (N, S) or (N, A)
+    ids = generator.tokenizer.ids(task_of(manifest).examples(batch))  # (N, S) or (N, A)
     sample = noise.gaussian(range(batch), 1, manifest.latent_shape)[0]  # (N, C, h, w)
-    asked = {conditioner_input(manifest.task): ids}
+    asked: dict[str, NDArray[Any]] = {conditioner_input(manifest.task): ids}
     hidden = run("conditioner", asked)  # (N, S, D)
     step = {"sample": sample, "timestep": np.array(TIMESTEP, np.int64), "encoder_hidden_states": hidden}
     yield Case("conditioner", by, batch, lambda: run("conditioner", asked))
@@ -92,19 +86,19 @@ def _on_backend(generator: Generator, batch: int) -> Iterator[Case]:
 def _by_split_graphs(generator: Generator, batch: int) -> object:
     """What `generate` does where there is no fused graph."""
     manifest = generator.bundle.manifest
-    ids = generator.tokenizer.ids(inputs(manifest, batch))
+    ids = generator.tokenizer.ids(task_of(manifest).examples(batch))
     drawn = noise.gaussian(range(batch), 1, manifest.latent_shape)
     return generator._split(ids, drawn, STUDENT_TIMESTEPS[1])
 
 
 def stock_cases(bundle: Bundle, batches: Sequence[int]) -> Iterator[Case]:
     """The same weights by stock diffusers, in one step without guidance; none where it has no pipeline for them."""
-    if "prompt" not in bundle.manifest.inputs or len(bundle.manifest.told) > 1:
+    if not task_of(bundle.manifest).tokenized or len(bundle.manifest.told) > 1:
         return
     stock = in_diffusers(folder.load(bundle.folder))
     options = {"num_inference_steps": 1, "guidance_scale": 0.0, "output_type": "np"}
     for batch in batches:
-        prompts = inputs(bundle.manifest, batch)
+        prompts = task_of(bundle.manifest).examples(batch)
         yield Case("image", STOCK, batch, lambda prompts=prompts: stock(prompts, **options).images)  # type: ignore[misc]
 
 
@@ -115,7 +109,7 @@ def png(generator: Generator, batch: int = 1) -> list[bytes]:
 
 
 def _tokenise(generator: Generator, batch: int) -> Callable[[], object]:
-    wanted = inputs(generator.bundle.manifest, batch)
+    wanted = task_of(generator.bundle.manifest).examples(batch)
     return lambda: generator.tokenizer.ids(wanted)
 
 
@@ -126,8 +120,8 @@ def _encode(generator: Generator, batch: int) -> Callable[[], object]:
 
 def _provenance(generator: Generator) -> Provenance:
     manifest = generator.bundle.manifest
-    wanted = dict.fromkeys(manifest.inputs, str(inputs(manifest, 1)[0]))
-    return Provenance(wanted, 0, 1, generator.name, sha256(generator.bundle.folder / MANIFEST))
+    task = task_of(manifest)
+    return Provenance(task.shown(task.examples(1)[0]), 0, 1, generator.name, sha256(generator.bundle.folder / MANIFEST))
 
 
 def teacher_cases(teacher: Pipeline, settings: Settings, threads: Sequence[int]) -> Iterator[Case]:
@@ -142,7 +136,7 @@ def _teacher_run(teacher: Pipeline, settings: Settings, batch: int, threads: int
         usual = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
-            return teacher.generate(inputs(teacher, batch), range(batch), settings.steps, settings.guidance)
+            return teacher.generate(task_of(teacher).examples(batch), range(batch), settings.steps, settings.guidance)
         finally:
             torch.set_num_threads(usual)
 
@@ -165,7 +159,7 @@ def gigaflops(pipeline: Pipeline) -> dict[str, float]:
 def ceiling(teacher: Pipeline, student: Pipeline, settings: Settings) -> dict[str, float]:
     """The student's `gigaflops`, the whole of its teacher's, and the speed-up that they alone explain."""
     once, sample = gigaflops(teacher), torch.zeros(1, *teacher.latent_shape)
-    guided = teacher.denoise(teacher.condition(inputs(teacher, 1)), settings.guidance)
+    guided = teacher.denoise(teacher.condition(task_of(teacher).examples(1)), settings.guidance)
     sides = (
         _gigaflop(lambda: guided(sample, TIMESTEP)) / once["denoiser GFLOP"]
     )  # passes of a step: one, two, or one for each attribute

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.command import run
-from benchmarks.latency.cases import inputs
+from models.task import task_of
 from runtime.bundle import open_bundle
 
 PLACES = (0.25, 0.6)
@@ -27,7 +27,9 @@ PLACES = (0.25, 0.6)
 def killed(bundle: Path, images: int, folder: Path, *options: str) -> dict[str, int | bool]:
     """How many images there are in the end, and whether their bytes are those of a run that nobody killed."""
     prompts, shard = folder / "prompts.txt", max(1, images // 32)
-    prompts.write_text("\n".join(map(str, inputs(open_bundle(bundle).manifest, images))))
+    task = task_of(open_bundle(bundle).manifest)
+    texts = [text for text in map(task.text, task.examples(2 * images)) if text]  # an empty line is no prompt
+    prompts.write_text("\n".join(texts[:images]))
     command = [sys.executable, "ippo.py", "generate", "--prompts", str(prompts), "--bundle", str(bundle)]
     command += ["--shard", str(shard), *options, "--out"]
     subprocess.run([*command, str(folder / "whole")], check=True, capture_output=True)

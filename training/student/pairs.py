@@ -23,6 +23,7 @@ from base.errors import BadInput
 from models import noise
 from models.pipeline import Pipeline
 from models.sampling import SAMPLERS, add_noise
+from models.task import task_of
 from training.run import tensor_cache
 from training.subsets import split
 
@@ -108,7 +109,7 @@ def _weighted(ids: Tensor, teacher: Pipeline, config: PairsConfig, generator: to
     """Weights `(P, A)` of attributes drawn anew. BadInput: the teacher's inputs are no attributes."""
     if config.weights is None and not config.free:
         return ids
-    if not teacher.slots:
+    if task_of(teacher).conditioner_input != "weights":
         raise BadInput("pairs: weights and free are for a teacher whose inputs are attributes")
     low, high = config.weights or (1.0, 1.0)
     kept = torch.rand(ids.shape, generator=generator) >= config.free

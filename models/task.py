@@ -1,0 +1,309 @@
+"""Tasks in Hugging Face's words: what a request holds, what the conditioner takes of it, how it is shown, what comes out.
+
+One class a task, and nobody else branches on a task's name. It knows no network, no HTTP and no page, and needs no torch.
+Shapes: `N` batch, `S` tokens, `A` attributes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, Protocol
+
+from pydantic import Field
+
+from base.config import nearest
+from base.errors import BadInput
+from models.attributes import HEAVIEST, Slots, attribute_examples, attribute_text, attribute_weights
+from models.labels import Input, class_id
+
+ConditionerInput = Literal["input_ids", "weights"]
+"""Name of the conditioner graph's input: ids `(N, S)` int64, or weights `(N, A)` float32."""
+
+Weight = Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": HEAVIEST})]
+
+EXAMPLES = 7
+"""So many texts to try are shown on a page."""
+LISTED = 20
+"""Up to so many choices are shown at once."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The names that one model knows."""
+
+    classes: tuple[str, ...] = ()
+    """Names of the labels, in the order of their numbers."""
+    slots: Slots = dataclasses.field(default_factory=dict)
+    """Slot → attributes that exclude each other in it, in the order of their weights."""
+
+
+class Described(Protocol):
+    """A pipeline or a bundle's manifest: the name of its task, and the names it knows."""
+
+    @property
+    def task(self) -> str: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def slots(self) -> Mapping[str, tuple[str, ...]]: ...
+
+
+@dataclass(frozen=True)
+class InputField:
+    """The key of a request that holds what is to be drawn."""
+
+    name: str
+    """The same in bodies, provenance and the manifest's `inputs`."""
+    type: Any
+    """As pydantic takes it. It takes text as well: other dialects, live sockets and the command line give nothing else."""
+    doc: str
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a page shows for the input; this one shows nothing."""
+
+    label: str = ""
+
+    def read(self, values: Sequence[object]) -> Input:
+        """Values of the control's widgets, in their order → the input that they mean."""
+        return str(values[0]) if values and values[0] is not None else ""
+
+
+@dataclass(frozen=True)
+class TextBox(Control):
+    """Text is typed."""
+
+    placeholder: str = ""
+
+
+@dataclass(frozen=True)
+class Choice(Control):
+    """One of several names is chosen, the first at the start."""
+
+    choices: tuple[str, ...] = ()
+
+    @property
+    def listed(self) -> bool:
+        """Whether there are so few that all are shown at once."""
+        return len(self.choices) <= LISTED
+
+
+@dataclass(frozen=True)
+class Pickers(Control):
+    """A name or nothing is picked in each slot, with a weight from 0; as text `Zombie, Cap=2`."""
+
+    slots: Slots = dataclasses.field(default_factory=dict)
+    heaviest: float = HEAVIEST
+
+    def read(self, values: Sequence[object]) -> Input:
+        """A name (or nothing) and a weight for each slot → weights by name."""
+        pairs = zip(values[::2], values[1::2], strict=True)
+        return {str(name): float(str(weight)) for name, weight in pairs if name}
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """What a model is for. The class says it of every model of the task; an instance knows one model's names as well.
+
+    A new task is a subclass, entered in `TASKS`. `""` is an input of every task: it stands for the null condition.
+    """
+
+    vocabulary: Vocabulary = Vocabulary()
+
+    name: ClassVar[str]
+    """As Hugging Face calls it."""
+    field: ClassVar[InputField | None]
+    """What a request holds besides its seed; None: nothing."""
+    conditioner_input: ClassVar[ConditionerInput] = "input_ids"
+    """What the conditioner takes."""
+    tokenized: ClassVar[bool] = False
+    """Whether the model's own tokenizer files turn inputs, which are text, into ids; otherwise `row` does."""
+    required: ClassVar[bool] = True
+    """Whether a request must say something; otherwise `""` is drawn as well."""
+    output: ClassVar[Literal["image", "text"]] = "image"
+    """What comes out."""
+    does: ClassVar[str]
+    """What a model of the task does, in the interface's documentation: "a model that …"."""
+    action: ClassVar[str]
+    """What a request has it do, in the same place."""
+    verb: ClassVar[str]
+    """What somebody does on the page to have it done."""
+
+    @abstractmethod
+    def parse(self, value: object) -> Input:
+        """What a request's field holds, of the field's type → the input, complete and in its usual form.
+
+        BadInput: one line on what is wrong and what is accepted.
+        """
+
+    def row(self, input: Input) -> Sequence[int] | Sequence[float]:
+        """What the conditioner takes of one input, parsed or not: S ids or A weights. BadInput: not an input of this model."""
+        raise NotImplementedError(f"inputs of {self.name} are tokenized")
+
+    def text(self, input: Input) -> str:
+        """An input, parsed or not, as people read it: in logs, provenance and file names."""
+        return str(input)
+
+    def shown(self, input: Input) -> dict[str, str]:
+        """The input as text by the name of its field; empty where a request holds none."""
+        return {} if self.field is None else {self.field.name: self.text(input)}
+
+    @abstractmethod
+    def examples(self, count: int) -> list[Input]:
+        """`count` inputs, always the same, going round: what is drawn to test a model."""
+
+    def suggestions(self) -> list[str]:
+        """Texts to try on a page, where the model's card names none; none at all: nothing is suggested."""
+        return []
+
+    def control(self) -> Control:
+        """What a page shows for the input."""
+        return Control()
+
+
+class TextToImage(Task):
+    """Draws what a text says."""
+
+    name = "text-to-image"
+    field = InputField("prompt", str, "What to draw.")
+    tokenized = True
+    does, action, verb = "draws what a text says", "Draw", "Type"
+
+    def parse(self, value: object) -> str:
+        """A prompt, as it is. BadInput: it is empty, or no text."""
+        if not isinstance(value, str):
+            raise BadInput(f"a prompt must be text, got {value!r:.40}")
+        if not value.strip():
+            raise BadInput("prompt is empty; describe what to draw")
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise BadInput("prompt holds half of a surrogate pair, which is no text")
+        return value
+
+    def examples(self, count: int) -> list[Input]:
+        return _round(
+            ("a cat", "a red heart", "an apple on blue", "a smiling face", "a tree", "", "two dogs", "the sun"), count
+        )
+
+    def suggestions(self) -> list[str]:
+        return [
+            "face with tears of joy",
+            "red heart",
+            "panda on green",
+            "strawberry on pink",
+            "smiling cat with heart eyes",
+            "unicorn on purple",
+            "renard sur fond bleu",
+        ]
+
+    def control(self) -> TextBox:
+        return TextBox("Prompt", placeholder="what to draw")
+
+
+class ClassToImage(Task):
+    """Draws one of the classes that a model knows."""
+
+    name = "class-to-image"
+    field = InputField("label", int | str, "What to draw: a class's number from 0, or its name.")
+    does, action, verb = "knows classes", "Draw a class", "Choose"
+
+    def parse(self, value: object) -> str:
+        """A label's number or name → its name. BadInput: no such class."""
+        if value == "":
+            raise BadInput("label is empty; accepted: a class's number from 0, or its name")
+        return self.vocabulary.classes[class_id(value, self.vocabulary.classes)]
+
+    def row(self, input: Input) -> list[int]:
+        """The class's number; that after the last is the null condition's."""
+        return [class_id(input, self.vocabulary.classes)]
+
+    def examples(self, count: int) -> list[Input]:
+        return _round(self.vocabulary.classes, count)
+
+    def control(self) -> Choice:
+        return Choice("Label", self.vocabulary.classes)
+
+
+class AttributesToImage(Task):
+    """Draws several attributes at once, each of its own weight."""
+
+    name = "attributes-to-image"
+    field = InputField(
+        "attributes",
+        dict[str, Weight] | str,
+        'What to draw: weights of attributes by name, `{"Zombie": 1, "Cap": 2.0}`, or as text, `Zombie, Cap=2`; at most one '
+        "of\neach slot. What is not named, or has weight 0, is left free.",
+    )
+    conditioner_input = "weights"
+    required = False
+    does, action, verb = "composes attributes", "Draw attributes, each of its own weight", "Compose"
+
+    def parse(self, value: object) -> dict[str, float]:
+        """Weights by name in the order of the slots, without those that are left free. BadInput: as `attribute_weights`."""
+        names = [name for slot in self.vocabulary.slots.values() for name in slot]
+        weights = attribute_weights(value, self.vocabulary.slots)
+        return {name: weight for name, weight in zip(names, weights, strict=True) if weight}
+
+    def row(self, input: Input) -> list[float]:
+        """The weight of every attribute that the model knows, 0 for those that are left free."""
+        return attribute_weights(input, self.vocabulary.slots)
+
+    def text(self, input: Input) -> str:
+        """`Zombie, Cap=2`, without what is left free; text is left as it is."""
+        return input if isinstance(input, str) else attribute_text(self.row(input), self.vocabulary.slots)
+
+    def examples(self, count: int) -> list[Input]:
+        return [*attribute_examples(self.vocabulary.slots, count)]
+
+    def suggestions(self) -> list[str]:
+        return [*dict.fromkeys(", ".join(names) for names in attribute_examples(self.vocabulary.slots, EXAMPLES))]
+
+    def control(self) -> Pickers:
+        return Pickers("Attributes", self.vocabulary.slots)
+
+
+class UnconditionalImageGeneration(Task):
+    """Draws whatever its seed gives."""
+
+    name = "unconditional-image-generation"
+    field = None
+    required = False
+    does, action, verb = "draws without being asked for anything", "Draw", "Turn the dice"
+
+    def parse(self, value: object) -> str:
+        """Nothing, whatever is said."""
+        return ""
+
+    def row(self, input: Input) -> list[int]:
+        """The null condition, whose row is the only one."""
+        return [0]
+
+    def examples(self, count: int) -> list[Input]:
+        return [""] * count
+
+
+TASKS: dict[str, type[Task]] = {
+    task.name: task for task in (TextToImage, ClassToImage, AttributesToImage, UnconditionalImageGeneration)
+}
+"""Every task by its name."""
+
+
+def task_named(name: str) -> type[Task]:
+    """A task by its name. BadInput: this version of ippo knows none of that name."""
+    if name not in TASKS:
+        raise BadInput(f"unknown task '{name}'{nearest(name, TASKS)}")
+    return TASKS[name]
+
+
+def task_of(model: Described) -> Task:
+    """The task of a pipeline or of a bundle's manifest, with the names that the model knows. BadInput: as `task_named`."""
+    return task_named(model.task)(Vocabulary(tuple(model.classes), model.slots))
+
+
+def _round(known: Sequence[Input], count: int) -> list[Input]:
+    return [known[index % len(known)] for index in range(count)]
