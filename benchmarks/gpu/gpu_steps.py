@@ -91,15 +91,10 @@ def runtimes(rehearse: Rehearse = False, seconds: Seconds = 150) -> None:
             bundle = export(f"{scratch}/student", Path(scratch) / "bundle", **options)  # type: ignore[arg-type]
             work = sum(gigaflops(pipeline).values())
             for name in wanted:
-<<<<<<< HEAD:benchmarks/gpu/gpu_steps.py
-                drawn = Generator(bundle, backends.load(name, bundle, BackendOptions(device="auto" if rehearse else "cuda")))
-                found = timing.of(partial(drawn.generate, [Request("a cat", 0)]), work, 1)
-=======
                 drawn = Generator(
                     bundle, backends.load(name, bundle, BackendOptions(device="auto" if rehearse else "cuda"))
                 )
-                found = timing.of(lambda drawn=drawn: drawn.generate([Request("a cat", 0)]), work, 1)
->>>>>>> 9db3e87 (A backend is one file: it says itself what it needs and where it runs; cut, run and join are shared; serve takes trt where it is):benchmarks/gpu_steps.py
+                found = timing.of(partial(drawn.generate, [Request("a cat", 0)]), work, 1)
                 say({"what": f"{name}, {decoder}", "batch": 1, **found})
 
 
