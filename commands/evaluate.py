@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from commands.options import Decoder
+from models.sampling import SAMPLERS
 
 
 def evaluate(
@@ -28,7 +29,7 @@ def evaluate(
     captions: Annotated[int, typer.Option(help="Captions drawn of each set that is identified.")] = 200,
     sweep: Annotated[int, typer.Option(help="Images drawn for each point of the teacher's sweep.")] = 100,
     guidances: Annotated[str, typer.Option(help="The sweep.")] = "1,1.25,1.5,2,3,5,7.5",
-    samplers: Annotated[str, typer.Option(help="Of the sweep.")] = "ddim,dpm-solver++",
+    samplers: Annotated[str, typer.Option(help="Of the sweep.")] = ",".join(SAMPLERS),
     quick: Annotated[
         bool, typer.Option("--quick", help="A narrow sweep and few images, in place of the above.")
     ] = False,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from base.errors import BadInput
+from models.sampling import ANCESTRAL, SAMPLERS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +47,7 @@ def generate(
         int | None, typer.Option(help="1 to 4, by default 1; of a teacher up to 1000, by default 50.")
     ] = None,
     guidance: Annotated[float, typer.Option(help="Of a teacher; it multiplies the weights of attributes.")] = 1.0,
-    sampler: Annotated[str, typer.Option(help="Of a teacher: ddim, dpm-solver++ or ddpm.")] = "ddim",
+    sampler: Annotated[str, typer.Option(help=f"Of a teacher: {', '.join((*SAMPLERS, *ANCESTRAL))}.")] = "ddim",
     count: Annotated[int, typer.Option(help="Images a prompt, label or character.", min=1)] = 1,
     grid: Annotated[bool, typer.Option(help="One picture of all images.")] = False,
     gif: Annotated[bool, typer.Option("--gif", help="Of a run: its denoising step by step, as an animation.")] = False,

@@ -134,7 +134,7 @@ class Bench:
         if np.array_equal(back, images):
             return None
         return Restored(
-            psnr=sharpness.psnr(images, back),
+            psnr=sharpness.mean_psnr(images, back),
             detail=sharpness.laplacian(back) / sharpness.laplacian(images),
             fd=distances.frechet(self.real_features[JUDGE], self.features(back)),
         )

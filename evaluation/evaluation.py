@@ -19,9 +19,10 @@ from evaluation.bench import Bench, Draw, RoundTrip
 from evaluation.clock import Case, Timing, interleaved
 from evaluation.composition import Composition
 from evaluation.grid import grid
-from evaluation.report import SAMPLERS, Effort, Report
+from evaluation.report import Effort, Report
 from evaluation.subjects import Subjects
 from metrics import distances
+from models.sampling import SAMPLERS
 
 SHOWN = 16
 """Columns of the grids of captions."""

@@ -14,10 +14,10 @@ from metrics.identification import Accuracy
 from metrics.labelled_images import LabelledImages
 from metrics.similarity import Similarity
 from metrics.validity import Validity
+from models.sampling import SAMPLERS
 
 JUDGE = "judge"
 """The feature network that every report has."""
-SAMPLERS = ("ddim", "dpm-solver++")
 GUIDANCES = (1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 7.5)
 
 
@@ -31,7 +31,7 @@ class Effort:
     """Captions drawn of each set that is identified."""
     guidances: tuple[float, ...] = GUIDANCES
     """The sweep, with every sampler; the teacher is its best by the judge's FD."""
-    samplers: tuple[str, ...] = SAMPLERS
+    samplers: tuple[str, ...] = tuple(SAMPLERS)
     sweep: int = 100
     """Images drawn for each point of the sweep."""
     prompts: int = 16

@@ -20,7 +20,8 @@ from evaluation.report import Reals
 from metrics import features, lpips
 from metrics import judge_network as judges
 from metrics.labelled_images import LabelledImages, join
-from models.pipeline import Pipeline, from_uint8, to_uint8
+from models.pipeline import Pipeline
+from models.pixel_tensors import from_uint8, to_uint8
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS
 from runtime import backend as backends
 from runtime.bundle import MANIFEST, open_bundle

@@ -14,7 +14,7 @@ import onnx
 from onnx import NodeProto, TensorProto, ValueInfoProto, compose, helper, numpy_helper
 
 from export.graphs import save
-from models import sampling
+from models import pixels, sampling
 from models.schedule import STUDENT_TIMESTEPS, Schedule
 from runtime.signature import FUSED, FUSED_PATH, TOLD
 
@@ -65,6 +65,10 @@ class Symbol:
     def __mul__(self, other: Symbol | float) -> Symbol:
         return self._with("Mul", other)
 
+    def clip(self, low: float, high: float) -> Symbol:
+        limits = (self.tape.constant(low, np.float32), self.tape.constant(high, np.float32))
+        return self.tape.apply("Clip", self.name, *limits)
+
     def __truediv__(self, other: Symbol | float) -> Symbol:
         return self._with("Div", other)
 
@@ -103,11 +107,10 @@ def write(
 
 
 def _to_uint8(images: Symbol) -> Symbol:
-    """`(N, 3, H, W)` in [−1, 1] → `(N, H, W, 3)` uint8, exactly as `models.pipeline.to_uint8` rounds."""
+    """`(N, 3, H, W)` in [−1, 1] → `(N, H, W, 3)` uint8, rounded to nearest."""
     tape = images.tape
-    limits = (tape.constant(-1.0, np.float32), tape.constant(1.0, np.float32))
-    scaled = (tape.apply("Clip", images.name, *limits) + 1.0) * 127.5
-    rows = tape.apply("Transpose", tape.apply("Round", scaled.name).name, perm=[0, 2, 3, 1])
+    levels: Symbol = pixels.to_levels(images)
+    rows = tape.apply("Transpose", tape.apply("Round", levels.name).name, perm=[0, 2, 3, 1])
     return tape.apply(
         "Cast", rows.name, output="images", to=TensorProto.UINT8
     )  # last: TensorRT does nothing else to uint8

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from base.errors import BadInput
+from metrics.sharpness import psnr
 from models.labels import Input
 from models.pipeline import Pipeline
 from runtime.generator import Generator, Request
@@ -116,9 +117,3 @@ def relative_error(found: NDArray[Any], expected: NDArray[Any]) -> float:
         return math.nan
     difference = np.linalg.norm(found.astype(np.float64) - expected)
     return float(difference / np.linalg.norm(expected.astype(np.float64)))
-
-
-def psnr(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> float:
-    """Peak signal-to-noise ratio in dB of 8-bit images; equal images give 100."""
-    error = float(np.mean((found.astype(np.float64) - expected) ** 2))
-    return min(100.0, 10 * math.log10(255**2 / error)) if error else 100.0

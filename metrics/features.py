@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metrics.distances import Features
+from models.pixel_tensors import from_uint8
 
 Images = NDArray[np.uint8]
 """`(N, H, W, 3)` uint8 RGB."""
@@ -85,9 +86,4 @@ def rows(network: Network, function: Callable[[Tensor], Tensor], images: Images)
     assert isinstance(network, torch.nn.Module)
     device = next(network.parameters()).device
     parts = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    return np.concatenate([function(_to_tensor(part).to(device)).double().cpu().numpy() for part in parts])
-
-
-def _to_tensor(images: Images) -> Tensor:
-    """`(N, H, W, 3)` uint8 → `(N, 3, H, W)` float32 in [−1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return np.concatenate([function(from_uint8(part).to(device)).double().cpu().numpy() for part in parts])

@@ -16,6 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.pixels import HALF
+
 DRAWS = 12
 """Uniform numbers in [0, 1) that `augment` wants for each image."""
 
@@ -105,7 +107,7 @@ def texture(images: Tensor) -> Tensor:
         detail = functional.conv2d(grey, kernel).flatten(1)
         statistics += [detail.abs().mean(dim=1), detail.square().mean(dim=1).sqrt()]
         grey = functional.avg_pool2d(grey, 2)
-    return (torch.stack(statistics, dim=1) + 0.5 / 127.5).log()  # half a grey level keeps flat images finite
+    return (torch.stack(statistics, dim=1) + 0.5 / HALF).log()  # half a grey level keeps flat images finite
 
 
 def judge_loss(judge: Judge, images: Tensor, labels: Tensor, smoothing: float = 0.1) -> Tensor:

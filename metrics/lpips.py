@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from metrics import weights
+from models.pixel_tensors import from_uint8
 
 KIND = "lpips"
 LEAST = 64
@@ -89,7 +90,7 @@ def diversity(network: Lpips, images: NDArray[np.uint8]) -> float:
     assert images.ndim == 5 and images.shape[1] >= 2, "diversity needs several images of each prompt"
     found = []
     for group in images:
-        pixels = torch.from_numpy(np.ascontiguousarray(group)).permute(0, 3, 1, 2).float() / 127.5 - 1
+        pixels = from_uint8(group)
         first, second = (torch.tensor(places) for places in zip(*combinations(range(len(group)), 2), strict=True))
         found.append(network(pixels[first], pixels[second]).mean())
     return float(torch.stack(found).mean())

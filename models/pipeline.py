@@ -19,6 +19,7 @@ from models import noise, sampling
 from models.conditioning import Conditioning
 from models.guidance import guidance_terms
 from models.labels import Input
+from models.pixel_tensors import to_uint8
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS, Schedule
 
 Watch = Callable[[int, NDArray[np.uint8], NDArray[np.uint8]], None]
@@ -171,14 +172,3 @@ class Pipeline:
 def predict(denoiser: nn.Module, sample: Tensor, timestep: Tensor | int, conditioning: Conditioning) -> Tensor:
     """One call of a diffusers denoiser: `(N, C, h, w)` → model output of the same shape."""
     return denoiser(sample, timestep, **conditioning.arrays()).sample  # type: ignore[no-any-return]
-
-
-def to_uint8(images: Tensor) -> NDArray[np.uint8]:
-    """`(N, 3, H, W)` in [−1, 1] → `(N, H, W, 3)` uint8, rounded to nearest."""
-    pixels = (images.float().clamp(-1, 1) + 1) * 127.5
-    return pixels.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-
-
-def from_uint8(images: NDArray[np.uint8]) -> Tensor:
-    """`(N, H, W, 3)` uint8 → `(N, 3, H, W)` float32 in [−1, 1]."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from models.schedule import Prediction, Schedule
 
@@ -116,8 +116,10 @@ def dpm_solver(denoise: Denoise, sample: Array, timesteps: Sequence[int], schedu
     return _predict(denoise, sample, timesteps[-1], schedule)
 
 
-SAMPLERS = {"ddim": ddim, "dpm-solver++": dpm_solver}
-"""The many-step samplers by name."""
+Deterministic = Literal["ddim", "dpm-solver++"]
+"""Names of the many-step samplers that end where their start says."""
+SAMPLERS: dict[str, Callable[..., Array]] = {"ddim": ddim, "dpm-solver++": dpm_solver}
+"""The deterministic many-step samplers by name."""
 ANCESTRAL = {"ddpm": ddpm}
 """Those that draw noise at every step."""
 

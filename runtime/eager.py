@@ -14,7 +14,8 @@ from torch import Tensor
 
 from base.errors import BadInput
 from models import folder, sampling
-from models.pipeline import Pipeline, to_uint8
+from models.pipeline import Pipeline
+from models.pixel_tensors import as_bytes, to_uint8
 from models.schedule import STUDENT_TIMESTEPS
 from runtime import available, networks
 from runtime.available import BackendInfo
@@ -100,8 +101,7 @@ def one_step(pipeline: Pipeline) -> Callable[..., Tensor]:
         time = torch.full((), timestep, dtype=torch.int64, device=noise.device)
         output = parts["denoiser"](sample=noise, timestep=time, **conditioning)
         x0 = sampling.to_x0(noise, output, schedule.alpha[timestep], schedule.sigma[timestep], schedule.prediction_type)
-        pixels = (parts["decoder"](latent_sample=x0 / scale).clamp(-1, 1) + 1) * 127.5  # (N, 3, H, W)
-        return pixels.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+        return as_bytes(parts["decoder"](latent_sample=x0 / scale))
 
     return images
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import BadInput
-from models import noise, sampling
+from models import noise, pixels, sampling
 from models.labels import Input
 from models.schedule import STUDENT_TIMESTEPS, student_timesteps
 from runtime import tokenize
@@ -140,8 +140,9 @@ class Generator:
 
     def _renoise(self, images: NDArray[np.uint8], drawn: NDArray[np.float32], timestep: int) -> NDArray[np.float32]:
         """Images `(N, H, W, 3)` → their latents at a timestep, `drawn` being the noise; both `(N, C, h, w)`."""
-        pixels = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32) / 127.5 - 1  # (N, 3, H, W)
-        latents = self.backend.run("encoder", {"sample": pixels}) * self.bundle.manifest.scaling_factor
+        latents = (
+            self.backend.run("encoder", {"sample": pixels.from_bytes(images)}) * self.bundle.manifest.scaling_factor
+        )
         schedule = self.bundle.schedule
         return sampling.add_noise(latents, drawn, schedule.alpha[timestep], schedule.sigma[timestep])
 
@@ -156,7 +157,7 @@ class Generator:
 
         x0 = sampling.student_loop(denoise, list(drawn), timesteps, self.bundle.schedule)  # (N, C, h, w)
         latents = x0 / self.bundle.manifest.scaling_factor
-        return _to_uint8(self.backend.run("decoder", {"latent_sample": latents}))
+        return pixels.to_bytes(self.backend.run("decoder", {"latent_sample": latents}))
 
     def check(self, requests: Sequence[Request], steps: int, size: tuple[int, int] | None = None) -> None:
         """BadInput: what the model or this bundle does not offer; inputs are looked at by the tokenizer."""
@@ -178,9 +179,3 @@ class Generator:
             raise BadInput(f"an image to start from must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
         if (found := (image.shape[1], image.shape[0])) != size:
             raise BadInput(f"the image to start from is {size_list([found])}; accepted: {size_list([size])}")
-
-
-def _to_uint8(images: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """`(N, 3, H, W)` in [−1, 1] → `(N, H, W, 3)`, as `models.pipeline.to_uint8` rounds."""
-    pixels = np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
-    return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))

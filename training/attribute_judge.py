@@ -15,7 +15,7 @@ from data.attributed import SLOTS
 from data.imagefolder import ImageFolder
 from metrics import attribute_accuracy as attributes
 from metrics.judge_network import DRAWS, Judge, augment
-from models.pipeline import from_uint8
+from models.pixel_tensors import from_uint8
 from training.judge import JudgeMethod, JudgeTraining
 from training.run.draws import Draws
 from training.run.method import Losses

@@ -21,8 +21,9 @@ from torch.nn import functional
 from base.config import Config
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
+from metrics import sharpness
 from models.folder import replace_folder
-from models.pipeline import from_uint8, to_uint8
+from models.pixel_tensors import from_uint8, to_uint8
 from training.augment import mirror, shift
 from training.balance import balance
 from training.run.draws import Draws
@@ -115,23 +116,12 @@ def normalise(vae: AutoencoderKL, images: Tensor) -> None:
 @torch.no_grad()
 def reconstruction_figures(encode: Codec, decode: Codec, images: ImageFolder) -> dict[str, float]:
     """PSNR in dB over the set, and mean absolute Laplacian of the reconstructions over the originals'."""
-    errors, ours, reals = [], [], []
-    for first in range(0, len(images), 50):
-        batch = from_uint8(images.images(list(range(first, min(first + 50, len(images))))))
-        decoded = decode(encode(batch)).clamp(-1, 1)
-        errors.append((decoded - batch).square().mean(dim=(1, 2, 3)) / 4)
-        ours.append(laplacian(decoded))
-        reals.append(laplacian(batch))
-    psnr = float(-10 * torch.cat(errors).mean().log10())
-    return {"score": -psnr, "psnr": psnr, "laplacian": float(torch.cat(ours).mean() / torch.cat(reals).mean())}
-
-
-def laplacian(images: Tensor) -> Tensor:
-    """Mean absolute Laplacian of the luminance, one number an image: `(N, 3, H, W)` → `(N,)`."""
-    grey = images.mean(dim=1)
-    centre = grey[:, 1:-1, 1:-1]
-    around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
-    return (4 * centre - around).abs().mean(dim=(1, 2))
+    originals = images.images(list(range(len(images))))  # (N, H, W, 3)
+    batches = np.array_split(originals, range(50, len(images), 50))
+    decoded = np.concatenate([to_uint8(decode(encode(from_uint8(batch)))) for batch in batches])
+    psnr = sharpness.psnr(decoded, originals)
+    detail = sharpness.laplacian(decoded) / sharpness.laplacian(originals)
+    return {"score": -psnr, "psnr": psnr, "laplacian": detail}
 
 
 @torch.no_grad()

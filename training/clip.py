@@ -23,7 +23,7 @@ from base.config import Config
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from models.folder import replace_folder
-from models.pipeline import from_uint8
+from models.pixel_tensors import from_uint8
 from models.stable_diffusion import save_tokenizer
 from training.augment import shift
 from training.captions import Captions

@@ -26,7 +26,7 @@ from base.config import Config
 from base.errors import BadInput
 from base.runs import data_folder, trained
 from data.imagefolder import ImageFolder
-from models.pipeline import from_uint8
+from models.pixel_tensors import from_uint8
 from models.stable_diffusion import LatentAutoencoder
 from training.augment import mirror, shift
 from training.autoencoder import Codec, reconstruction_figures, reconstruction_grid, save_network

@@ -17,7 +17,7 @@ from data.imagefolder import ImageFolder
 from metrics import judge_network as judges
 from metrics.judge_network import DRAWS, Judge, JudgeConfig, augment, judge_loss
 from models.folder import replace_folder
-from models.pipeline import from_uint8
+from models.pixel_tensors import from_uint8, to_uint8
 from training.run.draws import Draws
 from training.run.loop_config import LoopConfig
 from training.run.method import Losses, Method, Phase
@@ -77,8 +77,7 @@ class JudgeMethod(Method):
         shown = evenly(self.size, 16)
         draws = Draws.at(0, 0, range(len(shown)), torch.device("cpu"))
         images = augment(from_uint8(self.train_images.images(shown)), draws.uniform(DRAWS))
-        pixels = ((images.clamp(-1, 1) + 1) * 127.5).byte().permute(0, 2, 3, 1).numpy()
-        return np.concatenate(list(pixels), axis=1)
+        return np.concatenate(list(to_uint8(images)), axis=1)
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
         """`judge.safetensors` and `config.json`."""

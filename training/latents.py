@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from base.errors import BadInput
 from data.imagefolder import ImageFolder
-from models.pipeline import Pipeline, from_uint8
+from models.pipeline import Pipeline
+from models.pixel_tensors import from_uint8
 from training.run import tensor_cache
 from training.subsets import split
 

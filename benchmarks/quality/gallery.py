@@ -23,7 +23,8 @@ from evaluation.grid import grid
 from models import folder, noise, sampling
 from models.conditioning import Conditioning
 from models.labels import Input
-from models.pipeline import Pipeline, to_uint8
+from models.pipeline import Pipeline
+from models.pixel_tensors import to_uint8
 from models.schedule import STUDENT_TIMESTEPS
 from runtime import prompts
 from runtime.bundle import open_bundle

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from export import fused
 from models import noise, sampling
-from models.pipeline import to_uint8
+from models.pixel_tensors import to_uint8
 from models.schedule import STUDENT_TIMESTEPS
 from runtime import available
 from runtime.backend import Backend

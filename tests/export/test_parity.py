@@ -31,13 +31,6 @@ def test_anything_but_finite_numbers_is_no_number(bad: float) -> None:
     assert math.isnan(parity.relative_error(spoilt, good)) and math.isnan(parity.relative_error(good, spoilt))
 
 
-def test_psnr() -> None:
-    black, white = np.zeros((1, 4, 4, 3), np.uint8), np.full((1, 4, 4, 3), 255, np.uint8)
-    assert parity.psnr(black, black) == 100
-    assert parity.psnr(black, white) == 0
-    assert parity.psnr(black, black + 1) == pytest.approx(48.13, abs=0.01)
-
-
 def test_a_graph_of_other_weights_fails_and_is_named(bundle: Bundle, pipeline: Pipeline) -> None:
     right = networks.components(pipeline)["conditioner"]
     expected = parity.reference("conditioner", right, pipeline)

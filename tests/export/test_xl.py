@@ -12,6 +12,7 @@ from diffusers import StableDiffusionXLPipeline
 
 from export.graphs import tensor_places
 from export.write_bundle import export
+from metrics.sharpness import psnr
 from models import folder as folders
 from models.noise import gaussian
 from models.pipeline import Pipeline
@@ -23,7 +24,6 @@ from runtime.generator import Generator, Request
 from runtime.openvino import OpenVinoBackend
 from runtime.tokenize import PromptTokenizer
 from tests import tiny
-from tests.models.test_folder import psnr
 
 PROMPTS = ["red", "", "a blue heart and much more"]
 TOLD = ("encoder_hidden_states", "text_embeds", "time_ids")

@@ -10,9 +10,9 @@ import pytest
 
 from benchmarks.size.peer import INTEROP, Peer
 from benchmarks.size.random_networks import SMALL, student
-from export import parity
 from export.adopt import adopt
 from export.write_bundle import export
+from metrics.sharpness import psnr
 from models import folder, noise
 from runtime import backend
 from runtime.bundle import Bundle
@@ -50,7 +50,7 @@ def test_optimum_opens_our_bundle_and_draws_the_same(optimum: Peer, saved: Path,
     bundle = export(name, tmp_path / "b", trained=shipped, inputs=[PROMPT])
     theirs = drawn_by(optimum, bundle.folder.resolve(), bundle, 7, tmp_path)
     ours = Generator(bundle, backend.load("ort", bundle)).generate([Request(PROMPT, 7)])
-    assert parity.psnr(ours, theirs) >= 35
+    assert psnr(ours, theirs) >= 35
 
 
 def test_what_optimum_exported_opens_here(optimum: Peer, saved: Path, tmp_path: Path) -> None:
@@ -60,9 +60,9 @@ def test_what_optimum_exported_opens_here(optimum: Peer, saved: Path, tmp_path: 
     requests = [Request(PROMPT, 7), Request("a dog", 8)]
     for name in ("ort", "openvino"):
         generator = Generator(bundle, backend.load(name, bundle))
-        assert parity.psnr(generator.generate(requests), expected) >= 35
+        assert psnr(generator.generate(requests), expected) >= 35
         assert generator.generate(requests, 2).shape == expected.shape
     start = Request(PROMPT, 7, expected[0], 0.5)
     assert Generator(bundle, backend.load("ort", bundle)).generate([start]).shape == expected[:1].shape
     theirs = drawn_by(optimum, tmp_path / "theirs", bundle, 7, tmp_path)
-    assert parity.psnr(expected[:1], theirs) >= 35
+    assert psnr(expected[:1], theirs) >= 35

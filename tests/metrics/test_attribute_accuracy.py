@@ -10,7 +10,7 @@ import torch
 
 from metrics import attribute_accuracy, judge_network
 from metrics.judge_network import Judge
-from models.pipeline import from_uint8
+from models.pixel_tensors import from_uint8
 
 SLOTS = (("Man", "Ape"), ("Cap", "Crown"))
 ROWS = [("Man", "Cap"), ("Ape",), ("Crown", "Man"), ("Ape", "Cap")]

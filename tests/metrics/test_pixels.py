@@ -57,13 +57,23 @@ def test_spread_is_zero_for_equal_images_and_the_deviation_otherwise() -> None:
     assert sharpness.spread(pair) == pytest.approx(10 / math.sqrt(2))
 
 
-def test_psnr() -> None:
+def test_psnr_of_a_set() -> None:
     black = np.zeros((2, 8, 8, 3), np.uint8)
-    assert sharpness.psnr(black, black + 1) == pytest.approx(20 * math.log10(255))
-    assert sharpness.psnr(black, black) == math.inf
+    assert sharpness.psnr(black, black) == 100
+    assert sharpness.psnr(black, np.full_like(black, 255)) == 0
+    assert sharpness.psnr(black, black + 1) == pytest.approx(48.13, abs=0.01)
+    half = black.copy()
+    half[0] += 1
+    assert sharpness.psnr(black, half) == pytest.approx(48.13 + 10 * math.log10(2), abs=0.01)
+
+
+def test_mean_psnr() -> None:
+    black = np.zeros((2, 8, 8, 3), np.uint8)
+    assert sharpness.mean_psnr(black, black + 1) == pytest.approx(20 * math.log10(255))
+    assert sharpness.mean_psnr(black, black) == math.inf
     half = black.copy()
     half[0] += 1  # one image right, one wrong: finite
-    assert math.isfinite(sharpness.psnr(black, half))
+    assert math.isfinite(sharpness.mean_psnr(black, half))
 
 
 def test_nearest_is_the_median_distance() -> None:

@@ -19,12 +19,12 @@ from diffusers import (
 )
 
 from base.errors import BadInput
+from metrics.sharpness import psnr
 from models import folder as folders
 from models.noise import gaussian
 from models.pipeline import Pipeline
 from models.schedule import student_scheduler
 from tests import tiny
-from tests.models.test_folder import psnr
 
 PROMPTS = ["red", "a blue heart"]
 BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from base.errors import BadInput
+from metrics.sharpness import psnr
 from models import ddpm
 from models import folder as folders
 from models.schedule import Prediction, Schedule
 from tests import tiny
-from tests.models.test_folder import psnr
 
 UNET = {**tiny.UNET, "sample_size": 8}
 

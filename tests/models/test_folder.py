@@ -12,17 +12,13 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file
 
 from base.errors import BadInput
+from metrics.sharpness import psnr
 from models import folder as folders
 from models.noise import gaussian
 from models.pipeline import Pipeline
 from tests import tiny
 
 PROMPTS = ["red", "a blue heart"]
-
-
-def psnr(ours: np.ndarray, theirs: np.ndarray) -> float:  # type: ignore[type-arg]
-    error = np.square(ours.astype(float) - theirs.astype(float)).mean() / 255**2
-    return float("inf") if error == 0 else float(-10 * np.log10(error))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from base.errors import BadInput
+from metrics.sharpness import psnr
 from models import ddpm
 from models import folder as folders
 from models.pipeline import Pipeline, predict
 from tests import tiny
 from tests.models.test_ddpm import from_parts
-from tests.models.test_folder import psnr
 
 TEACHER = tiny.attribute_teacher()
 weight = st.floats(0, 3, width=32)

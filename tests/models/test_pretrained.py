@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 
+from metrics.sharpness import psnr
 from models import folder as folders
 from models.noise import gaussian
 from runtime.bundle import open_bundle
-from tests.models.test_folder import psnr
 
 SHIPPED = Path(__file__).parents[2] / "models" / "pretrained" / "emoji"
 PROMPTS = ["red heart", "panda on green"]

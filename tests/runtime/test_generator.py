@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from base.errors import BadInput
-from export.parity import psnr
+from metrics.sharpness import psnr
 from models import noise
 from models.pipeline import Pipeline
 from runtime import available

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from base.errors import BadInput
 from models import noise, sampling
-from models.pipeline import Pipeline, from_uint8, to_uint8
+from models.pipeline import Pipeline
+from models.pixel_tensors import from_uint8, to_uint8
 from models.schedule import STUDENT_TIMESTEPS, student_timesteps
 from runtime import available
 from runtime.backend import Backend, BackendOptions

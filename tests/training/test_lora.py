@@ -13,11 +13,11 @@ from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from safetensors.torch import load_file
 
 from base.errors import BadInput
+from metrics.sharpness import psnr
 from models import folder as folders
 from models.pipeline import Pipeline, predict
 from tests import tiny
 from tests.models.test_bases import stock_draws
-from tests.models.test_folder import psnr
 from training import launch
 from training.lora import LoraConfig, adapted, merged
 

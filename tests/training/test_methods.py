@@ -18,7 +18,7 @@ from data.imagefolder import ImageFolder
 from metrics import judge_network as judges
 from models import folder as folders
 from models import stable_diffusion
-from models.pipeline import from_uint8
+from models.pixel_tensors import from_uint8
 from tests import tiny
 from training import launch
 from training.autoencoder import normalise

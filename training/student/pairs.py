@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Literal
 
 import torch
 from pydantic import Field
@@ -22,7 +21,7 @@ from base.config import Config
 from base.errors import BadInput
 from models import noise
 from models.pipeline import Pipeline
-from models.sampling import SAMPLERS, add_noise
+from models.sampling import SAMPLERS, Deterministic, add_noise
 from models.task import task_of
 from training.run import tensor_cache
 from training.subsets import split
@@ -39,7 +38,7 @@ class PairsConfig(Config):
     """Number of pairs."""
     steps: int = 16
     """Steps of the teacher."""
-    sampler: Literal["ddim", "dpm-solver++"] = "ddim"
+    sampler: Deterministic = "ddim"
     """How the teacher draws."""
     guidance: float = 2.0
     """Guidance of the teacher."""

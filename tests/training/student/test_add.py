@@ -15,7 +15,7 @@ from base.errors import BadInput
 from data.imagefolder import ImageFolder
 from models import folder as folders
 from models.folder import load
-from models.pipeline import from_uint8
+from models.pixel_tensors import from_uint8
 from models.sampling import add_noise
 from tests import tiny
 from training import launch
