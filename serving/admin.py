@@ -11,20 +11,19 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from base.errors import BadInput
-from serving import answers
-from serving.dialects import native
+from serving.answering import registry_of
 from serving.schema import Refused, SwapBody
 
 router = APIRouter(prefix="/admin")
 
 
-@router.post("/model", responses=answers.ERRORS)
+@router.post("/model")
 async def swap(body: SwapBody, request: Request) -> dict[str, Any]:
     """Load and warm the bundle, then let it take the model's place between two batches; a bad bundle changes nothing."""
-    artist = native.artist_of(request)
-    old = artist.model(body.model)
+    registry = registry_of(request)
+    old = registry.model(body.model)
     try:
-        new = await artist.swap(old, Path(body.bundle))
+        new = await registry.swap(old, Path(body.bundle))
     except BadInput as error:
         raise Refused(str(error), "bundle", status=422) from None
     page = getattr(request.app.state, "page", None)

@@ -1,11 +1,11 @@
-"""Whatever goes wrong as one JSON object of one line, in the dialect of the path; it knows nothing about drawing."""
+"""Whatever goes wrong as one JSON object of one line, in the shape of the path's dialect; it knows no dialect by name."""
 
 from __future__ import annotations
 
 import logging
 from http import HTTPStatus
 
-from fastapi import Request, params
+from fastapi import FastAPI, Request, params
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -13,12 +13,9 @@ from starlette.responses import JSONResponse
 from base.errors import BadInput
 from serving import prometheus
 from serving.batcher import QueueFull
+from serving.dialect import dialect_of
 from serving.schema import Refused, explain
 
-OPENAI = "/v1/"
-"""Paths below it answer errors in OpenAI's shape."""
-AUTOMATIC = "/sdapi/"
-"""Paths below it answer errors in Automatic1111's."""
 JSON = "application/json"
 CLIENT_GONE = 499
 """nginx's status for a client that hung up; nobody reads it."""
@@ -40,44 +37,35 @@ async def handle(request: Request, error: Exception) -> JSONResponse:
     """The answer to an exception of `HANDLED`, counted."""
     refused, headers = _as_refused(request, error)
     if refused.status >= 500:
-        log.error("failed", exc_info=error, extra={"told": {"request": request.state.request_id}})
-    return answer(request.url.path, refused, headers)
+        log.error("failed", exc_info=error, extra={"fields": {"request": request.state.request_id}})
+    return answer(request.app, request.url.path, refused, headers)
 
 
-def answer(path: str, refused: Refused, headers: dict[str, str] | None = None) -> JSONResponse:
-    """`refused` in the dialect of the path, counted."""
+def answer(app: FastAPI, path: str, refused: Refused, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The answer to a request for `path` that is refused, in the shape of the dialect that the path belongs to; counted."""
     count(refused)
     headers = dict(headers or {})
     if refused.retry_after is not None:
         headers["retry-after"] = str(refused.retry_after)
-    return JSONResponse(_body(path, refused), refused.status, headers)
+    body = dialect_of(path, app.state.dialects).error_body(refused)
+    return JSONResponse(body, refused.status, headers)
 
 
 def count(refused: Refused) -> None:
-    """One more in the metrics."""
+    """Count a refusal in the metrics, by its reason."""
     prometheus.REJECTED.labels(_reason(refused)).inc()
 
 
 def as_refused(error: BadInput | QueueFull) -> Refused:
-    """What drawing raises for a request that is not served."""
+    """An error that drawing raises for a request that is not served, as a refusal."""
     if isinstance(error, QueueFull):
         return Refused(str(error), status=429, code="rate_limit_exceeded", retry_after=error.retry_after)
     return error if isinstance(error, Refused) else Refused(str(error))
 
 
 def content_type(request: Request) -> str:
-    """Of the request's body, without parameters."""
+    """The media type of the request's body, in small letters and without parameters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _body(path: str, refused: Refused) -> dict[str, object]:
-    line = str(refused)
-    if path.startswith(AUTOMATIC):
-        return {"error": HTTPStatus(refused.status).phrase, "detail": line, "body": "", "errors": line}
-    if not path.startswith(OPENAI):
-        return {"error": line}
-    kind = "invalid_request_error" if refused.status < 500 else "server_error"
-    return {"error": {"message": line, "type": kind, "param": refused.key, "code": refused.code}}
 
 
 def _reason(refused: Refused) -> str:

@@ -42,7 +42,8 @@ class Keys:
         else:
             message = "the key is missing or wrong: send the header authorization: Bearer KEY"
             refused = Refused(message, status=401, code="invalid_api_key")
-            await error_answers.answer(scope["path"], refused, {"www-authenticate": "Bearer"})(scope, receive, send)
+            answer = error_answers.answer(scope["app"], scope["path"], refused, {"www-authenticate": "Bearer"})
+            await answer(scope, receive, send)
 
     def _lets_through(self, scope: Scope) -> bool:
         path = scope["path"]

@@ -1,4 +1,4 @@
-"""`GET /live`: a websocket that draws whatever its client wished last; it knows nothing about how things are drawn."""
+"""`GET /live`: a websocket that draws what its client sent last; it knows nothing about how images are drawn."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ import base64
 import json
 import secrets
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from base.errors import BadInput
 from serving import error_answers
-from serving.artist import Artist, Pictures
 from serving.batcher import QueueFull
 from serving.keys import own_page
-from serving.model import Model
 from serving.schema import RANDOM_SEEDS, Order, Refused, checked, order
+
+if TYPE_CHECKING:
+    from serving.artist import Artist, Result
+    from serving.registry import Model, Registry
 
 PROTOCOL = "ippo"
 IDLE_SECONDS = 600.0
-"""A client that wishes nothing for so long is sent away."""
+"""A client that sends nothing for so long is sent away."""
 TOO_MANY, TOO_BIG, AWAY = 1013, 1009, 1001
 
 
@@ -95,7 +97,8 @@ async def _listen(socket: WebSocket, newest: Newest) -> None:
 
 async def _answer(socket: WebSocket, newest: Newest) -> None:
     artist: Artist = socket.app.state.artist
-    wish: dict[str, Any] = {"seed": secrets.randbelow(RANDOM_SEEDS)}
+    registry: Registry = socket.app.state.registry
+    fields: dict[str, Any] = {"seed": secrets.randbelow(RANDOM_SEEDS)}  # a body of `/generate`, as the messages made it
     while True:
         try:
             async with asyncio.timeout(IDLE_SECONDS):
@@ -104,10 +107,10 @@ async def _answer(socket: WebSocket, newest: Newest) -> None:
             await socket.close(AWAY, "nothing was asked for a while")
             return
         try:
-            changed = _understood(message, wish, artist)
-            model, wanted = _order(changed, artist)
-            wish = changed  # not before it is known to be good
-            pictures = await artist.draw(model, wanted)
+            changed = _changed(fields, message, registry)
+            model, wanted = _order(changed, artist, registry)
+            fields = changed  # not before it is known to be good
+            result = await artist.draw(model, wanted)
         except (BadInput, QueueFull) as error:
             refused = error_answers.as_refused(error)
             error_answers.count(refused)
@@ -115,34 +118,34 @@ async def _answer(socket: WebSocket, newest: Newest) -> None:
             if refused.retry_after is not None:
                 await newest.hold(refused.retry_after)
             continue
-        await _send(socket, _told(number, wanted, pictures), pictures.files[0])
+        await _send(socket, _described(number, wanted, result), result.files[0])
 
 
-def _understood(message: str | bytes, wish: dict[str, Any], artist: Artist) -> dict[str, Any]:
-    """The wish, changed by a message. Raises Refused."""
+def _changed(fields: dict[str, Any], message: str | bytes, registry: Registry) -> dict[str, Any]:
+    """The fields of a body, changed by a message. Raises Refused."""
     if isinstance(message, bytes):  # a frame
-        return {**wish, "image": base64.b64encode(message).decode()}
+        return {**fields, "image": base64.b64encode(message).decode()}
     if not message.lstrip().startswith("{"):
-        return {**wish, **dict.fromkeys(artist.first.manifest.inputs, message)}
+        return {**fields, **dict.fromkeys(registry.first.manifest.inputs, message)}
     try:
-        asked = json.loads(message)
+        return {**fields, **json.loads(message)}
     except (ValueError, RecursionError):
         raise Refused("the message is not valid JSON") from None
-    return {**wish, **asked}
 
 
-def _order(wish: dict[str, Any], artist: Artist) -> tuple[Model, Order]:
-    body = checked(artist.first.manifest.task, wish)
+def _order(fields: dict[str, Any], artist: Artist, registry: Registry) -> tuple[Model, Order]:
+    """The model and the order that the fields stand for. Raises Refused."""
+    body = checked(registry.first.manifest.task, fields)
     if body.n > 1:
         raise Refused("n must be 1: live, one picture answers a message", "n")
-    model = artist.model(body.model)
+    model = registry.model(body.model)
     return model, order(body, artist.config, model.manifest)
 
 
-def _told(number: int, wanted: Order, pictures: Pictures) -> dict[str, Any]:
-    times = {"wait": pictures.waiting, "draw": pictures.drawing, "encode": pictures.encoding, "total": pictures.total}
-    milliseconds = {name: round(1e3 * seconds, 2) for name, seconds in times.items()}
-    dropped = {"dropped_tokens": pictures.dropped} if pictures.dropped else {}
+def _described(number: int, wanted: Order, result: Result) -> dict[str, Any]:
+    """The JSON text that comes before an image."""
+    milliseconds = {name: round(time, 2) for name, time in result.timings.milliseconds().items()}
+    dropped = {"dropped_tokens": result.dropped} if result.dropped else {}
     return {
         "message": number,
         "seed": wanted.seed,
@@ -157,9 +160,9 @@ def _failed(number: int, refused: Refused) -> dict[str, Any]:
     return {"message": number, "error": str(refused), **later}
 
 
-async def _send(socket: WebSocket, told: dict[str, Any], file: bytes | None = None) -> None:
+async def _send(socket: WebSocket, described: dict[str, Any], file: bytes | None = None) -> None:
     """A client that does not read is given up after as long as a request may take."""
     async with asyncio.timeout(socket.app.state.artist.config.deadline):
-        await socket.send_text(json.dumps(told))
+        await socket.send_text(json.dumps(described))
         if file is not None:
             await socket.send_bytes(file)

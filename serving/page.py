@@ -82,15 +82,15 @@ class Page:
     async def show(self) -> None:
         """Show the models that are served now; a page that is there already makes room."""
         async with self._showing:
-            artist = self._app.state.artist
-            models = list(artist.models.values())
-            starts = all(model.generator.takes_images for model in models) and artist.config.image_to_image
+            registry = self._app.state.registry
+            models = list(registry)
+            starts = all(model.generator.takes_images for model in models) and registry.config.image_to_image
             page, alive = FastAPI(), AsyncExitStack()
             await asyncio.to_thread(_mount_gradio, page, models[0].manifest, [model.name for model in models], starts)
             await alive.enter_async_context(page.router.lifespan_context(page))
             gradio = next(route.app for route in page.routes if isinstance(route, Mount) and route.path == PATH)
             routes, before, self._route = self._app.router.routes, self._route, Mount(PATH, OwnOnly(gradio))
-            routes.insert(1, self._route)  # behind /generate only
+            routes.insert(1, self._route)  # behind the native dialect only
             if before is not None:
                 routes[:] = [route for route in routes if route is not before]
             await self._alive.aclose()
@@ -215,8 +215,7 @@ class OwnOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):  # Gradio would keep files that are sent
-            await error_answers.answer(scope["path"], Refused("the page takes nothing", status=405))(
-                scope, receive, send
-            )
+            refused = Refused("the page takes nothing", status=405)
+            await error_answers.answer(scope["app"], scope["path"], refused)(scope, receive, send)
             return
         await self.app(scope, receive, own_only(send))

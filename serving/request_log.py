@@ -22,12 +22,12 @@ GIVEN = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 class AsJson(logging.Formatter):
-    """One line a record, with whatever `extra={"told": {…}}` says."""
+    """One line a record, with the fields of `extra={"fields": {…}}`."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line = {"time": at, "level": record.levelname.lower(), "event": record.getMessage()}
-        line |= getattr(record, "told", {})
+        line |= getattr(record, "fields", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)
@@ -45,7 +45,7 @@ def configure() -> None:
 class RequestLog:
     """ASGI middleware: `request.state.request_id`, which is answered as well; metrics; with `access`, a line a request.
 
-    Handlers add to the line through the dictionary `request.state.told`.
+    Handlers add to the line through the dictionary `request.state.log_fields`.
     """
 
     def __init__(self, app: ASGIApp, access: bool) -> None:
@@ -58,8 +58,8 @@ class RequestLog:
             return
         given = Headers(scope=scope).get(HEADER, "")
         id = given if GIVEN.fullmatch(given) else secrets.token_hex(8)
-        told: dict[str, object] = {}
-        scope.setdefault("state", {}).update(request_id=id, told=told)
+        log_fields: dict[str, object] = {}
+        scope.setdefault("state", {}).update(request_id=id, log_fields=log_fields)
         start, status = time.perf_counter(), 101 if scope["type"] == "websocket" else 499
 
         async def labelled(message: Message) -> None:
@@ -79,5 +79,5 @@ class RequestLog:
                 prometheus.LATENCY.labels(route).observe(seconds)
             if self.access:
                 milliseconds = round(1e3 * seconds, 2)
-                line = {"request": id, "path": scope["path"][:200], "status": status, "ms": milliseconds, **told}
-                self.logger.info("request", extra={"told": line})
+                line = {"request": id, "path": scope["path"][:200], "status": status, "ms": milliseconds, **log_fields}
+                self.logger.info("request", extra={"fields": line})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+from http.client import responses
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
@@ -15,11 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.noise import MAX_SEED
 from runtime.shapes import size_list
-from serving.dialects import native
+from serving.answering import artist_of, draw, registry_of
+from serving.dialect import Dialect
 from serving.schema import Order, Refused, checked, order
 
 if TYPE_CHECKING:
-    from serving.model import Model
+    from serving.registry import Model
 
 MOST_STEPS = 4
 SAMPLER = "LCM"
@@ -63,51 +65,37 @@ class Options(BaseModel):
     sd_model_checkpoint: str | None = None
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    "4XX": {
-        "description": "What was wrong and what is accepted, in Automatic1111's shape.",
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["error", "detail"],
-                    "properties": {"error": {"type": "string"}, "detail": {"type": "string"}},
-                }
-            }
-        },
-    }
-}
-router = APIRouter(prefix="/sdapi/v1", responses=ERRORS)
+router = APIRouter()
 
 
-@router.post("/txt2img")
+@router.post("/v1/txt2img")
 async def txt2img(body: Txt2Img, request: Request) -> dict[str, Any]:
     """Draw."""
-    return await _drawn(body, request, {})
+    return await _draw(body, request, {})
 
 
-@router.post("/img2img")
+@router.post("/v1/img2img")
 async def img2img(body: Img2Img, request: Request) -> dict[str, Any]:
     """Draw, starting from a picture."""
     strength = max(body.denoising_strength, 1e-6)  # none at all snaps to the least there is
-    return await _drawn(body, request, {"image": body.init_images[0], "strength": strength})
+    return await _draw(body, request, {"image": body.init_images[0], "strength": strength})
 
 
-@router.get("/options")
+@router.get("/v1/options")
 async def options(request: Request) -> dict[str, Any]:
     """The options that have a meaning here."""
     model = _checkpoint(request)
     return {"sd_model_checkpoint": model.title, "sd_checkpoint_hash": model.hash, "samples_format": "png"}
 
 
-@router.post("/options")
+@router.post("/v1/options")
 async def set_options(body: Options, request: Request) -> None:
     """Choose the model of requests that name none."""
     if body.sd_model_checkpoint is not None:
         request.app.state.checkpoint = _named(request, body.sd_model_checkpoint).name
 
 
-@router.get("/sd-models")
+@router.get("/v1/sd-models")
 async def sd_models(request: Request) -> list[dict[str, Any]]:
     """The models that are served."""
     return [
@@ -119,27 +107,29 @@ async def sd_models(request: Request) -> list[dict[str, Any]]:
             "filename": model.name,
             "config": None,
         }
-        for model in native.artist_of(request).models.values()
+        for model in registry_of(request)
     ]
 
 
-@router.get("/samplers")
+@router.get("/v1/samplers")
 async def samplers() -> list[dict[str, Any]]:
     """The student's one way to draw."""
     return [{"name": SAMPLER, "aliases": [SAMPLER.lower()], "options": {}}]
 
 
-async def _drawn(body: Txt2Img, request: Request, start: dict[str, Any]) -> dict[str, Any]:
-    asked = (body.override_settings or {}).get("sd_model_checkpoint")
-    model = _checkpoint(request) if asked is None else _named(request, str(asked))
+async def _draw(body: Txt2Img, request: Request, start: dict[str, Any]) -> dict[str, Any]:
+    """Draw `body`, with the fields `start` of `/generate` for an image to start from."""
+    chosen = (body.override_settings or {}).get("sd_model_checkpoint")
+    model = _checkpoint(request) if chosen is None else _named(request, str(chosen))
     wanted = _order(body, request, model, start)
-    pictures = await native.drawn(request, model, wanted)
-    images = [base64.b64encode(file).decode() for file in pictures.files]
+    result = await draw(request, model, wanted)
+    images = [base64.b64encode(file).decode() for file in result.files]
     parameters = body.model_dump(include={"prompt", "seed", "steps", "batch_size", "n_iter", "width", "height"})
     return {"images": images, "parameters": parameters, "info": json.dumps(_info(model, wanted))}
 
 
 def _order(body: Txt2Img, request: Request, model: Model, start: dict[str, Any]) -> Order:
+    """The order that `/generate` would make of the same request. Raises Refused."""
     fields = {
         **dict.fromkeys(model.manifest.inputs, body.prompt),
         "seed": None if body.seed == -1 else body.seed,
@@ -149,13 +139,14 @@ def _order(body: Txt2Img, request: Request, model: Model, start: dict[str, Any])
         "format": "png",
         **start,
     }
-    return order(checked(model.manifest.task, fields), native.artist_of(request).config, model.manifest)
+    return order(checked(model.manifest.task, fields), artist_of(request).config, model.manifest)
 
 
 def _info(model: Model, wanted: Order) -> dict[str, Any]:
+    """What Automatic1111's field `info` holds, as JSON."""
     width, height = wanted.size
     seeds = list(range(wanted.seed, wanted.seed + wanted.n))
-    drawn = f"Steps: {wanted.steps}, Sampler: {SAMPLER}, Size: {width}x{height}, Model: {model.name}"
+    settings = f"Steps: {wanted.steps}, Sampler: {SAMPLER}, Size: {width}x{height}, Model: {model.name}"
     return {
         "prompt": wanted.input,
         "all_prompts": [wanted.input] * wanted.n,
@@ -170,23 +161,43 @@ def _info(model: Model, wanted: Order) -> dict[str, Any]:
         "batch_size": wanted.n,
         "sd_model_name": model.name,
         "sd_model_hash": model.hash[:10],
-        "infotexts": [f"{wanted.input}\n{drawn}, Seed: {seed}" for seed in seeds],
+        "infotexts": [f"{wanted.input}\n{settings}, Seed: {seed}" for seed in seeds],
     }
 
 
 def _checkpoint(request: Request) -> Model:
-    """The model chosen by the options, while it is there."""
-    artist = native.artist_of(request)
-    return artist.models.get(getattr(request.app.state, "checkpoint", ""), artist.first)
+    """The model chosen by the options, while it is served; otherwise the first."""
+    registry = registry_of(request)
+    chosen = getattr(request.app.state, "checkpoint", None)
+    return next((model for model in registry if model.name == chosen), registry.first)
 
 
 def _named(request: Request, text: str) -> Model:
-    """By name, title or hash, with a file's ending or without. Raises Refused."""
-    served = native.artist_of(request).models.values()
-    wanted = text.removesuffix(".safetensors").removesuffix(".ckpt")
-    for model in served:
-        if wanted in (model.name, model.title, model.hash, model.hash[:10]):
+    """The model of a name, title or hash, with a file's ending or without. Raises Refused."""
+    registry = registry_of(request)
+    name = text.removesuffix(".safetensors").removesuffix(".ckpt")
+    for model in registry:
+        if name in (model.name, model.title, model.hash, model.hash[:10]):
             return model
-    raise Refused(
-        f"the model {text!r:.60} does not exist; accepted: {', '.join(model.title for model in served)}", status=404
-    )
+    titles = ", ".join(model.title for model in registry)
+    raise Refused(f"the model {text!r:.60} does not exist; accepted: {titles}", status=404)
+
+
+def error_body(refused: Refused) -> dict[str, Any]:
+    """Automatic1111's error: the status in words, and the line as detail and errors."""
+    phrase = responses.get(refused.status, "Client Closed Request")  # 499 is nginx's, no standard's
+    return {"error": phrase, "detail": str(refused), "body": "", "errors": str(refused)}
+
+
+ERROR_SCHEMA = {
+    "type": "object",
+    "required": ["error", "detail"],
+    "properties": {"error": {"type": "string"}, "detail": {"type": "string"}},
+}
+DIALECT = Dialect(
+    prefix="/sdapi",
+    router=lambda model: router,
+    error_body=error_body,
+    error_schema=ERROR_SCHEMA,
+    error_description="What was wrong and what is accepted, in Automatic1111's shape.",
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Request, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,10 +11,13 @@ from starlette.responses import JSONResponse
 
 from models.noise import MAX_SEED
 from runtime.bundle import Manifest
-from serving import answers
-from serving.dialects import native
+from serving.answering import IMAGES_SCHEMA, artist_of, draw, headers, images_json, registry_of
+from serving.dialect import Dialect
 from serving.schema import Order, Refused, checked, order
 from serving.serve_config import Format, ServeConfig
+
+if TYPE_CHECKING:
+    from serving.registry import Model
 
 
 class _Images(BaseModel):
@@ -63,68 +66,45 @@ class EditsBody(_Images):
     """Accepted and ignored."""
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    "4XX": {
-        "description": "What was wrong and what is accepted, in OpenAI's shape.",
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["error"],
-                    "properties": {
-                        "error": {
-                            "type": "object",
-                            "required": ["message", "type", "param", "code"],
-                            "properties": {"message": {"type": "string"}, "type": {"type": "string"}},
-                        }
-                    },
-                }
-            }
-        },
-    }
-}
 ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The images.", "content": {"application/json": {"schema": answers.MANY}}},
-    **ERRORS,
+    200: {"description": "The images.", "content": {"application/json": {"schema": IMAGES_SCHEMA}}}
 }
-router = APIRouter(prefix="/v1", include_in_schema=True)
+router = APIRouter()
 
 
 @router.post("/images/generations", responses=ANSWERS, response_class=JSONResponse)
 async def images_generations(body: GenerationsBody, request: Request) -> JSONResponse:
     """Draw what a prompt says."""
-    artist = native.artist_of(request)
-    model = artist.model(body.model)
-    wanted = _order(body, artist.config, model.manifest)
-    pictures = await native.drawn(request, model, wanted)
-    return JSONResponse(native.as_json(wanted, pictures), headers=native.headers(wanted, pictures))
+    model = registry_of(request).model(body.model)
+    return await _answer(request, model, _order(body, artist_of(request).config, model.manifest))
 
 
 @router.post("/images/edits", responses=ANSWERS, response_class=JSONResponse)
 async def images_edits(body: Annotated[EditsBody, Form()], request: Request) -> JSONResponse:
     """Draw what a prompt says, starting from an image; `strength` says how far from it."""
-    artist = native.artist_of(request)
-    if not artist.config.image_to_image:
+    config = artist_of(request).config
+    if not config.image_to_image:
         raise Refused("image to image is switched off here", "image")
-    model = artist.model(body.model)
-    wanted = _order(body, artist.config, model.manifest)
-    wanted = replace(wanted, image=await body.image.read(), strength=body.strength)
-    pictures = await native.drawn(request, model, wanted)
-    return JSONResponse(native.as_json(wanted, pictures), headers=native.headers(wanted, pictures))
+    model = registry_of(request).model(body.model)
+    wanted = _order(body, config, model.manifest)
+    return await _answer(request, model, replace(wanted, image=await body.image.read(), strength=body.strength))
 
 
-@router.get("/models", responses=ERRORS)
+@router.get("/models")
 async def models(request: Request) -> dict[str, Any]:
     """The models that are served; the first is drawn with when a request names none."""
-    listed = [
-        {"id": name, "object": "model", "created": 0, "owned_by": "ippo"} for name in native.artist_of(request).models
-    ]
+    listed = [{"id": name, "object": "model", "created": 0, "owned_by": "ippo"} for name in registry_of(request).names]
     return {"object": "list", "data": listed}
 
 
+async def _answer(request: Request, model: Model, wanted: Order) -> JSONResponse:
+    result = await draw(request, model, wanted)
+    return JSONResponse(images_json(wanted, result), headers=headers(wanted, result))
+
+
 def _order(body: _Images, config: ServeConfig, model: Manifest) -> Order:
-    """What `/generate` would make of it. Raises Refused."""
-    asked = {
+    """The order that `/generate` would make of the same request. Raises Refused."""
+    fields = {
         **dict.fromkeys(model.inputs, body.prompt),
         "seed": body.seed,
         "steps": body.num_inference_steps or 1,
@@ -133,8 +113,34 @@ def _order(body: _Images, config: ServeConfig, model: Manifest) -> Order:
         "format": body.output_format,
     }
     try:
-        wanted = order(checked(model.task, asked), config, model)
+        wanted = order(checked(model.task, fields), config, model)
     except Refused as refused:
         refused.key = "prompt" if refused.key in model.inputs else refused.key
         raise
     return wanted if body.output_compression is None else replace(wanted, quality=body.output_compression)
+
+
+def error_body(refused: Refused) -> dict[str, Any]:
+    """OpenAI's error object: message, type, param, code."""
+    kind = "invalid_request_error" if refused.status < 500 else "server_error"
+    return {"error": {"message": str(refused), "type": kind, "param": refused.key, "code": refused.code}}
+
+
+ERROR_SCHEMA = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {"message": {"type": "string"}, "type": {"type": "string"}},
+        }
+    },
+}
+DIALECT = Dialect(
+    prefix="/v1",
+    router=lambda model: router,
+    error_body=error_body,
+    error_schema=ERROR_SCHEMA,
+    error_description="What was wrong and what is accepted, in OpenAI's shape.",
+)

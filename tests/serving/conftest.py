@@ -29,7 +29,7 @@ def config(tiny_bundle: Path) -> ServeConfig:
 @pytest.fixture(scope="session")
 def client(config: ServeConfig) -> Iterator[TestClient]:
     """The application in this process."""
-    from serving.service import application
+    from serving.application import application
 
     with TestClient(application(config), raise_server_exceptions=False) as client:
         yield client

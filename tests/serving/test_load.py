@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from runtime.generator import Generator
+from serving.application import application
 from serving.artist import DEAD, Artist
+from serving.registry import Registry
 from serving.serve_config import ServeConfig
-from serving.service import application
 
 CAT = {"prompt": "a cat", "seed": 7}
 
@@ -34,11 +36,17 @@ def _artist(client: TestClient) -> Artist:
     return artist
 
 
+def _generator(client: TestClient) -> Generator:
+    registry = client.app.state.registry  # type: ignore[attr-defined]
+    assert isinstance(registry, Registry)
+    return registry.first.generator
+
+
 @pytest.mark.parametrize("path", ["/generate", "/v1/images/generations"])
 def test_full_queue_answers_429_with_retry_after_and_serves_the_others(small: TestClient, path: str) -> None:
     answers: queue.Queue[Any] = queue.Queue()
     threads = [threading.Thread(target=lambda: answers.put(small.post(path, json=CAT))) for _ in range(4)]
-    with _artist(small).first.generator._lock:  # one batch is inside the generator, two images wait: the fourth must go
+    with _generator(small)._lock:  # one batch is inside the generator, two images wait: the fourth must go
         for thread in threads:
             thread.start()
         refused = answers.get(timeout=30)
@@ -50,13 +58,14 @@ def test_full_queue_answers_429_with_retry_after_and_serves_the_others(small: Te
     assert [answers.get_nowait().status_code for _ in range(3)] == [200] * 3
 
 
-def test_client_that_hangs_up_is_given_up_before_it_is_drawn(small: TestClient) -> None:
+@pytest.mark.parametrize("path", ["/generate", "/v1/images/generations", "/sdapi/v1/txt2img"])
+def test_client_that_hangs_up_is_given_up_before_it_is_drawn(small: TestClient, path: str) -> None:
     """The app is called as a server calls it, by hand: a body, then a disconnect while the generator is held."""
     body = json.dumps(CAT).encode()
     messages: list[dict[str, Any]] = [{"type": "http.request", "body": body}, {"type": "http.disconnect"}]
     sent: list[dict[str, Any]] = []
     headers = [(b"content-type", b"application/json")]
-    scope = {"type": "http", "method": "POST", "path": "/generate", "headers": headers, "query_string": b""}
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
 
     async def receive() -> dict[str, Any]:
         return messages.pop(0)
@@ -68,7 +77,7 @@ def test_client_that_hangs_up_is_given_up_before_it_is_drawn(small: TestClient) 
         await asyncio.wait_for(small.app(scope, receive, send), 30)  # type: ignore[arg-type]
 
     assert small.portal is not None
-    with _artist(small).first.generator._lock:
+    with _generator(small)._lock:
         small.portal.call(call)
     assert sent[0]["status"] == 499
     assert small.post("/generate", json=CAT).status_code == 200
@@ -76,7 +85,7 @@ def test_client_that_hangs_up_is_given_up_before_it_is_drawn(small: TestClient) 
 
 def test_deadline_passes_in_the_queue(config: ServeConfig) -> None:
     with TestClient(application(config.model_copy(update={"deadline": 0.05}))) as late:
-        with _artist(late).first.generator._lock:
+        with _generator(late)._lock:
             refused = late.post("/generate", json=CAT)
         assert refused.status_code == 429 and "not drawn within 0.05 s" in refused.json()["error"]
         assert int(refused.headers["retry-after"]) >= 1
@@ -85,7 +94,7 @@ def test_deadline_passes_in_the_queue(config: ServeConfig) -> None:
 
 
 def test_a_client_that_waits_for_less_is_answered_sooner_or_refused(small: TestClient) -> None:
-    with _artist(small).first.generator._lock:
+    with _generator(small)._lock:
         late = small.post("/generate", json=CAT, headers={"x-request-timeout": "0.05"})
     assert late.status_code == 429 and "not drawn within 0.05 s" in late.json()["error"]
     assert small.post("/generate", json=CAT, headers={"x-stainless-read-timeout": "600"}).status_code == 200
@@ -108,7 +117,7 @@ def test_backend_that_always_fails_is_dead(config: ServeConfig, tmp_path: Path) 
     broken = config.model_copy(update={"bundle": bundle})
     with TestClient(application(broken), raise_server_exceptions=False) as client:
         shutil.rmtree(bundle)
-        loaded = _artist(client).first.generator.backend._sessions  # type: ignore[attr-defined]
+        loaded = _generator(client).backend._sessions  # type: ignore[attr-defined]
         for graph in loaded.keys() - {"one_step"}:
             del loaded[graph]
         for _ in range(DEAD):

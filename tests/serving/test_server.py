@@ -132,11 +132,12 @@ def test_serving_reaches_no_torch(config: ServeConfig) -> None:
 import asyncio, sys
 from serving import page, service
 from serving.artist import Artist
+from serving.registry import Registry
 from serving.schema import Order
 async def draw():
-    artist = Artist.open(service.CONFIG)
+    registry, artist = Registry.open(service.CONFIG), Artist(service.CONFIG)
     artist.start()
-    await artist.draw(artist.first, Order(input="a cat", seed=7, n=2, steps=2, format="png", size=(16, 16)))
+    await artist.draw(registry.first, Order(input="a cat", seed=7, n=2, steps=2, format="png", size=(16, 16)))
     await artist.close()
 asyncio.run(draw())
 print(sorted({"torch", "diffusers", "transformers", "training"} & set(sys.modules)))

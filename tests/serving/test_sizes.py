@@ -34,7 +34,7 @@ def bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(bundle: Path) -> Iterator[TestClient]:
-    from serving.service import application
+    from serving.application import application
 
     config = ServeConfig(bundle=bundle, backend="ort", threads=1, page=False)
     with TestClient(application(config), raise_server_exceptions=False) as client:

@@ -23,7 +23,7 @@ from tests import tiny
 
 
 def opened(bundle: Path) -> TestClient:
-    from serving.service import application
+    from serving.application import application
 
     config = ServeConfig(bundle=bundle, backend="ort", threads=1, page=False)
     return TestClient(application(config), raise_server_exceptions=False)
@@ -155,12 +155,12 @@ def test_no_attributes_make_a_5xx(attributes: TestClient, wanted: Any) -> None:
 
 @pytest.mark.parametrize("message", ['{"attributes": {"Ape": 1, "Fez": 2.5}}', "Fez=2.5, Ape"])
 def test_attributes_are_wished_live_by_name_or_text(attributes: TestClient, message: str) -> None:
-    artist = attributes.app.state.artist  # type: ignore[attr-defined]
-    wish = live._understood(message, {"attributes": "Man", "seed": 7}, artist)
-    _, wanted = live._order(wish, artist)
+    artist, registry = attributes.app.state.artist, attributes.app.state.registry  # type: ignore[attr-defined]
+    fields = live._changed({"attributes": "Man", "seed": 7}, message, registry)
+    _, wanted = live._order(fields, artist, registry)
     assert (wanted.input, wanted.seed, wanted.n) == ("Ape, Fez=2.5", 7, 1)
     with pytest.raises(BadInput, match="attribute 'Hat' is unknown"):
-        live._order(live._understood("Man, Hat", wish, artist), artist)
+        live._order(live._changed(fields, "Man, Hat", registry), artist, registry)
 
 
 def test_other_dialects_name_attributes_in_the_prompt(attributes: TestClient) -> None:

@@ -1,0 +1,106 @@
+"""The models that are served: bundles opened, warmed and named, found by name and exchanged; it knows no queue and no HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from base.errors import BadInput
+from runtime import backend
+from runtime.backend import BackendOptions
+from runtime.bundle import MANIFEST, Manifest, open_bundle, sha256
+from runtime.generator import Generator
+from serving import prometheus
+from serving.schema import Refused
+from serving.serve_config import ServeConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A bundle that draws. Equal to itself only: requests for it share no batch with those for the one that replaces it."""
+
+    name: str
+    alias: str | None
+    """The operator's name for it, which the model that replaces it inherits."""
+    hash: str
+    """SHA-256 of the manifest, which holds that of every file."""
+    generator: Generator
+
+    @classmethod
+    def open(cls, folder: Path, config: ServeConfig, alias: str | None = None) -> Self:
+        """Load the bundle and run it once in every way it will be asked to. Raises BadInput."""
+        bundle = open_bundle(folder)
+        generator = Generator(bundle, backend.load(config.backend, bundle, BackendOptions(config.threads)))
+        images = generator.takes_images and config.image_to_image
+        generator.warm(config.sizes(fused=True), sizes=generator.sizes)
+        generator.warm(config.sizes(fused=False), steps=(2,), sizes=generator.sizes, images=images)
+        return cls(alias or bundle.manifest.model_name, alias, sha256(folder / MANIFEST), generator)
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.generator.bundle.manifest
+
+    @property
+    def title(self) -> str:
+        """Name and the first ten digits of the hash, as Automatic1111's clients show a model."""
+        return f"{self.name} [{self.hash[:10]}]"
+
+
+class Registry:
+    """The served models by name, all of one task; iterates over the models in the operator's order."""
+
+    def __init__(self, models: Iterable[Model], config: ServeConfig) -> None:
+        self.config = config
+        self._by_name = {model.name: model for model in models}
+        self._swapping = asyncio.Lock()
+
+    @classmethod
+    def open(cls, config: ServeConfig) -> Self:
+        """Load and warm every bundle of the configuration. BadInput: one cannot be opened, or their tasks differ."""
+        models = [Model.open(folder, config, alias) for alias, folder in config.bundles]
+        if len({model.manifest.task for model in models}) > 1:
+            raise BadInput("models: both must have one task, for they are asked with one kind of body")
+        return cls(models, config)
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self._by_name.values())
+
+    @property
+    def names(self) -> list[str]:
+        """The names that a request may choose from."""
+        return list(self._by_name)
+
+    @property
+    def first(self) -> Model:
+        """The model of requests that name none."""
+        return next(iter(self))
+
+    def model(self, name: str | None) -> Model:
+        """The model of a name, or the first. Refused: there is none of that name."""
+        if name is None:
+            return self.first
+        if name not in self._by_name:
+            message = f"the model {name!r:.60} does not exist; accepted: {', '.join(self.names)}"
+            raise Refused(message, "model", status=404, code="model_not_found")
+        return self._by_name[name]
+
+    async def swap(self, old: Model, folder: Path) -> Model:
+        """Serve the bundle in `folder` in the place of `old`; what was accepted for `old` is finished on it.
+
+        BadInput: the bundle cannot be opened, has another task, or a name that is taken. Nothing is changed then.
+        """
+        async with self._swapping:
+            if old not in self._by_name.values():
+                raise BadInput(f"the model {old.name} was exchanged meanwhile")
+            new = await asyncio.to_thread(Model.open, folder, self.config, old.alias)
+            if new.manifest.task != old.manifest.task:
+                raise BadInput(f"the bundle's task is {new.manifest.task}; accepted: {old.manifest.task}, as is served")
+            if new.name in {model.name for model in self if model is not old}:
+                raise BadInput(f"a model {new.name} is served already")
+            models = [new if model is old else model for model in self]
+            self._by_name = {model.name: model for model in models}
+        prometheus.SWAPS.inc()
+        return new
