@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from base.errors import BadInput
 
+_COMPARED = 40
+"""Characters of a name that are looked at: a name can be a whole prompt."""
+
 
 class Config(BaseModel):
     """Base of every configuration. Unknown keys are refused with the nearest known name."""
@@ -57,11 +60,18 @@ class Config(BaseModel):
         os.replace(beside, path)
 
 
+def closest(name: str, known: Iterable[str], likeness: float = 0.5) -> str | None:
+    """The known name most like `name`, whatever the case of its letters; None where none is as like as `likeness`, of 1."""
+    by_letters = {other.casefold(): other for other in known}
+    close = difflib.get_close_matches(name[:_COMPARED].casefold(), by_letters, n=1, cutoff=likeness)
+    return by_letters[close[0]] if close else None
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`'; did you mean "x"?'` for the closest known name, or the list of what is accepted."""
+    """The end of a refusal: `; did you mean 'x'?` for the closest known name, or else the list of what is accepted."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else f"; accepted: {', '.join(names)}"
+    close = closest(name, names)
+    return f"; did you mean '{close}'?" if close else f"; accepted: {', '.join(names)}"
 
 
 def _override(values: dict[str, Any], override: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from base.errors import BadInput
+from base.shipped import SHIPPED_BUNDLE
 from models.sampling import ANCESTRAL, SAMPLERS
 
 if TYPE_CHECKING:
@@ -34,8 +35,13 @@ def generate(
     prompts: Annotated[Path | None, typer.Option(help="Many of them, in a .txt, .csv or .parquet file.")] = None,
     bundle: Annotated[
         Path,
-        typer.Option("--bundle", "--run", help="Bundle, run or diffusers folder; by default the bundle that ships."),
-    ] = Path("models/pretrained/emoji/student"),
+        typer.Option(
+            "--bundle",
+            "--run",
+            help="Bundle, run or diffusers folder; by default the bundle that ships.",
+            show_default=False,
+        ),
+    ] = SHIPPED_BUNDLE,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -28,7 +28,9 @@ def serve(
     bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; by default the one that ships.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; by default 3000.")] = None,
     host: Annotated[str | None, typer.Option(help="Address; by default 127.0.0.1.")] = None,
-    backend: Annotated[str | None, typer.Option(help="auto, openvino or ort.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="auto, openvino, ort, eager, or trt, which has never run.")
+    ] = None,
 ) -> None:
     """Serve a bundle over HTTP.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from base.config import closest
 from base.errors import BadInput
 
 Slots = Mapping[str, Sequence[str]]
@@ -85,7 +85,6 @@ def _weight(name: str, weight: object) -> float:
 
 
 def _nearest(name: object, names: Sequence[str]) -> str:
-    by_letters = {known.casefold(): known for known in names}
-    if close := difflib.get_close_matches(str(name)[:40].casefold(), by_letters, n=1, cutoff=0.5):
-        return f"; did you mean '{by_letters[close[0]]}'?"
+    if close := closest(str(name), names):
+        return f"; did you mean '{close}'?"
     return f"; accepted: {', '.join(names[:_SUCH_AS])}" + (f", … ({len(names)})" if len(names) > _SUCH_AS else "")

@@ -1,6 +1,6 @@
-"""`POST /admin/model`: another bundle takes a served one's place; it knows nothing about how models draw.
+"""`POST /admin/model`: another bundle replaces a served one; it knows nothing about how models draw.
 
-The router is included only where an admin key is set, which `keys.Keys` asks for.
+The router is included only where an admin key is set; `keys.Keys` refuses requests without it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/admin")
 
 @router.post("/model")
 async def swap(body: SwapBody, request: Request) -> dict[str, Any]:
-    """Load and warm the bundle, then let it take the model's place between two batches; a bad bundle changes nothing."""
+    """Load and warm the bundle, then let it replace the model between two batches; a bad bundle changes nothing."""
     registry = registry_of(request)
     old = registry.model(body.model)
     try:

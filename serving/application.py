@@ -68,7 +68,7 @@ async def _start(app: FastAPI, config: ServeConfig, stack: AsyncExitStack) -> No
     stack.push_async_callback(artist.close)
     app.state.registry, app.state.artist, app.state.live = registry, artist, 0
 
-    # Who may ask for it, and how. The native dialect comes first: it is asked most.
+    # The dialects, the native one first: most requests are its.
     app.state.dialects = load_dialects()
     for dialect in app.state.dialects:
         routes = dialect.router(registry.first.manifest)

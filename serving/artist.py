@@ -75,7 +75,7 @@ class _Queued:
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class _Image:
     """One image as the drawing thread leaves it: its file, or the pixels (H, W, 3) where others wait for that thread."""
 
     content: bytes | NDArray[np.uint8]
@@ -120,15 +120,15 @@ class Artist:
         arrived = time.perf_counter()
         deadline = min(patience, self.config.deadline)
         dropped = self._dropped(model, order)
-        futures: list[asyncio.Future[_Drawn]] = []
+        futures: list[asyncio.Future[_Image]] = []
         try:
             async with asyncio.timeout(deadline):
                 requests = await self._requests(model, order)
                 queued = [_Queued(order, request, arrived) for request in requests]
                 futures = self._batcher.submit(_key(model, order, requests[0]), queued, deadline)
-                drawn = [await future for future in futures]
+                images = [await future for future in futures]
                 encoding = time.perf_counter()
-                files = await self._files(model, queued, drawn)
+                files = await self._files(model, queued, images)
         except TimeoutError:
             raise Late(deadline) from None
         finally:
@@ -137,9 +137,9 @@ class Artist:
         end = time.perf_counter()
         prometheus.IMAGES.labels(model.name).inc(order.n)
         timings = Timings(
-            wait=max(image.wait for image in drawn),
-            draw=max(image.draw for image in drawn),
-            encode=end - encoding + max(image.encode for image in drawn),
+            wait=max(image.wait for image in images),
+            draw=max(image.draw for image in images),
+            encode=end - encoding + max(image.encode for image in images),
             total=end - arrived,
         )
         return Result(files, timings, dropped)
@@ -166,7 +166,7 @@ class Artist:
         _, steps, _, starts = key
         return self.config.sizes(fused=steps == 1 and not starts)
 
-    def _run(self, key: Key, queued: Sequence[_Queued]) -> list[_Drawn]:
+    def _run(self, key: Key, queued: Sequence[_Queued]) -> list[_Image]:
         """Draw a batch, in the batcher's thread."""
         start = time.perf_counter()
         images = self._generate(key, [one.request for one in queued])  # (N, H, W, 3)
@@ -177,10 +177,10 @@ class Artist:
         prometheus.DRAW.observe(drawing)
         prometheus.BATCH.observe(len(queued))
         if len(queued) > 1 or self._batcher.depth:
-            return [_Drawn(image, wait, drawing) for image, wait in zip(images, waits, strict=True)]
+            return [_Image(image, wait, drawing) for image, wait in zip(images, waits, strict=True)]
         # Nobody waits for this thread: it encodes as well, which saves the way through another.
         file = self._encode(key[0], queued[0], images[0])
-        return [_Drawn(file, waits[0], drawing, time.perf_counter() - start - drawing)]
+        return [_Image(file, waits[0], drawing, time.perf_counter() - start - drawing)]
 
     def _generate(self, key: Key, requests: Sequence[Request]) -> NDArray[np.uint8]:
         """Requests → images (N, H, W, 3), counting the failures in a row that are not the request's."""
@@ -207,17 +207,17 @@ class Artist:
             provenance = Provenance(inputs, request.seed, order.steps, model.name, model.hash, strength)
         return encode(pixels, order.format, provenance, order.quality)
 
-    async def _files(self, model: Model, queued: Sequence[_Queued], drawn: Sequence[_Drawn]) -> list[bytes]:
-        if len(drawn) == 1:  # no task for one
-            return [await self._file(model, queued[0], drawn[0])]
-        return await asyncio.gather(*(self._file(model, *pair) for pair in zip(queued, drawn, strict=True)))
+    async def _files(self, model: Model, queued: Sequence[_Queued], images: Sequence[_Image]) -> list[bytes]:
+        if len(images) == 1:  # no task for one
+            return [await self._file(model, queued[0], images[0])]
+        return await asyncio.gather(*(self._file(model, *pair) for pair in zip(queued, images, strict=True)))
 
-    async def _file(self, model: Model, queued: _Queued, drawn: _Drawn) -> bytes:
-        if isinstance(drawn.content, bytes):
-            prometheus.ENCODE.observe(drawn.encode)
-            return drawn.content
+    async def _file(self, model: Model, queued: _Queued, image: _Image) -> bytes:
+        if isinstance(image.content, bytes):
+            prometheus.ENCODE.observe(image.encode)
+            return image.content
         with prometheus.ENCODE.time():
-            return await self._in_encoder(self._encode, model, queued, drawn.content)
+            return await self._in_encoder(self._encode, model, queued, image.content)
 
     async def _in_encoder(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._encoders, work, *arguments)

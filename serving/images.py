@@ -13,19 +13,20 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from base.errors import BadInput
+from base.version import VERSION
 from runtime import pictures
 from serving.serve_config import QUALITY, Format
 
-SOFTWARE = "ippo 0.1.0"
+SOFTWARE = f"ippo {VERSION}"
 MAX_PIXELS = 1 << 24
 """Of a picture that a client sends: a small file can hold a huge one."""
-TRAINED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+TRAINED_ALGORITHM = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's word for a picture that a generative model made."""
 XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">\
 <rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/" \
 xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">\
 <Iptc4xmpExt:DigitalSourceType>{source}</Iptc4xmpExt:DigitalSourceType><xmp:CreatorTool>{software}</xmp:CreatorTool>\
-<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{told}</rdf:li></rdf:Alt></dc:description>\
+<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{description}</rdf:li></rdf:Alt></dc:description>\
 </rdf:Description></rdf:RDF></x:xmpmeta>"""
 
 
@@ -44,16 +45,16 @@ class Provenance:
     """Where the picture was made from another one."""
     software: str = SOFTWARE
 
-    def told(self) -> dict[str, str | int | float]:
-        """By name, as the file holds it."""
+    def fields(self) -> dict[str, str | int | float]:
+        """Everything that is known, by name, as a file holds it."""
         others = ("seed", "steps", "strength", "model", "model_hash", "software")
         values = {name: getattr(self, name) for name in others}
         return {**self.inputs, **{name: value for name, value in values.items() if value is not None}}
 
     def xmp(self) -> bytes:
-        """The packet that picture agencies, archives and networks read."""
-        told = escape(json.dumps(self.told()))  # ASCII, and so free of what XML cannot hold
-        return XMP.format(source=TRAINED, software=escape(self.software), told=told).encode()
+        """The XMP packet, which picture agencies, archives and networks read."""
+        description = escape(json.dumps(self.fields()))  # ASCII, and so free of what XML cannot hold
+        return XMP.format(source=TRAINED_ALGORITHM, software=escape(self.software), description=description).encode()
 
 
 def encode(
@@ -67,8 +68,8 @@ def encode(
     if format == "png":
         image.save(file, "PNG", compress_level=1, pnginfo=_text_chunks(provenance) if provenance else None)
     else:
-        told = {"exif": _exif(provenance), "xmp": provenance.xmp()} if provenance else {}
-        image.save(file, format.upper(), quality=quality, method=0, **told)
+        metadata = {"exif": _exif(provenance), "xmp": provenance.xmp()} if provenance else {}
+        image.save(file, format.upper(), quality=quality, method=0, **metadata)
     return file.getvalue()
 
 
@@ -87,7 +88,7 @@ def decode(file: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def _text_chunks(provenance: Provenance) -> PngImagePlugin.PngInfo:
     chunks = PngImagePlugin.PngInfo()
-    for name, value in provenance.told().items():
+    for name, value in provenance.fields().items():
         chunks.add_text(name, str(value))
     chunks.add_itxt("XML:com.adobe.xmp", provenance.xmp().decode())
     return chunks
@@ -95,6 +96,6 @@ def _text_chunks(provenance: Provenance) -> PngImagePlugin.PngInfo:
 
 def _exif(provenance: Provenance) -> Image.Exif:
     exif = Image.Exif()
-    exif[ExifTags.Base.ImageDescription] = json.dumps(provenance.told())  # ASCII, as EXIF wants it
+    exif[ExifTags.Base.ImageDescription] = json.dumps(provenance.fields())  # ASCII, as EXIF wants it
     exif[ExifTags.Base.Software] = provenance.software
     return exif

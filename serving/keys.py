@@ -1,4 +1,4 @@
-"""Who may ask: API keys, and the browsers' pages that may; it knows nothing about what is asked."""
+"""Which requests are let through: API keys, and the browsers' pages that may ask; it knows nothing about what requests hold."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from base.errors import BadInput
-from serving import error_answers
+from serving import error_answers, schema
 from serving.batcher import QueueFull
 from serving.keys import own_page
-from serving.schema import RANDOM_SEEDS, Order, Refused, checked, order
+from serving.schema import RANDOM_SEEDS, Order, Refused
 
 if TYPE_CHECKING:
     from serving.artist import Artist, Result
@@ -108,9 +108,9 @@ async def _answer(socket: WebSocket, newest: Newest) -> None:
             return
         try:
             changed = _changed(fields, message, registry)
-            model, wanted = _order(changed, artist, registry)
+            model, order = _order(changed, artist, registry)
             fields = changed  # not before it is known to be good
-            result = await artist.draw(model, wanted)
+            result = await artist.draw(model, order)
         except (BadInput, QueueFull) as error:
             refused = error_answers.as_refused(error)
             error_answers.count(refused)
@@ -118,7 +118,7 @@ async def _answer(socket: WebSocket, newest: Newest) -> None:
             if refused.retry_after is not None:
                 await newest.hold(refused.retry_after)
             continue
-        await _send(socket, _described(number, wanted, result), result.files[0])
+        await _send(socket, _described(number, order, result), result.files[0])
 
 
 def _changed(fields: dict[str, Any], message: str | bytes, registry: Registry) -> dict[str, Any]:
@@ -135,22 +135,22 @@ def _changed(fields: dict[str, Any], message: str | bytes, registry: Registry) -
 
 def _order(fields: dict[str, Any], artist: Artist, registry: Registry) -> tuple[Model, Order]:
     """The model and the order that the fields stand for. Raises Refused."""
-    body = checked(registry.first.manifest.task, fields)
+    body = schema.checked(registry.first.manifest.task, fields)
     if body.n > 1:
         raise Refused("n must be 1: live, one picture answers a message", "n")
     model = registry.model(body.model)
-    return model, order(body, artist.config, model.manifest)
+    return model, schema.order(body, artist.config, model.manifest)
 
 
-def _described(number: int, wanted: Order, result: Result) -> dict[str, Any]:
+def _described(number: int, order: Order, result: Result) -> dict[str, Any]:
     """The JSON text that comes before an image."""
     milliseconds = {name: round(time, 2) for name, time in result.timings.milliseconds().items()}
     dropped = {"dropped_tokens": result.dropped} if result.dropped else {}
     return {
         "message": number,
-        "seed": wanted.seed,
-        "steps": wanted.steps,
-        "format": wanted.format,
+        "seed": order.seed,
+        "steps": order.steps,
+        "format": order.format,
         "ms": milliseconds,
     } | dropped
 

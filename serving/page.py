@@ -14,15 +14,12 @@ from pathlib import Path
 
 import gradio as gr
 from fastapi import FastAPI
-from starlette.datastructures import MutableHeaders
 from starlette.routing import Mount
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.attributes import HEAVIEST, Slots, attribute_examples
 from runtime.bundle import Manifest
 from runtime.shapes import size_list
-from serving import error_answers
-from serving.schema import Refused
+from serving.content_security import OwnOnly
 from serving.serve_config import MEDIA_TYPE
 
 PATH = "/ui"
@@ -42,8 +39,6 @@ VERBS = {"text-to-image": "Type", "class-to-image": "Choose", "attributes-to-ima
          "unconditional-image-generation": "Turn the dice"}  # fmt: skip
 CHOICES = 20
 """Up to so many labels are shown at once."""
-OWN_ONLY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'"
-"""The browser fetches nothing from anywhere else."""
 
 PICTURE = """
 <figure id="ippo-picture{number}" class="ippo-picture" data-model="{name}">
@@ -194,28 +189,3 @@ def _mount_gradio(app: FastAPI, model: Manifest, names: Sequence[str], starts: b
         css=(Path(__file__).with_name("page.css")).read_text(),
         head=f"<script>{script}</script>",
     )
-
-
-def own_only(send: Send) -> Send:
-    """As `send`, and browsers are told to load nothing from other hosts."""
-
-    async def restricted(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            MutableHeaders(scope=message)["content-security-policy"] = OWN_ONLY
-        await send(message)
-
-    return restricted
-
-
-class OwnOnly:
-    """ASGI middleware: the page may load nothing from other hosts, and nobody may send it anything."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):  # Gradio would keep files that are sent
-            refused = Refused("the page takes nothing", status=405)
-            await error_answers.answer(scope["app"], scope["path"], refused)(scope, receive, send)
-            return
-        await self.app(scope, receive, own_only(send))

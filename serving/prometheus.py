@@ -1,4 +1,4 @@
-"""What Prometheus is told; it knows nothing about how things are drawn.
+"""The metrics, in Prometheus's format; it knows nothing about how images are drawn.
 
 Requests are counted here by route. BentoML would count them by path, and so keep a row of every path that anybody asks for.
 """
@@ -27,6 +27,6 @@ SWAPS = Counter("ippo_swaps", "Models exchanged while serving.")
 
 
 def text(now: Mapping[str, float]) -> str:
-    """Everything in Prometheus's text format, and what is true at this moment: read when asked, it needs no upkeep."""
+    """All metrics in Prometheus's text format. `now`: gauges by name, read at this moment, so that they need no upkeep."""
     gauges = [f"# TYPE ippo_{name} gauge\nippo_{name} {float(value):g}\n" for name, value in now.items()]
     return generate_latest().decode() + "".join(gauges)

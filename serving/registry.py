@@ -1,4 +1,4 @@
-"""The models that are served: bundles opened, warmed and named, found by name and exchanged; it knows no queue and no HTTP."""
+"""The models that are served, by name: bundles opened, warmed, exchanged; it knows no queue and no HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request's id, its line of JSON in the log and its place in the metrics; it knows nothing about what requests hold."""
+"""A request's id, its line of JSON in the log and its count in the metrics; it knows nothing about what requests hold."""
 
 from __future__ import annotations
 

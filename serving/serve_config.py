@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import os
 import re
@@ -12,19 +11,18 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from base.config import Config
+from base.config import Config, closest
 from base.errors import BadInput
+from base.shipped import SHIPPED_BUNDLE
 
 QUALITY = 90
 """Of JPEG and WebP, when a request names none."""
 KEY = re.compile(r"[A-Za-z0-9._~-]{8,}")
 """What every header can hold."""
-ROOT = Path(__file__).resolve().parents[1]
-"""The folder that holds the packages: the checkout, or a bento's source folder."""
 PREFIX = "IPPO_"
 """`IPPO_PORT=8080` in the environment sets `port`."""
-TRAINED = ROOT / "models" / "pretrained" / "emoji" / "student"
-"""The bundle that ships."""
+ALMOST = 0.7
+"""How alike a variable and a field must be to be taken for a slip: other programs have variables of our prefix."""
 
 Format = Literal["png", "jpeg", "webp"]
 MEDIA_TYPE: dict[Format, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
@@ -33,12 +31,12 @@ MEDIA_TYPE: dict[Format, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp
 class ServeConfig(Config):
     """Everything that can be set; each field has an environment variable of its name: `IPPO_MAX_QUEUE`."""
 
-    bundle: Path = TRAINED
+    bundle: Path = SHIPPED_BUNDLE
     """Folder of the bundle to serve."""
     models: dict[str, Path] = Field(default={}, max_length=2)
     """Up to two bundles by name in place of `bundle`, `one=FOLDER,other=FOLDER`; a request chooses one by `model`."""
     backend: str = "auto"
-    """Who runs the graphs: ort, openvino, or auto for the best present."""
+    """Who runs the graphs: openvino, ort, trt, eager, or auto for the fastest that is installed (never trt)."""
     threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads of the backend; none: its own choice."""
     host: str = "127.0.0.1"
@@ -145,13 +143,13 @@ class ServeConfig(Config):
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> ServeConfig:
         """Defaults changed by `IPPO_*`; a variable almost named like a field is refused, other ones are not ours."""
-        return cls.parse(cls.found(environ), "environment")
+        return cls.parse(cls.variables(environ), "environment")
 
     @classmethod
     def resolve(cls, file: Path | None, environ: Mapping[str, str], settings: Iterable[str]) -> ServeConfig:
         """The file's values, changed by the environment's, changed by `name=value` settings. Raises BadInput."""
         values: dict[str, Any] = dict(cls.load(file).model_dump(exclude_unset=True)) if file else {}
-        values |= cls.found(environ)
+        values |= cls.variables(environ)
         for setting in settings:
             name, sign, value = setting.partition("=")
             if not sign:
@@ -160,8 +158,8 @@ class ServeConfig(Config):
         return cls.parse(values, "settings")
 
     @classmethod
-    def found(cls, environ: Mapping[str, str]) -> dict[str, str]:
-        """Field → what its variable holds. Raises BadInput."""
+    def variables(cls, environ: Mapping[str, str]) -> dict[str, str]:
+        """Field → the value of its variable, where there is one. BadInput: a variable almost named like a field."""
         values: dict[str, str] = {}
         for name, value in environ.items():
             field = name.removeprefix(PREFIX).lower()
@@ -169,8 +167,8 @@ class ServeConfig(Config):
                 continue
             if field in cls.model_fields:
                 values[field] = value
-            elif close := difflib.get_close_matches(field, cls.model_fields, n=1, cutoff=0.7):
-                raise BadInput(f"environment: {name} is not a setting; did you mean {PREFIX}{close[0].upper()}?")
+            elif close := closest(field, cls.model_fields, ALMOST):
+                raise BadInput(f"environment: {name} is not a setting; did you mean {PREFIX}{close.upper()}?")
         return values
 
     def environment(self) -> dict[str, str]:

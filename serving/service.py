@@ -67,5 +67,5 @@ class Ippo:
         print(f"ippo {CONFIG.describe()}", flush=True)
 
     async def __is_alive__(self) -> bool:
-        """`/livez`: a backend that fails whatever it is asked is dead."""
+        """The answer of `/livez`: not where the backend failed several times in a row."""
         return bool(APP.state.artist.alive)

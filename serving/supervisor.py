@@ -8,7 +8,8 @@ import sys
 from typing import NoReturn
 
 from base.errors import BadInput
-from serving.serve_config import ROOT, ServeConfig
+from base.shipped import ROOT
+from serving.serve_config import ServeConfig
 
 LEAN = {"MALLOC_ARENA_MAX": "2"}
 """glibc would keep a pool of memory for every thread."""

@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from base.errors import BadInput
-from serving.page import own_only
+from serving.content_security import own_only
 from studio import library
 from studio.pieces import PICTURES
 from studio.tabs import compare_tab, data_tab, generate_tab, monitor_tab, train_tab

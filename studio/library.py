@@ -11,9 +11,9 @@ import yaml
 
 from base.errors import BadInput
 from base.runs import runs_root
+from base.shipped import PRETRAINED, ROOT
 
 CONFIGS = Path("configs")
-SHIPPED = Path("models/pretrained")
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif"}
 _NOT_RUNS = {"data", "cache"}
 _DEPTH = 4
@@ -68,24 +68,27 @@ def values(name: str) -> dict[str, object]:
 
 
 def models() -> list[str]:
-    """Pipelines that can draw: of runs, by their names, and those that ship, by their folders."""
+    """Pipelines that can draw: of runs, by their names, and those that ship, by their folders in the checkout."""
     trained = [name for name in runs() if (runs_root() / name / "model" / "model_index.json").is_file()]
-    return trained + [file.parent.as_posix() for file in sorted(SHIPPED.glob("*/*/model_index.json"))]
+    shipped = sorted(file.parent for file in PRETRAINED.glob("*/*/model_index.json"))
+    return trained + [folder.relative_to(ROOT).as_posix() for folder in shipped]
 
 
 def model(name: str) -> Path:
     """The diffusers folder of one of `models()`. BadInput: there is none of that name, or no longer."""
     if not name or name not in models():
         raise BadInput(f"the model '{name}' is gone: it is neither a run with a model nor one that ships")
-    return Path(name) if Path(name).is_relative_to(SHIPPED) else run(name) / "model"
+    return ROOT / name if (ROOT / name).is_relative_to(PRETRAINED) else run(name) / "model"
 
 
 def teacher_of(name: str) -> str | None:
     """The teacher of a student as one of `models()`, if it is known and there."""
     known = models()
-    beside = Path(name).parent / "teacher"
-    named = beside.as_posix() if beside.is_relative_to(SHIPPED) else str(values(name).get("teacher", ""))
-    return named if named in known and named != name else None
+    if (ROOT / name).is_relative_to(PRETRAINED):
+        teacher = (Path(name).parent / "teacher").as_posix()
+    else:
+        teacher = str(values(name).get("teacher", ""))
+    return teacher if teacher in known and teacher != name else None
 
 
 def picture(name: str) -> Path:

@@ -21,6 +21,7 @@ import typer
 from rich.console import Console
 
 from base.errors import BadInput
+from base.shipped import SHIPPED_BUNDLE, SHIPPED_TEACHER
 from benchmarks.command import run
 from benchmarks.latency import speedup_page as page
 from benchmarks.latency.cases import Settings, body, ceiling, label, png, stock_cases, student_cases, teacher_cases
@@ -34,7 +35,6 @@ from runtime import backend as backends
 from runtime.bundle import Bundle, open_bundle
 from runtime.generator import Generator
 
-SHIPPED = Path("models/pretrained/emoji")
 HTTP_ROUNDS, HTTP_SECONDS = 10, 1.0
 
 
@@ -112,8 +112,8 @@ def write(result: Result, out: Path) -> str:
 
 
 def main(
-    bundle: Annotated[Path, typer.Option(help="The student's bundle.")] = SHIPPED / "student",
-    teacher: Annotated[Path, typer.Option(help="The teacher's diffusers folder.")] = SHIPPED / "teacher",
+    bundle: Annotated[Path, typer.Option(help="The student's bundle.")] = SHIPPED_BUNDLE,
+    teacher: Annotated[Path, typer.Option(help="The teacher's diffusers folder.")] = SHIPPED_TEACHER,
     steps: Annotated[int, typer.Option(help="Of the teacher.")] = 50,
     guidance: Annotated[float, typer.Option(help="Of the teacher.")] = 2.0,
     batches: Annotated[str, typer.Option(help="Batch sizes; the ratio is taken at each.")] = "1,4,8",

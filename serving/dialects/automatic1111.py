@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.noise import MAX_SEED
 from runtime.shapes import size_list
+from serving import schema
 from serving.answering import artist_of, draw, registry_of
 from serving.dialect import Dialect
-from serving.schema import Order, Refused, checked, order
+from serving.schema import Order, Refused
 
 if TYPE_CHECKING:
     from serving.registry import Model
@@ -121,11 +122,11 @@ async def _draw(body: Txt2Img, request: Request, start: dict[str, Any]) -> dict[
     """Draw `body`, with the fields `start` of `/generate` for an image to start from."""
     chosen = (body.override_settings or {}).get("sd_model_checkpoint")
     model = _checkpoint(request) if chosen is None else _named(request, str(chosen))
-    wanted = _order(body, request, model, start)
-    result = await draw(request, model, wanted)
+    order = _order(body, request, model, start)
+    result = await draw(request, model, order)
     images = [base64.b64encode(file).decode() for file in result.files]
     parameters = body.model_dump(include={"prompt", "seed", "steps", "batch_size", "n_iter", "width", "height"})
-    return {"images": images, "parameters": parameters, "info": json.dumps(_info(model, wanted))}
+    return {"images": images, "parameters": parameters, "info": json.dumps(_info(model, order))}
 
 
 def _order(body: Txt2Img, request: Request, model: Model, start: dict[str, Any]) -> Order:
@@ -139,29 +140,29 @@ def _order(body: Txt2Img, request: Request, model: Model, start: dict[str, Any])
         "format": "png",
         **start,
     }
-    return order(checked(model.manifest.task, fields), artist_of(request).config, model.manifest)
+    return schema.order(schema.checked(model.manifest.task, fields), artist_of(request).config, model.manifest)
 
 
-def _info(model: Model, wanted: Order) -> dict[str, Any]:
+def _info(model: Model, order: Order) -> dict[str, Any]:
     """What Automatic1111's field `info` holds, as JSON."""
-    width, height = wanted.size
-    seeds = list(range(wanted.seed, wanted.seed + wanted.n))
-    settings = f"Steps: {wanted.steps}, Sampler: {SAMPLER}, Size: {width}x{height}, Model: {model.name}"
+    width, height = order.size
+    seeds = list(range(order.seed, order.seed + order.n))
+    settings = f"Steps: {order.steps}, Sampler: {SAMPLER}, Size: {width}x{height}, Model: {model.name}"
     return {
-        "prompt": wanted.input,
-        "all_prompts": [wanted.input] * wanted.n,
+        "prompt": order.input,
+        "all_prompts": [order.input] * order.n,
         "negative_prompt": "",
-        "seed": wanted.seed,
+        "seed": order.seed,
         "all_seeds": seeds,
         "width": width,
         "height": height,
         "sampler_name": SAMPLER,
         "cfg_scale": 0,
-        "steps": wanted.steps,
-        "batch_size": wanted.n,
+        "steps": order.steps,
+        "batch_size": order.n,
         "sd_model_name": model.name,
         "sd_model_hash": model.hash[:10],
-        "infotexts": [f"{wanted.input}\n{settings}, Seed: {seed}" for seed in seeds],
+        "infotexts": [f"{order.input}\n{settings}, Seed: {seed}" for seed in seeds],
     }
 
 

@@ -11,11 +11,11 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.responses import JSONResponse
 
-from serving import error_answers
+from serving import error_answers, schema
 from serving.answering import IMAGES_SCHEMA, artist_of, draw, headers, images_json, registry_of
 from serving.dialect import Dialect
 from serving.live import live
-from serving.schema import BODIES, GenerateBody, Refused, order
+from serving.schema import BODIES, GenerateBody, Refused
 from serving.serve_config import MEDIA_TYPE
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ def router(model: Manifest) -> APIRouter:
     async def generate(body: GenerateBody, request: Request) -> Response:
         """Draw: one image is answered as it is, several as JSON of OpenAI's shape. The header `x-seed` holds the seed."""
         chosen = registry_of(request).model(body.model)
-        wanted = order(body, artist_of(request).config, chosen.manifest)
-        result = await draw(request, chosen, wanted)
-        if wanted.n > 1:
-            return JSONResponse(images_json(wanted, result), headers=headers(wanted, result))
-        return Response(result.files[0], media_type=MEDIA_TYPE[wanted.format], headers=headers(wanted, result))
+        order = schema.order(body, artist_of(request).config, chosen.manifest)
+        result = await draw(request, chosen, order)
+        if order.n > 1:
+            return JSONResponse(images_json(order, result), headers=headers(order, result))
+        return Response(result.files[0], media_type=MEDIA_TYPE[order.format], headers=headers(order, result))
 
     generate.__annotations__["body"] = BODIES[model.task]  # what FastAPI reads bodies and the OpenAPI document from
     routes.add_api_route("/generate", generate, methods=["POST"], response_class=Response, responses=ANSWERS)

@@ -11,9 +11,10 @@ from starlette.responses import JSONResponse
 
 from models.noise import MAX_SEED
 from runtime.bundle import Manifest
+from serving import schema
 from serving.answering import IMAGES_SCHEMA, artist_of, draw, headers, images_json, registry_of
 from serving.dialect import Dialect
-from serving.schema import Order, Refused, checked, order
+from serving.schema import Order, Refused
 from serving.serve_config import Format, ServeConfig
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ async def images_edits(body: Annotated[EditsBody, Form()], request: Request) -> 
     if not config.image_to_image:
         raise Refused("image to image is switched off here", "image")
     model = registry_of(request).model(body.model)
-    wanted = _order(body, config, model.manifest)
-    return await _answer(request, model, replace(wanted, image=await body.image.read(), strength=body.strength))
+    order = _order(body, config, model.manifest)
+    return await _answer(request, model, replace(order, image=await body.image.read(), strength=body.strength))
 
 
 @router.get("/models")
@@ -97,9 +98,9 @@ async def models(request: Request) -> dict[str, Any]:
     return {"object": "list", "data": listed}
 
 
-async def _answer(request: Request, model: Model, wanted: Order) -> JSONResponse:
-    result = await draw(request, model, wanted)
-    return JSONResponse(images_json(wanted, result), headers=headers(wanted, result))
+async def _answer(request: Request, model: Model, order: Order) -> JSONResponse:
+    result = await draw(request, model, order)
+    return JSONResponse(images_json(order, result), headers=headers(order, result))
 
 
 def _order(body: _Images, config: ServeConfig, model: Manifest) -> Order:
@@ -113,11 +114,11 @@ def _order(body: _Images, config: ServeConfig, model: Manifest) -> Order:
         "format": body.output_format,
     }
     try:
-        wanted = order(checked(model.task, fields), config, model)
+        order = schema.order(schema.checked(model.task, fields), config, model)
     except Refused as refused:
         refused.key = "prompt" if refused.key in model.inputs else refused.key
         raise
-    return wanted if body.output_compression is None else replace(wanted, quality=body.output_compression)
+    return order if body.output_compression is None else replace(order, quality=body.output_compression)
 
 
 def error_body(refused: Refused) -> dict[str, Any]:

@@ -14,8 +14,9 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from base.shipped import ROOT
 from benchmarks.load.served import free_port
-from serving.serve_config import ROOT, ServeConfig
+from serving.serve_config import ServeConfig
 
 READY_WITHIN = 300
 LAUNCH = "from serving import serve_config, supervisor; supervisor.serve(serve_config.ServeConfig.from_environment())"

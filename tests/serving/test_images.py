@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from base.errors import BadInput
+from base.shipped import ROOT
+from base.version import VERSION
 from models.noise import MAX_SEED
 from serving.images import SOFTWARE, Provenance, decode, encode
-from serving.serve_config import ROOT, Format
+from serving.serve_config import Format
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 SMOOTH = np.broadcast_to(np.arange(32, dtype=np.uint8)[None, :, None] * 8, (24, 32, 3))
@@ -66,9 +68,11 @@ def test_without_provenance_a_file_tells_nothing(format: Format) -> None:
     assert not {"prompt", "xmp", "exif", "software"} & set(image.info)
 
 
-def test_software_is_this_version() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert f"ippo {project['version']}" == SOFTWARE
+def test_the_version_is_written_once() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" in project["project"]["dynamic"] and "version" not in project["project"]
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "base.version.VERSION"}
+    assert f"ippo {VERSION}" == SOFTWARE == CAT.fields()["software"]
 
 
 def test_pictures_of_clients_are_cut_to_size() -> None:

@@ -16,8 +16,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from base.shipped import ROOT, SHIPPED_BUNDLE
 from benchmarks.load.served import free_port
-from serving.serve_config import ROOT, ServeConfig
+from serving.serve_config import ServeConfig
 from tests.serving.conftest import wait_until_ready
 
 
@@ -57,6 +58,13 @@ def test_everything_that_is_installed_is_pinned() -> None:
     assert wanted - {"ippo"} <= set(pins)
     assert pins["torch"] == "2.13.0"
     assert not [pin for pin in pins.values() if "+" in pin or "@" in pin]
+
+
+def test_what_is_packed_holds_the_bundle_that_is_served_by_default() -> None:
+    bundle = SHIPPED_BUNDLE.relative_to(ROOT).as_posix()
+    assert ServeConfig().bundle == SHIPPED_BUNDLE and SHIPPED_BUNDLE.is_dir()
+    assert f"{bundle}/**" in _bentofile()["include"]
+    assert f"COPY {bundle} {bundle}" in (ROOT / "Containerfile").read_text().splitlines()
 
 
 def test_kubernetes_takes_the_manifests() -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from base.errors import BadInput
-from serving.serve_config import TRAINED, ServeConfig
+from base.shipped import SHIPPED_BUNDLE
+from serving.serve_config import ServeConfig
 
 
 def test_defaults_are_local_and_name_the_bundle_that_ships() -> None:
     config = ServeConfig.from_environment({"PATH": "/bin", "IPPO_RUNS": "elsewhere"})
-    assert (config.host, config.port, config.bundle) == ("127.0.0.1", 3000, TRAINED)
+    assert (config.host, config.port, config.bundle) == ("127.0.0.1", 3000, SHIPPED_BUNDLE)
 
 
 def test_environment_changes_fields() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import importlib
 import io
 import json
 import subprocess
@@ -16,8 +17,10 @@ import openai
 import pytest
 from PIL import Image
 
+from base.errors import BadInput
 from benchmarks.load.served import free_port
 from serving.serve_config import ServeConfig
+from serving.service import check
 from tests.serving.conftest import LAUNCH, READY_WITHIN, environment
 
 CAT = {"prompt": "a cat", "seed": 7}
@@ -115,6 +118,20 @@ def test_bad_bundle_and_backend_end_the_start_with_one_line(config: ServeConfig,
     backend = _launch(config.model_copy(update={"backend": "ortt", "port": free_port()}))
     assert backend.returncode == 2 and "did you mean 'ort'?" in backend.stderr.splitlines()[-1]
     assert "Traceback" not in missing.stderr + backend.stderr
+
+
+def test_tensorrt_is_served_where_it_is_installed(
+    config: ServeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is checked before a worker starts: a package of the name is there, or the reason names the extra."""
+    chosen = config.model_copy(update={"backend": "trt"})
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])  # so that an installed one is not seen
+    with pytest.raises(BadInput, match=r"^backend 'trt' is not installed: pip install 'ippo\[trt\]'$"):
+        check(chosen)
+    (tmp_path / "tensorrt").mkdir()
+    (tmp_path / "tensorrt" / "__init__.py").touch()
+    importlib.invalidate_caches()
+    check(chosen)
 
 
 def _launch(config: ServeConfig) -> subprocess.CompletedProcess[str]:

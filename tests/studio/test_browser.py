@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from base.shipped import ROOT
 from benchmarks.latency import studio_lag as timing
 from benchmarks.latency.browser import Browser, executable
-from serving.serve_config import ROOT
 from tests.serving.conftest import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not executable(), reason="no Chromium")]
