@@ -17,7 +17,7 @@ from serving.schema import Order, Refused
 from serving.serve_config import MEDIA_TYPE
 
 if TYPE_CHECKING:  # both import what draws
-    from serving.artist import Artist, Result
+    from serving.artist import Artist, OrderResult
     from serving.registry import Model, Registry
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ def registry_of(request: Request) -> Registry:
     return cast("Registry", request.app.state.registry)
 
 
-async def draw(request: Request, model: Model, order: Order) -> Result:
+async def draw(request: Request, model: Model, order: Order) -> OrderResult:
     """Draw an order of `request`, note it in the request's log line, and give it up as soon as the client hangs up.
 
     Raises Refused, QueueFull, BadInput, and HTTPException 499 where the client is gone.
@@ -66,14 +66,14 @@ async def draw(request: Request, model: Model, order: Order) -> Result:
     return result
 
 
-def headers(order: Order, result: Result) -> dict[str, str]:
+def headers(order: Order, result: OrderResult) -> dict[str, str]:
     """The headers of an answer with images: the first seed, the timings, how many tokens of the prompt were dropped."""
     timings = ", ".join(f"{name};dur={time:.2f}" for name, time in result.timings.milliseconds().items())
     dropped = {"x-dropped-tokens": str(result.dropped)} if result.dropped else {}
     return {"x-seed": str(order.seed), "server-timing": timings, **dropped}
 
 
-def images_json(order: Order, result: Result) -> dict[str, Any]:
+def images_json(order: Order, result: OrderResult) -> dict[str, Any]:
     """Several images as OpenAI's API answers them, each with its seed."""
     images = [
         {"b64_json": base64.b64encode(file).decode(), "seed": order.seed + index}

@@ -55,7 +55,7 @@ class Timings:
 
 
 @dataclass(frozen=True)
-class Result:
+class OrderResult:
     """The images of an order."""
 
     files: list[bytes]
@@ -112,7 +112,7 @@ class Artist:
         """Whether the backend still draws."""
         return self._failures < DEAD
 
-    async def draw(self, model: Model, order: Order, patience: float = math.inf) -> Result:
+    async def draw(self, model: Model, order: Order, patience: float = math.inf) -> OrderResult:
         """Draw within `patience` seconds, or by the operator's deadline where it is sooner; cancelled, it costs nothing more.
 
         Raises QueueFull, Late, and BadInput when the model cannot take the input.
@@ -142,7 +142,7 @@ class Artist:
             encode=end - encoding + max(image.encode for image in images),
             total=end - arrived,
         )
-        return Result(files, timings, dropped)
+        return OrderResult(files, timings, dropped)
 
     def _dropped(self, model: Model, order: Order) -> int:
         """How many tokens the model will not read, counted. Refused: the operator wants such prompts refused."""

@@ -18,7 +18,7 @@ from serving.keys import own_page
 from serving.schema import RANDOM_SEEDS, Order, Refused
 
 if TYPE_CHECKING:
-    from serving.artist import Artist, Result
+    from serving.artist import Artist, OrderResult
     from serving.registry import Model, Registry
 
 PROTOCOL = "ippo"
@@ -142,7 +142,7 @@ def _order(fields: dict[str, Any], artist: Artist, registry: Registry) -> tuple[
     return model, schema.order(body, artist.config, model.manifest)
 
 
-def _described(number: int, order: Order, result: Result) -> dict[str, Any]:
+def _described(number: int, order: Order, result: OrderResult) -> dict[str, Any]:
     """The JSON text that comes before an image."""
     milliseconds = {name: round(time, 2) for name, time in result.timings.milliseconds().items()}
     dropped = {"dropped_tokens": result.dropped} if result.dropped else {}

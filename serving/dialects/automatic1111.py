@@ -58,7 +58,7 @@ class Img2Img(Txt2Img):
     denoising_strength: float = Field(default=0.75, ge=0, le=1)
 
 
-class Options(BaseModel):
+class OptionsBody(BaseModel):
     """`POST /sdapi/v1/options`: the model of requests that name none; other options are ignored."""
 
     model_config = ConfigDict(extra="ignore")
@@ -90,7 +90,7 @@ async def options(request: Request) -> dict[str, Any]:
 
 
 @router.post("/v1/options")
-async def set_options(body: Options, request: Request) -> None:
+async def set_options(body: OptionsBody, request: Request) -> None:
     """Choose the model of requests that name none."""
     if body.sd_model_checkpoint is not None:
         request.app.state.checkpoint = _named(request, body.sd_model_checkpoint).name
