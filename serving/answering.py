@@ -101,7 +101,7 @@ async def _unless_gone(request: Request, drawing: Coroutine[Any, Any, T]) -> T:
     """Await `drawing`, and give it up as soon as the client hangs up."""
     task = asyncio.current_task()
     assert task is not None
-    gone = asyncio.ensure_future(request.receive())  # the body is read: all that can still come is the disconnect
+    gone = asyncio.ensure_future(_disconnect(request))
 
     def give_up(_: object) -> None:
         task.cancel()
@@ -117,3 +117,9 @@ async def _unless_gone(request: Request, drawing: Coroutine[Any, Any, T]) -> T:
     finally:
         gone.remove_done_callback(give_up)
         gone.cancel()
+
+
+async def _disconnect(request: Request) -> None:
+    """Wait until the client hangs up; what comes of a body that nobody read is let go."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
