@@ -68,9 +68,9 @@ def test_a_file_more_is_a_dialect_more(made_up: ServeConfig) -> None:
             {"errors": [400, "prompt is empty; describe what to draw"]},
         )
         for method, path, status in (
-            ("GET", "/made-up", 404),
-            ("GET", "/made-up/x", 404),
-            ("PUT", "/made-up/picture/a/1", 405),
+            ("GET", "", 404),
+            ("GET", "/x", 404),
+            ("PUT", "/picture/a/1", 405),
         ):
             unknown = client.request(method, f"/made-up{path}")
             assert unknown.status_code == status and set(unknown.json()) == {"errors"}
