@@ -18,8 +18,8 @@ from data.imagefolder import ImageFolder
 from models import components
 from models.architecture import architecture, make
 from models.conditioning import Conditioning
-from models.pipeline import predict
 from training.lora import adapted
+from training.rehearsal import Rehearsal, denoiser_pass
 from training.run.device import device
 from training.run.ema import Ema
 from training.run.loop_config import LoopConfig
@@ -68,7 +68,7 @@ def teacher(config: TeacherConfig) -> Estimate:
         return unet if config.lora is None else adapted(_kept(unet, config.loop), config.lora)
 
     def loss(unet: nn.Module, learning: nn.Module, sample: Tensor, told: Conditioning) -> Tensor:
-        return _output(learning, sample, told).float().square().mean()
+        return denoiser_pass(learning, sample, told).float().square().mean()
 
     learnt = ("text_encoder", "text_encoder_2") if config.train_conditioner else ()
     return _estimate(config, config.base, begin, loss, learnt)
@@ -89,18 +89,9 @@ def student(config: StudentConfig) -> Estimate:
         return learning.requires_grad_(True)
 
     def loss(unet: nn.Module, learning: nn.Module, sample: Tensor, told: Conditioning) -> Tensor:
-        fake = _output(learning, sample, told).float()
-        terms = [fake.square().mean()]
-        if config.adversarial is not None and config.adversarial.features == "teacher":
-            timesteps = torch.zeros(len(sample), dtype=torch.long)
-            features = architecture(unet).feature_maps(fake, timesteps, told)
-            terms += [feature.float().square().mean() for feature in features]
-        if config.distillation is not None:
-            with torch.no_grad():
-                _output(unet, torch.cat([fake, fake]), told.map(lambda array: torch.cat([array, array])))
-        if config.regression:  # on pairs, beside what the other terms look at
-            terms.append(_output(learning, sample, told).float().square().mean())
-        return torch.stack(terms).sum()
+        rehearsal = Rehearsal(unet, learning, sample, told)
+        losses = [loss for term in config.terms.values() if (loss := term.rehearse(rehearsal)) is not None]
+        return torch.stack(losses or [rehearsal.fake.square().mean()]).sum()
 
     return _estimate(config, config.teacher, begin, loss, ())
 
@@ -173,10 +164,6 @@ def _local(base: str) -> Path:
 
 def _kept(unet: nn.Module, loop: LoopConfig) -> nn.Module:
     return unet.to(torch.bfloat16) if loop.frozen == "bf16" else unet
-
-
-def _output(unet: nn.Module, sample: Tensor, told: Conditioning) -> Tensor:
-    return predict(unet, sample, torch.zeros(len(sample), dtype=torch.long), told)
 
 
 def _rate(device: torch.device, precision: str) -> float:

@@ -14,6 +14,8 @@ from base.errors import BadInput
 from training import adapter
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
+OWN_NETWORK = "a lora student is the teacher's own network: it can neither be reduced or healed nor start elsewhere"
+"""Why a student's adapter goes with no other beginning."""
 
 
 class LoraConfig(Config):

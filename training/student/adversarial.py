@@ -1,44 +1,52 @@
-"""The adversarial game of a student: reals against its samples, through a frozen feature network.
+"""The adversarial game: light heads tell reals from the student's samples through a frozen feature network (ADD, LADD).
 
-It knows nothing about where reals and samples come from. Shapes: `N` batch, `C` channels, `h w` latent.
+ADD is arXiv 2311.17042, section 3.2; LADD arXiv 2403.12015. It knows nothing about where reals and samples come from.
+Shapes: `N` batch, `C` channels, `h w` latent, `D` width of what a head is conditioned on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
-from base.config import Config
+from models.architecture import architecture
 from models.conditioning import Conditioning
-from models.pipeline import Pipeline
+from training.rehearsal import Rehearsal
 from training.run.draws import Draws
 from training.run.method import Losses
 from training.run.optimizer import OptimizerConfig
-from training.schedule_tables import Tables
 from training.student import losses
-from training.student.discriminator import TIME, Discriminator, told
+from training.student.batch import Batch, TrainingSet
+from training.student.discriminator import TIME, Discriminator, head_conditioning
 from training.student.discriminator_features import (
-    Augmentation,
     Features,
     TeacherFeatures,
     View,
     VisionFeatures,
     draw_view,
 )
+from training.student.student_network import Student
+from training.student.term import Reals, Target, Term, TermConfig, TermPhase
+
+if TYPE_CHECKING:
+    from training.student.student_config import StudentConfig
+
+SATURATED = 0.9
+"""Share of reals ranked above fakes from which the student learns nothing more from the heads."""
+BY_HEART = 0.15
+"""How much surer the heads may be of training reals than of held-out ones."""
 
 
-class AdversarialConfig(Config):
+class AdversarialConfig(TermConfig):
     """The adversarial game."""
 
     discriminator: OptimizerConfig
     """The heads' optimizer; about ten times the student's rate."""
     weight: float = 1.0
     """Weight of the student's adversarial term."""
-    balance: bool = False
-    """Whether `weight` is multiplied by ‖∇ other terms‖ / ‖∇ adversarial‖ at the student's last layer (VQGAN)."""
     game: losses.Game = "relativistic"
     """`relativistic`, `hinge` or `non-saturating`."""
     penalty: losses.Penalty = "r1+r2"
@@ -47,86 +55,144 @@ class AdversarialConfig(Config):
     """Weight of the penalty."""
     features: str = "teacher"
     """`teacher` (LADD), or the folder or Hub name of a vision transformer (ADD: DINOv2)."""
-    layers: int = 4
-    """Evenly spaced layers of a vision transformer that get a head."""
     width: int = 64
     """Channels of a head."""
-    told: Literal["text", "text and image"] = "text"
-    """What heads are told by projection; the image is the vision transformer's class token of the real."""
-    misaligned: float = 0.0
-    """Weight of reals under another sample's caption as further fakes."""
-    augment: list[Augmentation] = []
-    """Differentiable augmentation of reals and fakes alike: `translation`, `cutout`, `colour`."""
-    reals: Literal["data", "teacher", "both"] = "data"
+    reals: Reals = "data"
     """What counts as real: the data, the guided teacher's samples, or one after the other."""
 
+    def refuse(self, student: StudentConfig) -> None:
+        """ValueError: the game cannot be played on such batches."""
+        if self.game == "hinge" and student.loop.batch == 1:
+            raise ValueError("hinge with a batch of 1 is degenerate: the discriminator sees one side at a time")
 
-class Adversarial:
+    def teaches(self) -> bool:
+        """Whether the student's side has a weight."""
+        return self.weight > 0
+
+    def real_source(self) -> Reals | None:
+        """`reals`: all terms see the batch that the heads see."""
+        return self.reals
+
+    def rehearse(self, rehearsal: Rehearsal) -> Tensor:
+        """The teacher's features of the student's samples; those of a vision transformer are not counted."""
+        if self.features != "teacher":
+            return rehearsal.fake.square().mean()
+        timesteps = torch.zeros(len(rehearsal.sample), dtype=torch.long)
+        maps = architecture(rehearsal.teacher).feature_maps(rehearsal.fake, timesteps, rehearsal.conditioning)
+        return torch.stack([found.float().square().mean() for found in maps]).sum()
+
+
+class Adversarial(Term[AdversarialConfig]):
     """Heads, what they look through, and both sides of the game."""
 
-    def __init__(self, config: AdversarialConfig, teacher: Pipeline, tables: Tables, text: int) -> None:
-        self.config, self.levels = config, len(tables)
-        self.features, image = _features(config, teacher, tables)
-        self.discriminator = Discriminator(self.features.channels, config.width, text + TIME + image)
+    configuration: ClassVar[type[TermConfig]] = AdversarialConfig
+    leads_to: ClassVar[Target] = "data"
 
-    def discern(self, real: Tensor, fake: Tensor, conditioning: Conditioning, draws: Draws) -> Losses:
-        """The heads' loss: tell reals from the student's samples, with the penalty on the heads' inputs."""
+    def __init__(self, config: AdversarialConfig, student: Student) -> None:
+        """BadInput: `features` names no vision transformer."""
+        super().__init__(config, student)
+        self.levels, self.features = len(student.tables), self._open_features()
+        width = architecture(self.teacher.denoiser).text_width
+        self.discriminator = Discriminator(self.features.channels, config.width, width + TIME)
+        self.modules = {"discriminator": self.discriminator}
+
+    def _open_features(self) -> Features:
+        denoiser, decode = self.teacher.denoiser, self.teacher.autoencoder.decode
+        if self.config.features == "teacher":
+            return TeacherFeatures(denoiser, self.student.tables)
+        return VisionFeatures(self.config.features, decode)  # type: ignore[arg-type]
+
+    def prepare(self, samples: TrainingSet) -> None:
+        """Draw the teacher's samples, where they count as real."""
+        if self.config.reals != "data":
+            len(samples.pairs)
+
+    def phases(self, begin: int) -> Sequence[TermPhase]:
+        """The discriminator's, before the student's."""
+        heads, rate = list(self.discriminator.parameters()), self.config.discriminator
+        return [TermPhase("discriminator", heads, rate, self.discriminator_step, start=begin)]
+
+    def discriminator_step(self, batch: Batch) -> Losses:
+        """The heads' loss on the batch; no gradient reaches the student."""
+        with torch.no_grad():
+            fake = batch.fake
+        return self.discriminator_loss(batch.real, fake, batch.conditioning, batch.draws)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The student's side, weighted."""
+        return self.config.weight * self.generator_loss(batch.real, batch.fake, batch.conditioning, batch.draws)
+
+    def discriminator_loss(self, real: Tensor, fake: Tensor, conditioning: Conditioning, draws: Draws) -> Losses:
+        """The heads' loss: tell reals from fakes `(N, C, h, w)`, with the penalty on the heads' inputs."""
         view, condition = self._view(real, conditioning, draws)
         with torch.no_grad():
-            maps = [self._maps(sample, view, conditioning) for sample in (real, fake)]
+            maps = [self.features(sample, view, conditioning) for sample in (real, fake)]
         with torch.autocast(draws.device.type, enabled=False):
-            ours, theirs = (self.discriminator(found, condition) for found in maps)
+            of_real, of_fake = (self.discriminator(side, condition) for side in maps)
             game = losses.mean(
-                [losses.discriminator(self.config.game, r, f) for r, f in zip(ours, theirs, strict=True)]
+                [losses.discriminator(self.config.game, r, f) for r, f in zip(of_real, of_fake, strict=True)]
             )
             terms = {"game": game, "penalty": self.config.gamma * self._penalty(maps, condition, draws)}
-        if self.config.misaligned:
-            terms["misaligned"] = self.config.misaligned * self._misaligned(real, ours, view, conditioning, condition)
-        right = torch.stack([(r > f).float().mean() for r, f in zip(ours, theirs, strict=True)]).mean()
+        right = torch.stack([(r > f).float().mean() for r, f in zip(of_real, of_fake, strict=True)]).mean()
         return {"total": torch.stack(list(terms.values())).sum(), **terms, "accuracy": right}
 
-    def deceive(self, real: Tensor, fake: Tensor, conditioning: Conditioning, draws: Draws) -> Tensor:
-        """The student's side; gradient flows through `fake` only."""
+    def generator_loss(self, real: Tensor, fake: Tensor, conditioning: Conditioning, draws: Draws) -> Tensor:
+        """The student's side on reals and fakes `(N, C, h, w)`: a scalar whose gradient flows through `fake` only."""
         view, condition = self._view(real, conditioning, draws)
         with torch.no_grad():
-            of_real = self._maps(real, view, conditioning)
-        of_fake = self._maps(fake, view, conditioning)
+            real_maps = self.features(real, view, conditioning)
+        fake_maps = self.features(fake, view, conditioning)
         with torch.autocast(draws.device.type, enabled=False):
-            ours, theirs = self.discriminator(of_real, condition), self.discriminator(of_fake, condition)
-            return losses.mean([losses.generator(self.config.game, r, f) for r, f in zip(ours, theirs, strict=True)])
+            of_real, of_fake = self.discriminator(real_maps, condition), self.discriminator(fake_maps, condition)
+            return losses.mean(
+                [losses.generator(self.config.game, r, f) for r, f in zip(of_real, of_fake, strict=True)]
+            )
 
     @torch.no_grad()
-    def accuracy(self, real: Tensor, fake: Tensor, conditioning: Conditioning, draws: Draws) -> float:
-        """How often heads rank a real above the fake of its caption; 0.5 is a draw."""
+    def figures(self, real: Tensor, fake: Tensor, conditioning: Conditioning, draws: Draws) -> Mapping[str, float]:
+        """`accuracy`: how often heads rank a real above the fake of its caption; 0.5 is a draw."""
         view, condition = self._view(real, conditioning, draws)
-        ours, theirs = (self.discriminator(self._maps(x, view, conditioning), condition) for x in (real, fake))
-        return float(torch.stack([(r > f).float().mean() for r, f in zip(ours, theirs, strict=True)]).mean())
+        of_real, of_fake = (
+            self.discriminator(self.features(sample, view, conditioning), condition) for sample in (real, fake)
+        )
+        right = [(r > f).float().mean() for r, f in zip(of_real, of_fake, strict=True)]
+        return {"accuracy": float(torch.stack(right).mean())}
+
+    def warnings(self, figures: Mapping[str, float]) -> Sequence[str]:
+        """Heads that win every time, or know the training set by heart."""
+        lines = []
+        known, new = figures.get("watch/accuracy", 0.5), figures.get("watch/accuracy-held-out", 0.5)
+        if known > SATURATED:
+            lines.append(
+                f"the discriminator ranks {known:.0%} of the reals above the fakes (saturated at {SATURATED:.0%}): lower "
+                "adversarial.discriminator.rate, raise adversarial.gamma, or start from a longer warm-up"
+            )
+        if known - new > BY_HEART:
+            lines.append(
+                f"the discriminator knows training reals ({known:.0%}) better than held-out ones ({new:.0%}): set "
+                "adversarial.reals to both, or raise adversarial.gamma"
+            )
+        return lines
 
     def _view(self, real: Tensor, conditioning: Conditioning, draws: Draws) -> tuple[View, Tensor]:
+        """How reals and fakes are looked at, and what heads are conditioned on `(N, D)`."""
         view = draw_view(draws, real, self.levels)
         level = view.timesteps if self.features.noisy else torch.zeros_like(view.timesteps)
-        image = None
-        if self.config.told == "text and image":
-            with torch.no_grad():
-                image = self.features.embed(real)  # type: ignore[attr-defined]
-        return view, told(conditioning, level, image)
-
-    def _maps(self, sample: Tensor, view: View, conditioning: Conditioning) -> list[Tensor]:
-        return self.features(sample, view, conditioning)
+        return view, head_conditioning(conditioning, level)
 
     def _penalty(self, maps: Sequence[Sequence[Tensor]], condition: Tensor, draws: Draws) -> Tensor:
+        """Of the reals' maps, and of the fakes' unless it is R1 alone; a scalar."""
         if self.config.penalty == "none":
             return torch.zeros((), device=draws.device)
-        chosen = maps[:1] if self.config.penalty == "r1" else maps
-        return torch.stack([self._one_penalty(side, condition, draws) for side in chosen]).sum()
+        sides = maps[:1] if self.config.penalty == "r1" else maps
+        return torch.stack([self._side_penalty(side, condition, draws) for side in sides]).sum()
 
-    def _one_penalty(self, maps: Sequence[Tensor], condition: Tensor, draws: Draws) -> Tensor:
+    def _side_penalty(self, maps: Sequence[Tensor], condition: Tensor, draws: Draws) -> Tensor:
         terms = []
-        few = max(
-            1, len(condition) // 4
-        )  # an unbiased estimate; of the whole batch it would be half of the heads' step
+        # A quarter is an unbiased estimate; of the whole batch the penalty would be half of the heads' step.
+        few = max(1, len(condition) // 4)
         condition = condition[:few]
-        for head, feature in zip(self.discriminator.heads, [found[:few] for found in maps], strict=True):
+        for head, feature in zip(self.discriminator.heads, [side[:few] for side in maps], strict=True):
 
             def logits(inputs: Tensor, head: Callable[[Tensor, Tensor], Tensor] = head) -> Tensor:
                 return head(inputs, condition)
@@ -137,29 +203,5 @@ class Adversarial:
                 terms.append(losses.gradient_penalty(logits, feature.float()))
         return losses.mean(terms)
 
-    def _misaligned(
-        self, real: Tensor, ours: Sequence[Tensor], view: View, conditioning: Conditioning, condition: Tensor
-    ) -> Tensor:
-        """Reals under the caption of the sample before them, where that is another caption, as fakes."""
-        wrong = conditioning.map(lambda array: array.roll(1, 0))
-        names = conditioning.arrays()
-        other = torch.stack([(wrong.arrays()[n] != names[n]).flatten(1).any(1) for n in names]).any(0)
-        if not bool(other.any()):
-            return torch.zeros((), device=real.device)
-        with torch.no_grad():
-            maps = self._maps(real, view, wrong)
-        with torch.autocast(real.device.type, enabled=False):
-            text = wrong.last_token().float()
-            theirs = self.discriminator(maps, torch.cat([text, condition[:, text.shape[1] :]], dim=1))
-            return losses.mean(
-                [losses.discriminator(self.config.game, r[other], f[other]) for r, f in zip(ours, theirs, strict=True)]
-            )
 
-
-def _features(config: AdversarialConfig, teacher: Pipeline, tables: Tables) -> tuple[Features, int]:
-    """The feature network, and how many numbers its image embedding has where heads are told the image."""
-    if config.features == "teacher":
-        return TeacherFeatures(teacher.denoiser, tables, config.augment), 0
-    decode: Any = teacher.autoencoder.decode
-    vision = VisionFeatures(config.features, decode, config.augment, config.layers)
-    return vision, vision.channels[0] if config.told == "text and image" else 0
+TERM = Adversarial

@@ -5,9 +5,10 @@ It knows nothing about how the student is trained. Shapes: `N` batch, `C` channe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,16 +23,23 @@ from models.pipeline import Pipeline
 from models.sampling import SAMPLERS, add_noise
 from training.run.draws import Draws
 from training.schedule_tables import Tables
-from training.student.adversarial import Adversarial
 from training.student.pairs import PairsConfig
 from training.subsets import split
+
+if TYPE_CHECKING:
+    from training.student.term import Target, Term
 
 OneStep = Callable[[Tensor, Conditioning], Tensor]
 """Noise `(N, C, h, w)` → the student's x0."""
 
 _MOST = 1000
+"""Images that are judged, at most."""
 _PROMPTS, _SEEDS = 8, 8
+"""Captions, and samples of each, whose spread is measured."""
 _WALKS = 128
+"""Samples of the guided teacher that the student is compared with."""
+_FIRST = 2_000_000
+"""Seed of the first sample that is judged: none of the training pairs'."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +51,8 @@ class Split:
 
     def even(self, count: int) -> Split:
         """`count` of them, evenly spaced."""
-        places = torch.linspace(0, len(self.ids) - 1, min(count, len(self.ids))).long()
-        return Split(self.latents[places], self.ids[places])
+        indices = torch.linspace(0, len(self.ids) - 1, min(count, len(self.ids))).long()
+        return Split(self.latents[indices], self.ids[indices])
 
 
 class Checks:
@@ -71,58 +79,61 @@ class Checks:
 
     @cached_property
     def ends(self) -> Tensor:
-        """Where the guided teacher walks, asked for captions of the held-out images: `(N, C, h, w)`."""
-        return self._drawn(self._guided, self.held_out.even(_WALKS).ids)
+        """Where the guided teacher ends for captions of the held-out images: `(N, C, h, w)`."""
+        return self._samples(self._guided, self.held_out.even(_WALKS).ids)
 
-    def figures(self, one_step: OneStep, game: Adversarial | None, imitates: bool = False) -> dict[str, float]:
+    def figures(self, one_step: OneStep, terms: Iterable[Term[Any]], target: Target) -> dict[str, float]:
         """`score`: Fréchet distance to the training latents in the teacher's middle features; the rest is watched.
 
-        Of a student that only imitates its teacher's guided samples it is the median squared error at new ones, and that
-        distance is watched: the nearer it comes to them, the farther it may be from the data, which guidance leaves.
+        Where the target is the teacher, the student imitates its guided samples: its score is the median squared error at new
+        ones, and that distance is watched: the nearer it comes to them, the farther it may be from the data, which guidance
+        leaves. `terms` are those that have something to watch.
         """
-        drawn = self._drawn(one_step, self.judged.ids)
+        samples = self._samples(one_step, self.judged.ids)
         figures = {
-            "score": frechet(self.reals, self._features(drawn, self.judged.ids)),
-            "error": float((drawn - self.judged.latents).square().mean()),
+            "score": frechet(self.reals, self._features(samples, self.judged.ids)),
+            "error": float((samples - self.judged.latents).square().mean()),
             "watch/spread": self._spread(one_step) / self.width,
-            "watch/nearest": self._nearest(drawn) / self.near,
+            "watch/nearest": self._nearest(samples) / self.near,
         }
-        if imitates:
-            figures |= {"score": self._missed(one_step), "distance": figures["score"]}
-        if game is not None:
-            figures["watch/accuracy"] = self._accuracy(game, one_step, self.judged)
-            figures["watch/accuracy-held-out"] = self._accuracy(game, one_step, self.held_out)
+        if target == "teacher":
+            figures |= {"score": self._teacher_error(one_step), "distance": figures["score"]}
+        for term in terms:
+            for images, suffix in ((self.judged, ""), (self.held_out, "-held-out")):
+                watched = self._watched(term, one_step, images)
+                figures |= {f"watch/{name}{suffix}": figure for name, figure in watched.items()}
         return figures
 
-    def _missed(self, one_step: OneStep) -> float:
+    def _teacher_error(self, one_step: OneStep) -> float:
         """Median: of a mean a few are most, where one step leads to another picture that fits the caption."""
-        drawn = self._drawn(one_step, self.held_out.even(_WALKS).ids)
-        return float((drawn - self.ends).square().flatten(1).mean(dim=1).median())
+        samples = self._samples(one_step, self.held_out.even(_WALKS).ids)
+        return float((samples - self.ends).square().flatten(1).mean(dim=1).median())
 
-    def _drawn(self, draw: OneStep, ids: Tensor) -> Tensor:
-        """From noise that no pair starts at: `(N, C, h, w)`."""
+    def _samples(self, draw: OneStep, ids: Tensor) -> Tensor:
+        """For captions `(N, S)`, from noise that no pair starts at: `(N, C, h, w)`."""
         start = torch.from_numpy(host_noise.gaussian(range(_FIRST, _FIRST + len(ids)), 1, self.teacher.latent_shape)[0])
         parts = split(len(ids), start.shape[1:], 100)
         return torch.cat(
             [draw(start[part].to(self.teacher.device), self._condition(ids[part])).cpu() for part in parts]
         )
 
-    def _accuracy(self, game: Adversarial, one_step: OneStep, split: Split) -> float:
-        split = split.even(128)
-        draws = Draws.at(4, 0, range(len(split.ids)), self.teacher.device)
-        conditioning = self._condition(split.ids)
+    def _watched(self, term: Term[Any], one_step: OneStep, images: Split) -> Mapping[str, float]:
+        """A term's figures on 128 images and the student's samples for their captions."""
+        images = images.even(128)
+        draws = Draws.at(4, 0, range(len(images.ids)), self.teacher.device)
+        conditioning = self._condition(images.ids)
         fake = one_step(draws.normal(*self.teacher.latent_shape), conditioning)
-        return game.accuracy(split.latents.to(fake.device), fake, conditioning, draws)
+        return term.figures(images.latents.to(fake.device), fake, conditioning, draws)
 
     def _spread(self, draw: OneStep) -> float:
-        """Mean deviation over seeds at one prompt, of latents."""
+        """Mean deviation of latents over seeds at one caption."""
         ids = self.judged.even(_PROMPTS).ids.repeat_interleave(_SEEDS, dim=0)
         start = torch.from_numpy(host_noise.gaussian(range(len(ids)), 1, self.teacher.latent_shape)[0])
         parts = split(len(ids), start.shape[1:], len(ids))
-        drawn = torch.cat(
+        samples = torch.cat(
             [draw(start[part].to(self.teacher.device), self._condition(ids[part])).cpu() for part in parts]
         )
-        return float(drawn.unflatten(0, (-1, _SEEDS)).std(dim=1).mean())
+        return float(samples.unflatten(0, (-1, _SEEDS)).std(dim=1).mean())
 
     def _guided(self, start: Tensor, conditioning: Conditioning) -> Tensor:
         schedule = self.teacher.schedule
@@ -130,18 +141,18 @@ class Checks:
         x0: Tensor = SAMPLERS[self.pairs.sampler](denoise, start, schedule.trailing(self.pairs.steps), schedule).float()
         return x0
 
-    def _nearest(self, drawn: Tensor) -> float:
-        """Median distance to the nearest training latents."""
-        distances = torch.cdist(drawn.flatten(1).cpu(), self.train.latents.flatten(1))
+    def _nearest(self, samples: Tensor) -> float:
+        """Median distance of samples `(N, C, h, w)` to the nearest training latents."""
+        distances = torch.cdist(samples.flatten(1).cpu(), self.train.latents.flatten(1))
         return float(distances.amin(dim=1).median())
 
     def _features(self, x0: Tensor, ids: Tensor) -> NDArray[np.float64]:
         """The teacher's middle features, averaged over positions, of lightly noised samples: `(N, C)`."""
-        found = [
+        features = [
             self._middle(x0[part].to(self.teacher.device), self._condition(ids[part]))
             for part in split(len(x0), x0.shape[1:], 100)
         ]
-        return torch.cat(found).cpu().double().numpy()
+        return torch.cat(features).cpu().double().numpy()
 
     def _middle(self, x0: Tensor, conditioning: Conditioning) -> Tensor:
         timesteps = torch.full((len(x0),), len(self.tables) // 10, device=x0.device)
@@ -152,7 +163,3 @@ class Checks:
 
     def _condition(self, ids: Tensor) -> Conditioning:
         return self.teacher.conditioner(ids.to(self.teacher.device))  # type: ignore[no-any-return]
-
-
-_FIRST = 2_000_000
-"""Seed of the first sample that is judged: none of the training pairs'."""

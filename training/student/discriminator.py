@@ -15,11 +15,11 @@ from torch.nn import functional
 from models.conditioning import Conditioning
 
 TIME = 16
-"""Numbers that tell a head the noise level."""
+"""Width of the noise level's embedding."""
 
 
 class Head(nn.Module):
-    """Feature map → one logit a sample, told the condition (projection, arXiv 1802.05637)."""
+    """Feature map → one logit a sample, conditioned by projection (arXiv 1802.05637)."""
 
     def __init__(self, channels: int, width: int, condition: int) -> None:
         super().__init__()
@@ -47,14 +47,16 @@ class Discriminator(nn.Module):
         self.heads = nn.ModuleList([Head(count, width, condition) for count in channels])
 
     def forward(self, features: Sequence[Tensor], condition: Tensor) -> list[Tensor]:
-        """Logits `(N,)` of every head."""
+        """Maps `(N, C_i, h_i, w_i)`, condition `(N, D)` → logits `(N,)` of every head."""
         return [head(feature.float(), condition) for head, feature in zip(self.heads, features, strict=True)]
 
 
-def told(conditioning: Conditioning, timesteps: Tensor, image: Tensor | None = None) -> Tensor:
-    """What heads are told `(N, D)`: the caption's last token (it has seen all others), noise level, image embedding."""
-    parts = [conditioning.last_token().float(), waves(timesteps)]
-    return torch.cat(parts if image is None else [*parts, image.float()], dim=1)
+def head_conditioning(conditioning: Conditioning, timesteps: Tensor) -> Tensor:
+    """What heads are conditioned on `(N, D)`: the caption's last token, which has seen all others, and the noise level.
+
+    `timesteps` `(N,)`.
+    """
+    return torch.cat([conditioning.last_token().float(), waves(timesteps)], dim=1)
 
 
 def waves(timesteps: Tensor) -> Tensor:

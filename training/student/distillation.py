@@ -1,27 +1,28 @@
-"""The distillation term of ADD: the student's sample against the teacher's view of it, re-noised.
+"""ADD's distillation: the student's sample against the teacher's view of it, re-noised (arXiv 2311.17042, equation 4).
 
 It knows nothing about the adversarial game. Shapes: `N` batch, `C` channels, `h w` latent.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from base.config import Config
 from models.conditioning import Conditioning
-from models.pipeline import Pipeline
 from models.sampling import add_noise, to_epsilon, to_x0
+from training.rehearsal import Rehearsal
 from training.run.draws import Draws
-from training.schedule_tables import Tables
+from training.student.batch import Batch
 from training.student.discriminator_features import View, VisionFeatures
+from training.student.student_network import Student
+from training.student.term import Target, Term, TermConfig
 
 
-class DistillationConfig(Config):
-    """`λ·c(t)·d(x̂, teacher's x0 of the re-noised x̂)` (ADD, equation 4)."""
+class DistillationConfig(TermConfig):
+    """ADD's distillation term, `λ·c(t)·d(x̂, teacher's x0 of the re-noised x̂)` (equation 4)."""
 
     weight: float = 2.5
     """λ."""
@@ -29,27 +30,37 @@ class DistillationConfig(Config):
     """c(t): α_t, 1, the one that makes it score distillation, or noise-free score distillation (arXiv 2310.17590)."""
     distance: str = "latents"
     """d: squared L2 in `latents` or `pixels`, or LPIPS-like in a vision transformer (folder or Hub name)."""
-    scales: int = 1
-    """Resolutions that d is averaged over, each half the one before."""
     steps: int = 1
     """DDIM steps from the re-noised sample down to the teacher's x0."""
     guidance: float = 2.0
     """The teacher's guidance."""
-    negative: str = ""
-    """NFSD's prompt of what is not wanted; empty leaves its domain term out."""
+
+    def rehearse(self, rehearsal: Rehearsal) -> Tensor:
+        """The guided teacher's pass over the student's samples."""
+        fake = rehearsal.fake
+        rehearsal.guided_pass()
+        return fake.square().mean()
 
 
-class Distillation:
-    """The term, for one teacher."""
+class Distillation(Term[DistillationConfig]):
+    """The distance of the student's samples from the teacher's view of them."""
 
-    def __init__(self, config: DistillationConfig, teacher: Pipeline, tables: Tables) -> None:
-        self.config, self.teacher, self.tables = config, teacher, tables
-        self.decode: Any = teacher.autoencoder.decode
+    configuration: ClassVar[type[TermConfig]] = DistillationConfig
+    leads_to: ClassVar[Target] = "data"
+
+    def __init__(self, config: DistillationConfig, student: Student) -> None:
+        """BadInput: `distance` names no vision transformer."""
+        super().__init__(config, student)
+        self.tables, self.decode = student.tables, cast(Any, self.teacher.autoencoder.decode)
         named = config.distance not in ("latents", "pixels")
-        self.vision = VisionFeatures(config.distance, cast(Any, teacher.autoencoder.decode)) if named else None
+        self.vision = VisionFeatures(config.distance, self.decode) if named else None
 
-    def __call__(self, fake: Tensor, conditioning: Conditioning, draws: Draws) -> Tensor:
-        """The weighted distance; no gradient reaches the teacher or its target."""
+    def loss(self, batch: Batch) -> Tensor:
+        """The term, weighted by λ."""
+        return self.config.weight * self.distillation_loss(batch.fake, batch.conditioning, batch.draws)
+
+    def distillation_loss(self, fake: Tensor, conditioning: Conditioning, draws: Draws) -> Tensor:
+        """`c(t)·d`, averaged over samples `(N, C, h, w)`: a scalar; no gradient reaches the teacher or its target."""
         share = draws.uniform()
         if self.config.weighting in ("sds", "nfsd"):  # their weight has a pole or a zero at either end (DreamFusion)
             share = 0.02 + 0.96 * share
@@ -88,16 +99,17 @@ class Distillation:
         return x0
 
     def _noise_free(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        """σ/α·(δ_D + s·δ_C): NFSD's direction in x0 (arXiv 2310.17590, equations 9 to 11)."""
-        null, negative = (
-            self._like(prompt, conditioning) for prompt in (self.teacher.null_input, self.config.negative)
+        """σ/α·(δ_D + s·δ_C) `(N, C, h, w)`: NFSD's direction in x0 (arXiv 2310.17590, equations 9 to 11).
+
+        δ_D, the domain's, is there at low noise only, where the null prediction has no noise left to name: above, it would
+        take a prompt of what a picture must not be.
+        """
+        null = self.teacher.condition([self.teacher.null_input]).map(
+            lambda array: array.expand(len(noisy), *array.shape[1:])
         )
         plain, guided = self._epsilon(noisy, timesteps, null), self._epsilon(noisy, timesteps, conditioning)
-        domain = torch.zeros_like(plain)
-        if self.config.negative:
-            domain = plain - self._epsilon(noisy, timesteps, negative)
-        clear = (timesteps < len(self.tables) // 5)[:, None, None, None]
-        domain = torch.where(clear, plain, domain)
+        low = (timesteps < len(self.tables) // 5)[:, None, None, None]
+        domain = torch.where(low, plain, torch.zeros_like(plain))
         alpha, sigma = self.tables.at(timesteps)
         return (domain + self.config.guidance * (guided - plain)) * sigma / alpha.clamp(min=1e-3)
 
@@ -106,24 +118,22 @@ class Distillation:
         epsilon: Tensor = to_epsilon(noisy, output, *self.tables.at(timesteps), self.teacher.schedule.prediction_type)
         return epsilon
 
-    def _like(self, prompt: str, conditioning: Conditioning) -> Conditioning:
-        count = len(next(iter(conditioning.arrays().values())))
-        return self.teacher.condition([prompt]).map(lambda array: array.expand(count, *array.shape[1:]))
-
     def _distance(self, fake: Tensor, target: Tensor) -> Tensor:
-        """d, one number a sample `(N,)`: mean squared difference of every map at every scale."""
-        terms = []
-        for ours, theirs in zip(self._maps(fake), self._maps(target), strict=True):
-            for scale in range(self.config.scales):
-                difference = functional.avg_pool2d(ours - theirs, 2**scale) if scale else ours - theirs
-                terms.append(difference.square().mean(dim=(1, 2, 3)))
-        return torch.stack(terms).mean(dim=0)
+        """d, one number a sample `(N,)`: mean squared difference, averaged over maps."""
+        maps = zip(self._maps(fake), self._maps(target), strict=True)
+        return torch.stack([(ours - theirs).square().mean(dim=(1, 2, 3)) for ours, theirs in maps]).mean(dim=0)
 
     def _maps(self, sample: Tensor) -> list[Tensor]:
+        """Where samples `(N, C, h, w)` are compared: as they are, as pixels, or as features `(N, C_i, h_i, w_i)`."""
         if self.config.distance == "latents":
             return [sample]
         if self.vision is None:
             return [self.decode(sample)]
         still = torch.zeros(len(sample), device=sample.device)
-        maps = self.vision(sample, View(still.long(), sample, still), Conditioning())
-        return [functional.normalize(found, dim=1) for found in maps]  # LPIPS (arXiv 1801.03924): unit length a place
+        maps = self.vision(sample, View(still.long(), sample), Conditioning())
+        return [
+            functional.normalize(features, dim=1) for features in maps
+        ]  # unit length at each position, as LPIPS has it
+
+
+TERM = Distillation

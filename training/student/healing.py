@@ -6,27 +6,33 @@ Shapes: `N` batch, `C` channels, `h w` latent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from base.config import Config
 from base.errors import BadInput
 from models.architecture import architecture
 from models.conditioning import Conditioning
-from models.pipeline import Pipeline, predict
+from models.pipeline import predict
 from models.sampling import add_noise, to_velocity
+from training.lora import OWN_NETWORK
 from training.run.draws import Draws
 from training.run.method import Losses
 from training.run.optimizer import OptimizerConfig
-from training.schedule_tables import Tables
+from training.student.batch import Batch
+from training.student.student_network import Student
+from training.student.term import Term, TermConfig, TermPhase
+
+if TYPE_CHECKING:
+    from training.student.student_config import StudentConfig
 
 
-class HealingConfig(Config):
-    """Steps before the warm-up, in the teacher's own prediction: `task·L_task + output·L_outKD + features·L_featKD`."""
+class HealingConfig(TermConfig):
+    """Healing of a reduced student before the warm-up: `task·L_task + output·L_outKD + features·L_featKD`."""
 
     steps: int = Field(ge=1)
     """How many."""
@@ -39,35 +45,61 @@ class HealingConfig(Config):
     features: float = 1.0
     """Weight of that of the maps at the end of every stage that both have; 0 where `reduce` changes their widths."""
 
+    def refuse(self, student: StudentConfig) -> None:
+        """ValueError: an adapter's base is whole."""
+        if student.lora:
+            raise ValueError(OWN_NETWORK)
 
-class Healing:
-    """The three terms, for one teacher and one student."""
+    def steps_before(self) -> int:
+        """`steps`."""
+        return self.steps
 
-    def __init__(self, config: HealingConfig, teacher: Pipeline, student: nn.Module, tables: Tables) -> None:
+    def teaches(self) -> bool:
+        """It has a phase alone."""
+        return False
+
+
+class Healing(Term[HealingConfig]):
+    """The student's own denoising, beside its teacher's, in the teacher's prediction type."""
+
+    configuration: ClassVar[type[TermConfig]] = HealingConfig
+
+    def __init__(self, config: HealingConfig, student: Student) -> None:
         """BadInput: maps of other widths are to be compared."""
-        self.config, self.teacher, self.student, self.tables = config, teacher, student, tables
-        self.inside, self.teachers = architecture(student), architecture(teacher.denoiser)
-        ours, theirs = list(self.inside.widths), list(self.teachers.widths)
+        super().__init__(config, student)
+        self.tables = student.tables
+        self.student_inside, self.teacher_inside = architecture(student.network), architecture(self.teacher.denoiser)
+        ours, theirs = list(self.student_inside.widths), list(self.teacher_inside.widths)
         if config.features and ours != theirs[: len(ours)]:
             raise BadInput(
                 f"healing.features compares maps of one width, and the student's are {ours} where the teacher's are {theirs}: "
                 "set healing.features=0, or reduce without block_out_channels"
             )
 
-    def __call__(self, x0: Tensor, conditioning: Conditioning, draws: Draws) -> Losses:
-        """The terms on noised data `(N, C, h, w)` at uniform timesteps; no gradient reaches the teacher."""
+    def phases(self, begin: int) -> Sequence[TermPhase]:
+        """The run's first steps."""
+        config = self.config
+        return [TermPhase("healing", self.student.parameters(), config.optimizer, self.healing_step, stop=config.steps)]
+
+    def healing_step(self, batch: Batch) -> Losses:
+        """The loss on the images of the batch."""
+        conditioning = batch.image_conditioning
+        return self.healing_loss(batch.images, conditioning, batch.draws)
+
+    def healing_loss(self, x0: Tensor, conditioning: Conditioning, draws: Draws) -> Losses:
+        """The terms on data `(N, C, h, w)` noised to uniform timesteps; no gradient reaches the teacher."""
         timesteps, noise = draws.integers(len(self.tables)), draws.normal(*x0.shape[1:])
         alpha, sigma = self.tables.at(timesteps)
         noisy = add_noise(x0, noise, alpha, sigma)
-        with torch.no_grad(), self.teachers.stage_maps() as theirs:
-            wanted = predict(self.teacher.denoiser, noisy, timesteps, conditioning).float()
-        with self.inside.stage_maps() as ours:
-            output = predict(self.student, noisy, timesteps, conditioning).float()
+        with torch.no_grad(), self.teacher_inside.stage_maps() as theirs:
+            teacher_output = predict(self.teacher.denoiser, noisy, timesteps, conditioning).float()
+        with self.student_inside.stage_maps() as ours:
+            output = predict(self.student.network, noisy, timesteps, conditioning).float()
         targets = {"epsilon": noise, "sample": x0, "v_prediction": to_velocity(x0, noise, alpha, sigma)}
         target = targets[self.teacher.schedule.prediction_type]
         terms = {
             "task": self.config.task * functional.mse_loss(output, target),
-            "output": self.config.output * functional.mse_loss(output, wanted),
+            "output": self.config.output * functional.mse_loss(output, teacher_output),
         }
         if self.config.features:
             terms["features"] = self.config.features * _distance(ours, theirs)
@@ -78,3 +110,6 @@ def _distance(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> Tenso
     """Squared distances of the stages that both have, summed; the outermost ones are those that stay."""
     both = ours.keys() & theirs.keys()
     return torch.stack([functional.mse_loss(ours[name].float(), theirs[name].float()) for name in sorted(both)]).sum()
+
+
+TERM = Healing

@@ -49,7 +49,7 @@ class PairsConfig(Config):
     free: float = 0.0
     """Of inputs that are attributes: how often each is left free."""
     seed: int = 1_000_000
-    """Of the pairs' noise."""
+    """Seed of the first pair's noise."""
 
 
 class Pairs:
@@ -64,17 +64,17 @@ class Pairs:
         return len(self.samples)
 
     def at(self, indices: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Indices and the student's timesteps `(N,)` → the pairs' places in `samples` and `ids`, noise, and ends.
+        """Numbers and the student's timesteps `(N,)` → indices `(N,)` into `samples` and `ids`, noise, ends `(N, C, h, w)`.
 
-        The teacher started from `samples` at those places, noised with that noise to that timestep.
+        The teacher started from the samples at those indices, noised with that noise to that timestep.
         """
-        asked = [int(timestep) for timestep in timesteps]
-        places = [int(index) % len(self.ends[timestep]) for index, timestep in zip(indices, asked, strict=True)]
-        pairs = list(zip(places, asked, strict=True))
+        starts = [int(timestep) for timestep in timesteps]
+        numbers = [int(index) % len(self.ends[timestep]) for index, timestep in zip(indices, starts, strict=True)]
+        pairs = list(zip(numbers, starts, strict=True))
         return (
-            torch.tensor(places),
-            _noise([self.seed + place + _apart(max(self.ends), t) for place, t in pairs], self.samples.shape[1:]),
-            torch.stack([self.ends[timestep][place] for place, timestep in pairs]),
+            torch.tensor(numbers),
+            _noise([self.seed + number + _apart(max(self.ends), t) for number, t in pairs], self.samples.shape[1:]),
+            torch.stack([self.ends[timestep][number] for number, timestep in pairs]),
         )
 
 
@@ -92,13 +92,13 @@ def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig, timesteps: Iterabl
     last, count = len(teacher.schedule) - 1, max(1, round(config.later * config.count))
     counts = {last: config.count} | {t: count for t in sorted(timesteps, reverse=True) if t != last}
     ends: dict[int, Tensor] = {}
-    for timestep, wanted in counts.items():
+    for timestep, number in counts.items():
         parts = []
-        for first in track(range(0, wanted, _PART), f"pairs from {timestep}"):
-            places = range(first, min(first + _PART, wanted))
-            seeds = [config.seed + _apart(last, timestep) + place for place in places]
-            samples = ends[last][places] if ends else None
-            walk = partial(_in_parts, teacher, samples, seeds, chosen[places], timestep, config)
+        for first in track(range(0, number, _PART), f"pairs from {timestep}"):
+            indices = range(first, min(first + _PART, number))
+            seeds = [config.seed + _apart(last, timestep) + index for index in indices]
+            samples = ends[last][indices] if ends else None
+            walk = partial(_in_parts, teacher, samples, seeds, chosen[indices], timestep, config)
             parts.append(tensor_cache.cached(f"pairs-{name}-{timestep}-{first:06d}", walk))
         ends[timestep] = torch.cat(parts)
     return Pairs(ends, chosen, config.seed)
@@ -111,8 +111,8 @@ def _weighted(ids: Tensor, teacher: Pipeline, config: PairsConfig, generator: to
     if task_of(teacher).conditioner_input != "weights":
         raise BadInput("pairs: weights and free are for a teacher whose inputs are attributes")
     low, high = config.weights or (1.0, 1.0)
-    kept = torch.rand(ids.shape, generator=generator) >= config.free
-    return ids * kept * (low + (high - low) * torch.rand(ids.shape, generator=generator))
+    given = torch.rand(ids.shape, generator=generator) >= config.free
+    return ids * given * (low + (high - low) * torch.rand(ids.shape, generator=generator))
 
 
 def _walk(
@@ -135,7 +135,7 @@ def _in_parts(
     ends = []
     for part in split(len(seeds), teacher.latent_shape, _PART):
         some = None if samples is None else samples[part]
-        ends.append(_walk(teacher, some, [seeds[place] for place in part], ids[part], timestep, config))
+        ends.append(_walk(teacher, some, [seeds[index] for index in part], ids[part], timestep, config))
     return torch.cat(ends)
 
 

@@ -1,26 +1,28 @@
-"""What a student's run is told, and which combinations cannot train; how it trains is `add.py`."""
+"""What `ippo train student` is configured by, and which combinations cannot train; it knows no term, only that there are some.
+
+A term's configuration and its reasons to refuse stand in the term's own file.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, create_model, model_validator
 
 from base.config import Config
 from models.reduce import Removal
-from training.lora import LoraConfig
+from training.lora import OWN_NETWORK, LoraConfig
 from training.run.loop_config import LoopConfig
 from training.run.optimizer import OptimizerConfig
-from training.student.adversarial import AdversarialConfig
-from training.student.distillation import DistillationConfig
-from training.student.healing import HealingConfig
-from training.student.matching import MatchingConfig
 from training.student.pairs import PairsConfig
+from training.student.term import Reals, Term, TermConfig
+from training.student.terms import TERMS
 
 
-class StudentConfig(Config):
-    """`ippo train student`."""
+class TermlessConfig(Config):
+    """A student's configuration but for its terms."""
 
     run: str
     """Name of the run."""
@@ -46,23 +48,18 @@ class StudentConfig(Config):
     """A published removal, or changes to the UNet's configuration: of what the student starts from, these blocks stay."""
     lora: LoraConfig | None = None
     """The student is the teacher and an adapter that alone learns; it is merged into what is saved."""
-    healing: HealingConfig | None = None
-    """Distillation of a reduced student from its teacher, before the warm-up; none: the warm-up alone heals."""
     warmup: int = 500
     """Steps of regression before the other terms."""
     warmup_optimizer: OptimizerConfig
     """The student's in the warm-up."""
     optimizer: OptimizerConfig
     """The student's after the warm-up."""
-    regression: float = 1.0
-    """Weight of the warm-up's regression after the warm-up."""
-    adversarial: AdversarialConfig | None = None
-    """The adversarial game; none: left out."""
-    distillation: DistillationConfig | None = None
-    """ADD's distillation term; none: left out."""
-    matching: MatchingConfig | None = None
-    """Distribution matching; none: left out."""
     loop: LoopConfig
+
+    @property
+    def terms(self) -> Mapping[str, TermConfig]:
+        """The configurations of the terms that were chosen, by name, in alphabetical order."""
+        return {name: value for name, value in sorted(self) if isinstance(value, TermConfig)}
 
     @property
     def goes_on(self) -> bool:
@@ -71,36 +68,45 @@ class StudentConfig(Config):
 
     @property
     def begin(self) -> int:
-        """Steps of healing and warm-up, after which everything else begins."""
-        return self.warmup + (self.healing.steps if self.healing else 0)
+        """The step at which the generator begins: after the terms' own first steps and the warm-up."""
+        return self.warmup + sum(term.steps_before() for term in self.terms.values())
+
+    @property
+    def real_source(self) -> Reals:
+        """What a batch starts from: what the first term says that says anything, else the data."""
+        sources = (term.real_source() for term in self.terms.values())
+        return next((source for source in sources if source), "data")
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
         """Refuses combinations that cannot train, each with its reason."""
-        game = self.adversarial
-        terms = [game and game.weight, self.distillation, self.matching, self.regression]
-        if (self.loop.steps or math.inf) > self.begin and not any(terms):
-            raise ValueError(
-                "after the warm-up no term is left: choose adversarial, distillation, matching or regression"
-            )
+        teaching = any(term.teaches() for term in self.terms.values())
+        if (self.loop.steps or math.inf) > self.begin and not teaching:
+            raise ValueError(f"after the warm-up no term is left: choose one or more of {', '.join(TERMS)}")
         if self.own_outputs and len(self.timesteps) == 1:
             raise ValueError("own_outputs needs a student of several timesteps: its first step starts from noise")
         if self.reduce and self.start == "random":
             raise ValueError("reduce copies blocks that have learnt: start must be teacher or an earlier student")
-        if self.lora and (self.reduce or self.healing or self.start != "teacher"):
-            raise ValueError(
-                "a lora student is the teacher's own network: it can neither be reduced or healed nor start elsewhere"
-            )
+        if self.lora and (self.reduce or self.start != "teacher"):
+            raise ValueError(OWN_NETWORK)
         if self.reduce and not self.begin:
             raise ValueError("a reduced student must be healed: choose healing, or a warmup above 0")
-        if game is None:
-            return self
-        if game.game == "hinge" and self.loop.batch == 1:
-            raise ValueError("hinge with a batch of 1 is degenerate: the discriminator sees one side at a time")
-        if game.told == "text and image" and game.features == "teacher":
-            raise ValueError(
-                "adversarial.told: the image embedding comes from a vision transformer, not from the teacher"
-            )
-        if game.balance and not (self.regression or self.distillation or self.matching):
-            raise ValueError("adversarial.balance needs another term to balance against")
+        for term in self.terms.values():
+            term.refuse(self)
         return self
+
+
+def with_terms(terms: Mapping[str, type[Term[Any]]]) -> type[TermlessConfig]:
+    """The configuration with a key for every term."""
+    fields: dict[str, Any] = {}
+    for name, term in terms.items():
+        kind = term.configuration if term.default else term.configuration | None
+        doc = (term.configuration.__doc__ or "").partition("\n")[0]
+        fields[name] = (kind, Field(term.default, description=f"{doc.removesuffix('.')}; none: left out."))
+    return create_model("StudentConfig", __base__=TermlessConfig, __doc__="`ippo train student`.", **fields)
+
+
+if TYPE_CHECKING:
+    StudentConfig = TermlessConfig
+else:
+    StudentConfig = with_terms(TERMS)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -18,64 +19,36 @@ from models.folder import load
 from models.pixel_tensors import from_uint8
 from models.sampling import add_noise
 from tests import tiny
+from tests.training.student.conftest import ALONE, Opened, batch, draws
 from training import launch
-from training.run.draws import Draws
 from training.student.add import AddMethod
+from training.student.adversarial import Adversarial
+from training.student.distillation import Distillation
+from training.student.matching import Matching
+from training.student.regression import Regression
 from training.student.student_config import StudentConfig
-
-
-@pytest.fixture
-def config(data: Path, runs: Path, tmp_path: Path) -> StudentConfig:
-    folders.save(tiny.teacher(), tmp_path / "teacher")
-    rate = {"rate": 1e-3}
-    return StudentConfig.parse(
-        {
-            "run": "student",
-            "teacher": str(tmp_path / "teacher"),
-            "data": str(data),
-            "captions": ["text", "text_fr"],
-            "pairs": {"count": 8, "steps": 2},
-            "timesteps": {999: 0.5, 499: 0.5},
-            "warmup": 2,
-            "warmup_optimizer": rate,
-            "optimizer": rate,
-            "adversarial": {"discriminator": rate, "width": 8},
-            "distillation": {"weight": 0.5},
-            "matching": {"optimizer": rate},
-            "loop": {"steps": 4, "batch": 4, "validate_every": 2, "log_every": 1},
-        },
-        "test",
-    )
-
-
-@pytest.fixture
-def method(config: StudentConfig) -> AddMethod:
-    return AddMethod(config)
-
-
-Opened = Callable[..., AddMethod]
-
-
-@pytest.fixture
-def opened(config: StudentConfig) -> Opened:
-    """A method with dotted changes to the configuration."""
-
-    def open_with(**changes: Any) -> AddMethod:
-        values = config.model_dump(mode="json")
-        for key, value in changes.items():
-            first, _, second = key.partition("__")
-            values[first] = {**(values[first] or {}), second: value} if second else value
-        return AddMethod(StudentConfig.parse(values, "test"))
-
-    return open_with
-
-
-def draws(seed: int = 0, count: int = 4) -> Draws:
-    return Draws.at(seed, 0, range(count), torch.device("cpu"))
+from training.student.term import Term
 
 
 def size(gradients: Sequence[torch.Tensor | None]) -> float:
     return sum(float(gradient.abs().sum()) for gradient in gradients if gradient is not None)
+
+
+T = TypeVar("T", bound=Term[Any])
+
+
+def term(method: AddMethod, kind: type[T]) -> T:
+    """The method's term of a kind."""
+    (found,) = (term for term in method.terms.values() if isinstance(term, kind))
+    return found
+
+
+def fakes_of_other_images(method: AddMethod) -> tuple[torch.Tensor, torch.Tensor]:
+    """The student's samples of some images, and of others with the same noise."""
+    first = batch(method, 3).fake
+    images = method.training_set.train
+    method.training_set.train = replace(images, latents=images.latents * -7)
+    return first, batch(method, 3).fake
 
 
 PARTS: list[dict[str, Any]] = [
@@ -83,13 +56,12 @@ PARTS: list[dict[str, Any]] = [
     {"adversarial__game": "hinge"},
     {"adversarial__game": "non-saturating", "adversarial__penalty": "r1"},
     {"adversarial__penalty": "approximate"},
-    {"adversarial__penalty": "none", "adversarial__misaligned": 0.5},
-    {"adversarial__augment": ["translation", "cutout"]},
+    {"adversarial__penalty": "none"},
     {"adversarial__reals": "teacher"},
-    {"adversarial__reals": "both", "adversarial__balance": True},
-    {"distillation__weighting": "constant", "distillation__scales": 2},
+    {"adversarial__reals": "both"},
+    {"distillation__weighting": "constant"},
     {"distillation__weighting": "sds", "distillation__distance": "pixels"},
-    {"distillation__weighting": "nfsd", "distillation__negative": "grey"},
+    {"distillation__weighting": "nfsd"},
     {"distillation__steps": 4},
     {"own_outputs": 0.5},
     {"reduce": {"block_out_channels": [8, 16]}},
@@ -99,74 +71,72 @@ PARTS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("changes", PARTS, ids=lambda changes: "-".join(map(str, changes.values())) or "default")
 def test_every_option_teaches_the_student_and_nobody_else(opened: Opened, changes: dict[str, Any]) -> None:
     method = opened(**changes)
-    terms = method.deceive([0, 1, 2, 3], draws())
+    terms = method.generator_step(batch(method))
     assert {"adversarial", "distillation", "matching", "regression"} < set(terms)
     for name, term in terms.items():
-        gradients = torch.autograd.grad(term, list(method.student.parameters()), retain_graph=True, allow_unused=True)
+        gradients = torch.autograd.grad(term, method.student.parameters(), retain_graph=True, allow_unused=True)
         assert 0 < size(gradients) < float("inf"), name
     frozen = [*method.teacher.denoiser.parameters(), *method.teacher.conditioner.parameters()]
     assert not any(weight.requires_grad for weight in frozen)
 
 
-@pytest.mark.parametrize("changes", PARTS[:8], ids=lambda changes: "-".join(map(str, changes.values())) or "default")
+@pytest.mark.parametrize("changes", PARTS[:7], ids=lambda changes: "-".join(map(str, changes.values())) or "default")
 def test_every_option_teaches_the_heads_and_not_the_student(opened: Opened, changes: dict[str, Any]) -> None:
     method = opened(**changes)
-    assert method.game is not None
-    ours, heads = list(method.student.parameters()), list(method.game.discriminator.parameters())
-    total = method.discern([0, 1, 2, 3], draws())["total"]
+    game = term(method, Adversarial)
+    ours, heads = method.student.parameters(), list(game.discriminator.parameters())
+    total = game.discriminator_step(batch(method))["total"]
     gradients = torch.autograd.grad(total, [*ours, *heads], allow_unused=True)
     assert size(gradients[: len(ours)]) == 0
     assert 0 < size(gradients[len(ours) :]) < float("inf")
 
 
 def test_the_fake_score_learns_alone(method: AddMethod) -> None:
-    assert method.matching is not None
-    ours, score = list(method.student.parameters()), method.matching.parameters()
-    total = method.follow([0, 1, 2, 3], draws())["total"]
+    matching = term(method, Matching)
+    ours, score = method.student.parameters(), matching.parameters()
+    total = matching.fake_score_step(batch(method))["total"]
     gradients = torch.autograd.grad(total, [*ours, *score], allow_unused=True)
     assert size(gradients[: len(ours)]) == 0 < size(gradients[len(ours) :])
 
 
 def test_a_lora_is_a_small_fake_score_that_starts_as_the_teacher(opened: Opened) -> None:
-    small, whole = opened(matching__rank=2).matching, opened().matching
-    assert small is not None and whole is not None
+    small, whole = (term(method, Matching) for method in (opened(matching__rank=2), opened()))
     counts = [sum(map(torch.numel, matching.parameters())) for matching in (small, whole)]
     assert 0 < counts[0] < counts[1] / 10
     fake, conditioning = torch.randn(4, 4, 4, 4), small.teacher.condition(["red"] * 4)
     assert torch.allclose(
-        small.follow(fake, conditioning, draws()), whole.follow(fake, conditioning, draws()), rtol=1e-4
+        small.fake_score_loss(fake, conditioning, draws()),
+        whole.fake_score_loss(fake, conditioning, draws()),
+        rtol=1e-4,
     )
 
 
 def test_matching_is_at_rest_where_the_scores_agree_and_guidance_is_off(opened: Opened) -> None:
-    matching = opened(matching__guidance=1.0).matching
-    assert matching is not None
+    matching = term(opened(matching__guidance=1.0), Matching)
     fake = torch.randn(4, 4, 4, 4, requires_grad=True)
-    term = matching.pull(fake, matching.teacher.condition(["red"] * 4), draws())
-    (gradient,) = torch.autograd.grad(term, fake)
+    loss = matching.distribution_matching_loss(fake, matching.teacher.condition(["red"] * 4), draws())
+    (gradient,) = torch.autograd.grad(loss, fake)
     assert float(gradient.abs().max()) < 1e-6
 
 
 def test_student_and_teacher_are_two_objects_with_the_same_start(method: AddMethod) -> None:
-    pairs = zip(method.student.parameters(), method.teacher.denoiser.parameters(), strict=True)
+    pairs = zip(method.student.network.parameters(), method.teacher.denoiser.parameters(), strict=True)
     for ours, theirs in pairs:
         assert ours is not theirs
         assert ours.data_ptr() != theirs.data_ptr()
         assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("changes", [{}, {"adversarial__augment": ["translation", "cutout"]}])
-def test_equal_samples_look_equal_to_the_heads_from_both_sides(opened: Opened, changes: dict[str, Any]) -> None:
-    method = opened(**changes)
-    assert method.game is not None
-    real, conditioning = method._reals([0, 1, 2, 3], draws())
-    assert method.game.accuracy(real, real.clone(), conditioning, draws()) == 0.0
-    equal = method.game.discern(real, real.clone(), conditioning, draws())["game"]
+def test_equal_samples_look_equal_to_the_heads_from_both_sides(method: AddMethod) -> None:
+    game, some = term(method, Adversarial), batch(method)
+    real, conditioning = some.real, some.conditioning
+    assert game.figures(real, real.clone(), conditioning, draws()) == {"accuracy": 0.0}
+    equal = game.discriminator_loss(real, real.clone(), conditioning, draws())["game"]
     assert float(equal) == pytest.approx(math.log(2), rel=1e-5)
 
 
 def test_reals_are_the_encoded_images(method: AddMethod, data: Path) -> None:
-    real, _ = method._reals([5], draws(count=1))
+    real = method.training_set.batch([5], draws(count=1)).real
     images = from_uint8(ImageFolder(data, "train").images([5]))
     with torch.no_grad():
         assert torch.allclose(real, method.teacher.autoencoder.encode(images), atol=1e-5)
@@ -174,12 +144,12 @@ def test_reals_are_the_encoded_images(method: AddMethod, data: Path) -> None:
 
 def test_teacher_samples_count_as_real_with_their_own_captions(opened: Opened) -> None:
     method = opened(adversarial__reals="both")
-    real, conditioning = method._reals([0, 1, 2, 3], draws())
-    samples = [int((method.pairs.samples == sample).flatten(1).all(1).sum()) > 0 for sample in real]
+    some, pairs = batch(method), method.training_set.pairs
+    samples = [int((pairs.samples == sample).flatten(1).all(1).sum()) > 0 for sample in some.real]
     assert samples == [False, True, False, True]
-    place = int((method.pairs.samples == real[1]).flatten(1).all(1).nonzero()[0])
-    own = method._condition(method.pairs.ids[place : place + 1]).arrays()["encoder_hidden_states"]
-    assert torch.allclose(conditioning.arrays()["encoder_hidden_states"][1:2], own, atol=1e-5)
+    index = int((pairs.samples == some.real[1]).flatten(1).all(1).nonzero()[0])
+    own = method.training_set.condition(pairs.ids[index : index + 1]).arrays()["encoder_hidden_states"]
+    assert torch.allclose(some.conditioning.arrays()["encoder_hidden_states"][1:2], own, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -190,38 +160,36 @@ def test_at_the_last_timestep_the_student_sees_pure_noise(
 ) -> None:
     folders.save(tiny.teacher(**teacher), tmp_path / "other")
     method = opened(teacher=str(tmp_path / "other"), timesteps={"999": 1.0}, run="other")
-    real, conditioning = method._reals([0, 1, 2, 3], draws())
-    first = method._fake(real, conditioning, draws(3))
+    first, other = fakes_of_other_images(method)
     assert torch.isfinite(first).all()
-    assert torch.equal(first, method._fake(real * -7, conditioning, draws(3)))
+    assert torch.equal(first, other)
 
 
 def test_an_epsilon_teachers_student_can_learn_v(opened: Opened, tmp_path: Path) -> None:
     folders.save(tiny.teacher(prediction_type="epsilon", rescale_betas_zero_snr=False), tmp_path / "epsilon")
     method = opened(teacher=str(tmp_path / "epsilon"), prediction="v_prediction", run="v")
-    assert method.schedule.prediction_type == "v_prediction"
-    assert method.schedule.alpha[-1] == 0.0 < method.teacher.schedule.alpha[-1]
-    assert method.scheduler["rescale_betas_zero_snr"] is True
+    assert method.student.schedule.prediction_type == "v_prediction"
+    assert method.student.schedule.alpha[-1] == 0.0 < method.teacher.schedule.alpha[-1]
+    assert method.student.scheduler["rescale_betas_zero_snr"] is True
 
 
 def test_later_steps_see_the_students_own_outputs(opened: Opened) -> None:
     method = opened(own_outputs=1.0, timesteps={"999": 0.0, "499": 1.0})
-    real, conditioning = method._reals([0, 1, 2, 3], draws())
-    first = method._fake(real, conditioning, draws(3))
-    assert torch.equal(first, method._fake(real * -7, conditioning, draws(3))), "no real is left in it"
+    first, other = fakes_of_other_images(method)
+    assert torch.equal(first, other), "no real is left in it"
 
 
 def test_a_random_start_shares_nothing_with_the_teacher(opened: Opened) -> None:
     method = opened(start="random")
-    pairs = zip(method.student.parameters(), method.teacher.denoiser.parameters(), strict=True)
+    pairs = zip(method.student.network.parameters(), method.teacher.denoiser.parameters(), strict=True)
     assert not any(torch.equal(ours, theirs) for ours, theirs in pairs if ours.ndim > 1)
 
 
 def test_a_student_goes_on_from_an_earlier_one(opened: Opened, tmp_path: Path) -> None:
     earlier = opened(reduce={"block_out_channels": [8, 16]}, run="earlier")
-    earlier.save(tmp_path / "earlier", {"student": earlier.student})
+    earlier.save(tmp_path / "earlier", {"student": earlier.student.network})
     method = opened(start=str(tmp_path / "earlier"), run="later")
-    assert method.student.config["block_out_channels"] == [8, 16]
+    assert method.student.network.config["block_out_channels"] == [8, 16]
     for ours, theirs in zip(method.student.parameters(), earlier.student.parameters(), strict=True):
         assert torch.equal(ours, theirs)
         assert ours.requires_grad
@@ -230,11 +198,11 @@ def test_a_student_goes_on_from_an_earlier_one(opened: Opened, tmp_path: Path) -
 def test_an_earlier_student_can_be_reduced(opened: Opened, tmp_path: Path) -> None:
     earlier = opened(run="earlier")
     with torch.no_grad():
-        earlier.student.conv_in.weight.mul_(2)  # type: ignore[union-attr, operator]
-    earlier.save(tmp_path / "earlier", {"student": earlier.student})
-    smaller: Any = opened(start=str(tmp_path / "earlier"), reduce={"mid_block_type": None}, run="later").student
+        earlier.student.network.conv_in.weight.mul_(2)  # type: ignore[union-attr, operator]
+    earlier.save(tmp_path / "earlier", {"student": earlier.student.network})
+    smaller: Any = opened(start=str(tmp_path / "earlier"), reduce={"mid_block_type": None}, run="later").student.network
     assert smaller.mid_block is None
-    theirs = earlier.student.state_dict()
+    theirs = earlier.student.network.state_dict()
     for name, ours in smaller.state_dict().items():
         assert torch.equal(ours, theirs[name]), name
 
@@ -250,16 +218,17 @@ def test_a_start_that_is_no_student_of_this_teacher_is_refused(opened: Opened, t
 
 @pytest.mark.parametrize("change", [{}, {"reduce": {"block_out_channels": [8, 16]}}, {"start": "random"}])
 def test_every_student_computes_as_the_loop_says(opened: Opened, change: dict[str, Any]) -> None:
-    student: Any = opened(loop__checkpointing=True, loop__attention="math", **change).student
+    student: Any = opened(loop__checkpointing=True, loop__attention="math", **change).student.network
     assert student.is_gradient_checkpointing
     assert {type(processor).__name__ for processor in student.attn_processors.values()} == {"AttnProcessor"}
 
 
 def test_one_batch_can_be_overfitted_by_the_warm_up(method: AddMethod) -> None:
+    regression = term(method, Regression)
     optimizer = torch.optim.AdamW(method.student.parameters(), 3e-3)
     first = last = 0.0
     for step in range(80):
-        total = method.regress([0], draws())["total"]
+        total = regression.regression_step(batch(method, count=1))["total"]
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
@@ -269,11 +238,10 @@ def test_one_batch_can_be_overfitted_by_the_warm_up(method: AddMethod) -> None:
 
 @pytest.mark.parametrize("weighting", ["exponential", "constant", "sds", "nfsd"])
 def test_the_distillation_gradient_leads_to_the_teachers_view_and_nowhere_else(opened: Opened, weighting: str) -> None:
-    distillation = opened(distillation__weighting=weighting).distillation
-    assert distillation is not None
+    distillation = term(opened(distillation__weighting=weighting), Distillation)
     fake = torch.randn(4, 4, 4, 4, requires_grad=True)
     conditioning = distillation.teacher.condition(["red"] * 4)
-    (gradient,) = torch.autograd.grad(distillation(fake, conditioning, draws()), fake)
+    (gradient,) = torch.autograd.grad(distillation.distillation_loss(fake, conditioning, draws()), fake)
     again = draws()
     share = again.uniform() if weighting in ("exponential", "constant") else 0.02 + 0.96 * again.uniform()
     timesteps = (share * 1000).long()
@@ -289,11 +257,10 @@ def test_the_distillation_gradient_leads_to_the_teachers_view_and_nowhere_else(o
 
 
 def test_score_distillations_weight_gives_score_distillations_gradient(opened: Opened) -> None:
-    distillation = opened(distillation__weighting="sds", distillation__guidance=1.0).distillation
-    assert distillation is not None
+    distillation = term(opened(distillation__weighting="sds", distillation__guidance=1.0), Distillation)
     fake = torch.randn(1, 4, 4, 4, requires_grad=True)
     conditioning = distillation.teacher.condition(["red"])
-    (gradient,) = torch.autograd.grad(distillation(fake, conditioning, draws(count=1)), fake)
+    (gradient,) = torch.autograd.grad(distillation.distillation_loss(fake, conditioning, draws(count=1)), fake)
     again = draws(count=1)
     timesteps = ((0.02 + 0.96 * again.uniform()) * 1000).long()
     noise, (alpha, sigma) = again.normal(4, 4, 4), distillation.tables.at(timesteps)
@@ -312,11 +279,9 @@ def test_score_distillations_weight_gives_score_distillations_gradient(opened: O
         ({"reduce": {"layers_per_block": 1}, "start": "random"}, "start must be teacher or an earlier"),
         ({"start": "no/such-student"}, "no/such-student"),
         ({"adversarial__game": "hinge", "loop__batch": 1}, "degenerate"),
-        ({"adversarial__told": "text and image"}, "vision transformer"),
-        (
-            {"adversarial__balance": True, "regression": 0.0, "distillation": None, "matching": None},
-            "balance against",
-        ),
+        ({"adversarial__features": "no/such-network"}, "vision transformer"),
+        ({"adversarial__gama": 1.0}, "did you mean 'gamma'"),
+        ({"adversarail": None}, "did you mean 'adversarial'"),
         ({"adversarial__game": "wasserstein"}, "relativistic"),
         ({"distillation__weighting": "cubic"}, "exponential"),
     ],
@@ -340,16 +305,13 @@ def test_a_run_trains_through_all_phases_and_saves_a_student(config: StudentConf
         assert name in logged
 
 
-ALONE = {"adversarial": None, "distillation": None, "matching": None}
-
-
 @pytest.mark.parametrize("changes, imitates", [({}, False), (ALONE, True)], ids=["game", "imitates"])
 def test_a_student_that_only_imitates_is_chosen_by_how_near_it_comes_to_its_teacher(
     opened: Opened, changes: dict[str, Any], imitates: bool
 ) -> None:
     method = opened(**changes)
     with torch.no_grad():
-        figures = method.validate({"student": method.student})
+        figures = method.validate({"student": method.student.network})
     assert ("distance" in figures) is imitates
     assert figures["score"] != figures.get("distance")
 
@@ -357,7 +319,7 @@ def test_a_student_that_only_imitates_is_chosen_by_how_near_it_comes_to_its_teac
 def test_the_teachers_own_walk_misses_itself_by_nothing(opened: Opened) -> None:
     method = opened(**ALONE)
     with torch.no_grad():
-        assert method.checks.figures(method.checks._guided, None, imitates=True)["score"] == 0
+        assert method.checks.figures(method.checks._guided, (), "teacher")["score"] == 0
 
 
 def test_heads_that_know_nothing_yet_are_not_watched(config: StudentConfig, runs: Path, tmp_path: Path) -> None:

@@ -13,9 +13,8 @@ from base.errors import BadInput
 from models.conditioning import Conditioning
 from tests import tiny
 from training.run.draws import Draws
-from training.student import discriminator_features
-from training.student.discriminator import Discriminator, told
-from training.student.discriminator_features import View, VisionFeatures, augment, draw_view
+from training.student.discriminator import Discriminator, head_conditioning
+from training.student.discriminator_features import View, VisionFeatures, draw_view
 
 SIZES = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
 
@@ -36,26 +35,25 @@ def vision(kind: str, folder: Path) -> str:
 
 
 def still(count: int) -> View:
-    return View(torch.zeros(count).long(), torch.zeros(count, 4, 4, 4), torch.full((count, 7), 0.5))
+    return View(torch.zeros(count).long(), torch.zeros(count, 4, 4, 4))
 
 
 @pytest.mark.parametrize("kind", ["dino", "dinov2", "clip"])
 def test_maps_are_patch_tokens_of_pictures_and_let_the_gradient_through(kind: str, tmp_path: Path) -> None:
     pipeline = tiny.teacher()
-    network = VisionFeatures(vision(kind, tmp_path / kind), pipeline.autoencoder.decode, layers=2)  # type: ignore[arg-type]
+    network = VisionFeatures(vision(kind, tmp_path / kind), pipeline.autoencoder.decode)  # type: ignore[arg-type]
     sample = torch.randn(2, 4, 4, 4, requires_grad=True)
     maps = network(sample, still(2), Conditioning())
-    assert [tuple(found.shape) for found in maps] == [(2, 16, 4, 4)] * 2
-    assert network.taken == [2, 3]
+    assert [tuple(found.shape) for found in maps] == [(2, 16, 4, 4)] * 3
+    assert network.layers == [1, 2, 3]
     (gradient,) = torch.autograd.grad(maps[0].square().sum(), sample)
     assert float(gradient.abs().sum()) > 0
     assert not any(weight.requires_grad for weight in network.network.parameters())
-    assert network.embed(sample.detach()).shape == (2, 16)
 
 
 def test_a_patch_shows_at_its_own_place(tmp_path: Path) -> None:
-    network = VisionFeatures(vision("dino", tmp_path / "dino"), lambda pixels: pixels, layers=3)
-    network.taken = [0]  # the embedding alone: every token still knows its own patch only
+    network = VisionFeatures(vision("dino", tmp_path / "dino"), lambda pixels: pixels)
+    network.layers = [0]  # the embedding alone: every token still knows its own patch only
     plain = torch.zeros(1, 3, 16, 16)
     changed = plain.clone()
     changed[:, :, 4:8, 8:12] = 1.0
@@ -72,44 +70,19 @@ def test_what_is_no_vision_transformer_is_refused_in_one_line(tmp_path: Path) ->
         VisionFeatures(str(tmp_path / "text"), lambda pixels: pixels)
 
 
-@pytest.mark.parametrize("kind", ["translation", "cutout", "colour"])
-def test_augmentation_changes_pictures_follows_its_numbers_and_is_differentiable(
-    kind: discriminator_features.Augmentation,
-) -> None:
-    sample = torch.randn(3, 3, 8, 8, requires_grad=True)
-    moves = torch.rand(3, 7, generator=torch.Generator().manual_seed(1))
-    once, again = augment(sample, moves, [kind]), augment(sample, moves, [kind])
-    assert torch.equal(once, again)
-    assert not torch.equal(once, sample)
-    assert once.shape == sample.shape
-    (gradient,) = torch.autograd.grad(once.sum(), sample)
-    assert float(gradient.abs().sum()) > 0
-    alone = augment(sample[1:2], moves[1:2], [kind])
-    assert torch.allclose(alone, once[1:2], atol=1e-6)
-
-
-def test_middle_numbers_leave_a_translated_picture_where_it_is() -> None:
-    sample = torch.randn(2, 3, 8, 8)
-    assert torch.equal(augment(sample, torch.full((2, 7), 0.5), ["translation"]), sample)
-
-
 def test_noise_levels_of_a_view_are_logit_normal() -> None:
     view = draw_view(Draws.at(0, 0, range(4000), torch.device("cpu")), torch.zeros(4000, 1, 1, 1), 1000)
     shares = [float((view.timesteps < level).float().mean()) for level in (269, 500, 731)]  # one deviation either side
     assert shares == pytest.approx([0.159, 0.5, 0.841], abs=0.03)
 
 
-def test_heads_hear_caption_noise_level_and_image() -> None:
+def test_heads_hear_caption_and_noise_level() -> None:
     conditioning = tiny.teacher().condition(["red", "blue"])
     same = conditioning.map(lambda array: array[:1].repeat(2, 1, 1))
-    level, image = torch.tensor([5, 5]), torch.randn(1, 6).repeat(2, 1)
-    discriminator = Discriminator([16, 32], 8, told(conditioning, level, image).shape[1])
+    level = torch.tensor([5, 5])
+    discriminator = Discriminator([16, 32], 8, head_conditioning(conditioning, level).shape[1])
     maps = [torch.randn(1, 16, 4, 4).repeat(2, 1, 1, 1), torch.randn(1, 32, 2, 2).repeat(2, 1, 1, 1)]
-    for condition in (
-        told(conditioning, level, image),
-        told(same, torch.tensor([5, 900]), image),
-        told(same, level, torch.randn(2, 6)),
-    ):
+    for condition in (head_conditioning(conditioning, level), head_conditioning(same, torch.tensor([5, 900]))):
         assert all(not torch.allclose(*logits, rtol=1e-4) for logits in discriminator(maps, condition))
     # Not to the bit: a processor may sum the rows of a batch in another order.
-    assert all(torch.allclose(*logits, rtol=1e-4) for logits in discriminator(maps, told(same, level, image)))
+    assert all(torch.allclose(*logits, rtol=1e-4) for logits in discriminator(maps, head_conditioning(same, level)))

@@ -14,13 +14,13 @@ from torch import Tensor
 from base.errors import BadInput
 from models import folder as folders
 from models.pipeline import Pipeline, predict
-from models.reduce import reduced
 from tests import tiny
 from tests.training.test_lora import LOOP, RATE, STUDENT, train
 from training.run.draws import Draws
 from training.run.optimizer import OptimizerConfig
-from training.schedule_tables import Tables
 from training.student.healing import Healing, HealingConfig
+from training.student.student_config import StudentConfig
+from training.student.student_network import Student
 
 INNERMOST: dict[str, Any] = {
     "block_out_channels": [16],
@@ -39,13 +39,16 @@ def deep(seed: int = 0) -> Pipeline:
 
 def healing(teacher: Pipeline, changes: Any, **weights: float) -> Healing:
     config = HealingConfig(steps=1, optimizer=OptimizerConfig(), **weights)  # type: ignore[arg-type]
-    return Healing(config, teacher, reduced(teacher.denoiser, changes).train(), Tables(teacher.schedule))
+    values = {"run": "r", "teacher": "t", "data": "d", "reduce": changes, "loop": {"steps": 1}}
+    student = Student(StudentConfig.parse({**values, "optimizer": RATE, "warmup_optimizer": RATE}, "test"), teacher)
+    student.network.train()
+    return Healing(config, student)
 
 
 def losses(of: Healing) -> dict[str, Tensor]:
     torch.manual_seed(1)
     x0, conditioning = torch.randn(3, 4, 4, 4), of.teacher.condition(["red", "blue", ""])
-    return dict(of(x0, conditioning, Draws.at(0, 0, range(3), CPU)))
+    return dict(of.healing_loss(x0, conditioning, Draws.at(0, 0, range(3), CPU)))
 
 
 def test_a_whole_copy_has_nothing_to_follow() -> None:
@@ -67,7 +70,7 @@ def test_the_terms(prediction: str) -> None:
     alpha, sigma = of.tables.at(timesteps)
     ours, theirs = (
         predict(network, alpha * x0 + sigma * noise, timesteps, conditioning)
-        for network in (of.student, teacher.denoiser)
+        for network in (of.student.network, teacher.denoiser)
     )
     target = {"epsilon": noise, "v_prediction": alpha * noise - sigma * x0, "sample": x0}[prediction]
     assert torch.allclose(found["task"], 2 * (ours - target).square().mean())
@@ -88,7 +91,7 @@ def test_a_reduced_student_follows_every_stage_that_it_has(changes: Any) -> None
         optimizer.step()
     assert float(losses(of)["features"]) < 0.5 * float(found["features"])
     assert all(torch.equal(weight, old) for weight, old in zip(of.teacher.denoiser.parameters(), before, strict=True))
-    assert not of.student.up_blocks[-1]._forward_hooks  # type: ignore[index, union-attr]
+    assert not of.student.network.up_blocks[-1]._forward_hooks  # type: ignore[index, union-attr]
 
 
 def test_maps_of_other_widths_cannot_be_compared() -> None:

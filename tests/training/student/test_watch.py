@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.training.student.conftest import Opened
 from training.student.watch import warnings
 
 WELL = {
@@ -20,8 +21,6 @@ def test_a_healthy_run_is_left_in_peace() -> None:
 @pytest.mark.parametrize(
     ("figure", "value", "turn"),
     [
-        ("watch/accuracy", 0.97, "adversarial.discriminator.rate"),
-        ("watch/accuracy-held-out", 0.4, "adversarial.augment"),
         ("watch/spread", 0.3, "adversarial.weight"),
         ("watch/nearest", 0.2, "more data"),
         ("share/adversarial", 0.01, "the term adversarial"),
@@ -31,3 +30,18 @@ def test_each_sign_is_named_with_what_to_turn(figure: str, value: float, turn: s
     lines = warnings({**WELL, figure: value})
     assert any(turn in line for line in lines)
     assert f"{value:.0%}" in " ".join(lines) or f"{value:.2f}" in " ".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("figure", "value", "turn"),
+    [
+        ("watch/accuracy", 0.97, "adversarial.discriminator.rate"),
+        ("watch/accuracy-held-out", 0.4, "adversarial.reals"),
+    ],
+)
+def test_the_heads_signs_are_the_games_to_name(opened: Opened, figure: str, value: float, turn: str) -> None:
+    game = opened().terms["adversarial"]
+    assert game.warnings(WELL) == []
+    lines = game.warnings({**WELL, figure: value})
+    assert any(turn in line and f"{value:.0%}" in line for line in lines)
+    assert warnings({**WELL, figure: value}) == []

@@ -1,0 +1,131 @@
+"""What a step of a student's training is made of: images as latents, captions, pairs, and the student's own samples.
+
+It knows no losses. Shapes: `N` batch, `C` channels, `h w` latent, `S` tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from base.runs import data_folder
+from data.imagefolder import ImageFolder
+from models.conditioning import Conditioning
+from training import latents
+from training.captions import Captions
+from training.run.draws import Draws
+from training.student import pairs
+from training.student.checks import Split
+from training.student.student_network import Student
+from training.texts import Texts
+
+if TYPE_CHECKING:
+    from training.student.student_config import StudentConfig
+
+
+class TrainingSet:
+    """An image set and a student's teacher: what batches are drawn from."""
+
+    def __init__(self, config: StudentConfig, student: Student) -> None:
+        """Open the set and read its captions. BadInput: there is no such set, or captions of another kind."""
+        self.config, self.student, self.teacher = config, student, student.teacher
+        source = data_folder(config.data)
+        self.images, self.held_out_images = ImageFolder(source, "train"), ImageFolder(source, "validation")
+        tokenize = self.teacher.conditioner.tokenize
+        self.captions = Captions(self.images, config.captions, tokenize)  # type: ignore[arg-type]
+        self.held_out_captions = Captions(self.held_out_images, config.captions, tokenize)  # type: ignore[arg-type]
+        self.texts: Texts | None = None
+
+    def prepare(self) -> None:
+        """Encode all images, and all captions where they are kept. BadInput: images of another size."""
+        self.train, self.held_out = (
+            Split(latents.encode(self.teacher, images), captions.ids[:, 0])
+            for images, captions in ((self.images, self.captions), (self.held_out_images, self.held_out_captions))
+        )
+        if self.config.cache_text:
+            self.texts = Texts(self.teacher, self.captions.ids.flatten(0, 1))
+
+    @cached_property
+    def pairs(self) -> pairs.Pairs:
+        """Where the guided teacher starts and where it ends; drawn when first asked for, which takes long."""
+        mixed = self.config.loop.precision == "bf16"
+        with torch.autocast(self.teacher.device.type, torch.bfloat16, enabled=mixed):
+            return pairs.draw(self.teacher, self.captions.ids.flatten(0, 1), self.config.pairs, self.config.timesteps)
+
+    @torch.no_grad()
+    def condition(self, ids: Tensor) -> Conditioning:
+        """Caption ids `(N, S)` → conditioning, without a gradient."""
+        return (self.texts or self.teacher.conditioner)(ids)  # type: ignore[no-any-return]
+
+    def batch(self, indices: Sequence[int], draws: Draws) -> Batch:
+        """The batch of the images at `indices`."""
+        return Batch(self, indices, draws)
+
+
+class Batch:
+    """One step's samples. Each is computed when it is first asked for, and random numbers are drawn in that order."""
+
+    def __init__(self, samples: TrainingSet, indices: Sequence[int], draws: Draws) -> None:
+        self.samples, self.student, self.indices, self.draws = samples, samples.student, indices, draws
+
+    @cached_property
+    def images(self) -> Tensor:
+        """Latents `(N, C, h, w)` of the data."""
+        return self.samples.train.latents[self.indices].to(self.draws.device)
+
+    @cached_property
+    def image_conditioning(self) -> Conditioning:
+        """That of the images' captions, one of each image's drawn."""
+        return self.samples.condition(self._image_ids)
+
+    @property
+    def real(self) -> Tensor:
+        """What counts as real `(N, C, h, w)`: the data, the guided teacher's samples, or both in turn."""
+        return self._real[0]
+
+    @property
+    def conditioning(self) -> Conditioning:
+        """That of `real` and `fake`."""
+        return self._real[1]
+
+    @cached_property
+    def fake(self) -> Tensor:
+        """The student's x0 `(N, C, h, w)` of a noised real (ADD, section 3.1), or of its own earlier output."""
+        real, conditioning, draws, student = self.real, self.conditioning, self.draws, self.student
+        timesteps = student.draw_timesteps(draws)
+        if share := self.samples.config.own_outputs:
+            own = (draws.uniform() < share)[:, None, None, None]
+            real = torch.where(own, self._earlier_output(timesteps), real)
+        noisy = student.add_noise(real, draws.normal(*real.shape[1:]), timesteps)
+        return student.x0(noisy, timesteps, conditioning)
+
+    @torch.no_grad()
+    def _earlier_output(self, timesteps: Tensor) -> Tensor:
+        """What the student's steps before `timesteps` `(N,)` drew, from pure noise on (DMD2's backward simulation)."""
+        x0, student = self.real, self.student
+        for step in sorted(self.samples.config.timesteps, reverse=True)[:-1]:
+            now = torch.full_like(timesteps, step)
+            noisy = student.add_noise(x0, self.draws.normal(*x0.shape[1:]), now)
+            later = (timesteps < step)[:, None, None, None]
+            x0 = torch.where(later, student.x0(noisy, now, self.conditioning), x0)
+        return x0
+
+    @cached_property
+    def _image_ids(self) -> Tensor:
+        return self.samples.captions.draw(self.indices, self.draws)
+
+    @cached_property
+    def _real(self) -> tuple[Tensor, Conditioning]:
+        source, draws = self.samples.config.real_source, self.draws
+        if source == "data":
+            return self.images, self.image_conditioning
+        ids, pairs = self._image_ids.cpu(), self.samples.pairs
+        index = draws.integers(len(pairs)).cpu()
+        sampled = torch.tensor([source == "teacher" or place % 2 == 1 for place in range(len(self.indices))])
+        real = torch.where(sampled[:, None, None, None], pairs.samples[index], self.images.cpu())
+        ids = torch.where(sampled[:, None], pairs.ids[index], ids)
+        return real.to(draws.device), self.samples.condition(ids.to(draws.device))
