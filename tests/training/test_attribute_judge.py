@@ -126,21 +126,25 @@ def test_every_term_of_a_student_takes_weights(characters: Path, runs: Path, tmp
         "pairs": {"count": 8, "steps": 2, "guidance": 1.0, "weights": [0, 3], "free": 0.2},
         "warmup_optimizer": rate,
         "optimizer": rate,
-        "adversarial": {"discriminator": rate, "width": 8, "reals": "both", "misaligned": 0.5},
+        "adversarial": {"discriminator": rate, "width": 8, "reals": "both"},
+        "consistency": {},
         "distillation": {},
         "matching": {"optimizer": rate},
         "loop": {"steps": 2, "batch": 4},
     }
     student = AddMethod(StudentConfig.parse(values, "test"))
-    terms = student.deceive([0, 1, 2, 3], draws())
-    assert {"adversarial", "distillation", "matching", "regression"} < set(terms)
+    student.prepare()
+    batch = student.training_set.batch([0, 1, 2, 3], draws())
+    terms = student.generator_step(batch)
+    assert {"adversarial", "consistency", "distillation", "matching", "regression"} < set(terms)
     for name, term in terms.items():
-        found = torch.autograd.grad(term, list(student.student.parameters()), retain_graph=True, allow_unused=True)
+        found = torch.autograd.grad(term, student.student.parameters(), retain_graph=True, allow_unused=True)
         assert 0 < sum(float(part.abs().sum()) for part in found if part is not None) < float("inf"), name
-    assert student.discern([0, 1, 2, 3], draws())["total"].isfinite()
+    for phase in student.phases(2):
+        assert phase.loss([0, 1, 2, 3], draws())["total"].isfinite()
     with torch.no_grad():
-        assert student.validate({"student": student.student})["score"] >= 0
-    student.save(tmp_path / "student", {"student": student.student})
+        assert student.validate({"student": student.student.network})["score"] >= 0
+    student.save(tmp_path / "student", {"student": student.student.network})
     opened = folders.load(tmp_path / "student")
     assert opened.slots == slots() and opened.generate(["Zombie, Cap=2", ""], [0, 1]).shape == (2, 24, 24, 3)
 
