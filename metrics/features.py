@@ -31,6 +31,7 @@ NETWORKS = {
     "clip": "clip_network",
     "dino": "dino",
     "dinov2": "dino",
+    "efficientnet-lite": "efficientnet_lite",
 }
 """The name of a network → the file in `metrics/` whose `load` opens its folder (CLIP, DINO: a Hub name too)."""
 

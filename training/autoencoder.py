@@ -26,6 +26,8 @@ from models.folder import replace_folder
 from models.pixel_tensors import from_uint8, to_uint8
 from training.augment import mirror, shift
 from training.balance import balance
+from training.perceptual import Perceptual, PerceptualConfig
+from training.run.device import device
 from training.run.draws import Draws
 from training.run.loop_config import LoopConfig
 from training.run.method import Losses, Method, Phase
@@ -50,6 +52,8 @@ class AutoencoderConfig(Config):
     """Noise on the latents, in units of their spread: the decoder must forgive a student's small errors."""
     shift: int = 4
     """Largest shift in pixels of the training images."""
+    perceptual: PerceptualConfig | None = None
+    """A term on the features of a pretrained network; none: squared error alone."""
 
 
 class AutoencoderMethod(Method):
@@ -62,6 +66,7 @@ class AutoencoderMethod(Method):
         self.config = config
         self.vae = AutoencoderKL(**config.vae).to(memory_format=torch.channels_last)  # a sixth off a step on a CPU
         self.modules: Mapping[str, nn.Module] = {"vae": self.vae}
+        self.perceptual = Perceptual(config.perceptual).to(device()) if config.perceptual else None
         self.train_images = ImageFolder(data_folder(config.data), "train")
         self.held_out = ImageFolder(data_folder(config.data), "validation")
         self.size = len(self.train_images)
@@ -71,14 +76,21 @@ class AutoencoderMethod(Method):
         return [Phase("autoencoder", list(self.vae.parameters()), self.config.optimizer, self.reconstruct)]
 
     def reconstruct(self, indices: list[int], draws: Draws) -> Losses:
-        """Squared error through noisy latents. (L1 and edges learn four times slower: both are content with grey.)"""
+        """Squared error through noisy latents, and the perceptual term.
+
+        (L1 and edges learn four times slower: both are content with grey.)
+        """
         images = from_uint8(self.train_images.images(indices)).to(draws.device)
         images = mirror(shift(images, draws, self.config.shift), draws)  # (N, 3, H, W)
         latents = self.vae.encode(images).latent_dist.mode()  # (N, C, h, w)
         spread = latents.detach().std(dim=(0, 2, 3), keepdim=True)
         noise = draws.normal(*latents.shape[1:]) * spread * self.config.latent_noise
         decoded = self.vae.decode(latents + noise).sample.float()
-        return {"total": functional.mse_loss(decoded, images)}
+        pixels = functional.mse_loss(decoded, images)
+        if self.perceptual is None:
+            return {"total": pixels}
+        features = self.perceptual(decoded, images)
+        return {"total": pixels + features, "pixels": pixels, "perceptual": features}
 
     def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
         """PSNR (dB) and sharpness of reconstructions of held-out images; the score is −PSNR."""

@@ -31,6 +31,7 @@ from models.stable_diffusion import LatentAutoencoder
 from training.augment import mirror, shift
 from training.autoencoder import Codec, reconstruction_figures, reconstruction_grid, save_network
 from training.balance import balance
+from training.perceptual import Perceptual, PerceptualConfig
 from training.run.device import device
 from training.run.draws import Draws
 from training.run.loop_config import LoopConfig
@@ -69,6 +70,8 @@ class DecoderConfig(Config):
     """Weight of the patch discriminator."""
     penalty: float = 1.0
     """Weight γ of R1 and R2, on the pixels of a quarter of the batch."""
+    perceptual: PerceptualConfig | None = None
+    """A term on the features of a pretrained network, from the warm-up on; none: left out."""
     warmup: int = 0
     """Steps of squared error before the discriminator joins."""
     warmup_optimizer: OptimizerConfig
@@ -117,6 +120,7 @@ class DecoderMethod(Method):
         self.held_out = ImageFolder(data_folder(config.data), "validation")
         self.size = len(self.train_images)
         self.drawn = self._drawn(config.student) if config.student else None
+        self.perceptual = Perceptual(config.perceptual).to(device()) if config.perceptual else None
 
     def phases(self, steps: int) -> Sequence[Phase]:
         """Warm-up up to `config.warmup`, the game from there on."""
@@ -135,9 +139,12 @@ class DecoderMethod(Method):
         ]
 
     def fit(self, indices: list[int], draws: Draws) -> Losses:
-        """Squared error: where a decoder from scratch learns fastest, and blurred."""
+        """Squared error, where a decoder from scratch learns fastest, and blurred; the perceptual term beside it."""
         images = self._images(indices, draws)
-        return {"total": functional.mse_loss(self._decode(images, draws), images)}
+        decoded = self._decode(images, draws)
+        pixels = functional.mse_loss(decoded, images)
+        features = self._features(decoded, images)
+        return {"total": sum(features.values(), pixels), "pixels": pixels, **features}
 
     def encode(self, indices: list[int], draws: Draws) -> Losses:
         """Squared error of the tiny encoder's latents."""
@@ -165,8 +172,9 @@ class DecoderMethod(Method):
         images = self._images(indices, draws)
         decoded = self._decode(images, draws)
         pixels, edges = functional.l1_loss(decoded, images), edge_distance(decoded, images)
-        figures = {"pixels": pixels, "edges": edges}
-        total = pixels + self.config.gradient_weight * edges
+        features = self._features(decoded, images)
+        figures = {"pixels": pixels, "edges": edges, **features}
+        total = sum(features.values(), pixels + self.config.gradient_weight * edges)
         if self.drawn is not None:
             latents, wanted = self.drawn.some(draws)
             pictures = _decode_with(self.vae)(latents)
@@ -197,6 +205,9 @@ class DecoderMethod(Method):
         captions = [caption for column in self.config.captions for caption in self.train_images.column(column)]
         order = np.random.default_rng(self.config.loop.seed).permutation(len(captions))
         return Drawn.by(student, [captions[place] for place in np.resize(order, self.config.drawn)], self.encoder)
+
+    def _features(self, decoded: Tensor, images: Tensor) -> dict[str, Tensor]:
+        return {} if self.perceptual is None else {"perceptual": self.perceptual(decoded, images)}
 
     def _ranked(self, images: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the originals, as often as needed, and of everything decoded."""
