@@ -135,6 +135,11 @@ class Task(ABC):
     verb: ClassVar[str]
     """What somebody does on the page to have it done."""
 
+    @classmethod
+    def keys(cls) -> tuple[str, ...]:
+        """The keys of a request that hold what is to be drawn, as the manifest's `inputs` lists them."""
+        return () if cls.field is None else (cls.field.name,)
+
     @abstractmethod
     def parse(self, value: object) -> Input:
         """What a request's field holds, of the field's type → the input, complete and in its usual form.

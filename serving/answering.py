@@ -60,7 +60,7 @@ async def draw(request: Request, model: Model, order: Order) -> OrderResult:
     artist, fields = artist_of(request), request.state.log_fields
     fields.update(model=model.name, seed=order.seed, steps=order.steps, n=order.n)
     if artist.config.log_prompts:
-        fields["prompt"] = order.input
+        fields["prompt"] = model.task.text(order.input)
     result = await _unless_gone(request, artist.draw(model, order, patience(request)))
     fields.update({f"{name}_ms": round(time, 2) for name, time in result.timings.milliseconds().items()})
     return result

@@ -202,7 +202,7 @@ class Artist:
         order, request = queued.order, queued.request
         provenance = None
         if self.config.provenance:
-            inputs = dict.fromkeys(model.manifest.inputs, order.input)
+            inputs = model.task.shown(order.input)
             strength = None if request.image is None else request.strength
             provenance = Provenance(inputs, request.seed, order.steps, model.name, model.hash, strength)
         return encode(pixels, order.format, provenance, order.quality)

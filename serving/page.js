@@ -7,13 +7,12 @@ const ippo = {
   pause: null, // the timer that ends in variations
   varying: null, // to give up those under way
 
-  // `names` is what the model is asked with: ["prompt"], ["label"], ["attributes"] or nothing.
-  draw(names, wanted, seed, steps, format, size) {
-    const input = names.length ? String(wanted).trim() : "";
-    const asked = Object.fromEntries(names.map((name) => [name, input]));
-    const title = input || (names.includes("prompt") ? "" : "picture");
-    this.wish = { title, body: { ...asked, seed, steps, format, size } };
-    if (names.includes("attributes")) this.pick(input);
+  // `field` is what a request holds: its name (null: nothing), and whether it is required; `text` is what it says.
+  draw(field, text, seed, steps, format, size) {
+    const input = field.name ? String(text).trim() : "";
+    const title = input || (field.required ? "" : "picture");
+    this.wish = { title, body: { ...(field.name && { [field.name]: input }), seed, steps, format, size } };
+    this.pick(input);
     this.redraw();
   },
 
@@ -26,19 +25,19 @@ const ippo = {
     }));
   },
 
-  // Pickers → text such as "Zombie, Cap=2", which is drawn as a prompt would be.
+  // Pickers → text such as "Zombie, Cap=2", which is drawn as one that is typed would be.
   choose() {
     const chosen = this.slots.filter(({ choice }) => choice.value);
-    const asked = chosen.map(({ choice, weight }) => choice.value + (weight.value === "1" ? "" : `=${weight.value}`));
-    this.write(document.querySelector("#ippo-attributes textarea"), asked.join(", "));
+    const names = chosen.map(({ choice, weight }) => choice.value + (weight.value === "1" ? "" : `=${weight.value}`));
+    this.write(document.querySelector("#ippo-picked textarea"), names.join(", "));
   },
 
-  // Text → pickers.
+  // Text → pickers, where there are any.
   pick(text) {
-    const asked = new Map(text.split(",").map((part) => part.split("=").map((side) => side.trim())));
+    const weights = new Map(text.split(",").map((part) => part.split("=").map((side) => side.trim())));
     for (const { choice, weight, shown } of this.slots) {
-      choice.value = [...choice.options].find(({ value }) => value && asked.has(value))?.value ?? "";
-      weight.value = (choice.value && asked.get(choice.value)) || "1";
+      choice.value = [...choice.options].find(({ value }) => value && weights.has(value))?.value ?? "";
+      weight.value = (choice.value && weights.get(choice.value)) || "1";
       weight.disabled = !choice.value;
       shown.textContent = weight.value;
     }

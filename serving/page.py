@@ -16,7 +16,7 @@ import gradio as gr
 from fastapi import FastAPI
 from starlette.routing import Mount
 
-from models.attributes import HEAVIEST, Slots, attribute_examples
+from models.task import Choice, Pickers, Task, TextBox, task_of
 from runtime.bundle import Manifest
 from runtime.shapes import size_list
 from serving.content_security import OwnOnly
@@ -25,21 +25,6 @@ from serving.serve_config import MEDIA_TYPE
 PATH = "/ui"
 SEEDS = 1000
 VARIATIONS = 7
-EXAMPLES = (
-    "face with tears of joy",
-    "red heart",
-    "panda on green",
-    "strawberry on pink",
-    "smiling cat with heart eyes",
-    "unicorn on purple",
-    "renard sur fond bleu",
-)
-"""What to try when the bundle's card names no `examples`."""
-VERBS = {"text-to-image": "Type", "class-to-image": "Choose", "attributes-to-image": "Compose",
-         "unconditional-image-generation": "Turn the dice"}  # fmt: skip
-CHOICES = 20
-"""Up to so many labels are shown at once."""
-
 PICTURE = """
 <figure id="ippo-picture{number}" class="ippo-picture" data-model="{name}">
   <img alt="" width="384" height="384">
@@ -101,19 +86,20 @@ def layout(model: Manifest, names: Sequence[str] = (), starts: bool = False) -> 
 
     `starts`: whether they may start from a picture.
     """
-    names = names or (model.model_name,)
+    names, task = names or (model.model_name,), task_of(model)
+    suggestions = _suggestions(task, model)
     titled = " and ".join(f"<b>{html.escape(name)}</b>" for name in names)
     sizes = [size_list([size]) for size in model.sizes]
     draws = "draws it" if len(names) == 1 else "draw it, side by side,"
     with gr.Blocks(title=f"ippo · {', '.join(names)}", analytics_enabled=False) as page:
-        gr.HTML(f"<h1>ippo</h1><p>{VERBS[model.task]}, and {titled} {draws} in one step.</p>", elem_id="ippo-title")
+        gr.HTML(f"<h1>ippo</h1><p>{task.verb}, and {titled} {draws} in one step.</p>", elem_id="ippo-title")
         with gr.Row(elem_id="ippo-desk"):
             start = START.format(width=model.sizes[0][0], height=model.sizes[0][1]) if starts else ""
             gr.HTML(_pictures(names) + start, elem_id="ippo-canvas", elem_classes=["several"] if len(names) > 1 else [])
             with gr.Column(elem_id="ippo-controls", min_width=280):
-                wanted = _input(model)
-                if model.slots:
-                    gr.HTML(pickers(model.slots))
+                text = _input(task, suggestions)
+                if isinstance(control := task.control(), Pickers):
+                    gr.HTML(pickers(control))
                 with gr.Row(elem_id="ippo-seed"):
                     seed = gr.Slider(0, SEEDS - 1, 7, step=1, label="Seed", scale=5)
                     dice = gr.Button("🎲", scale=1, min_width=48, elem_id="ippo-dice")
@@ -123,12 +109,12 @@ def layout(model: Manifest, names: Sequence[str] = (), starts: bool = False) -> 
                     size = gr.Dropdown(
                         sizes, value=sizes[0], label="Size", visible=len(sizes) > 1, scale=1, min_width=110
                     )
-                _examples(model, wanted)
+                _buttons(suggestions, text)
         gr.HTML(f'<div id="ippo-variations" data-count="{VARIATIONS}"></div>', elem_id="ippo-strip")
-        asked = json.dumps(list(model.inputs))
-        draw = f"(wanted, ...options) => ippo.draw({asked}, wanted, ...options)"
+        field = json.dumps({"name": task.field.name if task.field else None, "required": task.required})
+        draw = f"(text, ...options) => ippo.draw({field}, text, ...options)"
         options = [seed, steps, format, size]
-        gr.on([page.load, wanted.change, *(option.change for option in options)], None, [wanted, *options], js=draw)
+        gr.on([page.load, text.change, *(option.change for option in options)], None, [text, *options], js=draw)
         dice.click(None, None, seed, js=f"() => Math.floor(Math.random() * {SEEDS})")
     return page
 
@@ -141,40 +127,47 @@ def _pictures(names: Sequence[str]) -> str:
     return f'<div class="ippo-pictures">{"".join(figures)}</div>'
 
 
-def _input(model: Manifest) -> gr.components.Component:
-    """What the model is asked with: labels to choose from, or a text field, hidden where others write it or nobody does."""
-    if model.slots:
-        return gr.Textbox(_texts(model)[0], label="Attributes", visible="hidden", elem_id="ippo-attributes")
-    if model.classes:
-        control = gr.Radio if len(model.classes) <= CHOICES else gr.Dropdown
-        return control(list(model.classes), value=model.classes[0], label="Label", elem_id="ippo-label")
-    return gr.Textbox(
-        _texts(model)[0], label="Prompt", placeholder="what to draw", lines=2, max_lines=3, autofocus=True,
-        visible=bool(model.inputs),
-    )  # fmt: skip
+def _input(task: Task, suggestions: Sequence[str]) -> gr.components.Component:
+    """The widget that holds the input as text; hidden where pickers write it, or where there is none."""
+    name = task.field.name if task.field else ""
+    start = suggestions[0] if suggestions else ""
+    match task.control():
+        case Choice() as control:
+            kind = gr.Radio if control.listed else gr.Dropdown
+            names = list(control.choices)
+            return kind(names, value=names[0], label=control.label, elem_id=f"ippo-{name}")
+        case Pickers() as control:
+            return gr.Textbox(start, label=control.label, visible="hidden", elem_id="ippo-picked")
+        case TextBox() as control:
+            return gr.Textbox(
+                start, label=control.label, placeholder=control.placeholder, lines=2, max_lines=3, autofocus=True
+            )
+        case _:
+            return gr.Textbox(visible=False)
 
 
-def pickers(slots: Slots) -> str:
-    """A choice and a weight for each slot; `page.js` keeps them and the text field `ippo-attributes` alike."""
+def pickers(control: Pickers) -> str:
+    """A name and a weight for each slot, as HTML; `page.js` keeps them and the text field `ippo-picked` alike."""
     rows = []
-    for slot, names in slots.items():
+    for slot, names in control.slots.items():
         options = "".join(f"<option>{html.escape(name)}</option>" for name in names)
-        rows.append(PICKER.format(slot=html.escape(slot), options=options, heaviest=HEAVIEST))
+        rows.append(PICKER.format(slot=html.escape(slot), options=options, heaviest=control.heaviest))
     return f'<div id="ippo-slots">{"".join(rows)}<button onclick="ippo.mix()">Somebody else</button></div>'
 
 
-def _examples(model: Manifest, prompt: gr.components.Component) -> None:
-    """Texts to try."""
-    if model.inputs and not model.classes:
+def _buttons(suggestions: Sequence[str], text: gr.components.Component) -> None:
+    """A button for each text to try, which writes it into the widget `text`."""
+    if suggestions:
         with gr.Row(elem_id="ippo-examples"):
-            for example in _texts(model):
-                choice = gr.Button(example, size="sm", min_width=0)
-                choice.click(None, choice, prompt, js="(example) => example")
+            for suggestion in suggestions:
+                choice = gr.Button(suggestion, size="sm", min_width=0)
+                choice.click(None, choice, text, js="(example) => example")
 
 
-def _texts(model: Manifest) -> Sequence[str]:
-    composed = dict.fromkeys(", ".join(wanted) for wanted in attribute_examples(model.slots, len(EXAMPLES)))
-    return model.card.get("examples") or list(composed) or EXAMPLES
+def _suggestions(task: Task, model: Manifest) -> list[str]:
+    """Texts to try: those of the model's card, or the task's; none where the task suggests none."""
+    own = task.suggestions()
+    return own and [*(model.card.get("examples") or own)]
 
 
 def _mount_gradio(app: FastAPI, model: Manifest, names: Sequence[str], starts: bool) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 from base.errors import BadInput
+from models.task import Task, task_of
 from runtime import backend
 from runtime.backend import BackendOptions
 from runtime.bundle import MANIFEST, Manifest, open_bundle, sha256
@@ -42,6 +44,11 @@ class Model:
     @property
     def manifest(self) -> Manifest:
         return self.generator.bundle.manifest
+
+    @cached_property
+    def task(self) -> Task:
+        """What the model is for, with the names that it knows."""
+        return task_of(self.manifest)
 
     @property
     def title(self) -> str:

@@ -6,15 +6,16 @@ import base64
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from functools import cache
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from base.config import nearest
 from base.errors import BadInput
-from models.attributes import HEAVIEST, Slots, attribute_text, attribute_weights
-from models.labels import class_id
+from models.labels import Input
 from models.noise import MAX_SEED
+from models.task import Task, task_named, task_of
 from runtime.bundle import Manifest
 from runtime.shapes import size_list
 from serving.serve_config import QUALITY, Format, ServeConfig
@@ -65,38 +66,14 @@ class GenerateBody(Body):
     """One of `GET /v1/models`."""
 
 
-class PromptBody(GenerateBody):
-    """`POST /generate` of a model that draws what a text says."""
-
-    prompt: str
-    """What to draw."""
-
-
-class LabelBody(GenerateBody):
-    """`POST /generate` of a model that knows classes."""
-
-    label: int | str
-    """What to draw: a class's number from 0, or its name."""
-
-
-Weight = Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": HEAVIEST})]
-
-
-class AttributesBody(GenerateBody):
-    """`POST /generate` of a model that composes attributes."""
-
-    attributes: dict[str, Weight] | str
-    """What to draw: weights of attributes by name, `{"Zombie": 1, "Cap": 2.0}`, or as text, `Zombie, Cap=2`; at most one of
-    each slot. What is not named, or has weight 0, is left free."""
-
-
-BODIES: dict[str, type[GenerateBody]] = {
-    "text-to-image": PromptBody,
-    "class-to-image": LabelBody,
-    "attributes-to-image": AttributesBody,
-    "unconditional-image-generation": GenerateBody,
-}
-"""Task → what `POST /generate` takes."""
+@cache
+def body_of(task: type[Task]) -> type[GenerateBody]:
+    """What `POST /generate` takes of a task: the field that the task names, beside those of every task."""
+    if task.field is None:
+        return GenerateBody
+    name, doc = f"{task.field.name.title()}Body", f"`POST /generate` of a model that {task.does}."
+    fields: dict[str, Any] = {task.field.name: (task.field.type, Field(description=task.field.doc))}
+    return create_model(name, __base__=GenerateBody, __doc__=doc, **fields)
 
 
 class SwapBody(Body):
@@ -112,8 +89,8 @@ class SwapBody(Body):
 class Order:
     """What to draw, complete and checked, whichever dialect it came in."""
 
-    input: str
-    """The prompt, the label's name, the attributes as text, or nothing."""
+    input: Input
+    """What the model's task parsed: the prompt, the label's name, weights of attributes by name, or nothing."""
     seed: int
     n: int
     steps: int
@@ -128,7 +105,7 @@ class Order:
 
 def order(body: GenerateBody, config: ServeConfig, model: Manifest) -> Order:
     """Check what a schema cannot: the operator's limits, the model's labels and its sizes. Raises Refused."""
-    wanted = _wanted(body, config, model)
+    parsed = _input(body, config, model)
     if body.n > config.max_images:
         raise Refused(f"n is {body.n}; at most {config.max_images}", "n")
     offered = {"auto": model.sizes[0], **{size_list([size]): size for size in model.sizes}}
@@ -140,7 +117,7 @@ def order(body: GenerateBody, config: ServeConfig, model: Manifest) -> Order:
     if seed + body.n - 1 > MAX_SEED:
         raise Refused(f"seed {seed} leaves no room for {body.n} pictures; the largest seed is {MAX_SEED}", "seed")
     return Order(
-        input=wanted,
+        input=parsed,
         seed=seed,
         n=body.n,
         steps=body.steps,
@@ -161,44 +138,24 @@ def from_base64(text: str, key: str = "image") -> bytes:
         raise Refused(f"{key} is not base64; accepted: PNG, JPEG or WebP in base64", key) from None
 
 
-def _wanted(body: GenerateBody, config: ServeConfig, model: Manifest) -> str:
-    """What to draw, as text: the prompt, the name of the label, the attributes. Raises Refused."""
-    if not model.inputs:
+def _input(body: GenerateBody, config: ServeConfig, model: Manifest) -> Input:
+    """The input that a body holds, as the model's task parses it. Raises Refused."""
+    task = task_of(model)
+    if task.field is None:
         return ""
-    (name,) = model.inputs
-    value = getattr(body, name)
-    if name == "prompt":
-        return _prompt(value, config.max_prompt)
+    key = task.field.name
     try:
-        return _label(value, model.classes) if name == "label" else _attributes(value, model.slots)
-    except BadInput as error:
-        raise Refused(str(error), name, status=422) from None
-
-
-def _label(label: int | str, classes: Sequence[str]) -> str:
-    if label == "":
-        raise BadInput("label is empty; accepted: a class's number from 0, or its name")
-    return classes[class_id(label, classes)]
-
-
-def _attributes(wanted: Mapping[str, float] | str, slots: Slots) -> str:
-    """In the order of the slots, so that what is alike reads alike."""
-    return attribute_text(attribute_weights(wanted, slots), slots)
-
-
-def _prompt(prompt: str, most: int) -> str:
-    if not prompt.strip():
-        raise Refused("prompt is empty; describe what to draw", "prompt")
-    if len(prompt) > most:
-        raise Refused(f"prompt has {len(prompt)} characters; at most {most}", "prompt")
-    if any("\ud800" <= letter <= "\udfff" for letter in prompt):
-        raise Refused("prompt holds half of a surrogate pair, which is no text", "prompt")
-    return prompt
+        parsed = task.parse(getattr(body, key))
+    except BadInput as error:  # a text is wrong for every model; another input is one that this model does not know
+        raise Refused(str(error), key, status=400 if task.tokenized else 422) from None
+    if task.tokenized and len(str(parsed)) > config.max_prompt:
+        raise Refused(f"{key} has {len(str(parsed))} characters; at most {config.max_prompt}", key)
+    return parsed
 
 
 def checked(task: str, values: Mapping[str, Any]) -> GenerateBody:
     """`values` as `POST /generate` of a task would take them. Raises Refused."""
-    body = BODIES[task]
+    body = body_of(task_named(task))
     try:
         return body.model_validate(values)
     except ValidationError as error:

@@ -89,17 +89,6 @@ def generate(
     return pipeline.generate(inputs, seeds, way.teacher_steps, way.guidance, way.sampler, watch)
 
 
-def wanted(pipeline: Pipeline, values: Sequence[object]) -> Input:
-    """What was asked for on the page as an input of the pipeline's task.
-
-    Attributes come as a name (or nothing) and a weight for each slot; a label or a prompt alone.
-    """
-    if pipeline.slots:
-        pairs = zip(values[::2], values[1::2], strict=True)
-        return {str(name): float(str(weight)) for name, weight in pairs if name}
-    return str(values[0]) if values and values[0] is not None else ""
-
-
 @lru_cache(maxsize=2)
 def _opened(folder: Path, written: int) -> Pipeline:
     from models import folder as folders

@@ -145,12 +145,12 @@ def _order(body: Txt2Img, request: Request, model: Model, start: dict[str, Any])
 
 def _info(model: Model, order: Order) -> dict[str, Any]:
     """What Automatic1111's field `info` holds, as JSON."""
-    width, height = order.size
+    (width, height), prompt = order.size, model.task.text(order.input)
     seeds = list(range(order.seed, order.seed + order.n))
     settings = f"Steps: {order.steps}, Sampler: {SAMPLER}, Size: {width}x{height}, Model: {model.name}"
     return {
-        "prompt": order.input,
-        "all_prompts": [order.input] * order.n,
+        "prompt": prompt,
+        "all_prompts": [prompt] * order.n,
         "negative_prompt": "",
         "seed": order.seed,
         "all_seeds": seeds,
@@ -162,7 +162,7 @@ def _info(model: Model, order: Order) -> dict[str, Any]:
         "batch_size": order.n,
         "sd_model_name": model.name,
         "sd_model_hash": model.hash[:10],
-        "infotexts": [f"{order.input}\n{settings}, Seed: {seed}" for seed in seeds],
+        "infotexts": [f"{prompt}\n{settings}, Seed: {seed}" for seed in seeds],
     }
 
 

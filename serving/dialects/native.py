@@ -11,16 +11,18 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.responses import JSONResponse
 
+from models.task import task_named
 from serving import error_answers, schema
 from serving.answering import IMAGES_SCHEMA, artist_of, draw, headers, images_json, registry_of
 from serving.dialect import Dialect
 from serving.live import live
-from serving.schema import BODIES, GenerateBody, Refused
+from serving.schema import GenerateBody, Refused, body_of
 from serving.serve_config import MEDIA_TYPE
 
 if TYPE_CHECKING:
     from runtime.bundle import Manifest
 
+ANSWERED = "one image is answered as it is, several as JSON of OpenAI's shape. The header `x-seed` holds the seed."
 LINE = {"type": "string", "description": "One line: what was wrong and what is accepted."}
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -62,7 +64,6 @@ def router(model: Manifest) -> APIRouter:
     routes = APIRouter(route_class=BytesRoute)
 
     async def generate(body: GenerateBody, request: Request) -> Response:
-        """Draw: one image is answered as it is, several as JSON of OpenAI's shape. The header `x-seed` holds the seed."""
         chosen = registry_of(request).model(body.model)
         order = schema.order(body, artist_of(request).config, chosen.manifest)
         result = await draw(request, chosen, order)
@@ -70,8 +71,17 @@ def router(model: Manifest) -> APIRouter:
             return JSONResponse(images_json(order, result), headers=headers(order, result))
         return Response(result.files[0], media_type=MEDIA_TYPE[order.format], headers=headers(order, result))
 
-    generate.__annotations__["body"] = BODIES[model.task]  # what FastAPI reads bodies and the OpenAPI document from
-    routes.add_api_route("/generate", generate, methods=["POST"], response_class=Response, responses=ANSWERS)
+    task = task_named(model.task)
+    generate.__annotations__["body"] = body_of(task)  # what FastAPI reads bodies and the OpenAPI document from
+    routes.add_api_route(
+        "/generate",
+        generate,
+        methods=["POST"],
+        name=f"from_{task.field.name if task.field else 'nothing'}",
+        description=f"{task.action}: {ANSWERED}",
+        response_class=Response,
+        responses=ANSWERS,
+    )
     routes.add_api_websocket_route("/live", live)
     return routes
 

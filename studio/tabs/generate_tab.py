@@ -1,31 +1,26 @@
 """The tab that draws: a model beside its teacher, with their times, and step by step; it knows no family and no task's name.
 
-What is asked for follows the pipeline: attributes with weights where it has slots, a label where it has classes, or a prompt.
+The widgets for the input are those of the control that the pipeline's task names.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
 from base.errors import BadInput
-from models.attributes import HEAVIEST
 from models.sampling import SAMPLERS
+from models.task import Choice, Control, Pickers, TextBox, task_of
 from studio import drawing, library, pieces
 from studio.drawing import Way
 from studio.messages import one_line, tells
 
-if TYPE_CHECKING:
-    from models.pipeline import Pipeline
-
 NO_TEACHER = "(nothing)"
 NO_MODEL = pieces.hint("Choose a model: one of your runs, or one that ships.")
 FREE = "(free)"
-CHOICES = 20
-"""Up to so many labels are shown at once."""
 SEEDS = 10_000
 MOST = 16
 """Images of one drawing."""
@@ -37,7 +32,7 @@ def build(opened: Sequence[Any]) -> None:
         with gr.Column(scale=2, min_width=320):
             model = gr.Dropdown([], value=None, label="Model", elem_id="generate-model")
             teacher = gr.Dropdown([NO_TEACHER], value=NO_TEACHER, label="Beside it", elem_id="generate-teacher")
-            asked = gr.Column()
+            column = gr.Column()
             with gr.Row():
                 seed = gr.Slider(0, SEEDS - 1, 7, step=1, label="Seed", scale=5)
                 dice = gr.Button("🎲", scale=1, min_width=48)
@@ -51,10 +46,10 @@ def build(opened: Sequence[Any]) -> None:
             canvas = gr.HTML(NO_MODEL, elem_id="generate-canvas")
             reel = gr.HTML(elem_id="generate-reel")
     common = [model, teacher, seed, count, teacher_steps, guidance, sampler, student_steps]
-    with asked:
+    with column:
 
         @gr.render(inputs=model, triggers=[model.change])  # type: ignore[untyped-decorator]
-        def _asked(name: str | None) -> None:
+        def _input(name: str | None) -> None:
             _lay_out(name, common, canvas, reel)
 
     gr.on(opened, _models, model, model, queue=False, show_progress="hidden")
@@ -71,29 +66,36 @@ def _lay_out(name: str | None, common: list[Any], canvas: gr.HTML, reel: gr.HTML
     except (BadInput, FileNotFoundError) as error:
         gr.HTML(pieces.trouble(one_line(error)))
         return
-    controls = _controls(pipeline)
+    widgets = _widgets(task_of(pipeline).control())
     with gr.Row():
         draw = gr.Button("Draw", variant="primary", elem_id="generate-draw")
         steps = gr.Button("Step by step", elem_id="generate-steps")
-    enter = [control.submit for control in controls if isinstance(control, gr.Textbox)]
-    gr.on([draw.click, *enter], tells(_draw), [*common, *controls], [canvas, reel])
-    steps.click(tells(_film), [*common, *controls], reel)
+    enter = [widget.submit for widget in widgets if isinstance(widget, gr.Textbox)]
+    gr.on([draw.click, *enter], tells(_draw), [*common, *widgets], [canvas, reel])
+    steps.click(tells(_film), [*common, *widgets], reel)
 
 
-def _controls(pipeline: Pipeline) -> list[Any]:
-    if pipeline.slots:
-        controls: list[Any] = []
-        for slot, names in pipeline.slots.items():
-            with gr.Row(elem_classes="studio-slot"):
-                controls.append(gr.Dropdown([(FREE, ""), *names], value="", label=slot, min_width=120))
-                controls.append(gr.Slider(0, HEAVIEST, 1, step=0.05, label="weight", min_width=120))
-        return controls
-    if pipeline.classes:
-        control = gr.Radio if len(pipeline.classes) <= CHOICES else gr.Dropdown
-        return [control(list(pipeline.classes), value=pipeline.classes[0], label="Label", elem_id="generate-label")]
-    if pipeline.inputs:
-        return [gr.Textbox("", label="Prompt", placeholder="what to draw", lines=2, submit_btn=False)]
-    return []
+def _widgets(control: Control) -> list[Any]:
+    """The widgets of a control, in the order in which it reads their values."""
+    match control:
+        case Pickers():
+            return [widget for slot in control.slots for widget in _picker(control, slot)]
+        case Choice():
+            kind = gr.Radio if control.listed else gr.Dropdown
+            names = list(control.choices)
+            return [kind(names, value=names[0], label=control.label, elem_id="generate-choice")]
+        case TextBox():
+            placeholder = control.placeholder
+            return [gr.Textbox("", label=control.label, placeholder=placeholder, lines=2, submit_btn=False)]
+        case _:
+            return []
+
+
+def _picker(control: Pickers, slot: str) -> tuple[gr.Dropdown, gr.Slider]:
+    """A name of a slot or nothing, and its weight."""
+    with gr.Row(elem_classes="studio-slot"):
+        name = gr.Dropdown([(FREE, ""), *control.slots[slot]], value="", label=slot, min_width=120)
+        return name, gr.Slider(0, control.heaviest, 1, step=0.05, label="weight", min_width=120)
 
 
 def _models(name: str | None) -> Any:
@@ -111,11 +113,11 @@ def _draw(
     model: str, teacher: str, seed: int, count: int, steps: int, guidance: float, sampler: str, own: int, *values: Any
 ) -> tuple[str, str]:
     way = Way(int(steps), guidance, sampler, int(own))
-    asked = drawing.wanted(drawing.opened(model), values)
+    input = task_of(drawing.opened(model)).control().read(values)
     seeds = range(int(seed), int(seed) + int(count))
     rows, times = [], []
     for name in (model, *(() if teacher == NO_TEACHER else (teacher,))):
-        drawn = drawing.draw(name, asked, seeds, way)
+        drawn = drawing.draw(name, input, seeds, way)
         times.append(drawn.seconds)
         rows.append(pieces.drawing(name, drawn.images, f"{drawn.told} · {_seconds(drawn.seconds)}"))
     ratio = f"{times[1] / times[0]:.3g} times as fast" if len(times) > 1 and times[0] else ""
@@ -126,10 +128,10 @@ def _film(
     model: str, teacher: str, seed: int, count: int, steps: int, guidance: float, sampler: str, own: int, *values: Any
 ) -> str:
     way = Way(int(steps), guidance, sampler, int(own))
-    asked = drawing.wanted(drawing.opened(model), values)
+    input = task_of(drawing.opened(model)).control().read(values)
     shown = []
     for name in (model, *(() if teacher == NO_TEACHER else (teacher,))):
-        trace = drawing.trace(name, asked, int(seed), way)
+        trace = drawing.trace(name, input, int(seed), way)
         shown.append(pieces.film(name, [step.seen for step in trace], [step.expected for step in trace]))
     return "".join(shown)
 

@@ -16,6 +16,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from base.errors import BadInput
+from models.task import Pickers
 from runtime.bundle import open_bundle
 from serving import live, page
 from serving.serve_config import ServeConfig
@@ -158,7 +159,7 @@ def test_attributes_are_wished_live_by_name_or_text(attributes: TestClient, mess
     artist, registry = attributes.app.state.artist, attributes.app.state.registry  # type: ignore[attr-defined]
     fields = live._changed({"attributes": "Man", "seed": 7}, message, registry)
     _, wanted = live._order(fields, artist, registry)
-    assert (wanted.input, wanted.seed, wanted.n) == ("Ape, Fez=2.5", 7, 1)
+    assert (wanted.input, wanted.seed, wanted.n) == ({"Ape": 1.0, "Fez": 2.5}, 7, 1)
     with pytest.raises(BadInput, match="attribute 'Hat' is unknown"):
         live._order(live._changed(fields, "Man, Hat", registry), artist, registry)
 
@@ -220,7 +221,7 @@ def test_the_page_offers_what_the_model_is_asked_with(
 
 
 def test_the_page_has_a_picker_for_each_slot(attribute_bundle: Path) -> None:
-    shown = page.pickers({**open_bundle(attribute_bundle).manifest.slots, "<b>": ["<i>"]})
+    shown = page.pickers(Pickers(slots={**open_bundle(attribute_bundle).manifest.slots, "<b>": ["<i>"]}))
     assert shown.count("<select") == shown.count('type="range"') == len(tiny.SLOTS) + 1
     assert all(f"<option>{name}</option>" in shown for names in tiny.SLOTS.values() for name in names)
     assert "<b>" not in shown and "<i>" not in shown

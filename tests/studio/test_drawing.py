@@ -11,6 +11,8 @@ import pytest
 
 from base.errors import BadInput
 from models import folder
+from models.pipeline import Pipeline
+from models.task import task_of
 from studio import drawing
 from studio.drawing import Way
 from tests import tiny
@@ -27,11 +29,12 @@ Write = Callable[[str, int], Path]
     ],
 )
 def test_what_is_asked_for_follows_the_pipeline(
-    pipeline: Callable[[], object], values: list[object], wanted: object
+    pipeline: Callable[[], Pipeline], values: list[object], wanted: object
 ) -> None:
     opened = pipeline()
-    assert drawing.wanted(opened, values) == wanted  # type: ignore[arg-type]
-    images = drawing.generate(opened, drawing.wanted(opened, values), [1, 2], Way(teacher_steps=2))  # type: ignore[arg-type]
+    input = task_of(opened).control().read(values)
+    assert input == wanted
+    images = drawing.generate(opened, input, [1, 2], Way(teacher_steps=2))
     assert len(images) == 2
 
 

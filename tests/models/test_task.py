@@ -1,0 +1,97 @@
+"""Every task's descriptor beside the conditioners that take its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from base.errors import BadInput
+from models.pipeline import Pipeline
+from models.task import TASKS, Choice, Control, Pickers, TextBox, Vocabulary, task_named, task_of
+from runtime.tokenize import DTYPES
+from tests import tiny
+
+
+def unconditional() -> Pipeline:
+    return tiny.pixel_teacher(classes=())
+
+
+PIPELINES = [tiny.teacher, tiny.pixel_teacher, tiny.attribute_teacher, unconditional]
+TYPED = {
+    "text-to-image": "a cat",
+    "class-to-image": 2,
+    "attributes-to-image": {"Fez": 2.5, "Man": 0, "Ape": 1},
+    "unconditional-image-generation": "",
+}
+
+
+@pytest.fixture(scope="module", params=PIPELINES, ids=lambda make: make.__name__)
+def pipeline(request: pytest.FixtureRequest) -> Pipeline:
+    make: Callable[[], Pipeline] = request.param
+    return make()
+
+
+def test_there_is_a_pipeline_for_every_task_here() -> None:
+    assert {make().task for make in PIPELINES} == {*TASKS} == {*TYPED}
+
+
+def test_examples_and_the_null_condition_are_rows_as_the_conditioner_makes_them(pipeline: Pipeline) -> None:
+    task = task_of(pipeline)
+    inputs = ["", *task.examples(9)]
+    assert len(inputs) == 10 and inputs[1:4] == task.examples(3)
+    taken = pipeline.conditioner.tokenize(inputs)
+    assert taken.numpy().dtype == DTYPES[task.conditioner_input]
+    if not task.tokenized:
+        rows = np.array([task.row(input) for input in inputs])
+        assert torch.equal(torch.from_numpy(rows).to(taken.dtype), taken)
+
+
+def test_what_is_parsed_is_shown_and_read_again(pipeline: Pipeline) -> None:
+    task = task_of(pipeline)
+    parsed = task.parse(TYPED[task.name])
+    assert task.parse(task.text(parsed)) == parsed == task.parse(parsed)
+    assert task.text(task.text(parsed)) == task.text(parsed)
+    assert task.shown(parsed) == dict.fromkeys(task.keys(), task.text(parsed)) and task.keys() == pipeline.inputs
+
+
+def test_attributes_are_parsed_in_the_order_of_the_slots() -> None:
+    task = task_of(tiny.attribute_teacher())
+    parsed = task.parse({"Fez": 2.5, "Man": 0, "Ape": 1})
+    assert parsed == {"Ape": 1.0, "Fez": 2.5} and task.text(parsed) == "Ape, Fez=2.5"
+    assert task.parse({}) == task.parse("") == {} and task.row({}) == task.row("") == [0.0] * 6
+
+
+def test_a_suggestion_is_an_input(pipeline: Pipeline) -> None:
+    task = task_of(pipeline)
+    assert [task.parse(text) for text in task.suggestions()] or not isinstance(task.control(), TextBox | Pickers)
+
+
+@pytest.mark.parametrize(
+    ("task", "value", "says"),
+    [
+        ("text-to-image", " ", "prompt is empty; describe what to draw"),
+        ("text-to-image", 5, "a prompt must be text, got 5"),
+        ("text-to-image", "a \ud83d", "half of a surrogate pair"),
+        ("class-to-image", "", "label is empty; accepted: a class's number from 0, or its name"),
+        ("class-to-image", 2, "label 2 is out of range; accepted: 0 to 1"),
+        ("attributes-to-image", {"Cap": 4}, "weight 4 of attribute 'Cap' is refused; accepted: 0 to 3"),
+    ],
+)
+def test_whatever_is_no_input_is_refused_in_one_line(task: str, value: object, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        task_named(task)(Vocabulary(("red", "blue"), tiny.SLOTS)).parse(value)
+
+
+def test_a_task_that_nobody_knows_is_named() -> None:
+    with pytest.raises(BadInput, match="unknown task 'text-to-imag'; did you mean 'text-to-image'"):
+        task_named("text-to-imag")
+
+
+def test_controls_read_their_widgets() -> None:
+    assert TextBox("Prompt").read(["a cat"]) == "a cat" and TextBox("Prompt").read([None]) == ""
+    assert Control().read([]) == ""
+    assert Pickers(slots=tiny.SLOTS).read(["Ape", 2, "", 1, None, 1]) == {"Ape": 2.0}
+    assert Choice(choices=("a",) * 20).listed and not Choice(choices=("a",) * 21).listed
