@@ -94,7 +94,7 @@ def generate(
     _check_kinds(kinds, opened.manifest.inputs, bundle)
     generator = Generator(opened, backends.load(backend, opened, backends.BackendOptions(None, device, reproducible)))
     if prompts is not None:
-        many = shards.requests_of(rows(prompts), seed, count)
+        many = shards.requests_of(rows(prompts, opened.manifest.inputs), seed, count)
         job = shards.job_of(generator, many, device, reproducible, steps, format, batch, shard)
         print(_bulk(job, many, bundle, out or Path("out"), engine, actors))
         return
@@ -208,18 +208,19 @@ def _bulk(job: shards.Job, requests: list[Request], bundle: Path, out: Path, eng
 
 def _painter(job: shards.Job, bundle: Path, out: Path) -> shards.Painter:
     """Who draws a job's files, which are those of the service; made where it is to work."""
+    from models.task import task_of
     from runtime import backend, shards
     from runtime.bundle import open_bundle
     from runtime.generator import Generator
     from serving.images import Provenance, encode
 
     opened = open_bundle(bundle)
-    manifest = opened.manifest
+    manifest, task = opened.manifest, task_of(opened.manifest)
     options = backend.BackendOptions(device=job.device, reproducible=job.reproducible)
     drawing = backend.load(job.backend, opened, options)
 
     def encoded(pixels: NDArray[np.uint8], request: Request) -> bytes:
-        inputs = dict.fromkeys(manifest.inputs, str(request.input))
+        inputs = task.shown(request.input)
         return encode(pixels, job.format, Provenance(inputs, request.seed, job.steps, manifest.model_name, job.bundle))
 
     return shards.Painter(Generator(opened, drawing), job, out, encoded)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -28,9 +28,7 @@ from models.conditioning import Conditioning
 from models.labels import Input, class_id
 from models.pipeline import Pipeline
 from models.schedule import Prediction
-
-CONDITIONAL, UNCONDITIONAL = "class-to-image", "unconditional-image-generation"
-COMPOSED = "attributes-to-image"
+from models.task import AttributesToImage, ClassToImage, UnconditionalImageGeneration
 
 BETAS: dict[str, tuple[float, float]] = {
     "linear": (1e-4, 0.02),
@@ -66,8 +64,8 @@ class ClassConditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def describe(self) -> dict[str, Any]:
         """What the pipeline says of its input."""
-        known = {"task": CONDITIONAL, "inputs": ("label",), "classes": self.classes}
-        return known if self.classes else {"task": UNCONDITIONAL, "inputs": ()}
+        task = ClassToImage if self.classes else UnconditionalImageGeneration
+        return {"task": task.name, "classes": self.classes}
 
 
 class AttributeConditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -102,7 +100,7 @@ class AttributeConditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def describe(self) -> dict[str, Any]:
         """What the pipeline says of its input."""
-        return {"task": COMPOSED, "inputs": ("attributes",), "slots": self.slots}
+        return {"task": AttributesToImage.name, "slots": self.slots}
 
 
 CONDITIONERS = {network.__name__: network for network in (ClassConditioner, AttributeConditioner)}
@@ -133,8 +131,8 @@ class PixelAutoencoder(nn.Module, ConfigMixin):  # type: ignore[misc]
     to_latents, to_images = encode, decode
 
 
-KINDS = {
-    "conditioner": tuple(CONDITIONERS),
+KINDS: dict[str, Collection[str]] = {
+    "conditioner": CONDITIONERS,
     "unet": ("UNet2DConditionModel",),
     "autoencoder": ("PixelAutoencoder",),
 }

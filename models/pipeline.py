@@ -21,6 +21,7 @@ from models.guidance import guidance_terms
 from models.labels import Input
 from models.pixel_tensors import to_uint8
 from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS, Schedule
+from models.task import task_named
 
 Watch = Callable[[int, NDArray[np.uint8], NDArray[np.uint8]], None]
 """Called at every step with the timestep, the sample, and the x0 that is seen in it, both as images `(N, H, W, 3)`."""
@@ -66,7 +67,6 @@ class Pipeline:
     scheduler: dict[str, Any]  # as diffusers writes it, `_class_name` included
     latent_shape: tuple[int, int, int]  # (C, h, w)
     null_input: str = ""
-    inputs: tuple[str, ...] = ("prompt",)  # what a request holds besides its seed
     classes: tuple[str, ...] = ()  # names of the labels, where the input is a label
     slots: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
@@ -75,6 +75,11 @@ class Pipeline:
     @cached_property
     def schedule(self) -> Schedule:
         return Schedule.from_config(self.scheduler)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What a request holds besides its seed: the keys of the task."""
+        return task_named(self.task).keys()
 
     @property
     def is_student(self) -> bool:

@@ -27,8 +27,9 @@ from models.conditioning import Conditioning
 from models.labels import Input
 from models.pipeline import Pipeline
 from models.schedule import base_scheduler
+from models.task import TextToImage
 
-TASK = "text-to-image"
+TASK = TextToImage.name
 RELEASED = "text_model."
 """How the names of a text encoder's weights begin in released checkpoints."""
 

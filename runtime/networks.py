@@ -36,7 +36,7 @@ class Component(nn.Module):
         return array.to(next(self.network.parameters(), array).dtype)
 
 
-class Conditioner(Component):
+class ConditionerGraph(Component):
     """`input_ids (N, S)` → `last_hidden_state (N, S, D)`, or all that the denoiser is told."""
 
     graph = "conditioner"
@@ -45,7 +45,7 @@ class Conditioner(Component):
         return _told(self.network(input_ids))
 
 
-class Composer(Component):
+class ComposerGraph(Component):
     """`weights (N, A)` → `last_hidden_state (N, S, D)`."""
 
     graph = "conditioner"
@@ -59,11 +59,11 @@ def _told(conditioning: Conditioning) -> Any:
     return arrays if len(arrays) > 1 else arrays[0]
 
 
-CONDITIONERS: dict[ConditionerInput, type[Component]] = {"input_ids": Conditioner, "weights": Composer}
+CONDITIONERS: dict[ConditionerInput, type[Component]] = {"input_ids": ConditionerGraph, "weights": ComposerGraph}
 """By what they take."""
 
 
-class Denoiser(Component):
+class DenoiserGraph(Component):
     """`sample (N, C, h, w)`, `timestep ()` int64, `encoder_hidden_states (N, S, D)`, what else it is told → `(N, C, h, w)`."""
 
     graph = "denoiser"
@@ -81,7 +81,7 @@ class Denoiser(Component):
         return cast(Tensor, self.network(self.narrow(sample), timestep, hidden, **given).sample.float())
 
 
-class Decoder(Component):
+class DecoderGraph(Component):
     """`latent_sample (N, C, h, w)`, not scaled → `(N, 3, H, W)`."""
 
     graph = "decoder"
@@ -90,7 +90,7 @@ class Decoder(Component):
         return cast(Tensor, self.network.to_images(self.narrow(latent_sample)).float())
 
 
-class Encoder(Component):
+class EncoderGraph(Component):
     """`sample (N, 3, H, W)` → `(N, C, h, w)`, not scaled."""
 
     graph = "encoder"
@@ -104,9 +104,9 @@ def components(pipeline: Pipeline) -> dict[str, Component]:
     conditioner = CONDITIONERS[conditioner_input(pipeline.task)]
     return {
         "conditioner": conditioner(pipeline.conditioner, graph_outputs("conditioner", told(pipeline))),
-        "decoder": Decoder(pipeline.autoencoder),
-        "encoder": Encoder(pipeline.autoencoder),
-        "denoiser": Denoiser(pipeline.denoiser),
+        "decoder": DecoderGraph(pipeline.autoencoder),
+        "encoder": EncoderGraph(pipeline.autoencoder),
+        "denoiser": DenoiserGraph(pipeline.denoiser),
     }
 
 

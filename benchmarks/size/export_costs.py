@@ -35,7 +35,7 @@ def unet(small: Small = False) -> None:
         from diffusers import UNet2DConditionModel
 
         from export import graphs
-        from runtime.networks import Denoiser
+        from runtime.networks import DenoiserGraph
 
         network = UNet2DConditionModel.from_pretrained(scratch, torch_dtype=torch.float16).eval()
         opened, began = peak_gb(), time.perf_counter()
@@ -46,7 +46,7 @@ def unet(small: Small = False) -> None:
             "encoder_hidden_states": torch.randn(2, 77, width),
         }
         graph = graphs.write(
-            "denoiser", Denoiser(network), inputs, Path(scratch) / "diffusion_pytorch_model.safetensors"
+            "denoiser", DenoiserGraph(network), inputs, Path(scratch) / "diffusion_pytorch_model.safetensors"
         )
         found = {"seconds": round(time.perf_counter() - began, 1), "peak GB": peak_gb(), "peak GB when opened": opened}
         aims = {"aims": {"seconds": SECONDS, "peak GB": MEMORY_GB}}

@@ -31,7 +31,7 @@ def adapted() -> Any:
 
 @torch.no_grad()
 def _output(denoiser: Any, pipeline: Pipeline) -> torch.Tensor:
-    return networks.Denoiser(denoiser)(**networks.examples(pipeline, 2)["denoiser"])
+    return networks.DenoiserGraph(denoiser)(**networks.examples(pipeline, 2)["denoiser"])
 
 
 @pytest.fixture(params=["peft", "diffusers", "file", "kohya"])

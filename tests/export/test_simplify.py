@@ -70,7 +70,7 @@ def test_the_graph_of_such_a_decoder_is_its_network_and_leaves_the_weights_alone
     vae = tiny_decoder(0).to(graphs.STORED[precision])
     vae.save_pretrained(tmp_path)
     weights = tmp_path / "diffusion_pytorch_model.safetensors"
-    before, decoder = weights.read_bytes(), networks.Decoder(LatentAutoencoder(vae.float()))
+    before, decoder = weights.read_bytes(), networks.DecoderGraph(LatentAutoencoder(vae.float()))
     path = graphs.write("decoder", decoder, {"latent_sample": torch.randn(2, 4, 4, 4)}, weights, precision=precision)
     assert "DepthToSpace" in {node.op_type for node in onnx.load(str(path), load_external_data=False).graph.node}
     assert weights.read_bytes() == before
