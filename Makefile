@@ -56,6 +56,14 @@ apt = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	apt-get update -qq && apt-get install -y -qq $(1) >/dev/null; \
 	else echo "please install: $(1)"; fi
 
+# The icon sets that `ippo data icons` renders, as pinned: 160 MB from npm, some seconds.
+ICONS := data/icon_packages
+.PHONY: icon-packages
+icon-packages: $(ICONS)/node_modules
+$(ICONS)/node_modules: $(ICONS)/package-lock.json
+	@npm ci --prefix $(ICONS) --no-audit --no-fund
+	@touch $@
+
 # Figures: speed and quality of the model that ships, into benchmarks/results/. Needs a quiet machine, a quarter of an hour.
 SHIPPED := models/pretrained/emoji
 .PHONY: bench

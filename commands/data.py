@@ -26,6 +26,29 @@ def data_emoji(
     Console(stderr=True).print(*emoji.render(out or runs_root() / "data" / subset, subset, font).tables())
 
 
+@app.command("icons")
+def data_icons(
+    out: Annotated[Path | None, typer.Option(help="Folder; by default data/icons below IPPO_RUNS.")] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="An icon set or its style, e.g. twemoji or flat; give several; by default six."),
+    ] = None,
+    count: Annotated[int | None, typer.Option(help="How many things; by default all.")] = None,
+    size: Annotated[int, typer.Option(help="Side of the square images in pixels.")] = 128,
+    colours: Annotated[int, typer.Option(help="Coloured grounds of each thing in each style, beside white.")] = 1,
+    modules: Annotated[Path | None, typer.Option(help="The node_modules with the packages, where elsewhere.")] = None,
+) -> None:
+    """Render open icon sets as captioned pictures: a thousand things in six styles, on white and on colours.
+
+    The sets come from npm: `npm ci --prefix data/icon_packages` installs them as pinned, 160 MB.
+    """
+    from base.runs import runs_root
+    from data.icons import icons
+
+    report = icons(out or runs_root() / "data" / "icons", sets or None, count, modules, size, colours)
+    Console(stderr=True).print(*report.tables())
+
+
 @app.command("digits")
 def data_digits(
     out: Annotated[Path | None, typer.Option(help="Folder; by default data/digits below IPPO_RUNS.")] = None,

@@ -29,7 +29,7 @@ _ENGLISH_RULES = (
 )
 _FRENCH_RULES = ((r"\bmidi/minuit\b", "douze heures"), (r"^touches\b", "touche"))
 
-_LITTLE = frozenset(
+LITTLE_WORDS = frozenset(
     {"a", "an", "and", "at", "in", "of", "on", "the", "to", "with"}
     | {"à", "au", "aux", "de", "des", "du", "en", "et", "la", "le", "les", "qui", "sur", "un", "une"}
 )
@@ -67,7 +67,7 @@ def typed(char: str, text: str, french_text: str, rng: np.random.Generator) -> s
         return text.replace(english(char), others[rng.integers(len(others))])
     if way == 1:
         return caption[: rng.integers(len(caption) // 3, len(caption)) + 1].rstrip()
-    plain = [word for word in caption.split() if word not in _LITTLE] or [caption]
+    plain = [word for word in caption.split() if word not in LITTLE_WORDS] or [caption]
     return " ".join(plain[place] for place in rng.permutation(len(plain)))
 
 

@@ -1,0 +1,149 @@
+"""What captions say of a thing, its style and its ground, in English, French and as typed; it knows nothing of pictures.
+
+| caption | says | for example |
+|---|---|---|
+| `text`, `text_fr` | thing, ground | fox on blue; renard sur fond bleu |
+| `text_style`, `text_style_fr` | thing, style, ground | fox, glossy, on blue; renard, style brillant, sur fond bleu |
+| `text_typed`, `text_typed_fr` | thing, in half of them the style, ground | shiny foxes on blue; emoji renard fond bleu |
+
+A ground that no caption names is white.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+
+import numpy as np
+
+from data.emoji_captions import BACKGROUNDS, LITTLE_WORDS, WHITE
+from data.icon_sets import Style
+from data.icon_things import Thing
+
+GROUNDS = BACKGROUNDS
+"""English name → RGB, French name: white and eight soft colours."""
+COLOURS = tuple(name for name in GROUNDS if name != WHITE)
+COLUMNS = ("text", "text_fr", "text_style", "text_style_fr", "text_typed", "text_typed_fr")
+"""Drawn from alike, they name the style in half of all captions."""
+
+_VOWELS = frozenset("aeio")
+
+
+def text(thing: Thing, ground: str) -> str:
+    """The English caption without the style."""
+    return thing.name if ground == WHITE else f"{thing.name} on {ground}"
+
+
+def text_fr(thing: Thing, ground: str) -> str:
+    """The French caption without the style."""
+    return thing.name_fr if ground == WHITE else f"{thing.name_fr} sur fond {GROUNDS[ground][1]}"
+
+
+def text_style(thing: Thing, style: Style, ground: str) -> str:
+    """The English caption with the style in plain words."""
+    return ", ".join([thing.name, style.name, *([] if ground == WHITE else [f"on {ground}"])])
+
+
+def text_style_fr(thing: Thing, style: Style, ground: str) -> str:
+    """The French caption with the style in plain words."""
+    named = [] if ground == WHITE else [f"sur fond {GROUNDS[ground][1]}"]
+    return ", ".join([thing.name_fr, f"style {style.name_fr}", *named])
+
+
+def typed(thing: Thing, style: Style, ground: str, rng: np.random.Generator) -> str:
+    """What a person may type in English: another name, its words in any order, an article, a plural, half of it so far.
+
+    The style is named in half of them, in front or behind; a coloured ground always, white sometimes.
+    """
+    styled = rng.random() < 0.5
+    words = _choose([style.name, style.name, *style.also], rng)
+    behind = _choose([f"on {ground}", f"on {ground}", f"on a {ground} background", f"{ground} background"], rng)
+    grounded = ground != WHITE or rng.random() < 0.25
+    wish = _choose(list(_wishes(thing, not styled and not grounded, rng)), rng)
+    if styled:
+        wish = _choose([f"{words} {wish}", f"{wish} {words}", f"{wish}, {words}", f"{wish}, {words} style"], rng)
+    return f"{wish}{_choose([' ', ', '], rng)}{behind}" if grounded else wish
+
+
+def typed_fr(thing: Thing, style: Style, ground: str, rng: np.random.Generator) -> str:
+    """The same in French, every second time without accents."""
+    styled = rng.random() < 0.5
+    words = _choose([style.name_fr, style.name_fr, *style.also_fr], rng)
+    colour = GROUNDS[ground][1]
+    behind = _choose([f"sur fond {colour}", f"sur fond {colour}", f"sur {colour}", f"fond {colour}"], rng)
+    grounded = ground != WHITE or rng.random() < 0.25
+    wish = _choose(list(_wishes_fr(thing, not styled and not grounded, rng)), rng)
+    if styled:
+        wish = _choose([f"{wish} {words}", f"{wish}, {words}", f"{wish} style {words}", f"{words} {wish}"], rng)
+    wish = f"{wish}{_choose([' ', ', '], rng)}{behind}" if grounded else wish
+    return without_accents(wish) if rng.random() < 0.5 else wish
+
+
+def without_accents(text: str) -> str:
+    """As typed on a foreign keyboard: `cœur enflammé` is `coeur enflamme`."""
+    letters = unicodedata.normalize("NFD", text.replace("œ", "oe").replace("æ", "ae"))
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
+def plural(name: str) -> str:
+    """The plain English plural of a name, itself where it is one already."""
+    if name.endswith("s"):
+        return name
+    if name.endswith(("x", "z", "ch", "sh")):
+        return f"{name}es"
+    return f"{name[:-1]}ies" if name.endswith("y") and name[-2:-1] not in _VOWELS | {"u"} else f"{name}s"
+
+
+def plural_fr(name: str) -> str:
+    """The plain French plural of a single word, itself where it is one already."""
+    if name.endswith(("s", "x", "z")):
+        return name
+    if name.endswith(("eau", "eu")):
+        return f"{name}x"
+    return f"{name[:-2]}aux" if name.endswith("al") else f"{name}s"
+
+
+def words(thing: Thing) -> set[tuple[str, str]]:
+    """The words of both names with their language, as the split counts them."""
+    return {("en", word) for word in thing.name.split()} | {("fr", word) for word in thing.name_fr.split()}
+
+
+def _wishes(thing: Thing, unfinished: bool, rng: np.random.Generator) -> Iterator[str]:
+    """Ways to ask for a thing, of which one is taken; `unfinished`: it may also break off."""
+    name = thing.name
+    yield from thing.also or (name,)
+    yield from thing.also[:2]
+    yield _shuffled(name, rng)
+    yield name if plural(name) == name else f"{'an' if name[0] in _VOWELS else 'a'} {name}"
+    yield _choose([f"the {name}", f"{name} emoji", f"{name} icon", f"picture of {name}"], rng)
+    yield plural(name) if " " not in name else name
+    yield thing.emoji
+    if unfinished:
+        yield _begun(name, rng)
+
+
+def _wishes_fr(thing: Thing, unfinished: bool, rng: np.random.Generator) -> Iterator[str]:
+    name = thing.name_fr
+    yield from thing.also_fr or (name,)
+    yield from thing.also_fr[:2]
+    yield _shuffled(name, rng)
+    yield name
+    of = "d'" if without_accents(name)[0] in _VOWELS | {"u"} else "de "
+    yield _choose([f"emoji {name}", f"icône {name}", f"dessin {of}{name}", f"image {of}{name}"], rng)
+    yield plural_fr(name) if " " not in name else name
+    yield thing.emoji
+    if unfinished:
+        yield _begun(name, rng)
+
+
+def _shuffled(name: str, rng: np.random.Generator) -> str:
+    plain = [word for word in name.split() if word not in LITTLE_WORDS] or [name]
+    return " ".join(plain[place] for place in rng.permutation(len(plain)))
+
+
+def _begun(name: str, rng: np.random.Generator) -> str:
+    return name[: int(rng.integers((len(name) + 1) // 2, len(name) + 1))].rstrip()
+
+
+def _choose(of: list[str], rng: np.random.Generator) -> str:
+    return of[int(rng.integers(len(of)))]

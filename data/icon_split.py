@@ -1,0 +1,148 @@
+"""Which pictures of things there are, and which of them no training sees; it knows nothing of pixels or captions.
+
+Every seen thing is trained on white and on one colour in each of its styles, but for what is held out:
+
+| kind | split | what is new |
+|---|---|---|
+| `seen` | validation | thing and style on another ground, white in half of them; of every second thing |
+| `unseen-combination` | test | thing and style together; of every second thing |
+| `unseen-ground` | test | thing and ground together; of every thing |
+| `unseen-thing` | test | the thing, of several words that occur in other things' names; one in twenty |
+| `unseen-style` | test | the style; of every seen thing |
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from data.emoji_captions import WHITE
+from data.icon_captions import COLOURS, words
+from data.icon_sets import Style
+from data.icon_things import Thing
+
+UNSEEN_SHARE = 0.05
+
+Grounds = Mapping[tuple[str, str], Sequence[str]]
+"""Emoji and set → the colours on which that picture stands out. What is not in it does not exist."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture."""
+
+    split: str
+    kind: str
+    thing: Thing
+    label: int
+    """Of the thing: the seen ones in order, then the unseen."""
+    style: Style
+    ground: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the rows are made of."""
+
+    styles: Sequence[Style]
+    unseen_style: Style
+    grounds: Grounds
+    colours: int
+    """In training, beside white, of each thing in each style."""
+    seed: int
+
+    def of(self, thing: Thing) -> list[Style]:
+        """The trained styles in which the thing exists."""
+        return [style for style in self.styles if (thing.emoji, style.icon_set) in self.grounds]
+
+    def ordered(self, thing: Thing, purpose: str, names: Sequence[str]) -> list[str]:
+        """`names` in an order of this thing's own."""
+        return sorted(names, key=lambda name: digest(self.seed, f"{purpose}/{name}", thing.emoji))
+
+    def fitting(self, thing: Thing, style: Style, colours: Sequence[str]) -> list[str]:
+        """The colours in their order, those first on which the thing stands out."""
+        good = self.grounds[thing.emoji, style.icon_set]
+        return sorted(colours, key=lambda colour: colour not in good)
+
+
+def choose_unseen(things: Sequence[Thing], seed: int) -> list[Thing]:
+    """About one thing in twenty, each composed: all its English names have several words, every word occurs in others.
+
+    What one word names cannot be composed, and is the first that a person types.
+    """
+    counts = Counter(word for thing in things for word in words(thing))
+    unseen: list[Thing] = []
+    for thing in sorted(things, key=lambda thing: digest(seed, "unseen", thing.emoji)):
+        several = all(" " in name for name in (thing.name, *thing.also))
+        composed = several and all(counts[word] >= 2 for word in words(thing))
+        if composed and len(unseen) < UNSEEN_SHARE * len(things) - 0.5:
+            unseen.append(thing)
+            counts.subtract(words(thing))
+    return [thing for thing in things if thing in unseen]
+
+
+def plan_rows(plan: Plan, seen: Sequence[Thing], unseen: Sequence[Thing]) -> list[Row]:
+    """Every picture of the set, one of each thing in turn."""
+    validated, lacking = (_every_second(seen, purpose, plan.seed) for purpose in ("validation", "combination"))
+    planned = [
+        list(_rows_of_seen(plan, thing, label, thing in validated, thing in lacking))
+        for label, thing in enumerate(seen)
+    ]
+    planned += [list(_rows_of_unseen(plan, thing, len(seen) + place)) for place, thing in enumerate(unseen)]
+    longest = max((len(rows) for rows in planned), default=0)
+    return [rows[turn] for turn in range(longest) for rows in planned if turn < len(rows)]
+
+
+def _rows_of_seen(plan: Plan, thing: Thing, label: int, validated: bool, lacking: bool) -> Iterator[Row]:
+    styles = plan.of(thing)
+    by_name = {style.icon_set: style for style in styles}
+    order = [by_name[name] for name in plan.ordered(thing, "style", list(by_name))]
+    missing_style = order.pop() if lacking and len(order) > 1 else None
+    missing, *colours = _colours(plan, thing, order)
+    white_held_out = validated and digest(plan.seed, "white", thing.emoji)[0] < 128
+    for turn, style in enumerate(order):
+        own = plan.fitting(thing, style, colours[turn % len(colours) :] + colours[: turn % len(colours)])
+        if turn or not white_held_out:
+            yield Row("train", "seen", thing, label, style, WHITE)
+        for colour in own[: plan.colours]:
+            yield Row("train", "seen", thing, label, style, colour)
+        if validated and not turn:
+            ground = WHITE if white_held_out else own[plan.colours]
+            yield Row("validation", "seen", thing, label, style, ground)
+    if missing_style is not None:
+        for ground in (WHITE, plan.fitting(thing, missing_style, colours)[0]):
+            yield Row("test", "unseen-combination", thing, label, missing_style, ground)
+    best = min(order, key=lambda style: missing not in plan.grounds[thing.emoji, style.icon_set])
+    yield Row("test", "unseen-ground", thing, label, best, missing)
+    if (thing.emoji, plan.unseen_style.icon_set) in plan.grounds:
+        on_white = digest(plan.seed, "unseen style", thing.emoji)[0] < 128
+        ground = WHITE if on_white else plan.fitting(thing, plan.unseen_style, colours)[0]
+        yield Row("test", "unseen-style", thing, label, plan.unseen_style, ground)
+
+
+def _rows_of_unseen(plan: Plan, thing: Thing, label: int) -> Iterator[Row]:
+    colours = plan.ordered(thing, "colour", COLOURS)
+    for turn, style in enumerate(plan.of(thing)):
+        colour = plan.fitting(thing, style, colours[turn:] + colours[:turn])[0]
+        for ground in (WHITE, colour):
+            yield Row("test", "unseen-thing", thing, label, style, ground)
+
+
+def _colours(plan: Plan, thing: Thing, styles: Sequence[Style]) -> list[str]:
+    """All colours in this thing's order; the first, which it never has in training, one on which it stands out."""
+    order = plan.ordered(thing, "colour", COLOURS)
+    good = {colour for style in styles for colour in plan.grounds[thing.emoji, style.icon_set]}
+    first = next((colour for colour in order if colour in good), order[0])
+    return [first, *(colour for colour in order if colour != first)]
+
+
+def _every_second(things: Sequence[Thing], purpose: str, seed: int) -> set[Thing]:
+    order = sorted(things, key=lambda thing: digest(seed, purpose, thing.emoji))
+    return set(order[: (len(order) + 1) // 2])
+
+
+def digest(seed: int, purpose: str, key: str) -> bytes:
+    """The same bytes on every machine, unlike for any other seed, purpose or key."""
+    return hashlib.sha256(f"{seed}/{purpose}/{key}".encode()).digest()
