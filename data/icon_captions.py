@@ -59,10 +59,12 @@ def typed(thing: Thing, style: Style, ground: str, rng: np.random.Generator) -> 
     words = _choose([style.name, style.name, *style.also], rng)
     behind = _choose([f"on {ground}", f"on {ground}", f"on a {ground} background", f"{ground} background"], rng)
     grounded = ground != WHITE or rng.random() < 0.25
-    wish = _choose(list(_wishes(thing, not styled and not grounded, rng)), rng)
+    phrase = _choose(list(_phrasings(thing, not styled and not grounded, rng)), rng)
     if styled:
-        wish = _choose([f"{words} {wish}", f"{wish} {words}", f"{wish}, {words}", f"{wish}, {words} style"], rng)
-    return f"{wish}{_choose([' ', ', '], rng)}{behind}" if grounded else wish
+        phrase = _choose(
+            [f"{words} {phrase}", f"{phrase} {words}", f"{phrase}, {words}", f"{phrase}, {words} style"], rng
+        )
+    return f"{phrase}{_choose([' ', ', '], rng)}{behind}" if grounded else phrase
 
 
 def typed_fr(thing: Thing, style: Style, ground: str, rng: np.random.Generator) -> str:
@@ -72,11 +74,13 @@ def typed_fr(thing: Thing, style: Style, ground: str, rng: np.random.Generator) 
     colour = GROUNDS[ground][1]
     behind = _choose([f"sur fond {colour}", f"sur fond {colour}", f"sur {colour}", f"fond {colour}"], rng)
     grounded = ground != WHITE or rng.random() < 0.25
-    wish = _choose(list(_wishes_fr(thing, not styled and not grounded, rng)), rng)
+    phrase = _choose(list(_phrasings_fr(thing, not styled and not grounded, rng)), rng)
     if styled:
-        wish = _choose([f"{wish} {words}", f"{wish}, {words}", f"{wish} style {words}", f"{words} {wish}"], rng)
-    wish = f"{wish}{_choose([' ', ', '], rng)}{behind}" if grounded else wish
-    return without_accents(wish) if rng.random() < 0.5 else wish
+        phrase = _choose(
+            [f"{phrase} {words}", f"{phrase}, {words}", f"{phrase} style {words}", f"{words} {phrase}"], rng
+        )
+    phrase = f"{phrase}{_choose([' ', ', '], rng)}{behind}" if grounded else phrase
+    return without_accents(phrase) if rng.random() < 0.5 else phrase
 
 
 def without_accents(text: str) -> str:
@@ -108,8 +112,8 @@ def words(thing: Thing) -> set[tuple[str, str]]:
     return {("en", word) for word in thing.name.split()} | {("fr", word) for word in thing.name_fr.split()}
 
 
-def _wishes(thing: Thing, unfinished: bool, rng: np.random.Generator) -> Iterator[str]:
-    """Ways to ask for a thing, of which one is taken; `unfinished`: it may also break off."""
+def _phrasings(thing: Thing, unfinished: bool, rng: np.random.Generator) -> Iterator[str]:
+    """Ways to name a thing, of which one is taken; `unfinished`: typing may also have stopped halfway."""
     name = thing.name
     yield from thing.also or (name,)
     yield from thing.also[:2]
@@ -119,10 +123,10 @@ def _wishes(thing: Thing, unfinished: bool, rng: np.random.Generator) -> Iterato
     yield plural(name) if " " not in name else name
     yield thing.emoji
     if unfinished:
-        yield _begun(name, rng)
+        yield _unfinished(name, rng)
 
 
-def _wishes_fr(thing: Thing, unfinished: bool, rng: np.random.Generator) -> Iterator[str]:
+def _phrasings_fr(thing: Thing, unfinished: bool, rng: np.random.Generator) -> Iterator[str]:
     name = thing.name_fr
     yield from thing.also_fr or (name,)
     yield from thing.also_fr[:2]
@@ -133,7 +137,7 @@ def _wishes_fr(thing: Thing, unfinished: bool, rng: np.random.Generator) -> Iter
     yield plural_fr(name) if " " not in name else name
     yield thing.emoji
     if unfinished:
-        yield _begun(name, rng)
+        yield _unfinished(name, rng)
 
 
 def _shuffled(name: str, rng: np.random.Generator) -> str:
@@ -141,7 +145,7 @@ def _shuffled(name: str, rng: np.random.Generator) -> str:
     return " ".join(plain[place] for place in rng.permutation(len(plain)))
 
 
-def _begun(name: str, rng: np.random.Generator) -> str:
+def _unfinished(name: str, rng: np.random.Generator) -> str:
     return name[: int(rng.integers((len(name) + 1) // 2, len(name) + 1))].rstrip()
 
 

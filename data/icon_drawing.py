@@ -18,12 +18,12 @@ from data.icon_sets import Icon
 
 Pixels = NDArray[np.uint8]
 
-_DRAWN = 256  # pixels of a drawing's side at least, and a whole number a unit: filters come out wrong at others
+_RASTER = 256  # pixels of a drawing's side at least, and a whole number a unit: filters come out wrong at others
 _SEEN = 16  # of 255: alpha from which a pixel counts as part of the thing
 _FILLED, _FACE, _WHOLE = 15 / 16, 29 / 32, 63 / 64
 """Of the frame: what the longer side of a thing fills, what a plain face fills, what nothing leaves."""
-_TOLD = 80
-"""The distance in RGB from which an edge and the ground are told apart."""
+_VISIBLE = 96
+"""The distance in RGB from which an edge stands out from the ground."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Box:
 
 def rasterize(icon: Icon) -> Pixels:
     """`(h, w, 4)` RGBA, cut off where the icon's frame ends. BadInput: markup that cannot be drawn."""
-    scale = -(-_DRAWN // int(max(icon.width, icon.height)))
+    scale = -(-_RASTER // int(max(icon.width, icon.height)))
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'width="{icon.width * scale}" height="{icon.height * scale}" '
@@ -100,17 +100,17 @@ def on_ground(picture: Pixels, ground: tuple[int, int, int]) -> Image.Image:
 
 
 def standing_out(picture: Pixels, ground: tuple[int, int, int]) -> float:
-    """The share of the thing's edge that is told apart from a ground of this colour."""
+    """The share of the thing's edge that differs visibly from a ground of this colour."""
     solid = np.pad(picture[..., 3] > 127, 1)
     inside = solid[:-2, 1:-1] & solid[2:, 1:-1] & solid[1:-1, :-2] & solid[1:-1, 2:]
     edge = picture[solid[1:-1, 1:-1] & ~inside][:, :3].astype(np.float32)
     if not len(edge):
         return 0.0
-    return float((np.linalg.norm(edge - np.array(ground, np.float32), axis=1) >= _TOLD).mean())
+    return float((np.linalg.norm(edge - np.array(ground, np.float32), axis=1) >= _VISIBLE).mean())
 
 
-def look(picture: Pixels) -> NDArray[np.float32]:
-    """Colour and shape at a sixteenth of the area; `alike` compares two."""
+def thumbnail(picture: Pixels) -> NDArray[np.float32]:
+    """`(4096,)`: colour and shape at 32 × 32, premultiplied by alpha, to compare pictures by."""
     small = Image.fromarray(picture).resize((32, 32), Image.Resampling.BOX)
     return np.asarray(small.convert("RGBa"), dtype=np.float32).ravel()
 

@@ -30,7 +30,7 @@ Grounds = Mapping[tuple[str, str], Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Row:
+class IconRow:
     """One picture."""
 
     split: str
@@ -43,7 +43,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Plan:
+class IconPlan:
     """What the rows are made of."""
 
     styles: Sequence[Style]
@@ -83,7 +83,7 @@ def choose_unseen(things: Sequence[Thing], seed: int) -> list[Thing]:
     return [thing for thing in things if thing in unseen]
 
 
-def plan_rows(plan: Plan, seen: Sequence[Thing], unseen: Sequence[Thing]) -> list[Row]:
+def plan_rows(plan: IconPlan, seen: Sequence[Thing], unseen: Sequence[Thing]) -> list[IconRow]:
     """Every picture of the set, one of each thing in turn."""
     validated, lacking = (_every_second(seen, purpose, plan.seed) for purpose in ("validation", "combination"))
     planned = [
@@ -95,7 +95,7 @@ def plan_rows(plan: Plan, seen: Sequence[Thing], unseen: Sequence[Thing]) -> lis
     return [rows[turn] for turn in range(longest) for rows in planned if turn < len(rows)]
 
 
-def _rows_of_seen(plan: Plan, thing: Thing, label: int, validated: bool, lacking: bool) -> Iterator[Row]:
+def _rows_of_seen(plan: IconPlan, thing: Thing, label: int, validated: bool, lacking: bool) -> Iterator[IconRow]:
     styles = plan.of(thing)
     by_name = {style.icon_set: style for style in styles}
     order = [by_name[name] for name in plan.ordered(thing, "style", list(by_name))]
@@ -105,32 +105,32 @@ def _rows_of_seen(plan: Plan, thing: Thing, label: int, validated: bool, lacking
     for turn, style in enumerate(order):
         own = plan.fitting(thing, style, colours[turn % len(colours) :] + colours[: turn % len(colours)])
         if turn or not white_held_out:
-            yield Row("train", "seen", thing, label, style, WHITE)
+            yield IconRow("train", "seen", thing, label, style, WHITE)
         for colour in own[: plan.colours]:
-            yield Row("train", "seen", thing, label, style, colour)
+            yield IconRow("train", "seen", thing, label, style, colour)
         if validated and not turn:
             ground = WHITE if white_held_out else own[plan.colours]
-            yield Row("validation", "seen", thing, label, style, ground)
+            yield IconRow("validation", "seen", thing, label, style, ground)
     if missing_style is not None:
         for ground in (WHITE, plan.fitting(thing, missing_style, colours)[0]):
-            yield Row("test", "unseen-combination", thing, label, missing_style, ground)
+            yield IconRow("test", "unseen-combination", thing, label, missing_style, ground)
     best = min(order, key=lambda style: missing not in plan.grounds[thing.emoji, style.icon_set])
-    yield Row("test", "unseen-ground", thing, label, best, missing)
+    yield IconRow("test", "unseen-ground", thing, label, best, missing)
     if (thing.emoji, plan.unseen_style.icon_set) in plan.grounds:
         on_white = digest(plan.seed, "unseen style", thing.emoji)[0] < 128
         ground = WHITE if on_white else plan.fitting(thing, plan.unseen_style, colours)[0]
-        yield Row("test", "unseen-style", thing, label, plan.unseen_style, ground)
+        yield IconRow("test", "unseen-style", thing, label, plan.unseen_style, ground)
 
 
-def _rows_of_unseen(plan: Plan, thing: Thing, label: int) -> Iterator[Row]:
+def _rows_of_unseen(plan: IconPlan, thing: Thing, label: int) -> Iterator[IconRow]:
     colours = plan.ordered(thing, "colour", COLOURS)
     for turn, style in enumerate(plan.of(thing)):
         colour = plan.fitting(thing, style, colours[turn:] + colours[:turn])[0]
         for ground in (WHITE, colour):
-            yield Row("test", "unseen-thing", thing, label, style, ground)
+            yield IconRow("test", "unseen-thing", thing, label, style, ground)
 
 
-def _colours(plan: Plan, thing: Thing, styles: Sequence[Style]) -> list[str]:
+def _colours(plan: IconPlan, thing: Thing, styles: Sequence[Style]) -> list[str]:
     """All colours in this thing's order; the first, which it never has in training, one on which it stands out."""
     order = plan.ordered(thing, "colour", COLOURS)
     good = {colour for style in styles for colour in plan.grounds[thing.emoji, style.icon_set]}

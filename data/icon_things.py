@@ -26,7 +26,7 @@ class Thing:
     icons: tuple[str, ...]
     """What sets without code points call its icon, the first that they have."""
     wrong: tuple[str, ...]
-    """Sets in which an icon of that name shows something else."""
+    """Sets whose icon of that name shows something else, or is broken."""
 
 
 @cache

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import PIL
+from numpy.typing import NDArray
 from rich.console import Console
 
 from base.errors import BadInput
 from base.progress import progress
 from data import emoji_captions, icon_captions, icon_drawing, icon_sets, icon_split, icon_things
 from data.attributed import SLOTS, write_slots
-from data.cleaning_report import Dropped, Report, appearing, finished, write_metadata
+from data.cleaning_report import CleaningReport, Dropped, appearing, finished, write_metadata
 from data.icon_captions import COLOURS, GROUNDS
 from data.icon_drawing import Pixels
 from data.icon_sets import UNSEEN_STYLE, IconSet, Style, choose_styles
-from data.icon_split import Plan, Row, choose_unseen, digest, plan_rows
+from data.icon_split import IconPlan, IconRow, choose_unseen, digest, plan_rows
 from data.icon_things import Thing, things
 
 MADE_BY = "ippo data icons"
@@ -31,26 +32,26 @@ MOST_COLOURS = 6
 _FACE = "😀"
 """The plain face by which the smileys of a set are aligned."""
 _STANDING_OUT = 0.7
-"""Share of a thing's edge that must be told apart from a coloured ground."""
+"""Share of a thing's edge that must differ visibly from a coloured ground."""
 _TWINS = 4.0
-"""The distance of two looks, of 255, below which they are one picture."""
+"""The root mean square difference of two thumbnails, of 255, below which they are one picture."""
 
-Drawn = dict[tuple[str, str], Pixels]
+Pictures = dict[tuple[str, str], Pixels]
 """Emoji and set → `(S, S, 4)` RGBA."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """All that was drawn, and what was not and why."""
+    """The pictures of every set, and what was left out and why."""
 
-    pictures: Drawn
+    pictures: Pictures
     dropped: tuple[Dropped, ...]
 
 
 def icons(
     out: Path, sets: Sequence[str] | None = None, count: int | None = None, modules: Path | None = None,
     size: int = 128, colours: int = 1, seed: int = 0,
-) -> Report:  # fmt: skip
+) -> CleaningReport:  # fmt: skip
     """Writes the set as a Hugging Face imagefolder of (size, size) PNGs: train, validation, test, and `slots.json`.
 
     Thing, style and ground determine a picture: there is no jitter. Of each thing in each style there are `colours`
@@ -65,7 +66,7 @@ def icons(
     styles = choose_styles(sets)
     opened = {style: IconSet(style.icon_set, modules) for style in (*styles, UNSEEN_STYLE)}
     parameters = {"sets": [style.icon_set for style in styles], "count": count, "size": size, "colours": colours}
-    plan = Report(MADE_BY, Path(out), {}, (), {**parameters, "seed": seed}, _versions(opened.values()))
+    plan = CleaningReport(MADE_BY, Path(out), {}, (), {**parameters, "seed": seed}, _versions(opened.values()))
     if (existing := finished(plan)) is not None:
         return existing
 
@@ -73,7 +74,7 @@ def icons(
     chosen, few = _enough(drawing.pictures, styles)
     unseen = choose_unseen(chosen, seed)
     seen = [thing for thing in chosen if thing not in unseen]
-    rows = plan_rows(Plan(styles, UNSEEN_STYLE, _grounds(drawing.pictures), colours, seed), seen, unseen)
+    rows = plan_rows(IconPlan(styles, UNSEEN_STYLE, _grounds(drawing.pictures), colours, seed), seen, unseen)
     with appearing(plan.folder) as folder:
         counts = _write(folder, rows, drawing.pictures, seed)
         slots = {"thing": [thing.name for thing in seen], "style": [style.name for style in styles]}
@@ -96,23 +97,28 @@ def choose(opened: Mapping[Style, IconSet], styles: Sequence[Style], count: int 
 
 def draw_all(chosen: Sequence[Thing], opened: Mapping[Style, IconSet], size: int) -> Drawing:
     """Every thing in every set, alike in size and place; what is blank or looks like an earlier thing is dropped."""
-    pictures: Drawn = {}
+    pictures: Pictures = {}
     dropped: list[Dropped] = []
     with progress(Console(stderr=True)) as bar:
         for style, icon_set in opened.items():
-            looks: list[tuple[str, np.ndarray]] = []
-            for thing, picture in bar.track(_draw(chosen, icon_set, size), len(chosen), description=style.icon_set):
-                if picture is None:
-                    continue
-                look = icon_drawing.look(picture)
-                twin = next((name for name, other in looks if np.sqrt(((look - other) ** 2).mean()) < _TWINS), None)
-                if not picture[..., 3].any() or twin:
-                    why = f"looks the same as {twin}" if twin else "blank"
+            earlier: dict[str, NDArray[np.float32]] = {}
+            drawn = bar.track(_draw(chosen, icon_set, size), len(chosen), description=style.icon_set)
+            for thing, picture in drawn:
+                if picture is not None and (why := _fault(picture, earlier)) is not None:
                     dropped.append(Dropped(f"{thing.name} in {style.icon_set}", why))
-                    continue
-                looks.append((thing.name, look))
-                pictures[thing.emoji, style.icon_set] = picture
+                elif picture is not None:
+                    earlier[thing.name] = icon_drawing.thumbnail(picture)
+                    pictures[thing.emoji, style.icon_set] = picture
     return Drawing(pictures, tuple(dropped))
+
+
+def _fault(picture: Pixels, earlier: Mapping[str, NDArray[np.float32]]) -> str | None:
+    """Why a picture cannot be used, or None."""
+    if not picture[..., 3].any():
+        return "blank"
+    own = icon_drawing.thumbnail(picture)
+    twins = (name for name, other in earlier.items() if np.sqrt(((own - other) ** 2).mean()) < _TWINS)
+    return next((f"looks the same as {twin}" for twin in twins), None)
 
 
 def _draw(chosen: Sequence[Thing], icon_set: IconSet, size: int) -> Iterator[tuple[Thing, Pixels | None]]:
@@ -138,7 +144,7 @@ def _find(icon_set: IconSet, thing: Thing) -> icon_sets.Icon | None:
     return None if icon_set.name in thing.wrong else icon_set.find(thing.emoji, thing.icons)
 
 
-def _enough(pictures: Drawn, styles: Sequence[Style]) -> tuple[list[Thing], list[Dropped]]:
+def _enough(pictures: Pictures, styles: Sequence[Style]) -> tuple[list[Thing], list[Dropped]]:
     """The things in enough of the trained styles, and the others."""
     needed = min(STYLES_PER_THING, len(styles))
     shown = {thing: sum((thing.emoji, style.icon_set) in pictures for style in styles) for thing in things()}
@@ -146,14 +152,14 @@ def _enough(pictures: Drawn, styles: Sequence[Style]) -> tuple[list[Thing], list
     return [thing for thing, number in shown.items() if number >= needed], few
 
 
-def _grounds(pictures: Drawn) -> dict[tuple[str, str], list[str]]:
+def _grounds(pictures: Pictures) -> dict[tuple[str, str], list[str]]:
     def good(picture: Pixels, colour: str) -> bool:
         return icon_drawing.standing_out(picture, GROUNDS[colour][0]) >= _STANDING_OUT
 
     return {pair: [colour for colour in COLOURS if good(picture, colour)] for pair, picture in pictures.items()}
 
 
-def _write(folder: Path, rows: Sequence[Row], pictures: Drawn, seed: int) -> dict[str, int]:
+def _write(folder: Path, rows: Sequence[IconRow], pictures: Pictures, seed: int) -> dict[str, int]:
     metadata: dict[str, list[dict[str, object]]] = {split: [] for split in SPLITS}
     for split in SPLITS:
         (folder / split).mkdir()
@@ -168,7 +174,7 @@ def _write(folder: Path, rows: Sequence[Row], pictures: Drawn, seed: int) -> dic
     return {split: len(metadata[split]) for split in SPLITS}
 
 
-def _columns(row: Row, seed: int) -> dict[str, object]:
+def _columns(row: IconRow, seed: int) -> dict[str, object]:
     thing, style, ground = row.thing, row.style, row.ground
     key = f"{thing.emoji}/{style.icon_set}/{ground}"
     typing, typing_fr = (
