@@ -1,6 +1,6 @@
 """Bundle + backend → images: the one inference path, for every family and backend; it knows neither torch nor HTTP.
 
-Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens.
+Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `A` attributes.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from runtime.signature import conditioner_input
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One image of a prompt, a label or attributes; an empty one draws what the null condition gives."""
+    """One image of one input."""
 
     input: Input
+    """What the model's task takes, parsed or as text; `""` draws what the null condition gives."""
     seed: int
     image: NDArray[np.uint8] | None = None
     """To start from instead of noise: (H, W, 3), of the size that is drawn."""
@@ -48,7 +49,7 @@ class Generator:
         self.bundle = bundle
         self.backend = backend
         self.tokenizer = tokenize.load(bundle)
-        self._asked = conditioner_input(bundle.manifest.task)
+        self._conditioner_input = conditioner_input(bundle.manifest.task)
         self._lock = threading.Lock()
 
     @property
@@ -82,15 +83,15 @@ class Generator:
         size = size or self.sizes[0]
         self.check(requests, steps, size)
         starts = [(request.image is not None, request.timesteps(steps)) for request in requests]
-        drawn: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)] * len(requests)
+        images: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)] * len(requests)
         for start in dict.fromkeys(starts):
-            places = [place for place, other in enumerate(starts) if other == start]
-            images = self._draw([requests[place] for place in places], start[1], size)
-            if len(places) == len(requests):
-                return images
-            for place, image in zip(places, images, strict=True):
-                drawn[place] = image
-        return np.stack(drawn)
+            indices = [index for index, other in enumerate(starts) if other == start]
+            batch = self._draw([requests[index] for index in indices], start[1], size)  # (N, H, W, 3)
+            if len(indices) == len(requests):
+                return batch
+            for index, image in zip(indices, batch, strict=True):
+                images[index] = image
+        return np.stack(images)
 
     def check_size(self, size: tuple[int, int]) -> None:
         """BadInput: images of this size (W, H) are not offered."""
@@ -123,39 +124,40 @@ class Generator:
                 self.generate([Request("", seed, start) for seed in range(count)], step, (width, height))
 
     def _draw(self, requests: Sequence[Request], timesteps: Sequence[int], size: tuple[int, int]) -> NDArray[np.uint8]:
-        """Requests that start alike."""
+        """Requests that start alike → images `(N, H, W, 3)`."""
         ids = self.tokenizer.ids([request.input for request in requests])
         seeds = [request.seed for request in requests]
-        drawn = noise.gaussian(seeds, len(timesteps), self.bundle.manifest.latent(size))
+        noises = noise.gaussian(seeds, len(timesteps), self.bundle.manifest.latent(size))  # (steps, N, C, h, w)
         images = [request.image for request in requests if request.image is not None]
         with self._lock:
             if images:
-                drawn[0] = self._renoise(np.stack(images), drawn[0], timesteps[0])
+                noises[0] = self._renoise(np.stack(images), noises[0], timesteps[0])
             elif len(timesteps) == 1:
-                return self._one_step(ids, drawn)
-            return self._split(ids, drawn, timesteps)
+                return self._one_step(ids, noises[0])
+            return self._split(ids, noises, timesteps)
 
-    def _one_step(self, ids: NDArray[Any], drawn: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return self.backend.run("one_step", {self._asked: ids, "noise": drawn[0]})
+    def _one_step(self, ids: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Ids `(N, S)` or weights `(N, A)`, noise `(N, C, h, w)` → images `(N, H, W, 3)`, by the fused graph."""
+        return self.backend.run("one_step", {self._conditioner_input: ids, "noise": noise})
 
-    def _renoise(self, images: NDArray[np.uint8], drawn: NDArray[np.float32], timestep: int) -> NDArray[np.float32]:
-        """Images `(N, H, W, 3)` → their latents at a timestep, `drawn` being the noise; both `(N, C, h, w)`."""
+    def _renoise(self, images: NDArray[np.uint8], noise: NDArray[np.float32], timestep: int) -> NDArray[np.float32]:
+        """Images `(N, H, W, 3)`, noise `(N, C, h, w)` → the images' latents at a timestep `(N, C, h, w)`."""
         latents = (
             self.backend.run("encoder", {"sample": pixels.from_bytes(images)}) * self.bundle.manifest.scaling_factor
         )
         schedule = self.bundle.schedule
-        return sampling.add_noise(latents, drawn, schedule.alpha[timestep], schedule.sigma[timestep])
+        return sampling.add_noise(latents, noise, schedule.alpha[timestep], schedule.sigma[timestep])
 
-    def _split(self, ids: NDArray[Any], drawn: NDArray[np.float32], timesteps: Sequence[int]) -> NDArray[np.uint8]:
-        """The k-step student from `drawn[0]`; `drawn (steps, N, C, h, w)`."""
-        given = self.backend.outputs("conditioner", {self._asked: ids})
-        told = dict(zip(self.bundle.manifest.told, given.values(), strict=True))
+    def _split(self, ids: NDArray[Any], noises: NDArray[np.float32], timesteps: Sequence[int]) -> NDArray[np.uint8]:
+        """The k-step student from `noises[0]`, re-noised with the others `(steps, N, C, h, w)` → images `(N, H, W, 3)`."""
+        outputs = self.backend.outputs("conditioner", {self._conditioner_input: ids})
+        conditioning = dict(zip(self.bundle.manifest.told, outputs.values(), strict=True))
 
         def denoise(sample: NDArray[Any], timestep: int) -> NDArray[Any]:
             time = np.array(timestep, np.int64)
-            return self.backend.run("denoiser", {"sample": sample, "timestep": time, **told})
+            return self.backend.run("denoiser", {"sample": sample, "timestep": time, **conditioning})
 
-        x0 = sampling.student_loop(denoise, list(drawn), timesteps, self.bundle.schedule)  # (N, C, h, w)
+        x0 = sampling.student_loop(denoise, list(noises), timesteps, self.bundle.schedule)  # (N, C, h, w)
         latents = x0 / self.bundle.manifest.scaling_factor
         return pixels.to_bytes(self.backend.run("decoder", {"latent_sample": latents}))
 
@@ -177,5 +179,5 @@ class Generator:
             raise BadInput(f"{self.name} has no encoder: it draws from noise, not from an image")
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise BadInput(f"an image to start from must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
-        if (found := (image.shape[1], image.shape[0])) != size:
-            raise BadInput(f"the image to start from is {size_list([found])}; accepted: {size_list([size])}")
+        if (own := (image.shape[1], image.shape[0])) != size:
+            raise BadInput(f"the image to start from is {size_list([own])}; accepted: {size_list([size])}")

@@ -1,4 +1,7 @@
-"""What a request holds → ids or weights, for each task: prompts as transformers' CLIPTokenizer does; it knows no network."""
+"""Inputs → ids or weights: prompts as transformers' CLIPTokenizer does, other inputs as their task says; it knows no network.
+
+Shapes: `N` batch, `S` tokens, `A` attributes.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ DTYPES: Mapping[ConditionerInput, type[np.generic]] = {"input_ids": np.int64, "w
 
 
 class InputTokenizer(Protocol):
-    """The inputs of one task → what the conditioner takes."""
+    """Inputs of one model → what its conditioner takes."""
 
     def ids(self, inputs: Sequence[Input]) -> NDArray[Any]:
         """Inputs → ids `(N, S)` int64, or weights `(N, A)` float32. BadInput: an input that the model cannot take."""
@@ -61,14 +64,14 @@ class PromptTokenizer:
     """The bundle's tokenizers, one for each text encoder: each cuts to its S tokens and pads to S tokens."""
 
     def __init__(self, bundle: Bundle) -> None:
-        parts = [part for part in TEXT_TOKENIZERS if f"{part}/tokenizer.json" in bundle.manifest.files]
-        tokenizers = [_tokenizer(bundle, part) for part in parts or TEXT_TOKENIZERS[:1]]
+        names = [name for name in TEXT_TOKENIZERS if f"{name}/tokenizer.json" in bundle.manifest.files]
+        tokenizers = [_tokenizer(bundle, name) for name in names or TEXT_TOKENIZERS[:1]]
         self.length = len(tokenizers[0].encode("").ids)  # padded
-        # What is dropped is asked before the ids are.
+        # `dropped` is called before `ids`, for the same prompt.
         self._remembered = lru_cache(REMEMBERED)(lambda prompt: [one.encode(prompt) for one in tokenizers])
 
     def ids(self, inputs: Sequence[Input]) -> NDArray[np.int64]:
-        """Prompts → ids `(N, S)`, those of several tokenizers side by side."""
+        """Prompts → ids `(N, S)`, those of several tokenizers after each other. BadInput: not text, or not valid Unicode."""
         encoded = [self._encode(prompt) for prompt in inputs]
         return np.array([[id for one in each for id in one.ids] for each in encoded], dtype=np.int64)
 
@@ -87,13 +90,13 @@ class PromptTokenizer:
         return self._remembered(prompt)
 
 
-def _tokenizer(bundle: Bundle, part: str) -> Tokenizer:
-    config = json.loads(bundle.path(f"{part}/tokenizer_config.json").read_text())
+def _tokenizer(bundle: Bundle, component: str) -> Tokenizer:
+    config = json.loads(bundle.path(f"{component}/tokenizer_config.json").read_text())
     length, pad = int(config["model_max_length"]), _text(config["pad_token"])
-    found = Tokenizer.from_file(str(bundle.path(f"{part}/tokenizer.json")))
-    found.enable_truncation(length)
-    found.enable_padding(length=length, pad_id=found.token_to_id(pad), pad_token=pad)
-    return found
+    tokenizer = Tokenizer.from_file(str(bundle.path(f"{component}/tokenizer.json")))
+    tokenizer.enable_truncation(length)
+    tokenizer.enable_padding(length=length, pad_id=tokenizer.token_to_id(pad), pad_token=pad)
+    return tokenizer
 
 
 def _text(token: Any) -> str:

@@ -1,8 +1,8 @@
-// What the page does: the newest wish goes over a websocket to each model, whose pictures stream back; it knows
+// What the page does: the newest request goes over a websocket to each model, whose pictures stream back; it knows
 // nothing of Gradio but a seed slider.
 const ippo = {
   easels: null, // one a model
-  wish: null, // title and body of what is drawn
+  request: null, // title and body of what is drawn
   start: null, // the picture to start from, as a data URL
   pause: null, // the timer that ends in variations
   varying: null, // to give up those under way
@@ -11,7 +11,7 @@ const ippo = {
   draw(field, text, seed, steps, format, size) {
     const input = field.name ? String(text).trim() : "";
     const title = input || (field.required ? "" : "picture");
-    this.wish = { title, body: { ...(field.name && { [field.name]: input }), seed, steps, format, size } };
+    this.request = { title, body: { ...(field.name && { [field.name]: input }), seed, steps, format, size } };
     this.pick(input);
     this.redraw();
   },
@@ -68,12 +68,12 @@ const ippo = {
     clearTimeout(this.pause);
     this.varying?.abort();
     const strength = Number(document.getElementById("ippo-strength")?.value ?? 0.5);
-    const wish = { ...this.wish, body: { ...this.wish.body, image: this.start, strength } };
+    const request = { ...this.request, body: { ...this.request.body, image: this.start, strength } };
     for (const easel of this.easels) {
-      if (wish.title) easel.draw(wish);
+      if (request.title) easel.draw(request);
       else easel.say("type something to draw");
     }
-    if (wish.title) this.pause = setTimeout(() => this.vary(wish), 350);
+    if (request.title) this.pause = setTimeout(() => this.vary(request), 350);
   },
 
   // A file of the user's, made small here; none: from noise again.
@@ -100,16 +100,16 @@ const ippo = {
     return canvas.toDataURL("image/png");
   },
 
-  // The same wish with the seeds that follow, once the typing rests; a click takes one's seed.
-  async vary(wish) {
+  // The same request with the seeds that follow, once the typing rests; a click takes one's seed.
+  async vary(request) {
     const strip = document.getElementById("ippo-variations");
-    const body = { ...wish.body, model: this.easels[0].model, seed: wish.body.seed + 1, n: Number(strip.dataset.count) };
+    const body = { ...request.body, model: this.easels[0].model, seed: request.body.seed + 1, n: Number(strip.dataset.count) };
     const headers = { "content-type": "application/json", ...(this.key && { authorization: `Bearer ${this.key}` }) };
     const { signal } = (this.varying = new AbortController());
-    const asked = { method: "POST", headers, body: JSON.stringify(body), signal };
-    const answer = await fetch("/generate", asked).catch(() => null);
+    const options = { method: "POST", headers, body: JSON.stringify(body), signal };
+    const answer = await fetch("/generate", options).catch(() => null);
     if (answer?.status === 429) {
-      this.pause = setTimeout(() => this.vary(wish), 1000 * Number(answer.headers.get("retry-after")));
+      this.pause = setTimeout(() => this.vary(request), 1000 * Number(answer.headers.get("retry-after")));
       return;
     }
     if (!answer?.ok) return;
@@ -120,7 +120,7 @@ const ippo = {
       const image = choice.appendChild(new Image());
       image.onload = () => this.crisp(image);
       image.src = `data:image/${output_format};base64,${b64_json}`;
-      image.alt = wish.title;
+      image.alt = request.title;
       choice.append(`seed ${seed}`);
       choice.onclick = () => this.takeSeed(seed);
       return choice;
@@ -152,12 +152,12 @@ class Easel {
     this.figure = figure;
     this.model = figure.dataset.model;
     this.url = null; // of the picture shown
-    this.wish = null;
+    this.request = null;
     this.socket = null;
   }
 
-  draw(wish) {
-    this.wish = wish;
+  draw(request) {
+    this.request = request;
     if (this.socket?.readyState === WebSocket.OPEN) this.send();
     else if (this.socket === null) this.connect();
   }
@@ -182,35 +182,35 @@ class Easel {
   }
 
   send() {
-    const { title, body } = this.wish;
+    const { title, body } = this.request;
     this.sent.push({ title, seed: body.seed, at: performance.now() });
     this.socket.send(JSON.stringify({ ...body, model: this.model }));
   }
 
   take(data) {
-    if (typeof data !== "string") return this.show(data, this.told);
-    this.told = JSON.parse(data);
-    if (this.told.error) this.fail(this.told.error);
+    if (typeof data !== "string") return this.show(data, this.answer);
+    this.answer = JSON.parse(data);
+    if (this.answer.error) this.fail(this.answer.error);
   }
 
-  async show(file, told) {
-    const wish = this.sent[told.message];
-    const took = performance.now() - wish.at;
+  async show(file, answer) {
+    const request = this.sent[answer.message];
+    const took = performance.now() - request.at;
     const image = this.figure.querySelector("img");
     const link = this.figure.querySelector("a");
     const old = this.url;
-    this.url = URL.createObjectURL(new Blob([file], { type: `image/${told.format}` }));
+    this.url = URL.createObjectURL(new Blob([file], { type: `image/${answer.format}` }));
     image.src = this.url;
-    image.alt = wish.title;
+    image.alt = request.title;
     await image.decode().catch(() => {}); // a newer one took its place
     ippo.crisp(image);
     link.href = this.url;
-    link.download = `${wish.title.replace(/[^\p{L}\p{N}]+/gu, "-")}-${wish.seed}.${told.format}`;
+    link.download = `${request.title.replace(/[^\p{L}\p{N}]+/gu, "-")}-${request.seed}.${answer.format}`;
     this.figure.classList.add("drawn");
     this.figure.classList.remove("failed");
     if (old) URL.revokeObjectURL(old);
-    const cut = told.dropped_tokens ? `, the last ${told.dropped_tokens} tokens unread` : "";
-    this.say(`drawn in ${this.round(told.ms.draw)} ms, here after ${this.round(took)} ms${cut}`);
+    const cut = answer.dropped_tokens ? `, the last ${answer.dropped_tokens} tokens unread` : "";
+    this.say(`drawn in ${this.round(answer.ms.draw)} ms, here after ${this.round(took)} ms${cut}`);
   }
 
   fail(line) {

@@ -1,4 +1,7 @@
-"""Open models and draw with them: the only part of the studio that runs networks; it knows nothing of the page."""
+"""Open models and draw with them: the only part of the studio that runs networks; it knows nothing of the page.
+
+Shapes: `N` images, `H W` pixels.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Way:
+class SamplingSettings:
     """How a teacher draws; a student has its own steps and no guidance."""
 
     teacher_steps: int = 50
@@ -28,65 +31,68 @@ class Way:
     sampler: str = "ddim"
     student_steps: int = 1
 
-    def told(self, student: bool) -> str:
-        """In words."""
+    def description(self, student: bool) -> str:
+        """What a student or a teacher uses of them, in words."""
         if student:
-            return f"{self.student_steps} step{'s'[: self.student_steps > 1]}"
+            return f"{self.student_steps} step{'s' if self.student_steps > 1 else ''}"
         return f"{self.teacher_steps} steps, {self.sampler}, guidance {self.guidance:g}"
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What a model drew."""
+class TimedImages:
+    """Images that a model drew."""
 
     images: NDArray[np.uint8]
     """`(N, H, W, 3)`."""
     seconds: float
-    """Of all images together, without opening the model."""
-    told: str
-    """How it drew."""
+    """For all images together, without opening the model."""
+    description: str
+    """How the model drew them."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step of a drawing, both images `(H, W, 3)`."""
+class DenoisingStep:
+    """One call of the denoiser, both images `(H, W, 3)`."""
 
-    seen: NDArray[np.uint8]
+    sample: NDArray[np.uint8]
     """The noisy sample that the denoiser was given."""
-    expected: NDArray[np.uint8]
+    x0: NDArray[np.uint8]
     """The clean sample that its output stands for."""
 
 
-def opened(name: str) -> Pipeline:
-    """One of `library.models()`, on the GPU where there is one. BadInput: it is gone."""
+def open_model(name: str) -> Pipeline:
+    """Open one of `library.models()`, on the GPU where there is one. BadInput: it is gone."""
     folder = library.model(name)
     return _opened(folder, (folder / "model_index.json").stat().st_mtime_ns)
 
 
-def draw(name: str, wanted: Input, seeds: Sequence[int], way: Way) -> Drawn:
-    """Draw one input under several seeds."""
-    pipeline = opened(name)
-    generate(pipeline, wanted, seeds[:1], Way(1, way.guidance))  # what only a first call costs is nobody's time
+def draw(name: str, input: Input, seeds: Sequence[int], settings: SamplingSettings) -> TimedImages:
+    """Draw one input with each of the seeds, and take the time. BadInput: the model is gone, or does not take the input."""
+    pipeline = open_model(name)
+    once = SamplingSettings(teacher_steps=1, guidance=settings.guidance)
+    generate(pipeline, input, seeds[:1], once)  # what only a first call costs is nobody's time
     before = time.perf_counter()
-    images = generate(pipeline, wanted, seeds, way)
-    return Drawn(images, time.perf_counter() - before, way.told(pipeline.is_student))
+    images = generate(pipeline, input, seeds, settings)
+    return TimedImages(images, time.perf_counter() - before, settings.description(pipeline.is_student))
 
 
-def trace(name: str, wanted: Input, seed: int, way: Way) -> list[Step]:
-    """Draw one image and keep every step; the last one's clean image is what was drawn."""
-    steps: list[Step] = []
-    generate(opened(name), wanted, [seed], way, lambda _, seen, expected: steps.append(Step(seen[0], expected[0])))
+def trace(name: str, input: Input, seed: int, settings: SamplingSettings) -> list[DenoisingStep]:
+    """Draw one image and keep every step; the last one's `x0` is the image. BadInput: as `draw`."""
+    steps: list[DenoisingStep] = []
+    generate(
+        open_model(name), input, [seed], settings, lambda _, sample, x0: steps.append(DenoisingStep(sample[0], x0[0]))
+    )
     return steps
 
 
 def generate(
-    pipeline: Pipeline, wanted: Input, seeds: Sequence[int], way: Way, watch: Watch | None = None
+    pipeline: Pipeline, input: Input, seeds: Sequence[int], settings: SamplingSettings, watch: Watch | None = None
 ) -> NDArray[np.uint8]:
-    """Images `(N, H, W, 3)`, as students or teachers draw; `watch` is shown every step."""
-    inputs = [wanted] * len(seeds)
+    """One input with each of the seeds → images `(N, H, W, 3)`, as students or teachers draw; `watch` is shown every step."""
+    inputs = [input] * len(seeds)
     if pipeline.is_student:
-        return pipeline.generate(inputs, seeds, way.student_steps, watch=watch)
-    return pipeline.generate(inputs, seeds, way.teacher_steps, way.guidance, way.sampler, watch)
+        return pipeline.generate(inputs, seeds, settings.student_steps, watch=watch)
+    return pipeline.generate(inputs, seeds, settings.teacher_steps, settings.guidance, settings.sampler, watch)
 
 
 @lru_cache(maxsize=2)

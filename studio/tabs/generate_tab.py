@@ -15,7 +15,7 @@ from base.errors import BadInput
 from models.sampling import SAMPLERS
 from models.task import Choice, Control, Pickers, TextBox, task_of
 from studio import drawing, library, pieces
-from studio.drawing import Way
+from studio.drawing import SamplingSettings
 from studio.messages import one_line, tells
 
 NO_TEACHER = "(nothing)"
@@ -58,11 +58,11 @@ def build(opened: Sequence[Any]) -> None:
 
 
 def _lay_out(name: str | None, common: list[Any], canvas: gr.HTML, reel: gr.HTML) -> None:
-    """What one model is asked with, and the buttons."""
+    """The widgets for one model's input, and the buttons."""
     if not name:
         return
     try:
-        pipeline = drawing.opened(name)
+        pipeline = drawing.open_model(name)
     except (BadInput, FileNotFoundError) as error:
         gr.HTML(pieces.trouble(one_line(error)))
         return
@@ -99,27 +99,27 @@ def _picker(control: Pickers, slot: str) -> tuple[gr.Dropdown, gr.Slider]:
 
 
 def _models(name: str | None) -> Any:
-    found = library.models()
-    students = [known for known in found if library.teacher_of(known)]
-    return gr.Dropdown(found, value=name if name in found else next(iter(students or found), None))
+    names = library.models()
+    students = [known for known in names if library.teacher_of(known)]
+    return gr.Dropdown(names, value=name if name in names else next(iter(students or names), None))
 
 
 def _teachers(name: str | None) -> Any:
-    found = [NO_TEACHER, *(known for known in library.models() if known != name)]
-    return gr.Dropdown(found, value=(library.teacher_of(name) if name else None) or NO_TEACHER)
+    names = [NO_TEACHER, *(known for known in library.models() if known != name)]
+    return gr.Dropdown(names, value=(library.teacher_of(name) if name else None) or NO_TEACHER)
 
 
 def _draw(
     model: str, teacher: str, seed: int, count: int, steps: int, guidance: float, sampler: str, own: int, *values: Any
 ) -> tuple[str, str]:
-    way = Way(int(steps), guidance, sampler, int(own))
-    input = task_of(drawing.opened(model)).control().read(values)
+    settings = SamplingSettings(int(steps), guidance, sampler, int(own))
+    input = task_of(drawing.open_model(model)).control().read(values)
     seeds = range(int(seed), int(seed) + int(count))
     rows, times = [], []
     for name in (model, *(() if teacher == NO_TEACHER else (teacher,))):
-        drawn = drawing.draw(name, input, seeds, way)
-        times.append(drawn.seconds)
-        rows.append(pieces.drawing(name, drawn.images, f"{drawn.told} · {_seconds(drawn.seconds)}"))
+        timed = drawing.draw(name, input, seeds, settings)
+        times.append(timed.seconds)
+        rows.append(pieces.drawing(name, timed.images, f"{timed.description} · {_seconds(timed.seconds)}"))
     ratio = f"{times[1] / times[0]:.3g} times as fast" if len(times) > 1 and times[0] else ""
     return "".join(rows) + (pieces.hint(f"{model} is {ratio} as {teacher}.") if ratio else ""), ""
 
@@ -127,13 +127,13 @@ def _draw(
 def _film(
     model: str, teacher: str, seed: int, count: int, steps: int, guidance: float, sampler: str, own: int, *values: Any
 ) -> str:
-    way = Way(int(steps), guidance, sampler, int(own))
-    input = task_of(drawing.opened(model)).control().read(values)
-    shown = []
+    settings = SamplingSettings(int(steps), guidance, sampler, int(own))
+    input = task_of(drawing.open_model(model)).control().read(values)
+    films = []
     for name in (model, *(() if teacher == NO_TEACHER else (teacher,))):
-        trace = drawing.trace(name, input, int(seed), way)
-        shown.append(pieces.film(name, [step.seen for step in trace], [step.expected for step in trace]))
-    return "".join(shown)
+        trace = drawing.trace(name, input, int(seed), settings)
+        films.append(pieces.film(name, [step.sample for step in trace], [step.x0 for step in trace]))
+    return "".join(films)
 
 
 def _seconds(seconds: float) -> str:
