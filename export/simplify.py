@@ -9,7 +9,6 @@ import itertools
 from typing import cast
 
 import torch
-from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -53,17 +52,24 @@ class Doubled(nn.Module):
 
 def simplify(network: nn.Module) -> None:
     """In place. The gate holds the graphs against the network as it was."""
-    for part in network.modules():
+    for part in list(network.modules()):
         if isinstance(part, PreTrainedModel):
             # Written out: with torch's own attention the exporter guards against rows that see nothing, and runtimes
             # then recognise no attention (OpenVINO: 0.2 of 4.3 ms of an emoji).
             part.set_attn_implementation("eager")
-        if isinstance(part, AutoencoderTiny):
-            layers = part.decoder.layers
-            match list(layers)[-3:]:
-                # No block at the last size. A fifth of the products there stays.
+        for name, child in part.named_children():
+            layers = [*child] if isinstance(child, nn.Sequential) else []
+            match layers[-3:]:
+                # A decoder without a block at the last size (AutoencoderTiny). A fifth of the products there stays.
                 case [nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(bias=None) as first, nn.Conv2d() as last]:
-                    part.decoder.layers = nn.Sequential(*layers[:-3], Doubled(first, last))
+                    if all(_keeps_size(layer) for layer in (first, last)):
+                        setattr(part, name, nn.Sequential(*layers[:-3], Doubled(first, last)))
+
+
+def _keeps_size(layer: nn.Conv2d) -> bool:
+    """Whether it is the convolution that `Doubled` knows: 3 by 3, with a padding of zeros, of all channels."""
+    plain = (layer.stride, layer.dilation, layer.groups, layer.padding_mode) == ((1, 1), (1, 1), 1, "zeros")
+    return plain and layer.kernel_size == (3, 3) and layer.padding == (1, 1)
 
 
 def _places() -> Tensor:

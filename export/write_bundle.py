@@ -151,7 +151,7 @@ def _manifest(
         sizes=(networks.image_size(pipeline),),
         latent_shape=pipeline.latent_shape,
         scaling_factor=networks.scaling_factor(pipeline),
-        tokens=pipeline.conditioner.tokenize([pipeline.null_input]).shape[1],  # type: ignore[operator]
+        tokens=pipeline.conditioner.tokenize([pipeline.null_input]).shape[1],
         files={path.relative_to(bundle).as_posix(): sha256(path) for path in files},
         parity=figures,
         versions=dict(versions()),

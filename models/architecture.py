@@ -1,22 +1,18 @@
-"""What training and export ask of a denoiser's inside; it knows no network: the name of a class says which file does.
+"""What training and export ask of a denoiser's inside; it knows no network: `models/unet.py` and its like do.
 
-`UNet2DConditionModel` is `models/unet.py`; a `SanaTransformer2DModel` would be `models/sana_transformer.py`.
 Shapes: `N` batch, `C` channels, `h w` latent, `S` tokens, `D` width.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from types import ModuleType
 from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 
-from base.errors import BadInput
 from models.conditioning import Conditioning
+from models.implementation import file_named, file_of
 
 TOKENS = 77
 """Tokens of an example's text: as many as CLIP's tokenizers give."""
@@ -46,7 +42,7 @@ class Architecture(Protocol):
         """Inner maps `(N, C_i, h_i, w_i)` of noisy latents `(N, C, h, w)` at timesteps `(N,)`, for a discriminator's heads."""
 
     def stage_maps(self) -> AbstractContextManager[dict[str, Tensor]]:
-        """The map at the end of every stage, by its name, of the call that is made meanwhile; equal names are comparable."""
+        """Stage → the map `(N, C_i, h_i, w_i)` at its end, of the call that is made meanwhile; equal names are comparable."""
 
     def last_weight(self) -> nn.Parameter:
         """The weights of the last layer."""
@@ -72,29 +68,9 @@ class Architecture(Protocol):
 
 def architecture(denoiser: nn.Module) -> Architecture:
     """The inside of a denoiser. BadInput: no file of `models/` knows its class."""
-    return cast(Architecture, _file(denoiser).view(denoiser))
+    return cast(Architecture, file_of(denoiser).view(denoiser))
 
 
 def make(config: Mapping[str, Any]) -> nn.Module:
     """A denoiser with random weights, from its `config.json`. BadInput: no file of `models/` knows its class."""
-    return cast(nn.Module, _named(str(config.get("_class_name"))).make(config))
-
-
-def _file(denoiser: nn.Module) -> ModuleType:
-    classes = [kind.__name__ for kind in type(denoiser).__mro__]
-    return _named(next((name for name in classes if _exists(name)), classes[0]))
-
-
-def _named(class_name: str) -> ModuleType:
-    if not _exists(class_name):
-        raise BadInput(f"no denoiser '{class_name}': it would be models/{_stem(class_name)}.py")
-    return importlib.import_module(f"models.{_stem(class_name)}")
-
-
-def _exists(class_name: str) -> bool:
-    return "2D" in class_name and importlib.util.find_spec(f"models.{_stem(class_name)}") is not None
-
-
-def _stem(class_name: str) -> str:
-    """What stands before `2D`, in small letters: `SanaTransformer2DModel` → `sana_transformer`."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", class_name.partition("2D")[0]).lower()
+    return cast(nn.Module, file_named(str(config.get("_class_name"))).make(config))

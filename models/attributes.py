@@ -1,4 +1,4 @@
-"""What a sample is asked for, as attributes and their weights → one number an attribute; it knows neither torch nor numpy."""
+"""A request for attributes, each of its own weight → one number an attribute; it knows neither torch nor numpy."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ _SUCH_AS = 3
 _EXAMPLE_WEIGHTS = (1.0, 2.0, 1.5, 3.0, 0.5)
 
 
-def attribute_weights(wanted: object, slots: Slots) -> list[float]:
-    """The weight of every attribute of `slots`, 0 for those that are left free; `""` leaves all of them free.
+def attribute_weights(request: object, slots: Slots) -> list[float]:
+    """A weight `(A,)` for every attribute of `slots`, 0 for those that are left free; `""` leaves all of them free.
 
-    `wanted`: weights by name, names (each of weight 1), or both as text: `Zombie, Cap=2`. BadInput: no such attribute,
+    `request`: weights by name, names (each of weight 1), or both as text: `Zombie, Cap=2`. BadInput: no such attribute,
     one that is named twice, two of one slot, or a weight outside of [0, 3].
     """
-    found: dict[str, float] = {}
+    weights: dict[str, float] = {}
     names = [name for slot in slots.values() for name in slot]
-    for name, weight in _pairs(wanted):
+    for name, weight in _pairs(request):
         if name not in names:
             raise BadInput(f"attribute {name!r:.40} is unknown{_nearest(name, names)}")
-        if name in found:
+        if name in weights:
             raise BadInput(f"attribute '{name}' is named twice")
-        found[name] = _weight(name, weight)
+        weights[name] = _weight(name, weight)
     for slot, exclusive in slots.items():
-        if len(both := [name for name in exclusive if found.get(name)]) > 1:
+        if len(both := [name for name in exclusive if weights.get(name)]) > 1:
             raise BadInput(f"attributes '{both[0]}' and '{both[1]}' exclude each other: one {slot} at most")
-    return [found.get(name, 0.0) for name in names]
+    return [weights.get(name, 0.0) for name in names]
 
 
 def attribute_text(weights: Sequence[float], slots: Slots) -> str:
     """Weights as `attribute_weights` returns them → the text that it reads back: `Zombie, Cap=2`, without what is left free."""
     names = [name for slot in slots.values() for name in slot]
-    asked = [(name, float(weight)) for name, weight in zip(names, weights, strict=True) if weight]
-    return ", ".join(name if weight == 1 else f"{name}={_plain(weight)}" for name, weight in asked)
+    named = [(name, float(weight)) for name, weight in zip(names, weights, strict=True) if weight]
+    return ", ".join(name if weight == 1 else f"{name}={_plain(weight)}" for name, weight in named)
 
 
 def attribute_examples(slots: Slots, count: int) -> list[dict[str, float]]:
-    """`count` things to ask for, always the same: an attribute of the first slot and one of another, of several weights."""
+    """`count` requests, always the same: an attribute of the first slot and one of another, of several weights."""
     first, *others = ([*names] for names in slots.values()) if slots else [[]]
-    found = []
+    requests = []
     for turn in range(count if first else 0):
         second = others[turn % len(others)] if others else first
         names = dict.fromkeys((first[turn % len(first)], second[turn % len(second)]))
-        found.append(
-            {name: _EXAMPLE_WEIGHTS[(turn + place) % len(_EXAMPLE_WEIGHTS)] for place, name in enumerate(names)}
+        requests.append(
+            {name: _EXAMPLE_WEIGHTS[(turn + index) % len(_EXAMPLE_WEIGHTS)] for index, name in enumerate(names)}
         )
-    return found
+    return requests
 
 
 def _plain(weight: float) -> str:
@@ -62,16 +62,16 @@ def _plain(weight: float) -> str:
     return f"{weight:g}" if weight == int(weight) else repr(weight)
 
 
-def _pairs(wanted: object) -> Iterable[tuple[object, object]]:
-    if isinstance(wanted, Mapping):
-        return wanted.items()
-    if isinstance(wanted, str):
-        parts = [part.strip() for part in wanted.split(",") if part.strip()]
-        split = [part.partition("=") for part in parts]
+def _pairs(request: object) -> Iterable[tuple[object, object]]:
+    if isinstance(request, Mapping):
+        return request.items()
+    if isinstance(request, str):
+        items = [item.strip() for item in request.split(",") if item.strip()]
+        split = [item.partition("=") for item in items]
         return [(name.strip(), weight.strip() if sign else 1.0) for name, sign, weight in split]
-    if isinstance(wanted, Sequence):
-        return [(name, 1.0) for name in wanted]
-    raise BadInput(f"attributes must be weights by name, names, or text such as 'Cap=2', got {wanted!r:.40}")
+    if isinstance(request, Sequence):
+        return [(name, 1.0) for name in request]
+    raise BadInput(f"attributes must be weights by name, names, or text such as 'Cap=2', got {request!r:.40}")
 
 
 def _weight(name: str, weight: object) -> float:

@@ -1,4 +1,8 @@
-"""What a diffusers folder holds, told from its file names and JSON before anything loads; it knows no family."""
+"""What a base holds, read from file names, JSON and heads of safetensors before anything loads.
+
+A base is a diffusers folder, what the Hub has under a name, or one file, which is Stable Diffusion's own format
+(`models/stable_diffusion_file.py`). It knows nothing else about any family.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from diffusers.loaders.single_file_utils import SingleFileComponentError
 from safetensors import safe_open
 
 from base.errors import BadInput
-from models import single_file
+from models import stable_diffusion_file
 
 VARIANT = "fp16"
 """The one that is taken where there are no weights in full precision."""
@@ -27,8 +31,8 @@ def local(name: str) -> Path:
     """A folder as it is, the configuration of a base in one file, or what the Hub has under that name, safetensors only."""
     if Path(name).is_dir():
         return Path(name)
-    if single_file.is_one(name):
-        return single_file.configuration(Path(name))
+    if stable_diffusion_file.is_single_file(name):
+        return stable_diffusion_file.configuration(Path(name))
     try:
         return Path(DiffusionPipeline.download(name, use_safetensors=True, safety_checker=None))
     except (OSError, ValueError) as error:
@@ -37,11 +41,11 @@ def local(name: str) -> Path:
 
 
 def read(kind: type[DiffusionPipeline], name: str, folder: Path, weights: Mapping[str, str], **how: Any) -> Any:
-    """A stock pipeline from what `local` found, in float32; `weights` as `variant` takes them.
+    """A stock pipeline from what `local` gave, in float32; `weights` as `variant` takes them.
 
     BadInput: one file whose weights are not those of its configuration.
     """
-    if not single_file.is_one(name):
+    if not stable_diffusion_file.is_single_file(name):
         chosen = variant(folder, weights)
         return kind.from_pretrained(folder, variant=chosen, torch_dtype=torch.float32, **how)
     odd = f"{name} does not fit its configuration in {folder}"
@@ -54,20 +58,20 @@ def read(kind: type[DiffusionPipeline], name: str, folder: Path, weights: Mappin
 
 
 def sizes(name: str) -> dict[str, int]:
-    """Component → numbers in its weights, of a folder, a Hub name or one file, told from their heads."""
+    """Component → how many numbers its weights hold, of a folder, a Hub name or one file, read from their heads."""
     folder = local(name)
-    if single_file.is_one(name):
-        return single_file.sizes(Path(name))
-    return {part.name: _size(part) for part in sorted(folder.iterdir()) if part.is_dir()}
+    if stable_diffusion_file.is_single_file(name):
+        return stable_diffusion_file.sizes(Path(name))
+    return {component.name: _size(component) for component in sorted(folder.iterdir()) if component.is_dir()}
 
 
-def config(folder: Path, part: str) -> dict[str, Any]:
+def config(folder: Path, component: str) -> dict[str, Any]:
     """The configuration of a component. BadInput: it is missing or no JSON."""
-    file = folder / part / "config.json"
+    file = folder / component / "config.json"
     try:
-        return json.loads(file.read_text())  # type: ignore[no-any-return]
+        return json.loads(file.read_text())
     except FileNotFoundError:
-        raise BadInput(f"{folder} is incomplete: it has no {part}/{file.name}") from None
+        raise BadInput(f"{folder} is incomplete: it has no {component}/{file.name}") from None
     except ValueError as error:
         raise BadInput(f"{file} is not JSON: {error}") from None
 
@@ -77,42 +81,27 @@ def variant(folder: Path, weights: Mapping[str, str]) -> str | None:
 
     `weights`: component → the stem of its file. BadInput: one that has no safetensors at all.
     """
-    found: set[str] = set()
-    for part, stem in weights.items():
+    variants: set[str] = set()
+    for component, stem in weights.items():
         kinds = {
             kind
             for kind in ("", f".{VARIANT}")
-            if any((folder / part / f"{stem}{end}").is_file() for end in _endings(kind))
+            if any((folder / component / f"{stem}{end}").is_file() for end in _endings(kind))
         }
         if not kinds:
             foreign = [
-                path.name for path in sorted((folder / part).glob("*")) if path.suffix in (".bin", ".ckpt", ".pt")
+                path.name for path in sorted((folder / component).glob("*")) if path.suffix in (".bin", ".ckpt", ".pt")
             ]
             hint = f"; {foreign[0]} can hold code and is not read: save it as safetensors" if foreign else ""
-            raise BadInput(f"{folder} is incomplete: it has no {part}/{stem}.safetensors{hint}")
-        found.add("" if "" in kinds else VARIANT)
-    return VARIANT if VARIANT in found else None
+            raise BadInput(f"{folder} is incomplete: it has no {component}/{stem}.safetensors{hint}")
+        variants.add("" if "" in kinds else VARIANT)
+    return VARIANT if VARIANT in variants else None
 
 
-def tokenizer(folder: Path, part: str) -> None:
+def tokenizer(folder: Path, component: str) -> None:
     """BadInput: the tokenizer's files are missing."""
-    if not any((folder / part / name).is_file() for name in ("vocab.json", "tokenizer.json")):
-        raise BadInput(f"{folder} is incomplete: it has no {part}/vocab.json")
-
-
-def fit(folder: Path, width: int) -> None:
-    """BadInput: UNet, autoencoder and text do not belong together. `width`: of the text encoders, all of them."""
-    unet, vae = config(folder, "unet"), config(folder, "vae")
-    channels = vae.get("latent_channels", 4)
-    if unet["in_channels"] != channels or unet["out_channels"] != channels:
-        raise BadInput(
-            f"{folder} cannot be a base: its UNet takes {unet['in_channels']} and gives {unet['out_channels']} channels "
-            f"where its autoencoder has {channels} (is it for inpainting, depth or upscaling?)"
-        )
-    if unet["cross_attention_dim"] != width:
-        raise BadInput(
-            f"{folder}: the UNet wants text of {unet['cross_attention_dim']} channels, the text encoder gives {width}"
-        )
+    if not any((folder / component / name).is_file() for name in ("vocab.json", "tokenizer.json")):
+        raise BadInput(f"{folder} is incomplete: it has no {component}/vocab.json")
 
 
 def _size(folder: Path) -> int:

@@ -1,4 +1,7 @@
-"""What a denoiser is told besides sample and timestep; it knows nothing about where the arrays come from."""
+"""What a denoiser takes besides sample and timestep; it knows nothing about where the arrays come from.
+
+Shapes: `N` batch, `S` tokens, `D` width, `A` attributes.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ class Conditioning:
     text_embeds: Any | None = None  # (N, D)
     time_ids: Any | None = None  # (N, 6)
     weights: Any | None = None
-    """`(N, A)`: of conditions that guidance composes, each of its own weight; no denoiser is told."""
+    """`(N, A)`: weights of the conditions that guidance composes; no denoiser takes them."""
 
     def arrays(self) -> dict[str, Any]:
-        """What the denoiser is told, by name."""
+        """What the denoiser takes, by the names of its inputs."""
         return {name: array for name, array in self._present().items() if name != "weights"}
 
     def last_token(self) -> Any:
@@ -26,7 +29,7 @@ class Conditioning:
         return self.encoder_hidden_states[:, -1]
 
     def map(self, function: Any) -> Conditioning:
-        """Apply `function` to every array that is there."""
+        """The same with `function` applied to every array that is there, `weights` among them."""
         return Conditioning(**{name: function(array) for name, array in self._present().items()})
 
     def _present(self) -> dict[str, Any]:

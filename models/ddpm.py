@@ -26,16 +26,9 @@ from models.architecture import architecture
 from models.attributes import attribute_weights
 from models.conditioning import Conditioning
 from models.labels import Input, class_id
-from models.pipeline import Pipeline
-from models.schedule import Prediction
+from models.pipeline import Autoencoder, Conditioner, Pipeline
+from models.schedule import BetaSchedule, Prediction, teacher_scheduler
 from models.task import AttributesToImage, ClassToImage, UnconditionalImageGeneration
-
-BETAS: dict[str, tuple[float, float]] = {
-    "linear": (1e-4, 0.02),
-    "scaled_linear": (0.00085, 0.012),
-    "squaredcos_cap_v2": (1e-4, 0.02),
-}
-"""First and last β of each schedule: DDPM's (arXiv 2006.11239), Stable Diffusion's; the cosine one needs none."""
 
 WEIGHTS = {
     "conditioner": "conditioner/diffusion_pytorch_model.safetensors",
@@ -45,7 +38,7 @@ WEIGHTS = {
 """Where the weights of each part lie in the folder."""
 
 
-class ClassConditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class ClassConditioner(Conditioner, ModelMixin, ConfigMixin):
     """Labels → one token each; the last row of the table is the null condition, without classes the only one."""
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -63,12 +56,12 @@ class ClassConditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return Conditioning(encoder_hidden_states=self.embedding(ids))
 
     def describe(self) -> dict[str, Any]:
-        """What the pipeline says of its input."""
+        """The pipeline's task, and the names that it knows, as fields of `Pipeline`."""
         task = ClassToImage if self.classes else UnconditionalImageGeneration
         return {"task": task.name, "classes": self.classes}
 
 
-class AttributeConditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class AttributeConditioner(Conditioner, ModelMixin, ConfigMixin):
     """Weights of attributes → a token a slot and one over all slots, `null + Σ weight·embedding`.
 
     An attribute of weight 0 is as if it were not there; a slot without any keeps its null token. Slots and their
@@ -84,13 +77,14 @@ class AttributeConditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         member = torch.cat(
             [slot_of == torch.arange(len(sizes))[:, None], torch.ones(1, len(slot_of), dtype=torch.bool)]
         )
+        self.member: Tensor
         self.register_buffer("member", member.float(), persistent=False)  # (S, A), the last row all ones
         self.embedding = nn.Parameter(torch.randn(len(slot_of), width))
         self.null = nn.Parameter(torch.randn(len(sizes) + 1, width))
 
     def tokenize(self, inputs: Sequence[Input]) -> Tensor:
         """Attributes of each sample → weights `(N, A)` float32. BadInput: what `attribute_weights` refuses."""
-        return torch.tensor([attribute_weights(wanted, self.slots) for wanted in inputs], dtype=torch.float32)
+        return torch.tensor([attribute_weights(request, self.slots) for request in inputs], dtype=torch.float32)
 
     def forward(self, weights: Tensor) -> Conditioning:
         """Weights `(N, A)` → hidden states `(N, S, D)`, and the weights for guidance to compose."""
@@ -99,7 +93,7 @@ class AttributeConditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return Conditioning(encoder_hidden_states=hidden, weights=weights)
 
     def describe(self) -> dict[str, Any]:
-        """What the pipeline says of its input."""
+        """The pipeline's task, and the names that it knows, as fields of `Pipeline`."""
         return {"task": AttributesToImage.name, "slots": self.slots}
 
 
@@ -107,7 +101,7 @@ CONDITIONERS = {network.__name__: network for network in (ClassConditioner, Attr
 """By the names that stand in `model_index.json`."""
 
 
-class PixelAutoencoder(nn.Module, ConfigMixin):  # type: ignore[misc]
+class PixelAutoencoder(Autoencoder, ConfigMixin):
     """The identity: "latents" are pixels, grey where `channels` is 1, shown `scale` times as large."""
 
     config_name = "config.json"
@@ -118,17 +112,15 @@ class PixelAutoencoder(nn.Module, ConfigMixin):  # type: ignore[misc]
         super().__init__()
         self.channels, self.scale = channels, scale
 
-    def encode(self, images: Tensor) -> Tensor:
+    def to_latents(self, images: Tensor) -> Tensor:
         """`(N, 3, H, W)` in [−1, 1] → `(N, C, h, w)` with h = H ÷ scale: means over channels and over squares."""
         grey = images.mean(dim=1, keepdim=True) if self.channels == 1 else images
         return functional.avg_pool2d(grey, self.scale)
 
-    def decode(self, latents: Tensor) -> Tensor:
+    def to_images(self, latents: Tensor) -> Tensor:
         """`(N, C, h, w)` → `(N, 3, H, W)`: channels repeated, pixels doubled without mixing them."""
         large = functional.interpolate(latents, scale_factor=float(self.scale), mode="nearest")
         return large.expand(-1, 3, -1, -1)
-
-    to_latents, to_images = encode, decode
 
 
 KINDS: dict[str, Collection[str]] = {
@@ -136,10 +128,10 @@ KINDS: dict[str, Collection[str]] = {
     "unet": ("UNet2DConditionModel",),
     "autoencoder": ("PixelAutoencoder",),
 }
-"""The classes of a folder's parts."""
+"""The classes of a folder's components."""
 
 
-class Parts(Config):
+class DDPMFromScratch(Config):
     """A teacher from scratch."""
 
     family: Literal["ddpm"]
@@ -154,7 +146,7 @@ class Parts(Config):
     scale: int = 1
     """Side of the square of image pixels that is one pixel to the denoiser."""
     prediction: Prediction = "v_prediction"
-    beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"] = "squaredcos_cap_v2"
+    beta_schedule: BetaSchedule = "squaredcos_cap_v2"
     """`squaredcos_cap_v2` is the cosine schedule (arXiv 2102.09672)."""
     zero_snr: bool | None = None
     """Zero terminal SNR (arXiv 2305.08891); by default wherever the prediction allows it: v and sample, not epsilon."""
@@ -183,37 +175,20 @@ class Parts(Config):
         return self
 
 
-def teacher_scheduler(prediction: Prediction, beta_schedule: str, zero_snr: bool | None = None) -> dict[str, Any]:
-    """The scheduler of a teacher as diffusers writes it. BadInput: epsilon with zero terminal SNR."""
-    zero = prediction != "epsilon" if zero_snr is None else zero_snr
-    if zero and prediction == "epsilon":
-        raise BadInput("zero_snr with prediction epsilon: pure noise holds no x0; accepted: v_prediction, sample")
-    start, end = BETAS[beta_schedule]
-    return {
-        "_class_name": "DDIMScheduler",
-        "num_train_timesteps": 1000,
-        "beta_schedule": beta_schedule,
-        "beta_start": start,
-        "beta_end": end,
-        "clip_sample": False,
-        "prediction_type": prediction,
-        "rescale_betas_zero_snr": zero,
-        "set_alpha_to_one": True,
-        "timestep_spacing": "trailing",
-    }
+FROM_SCRATCH = DDPMFromScratch
 
 
-def build(parts: Parts, find: Callable[[str], Path]) -> Pipeline:
+def build(config: DDPMFromScratch, find: Callable[[str], Path]) -> Pipeline:
     """Fresh networks; nothing of this family comes from another run."""
-    names = [str(label) for label in range(parts.classes)] if isinstance(parts.classes, int) else parts.classes
-    channels = {"in_channels": parts.channels, "out_channels": parts.channels}
+    names = [str(label) for label in range(config.classes)] if isinstance(config.classes, int) else config.classes
+    channels = {"in_channels": config.channels, "out_channels": config.channels}
     return assemble(
-        AttributeConditioner([*parts.attributes], [*parts.attributes.values()], parts.width)
-        if parts.attributes
-        else ClassConditioner(names, parts.width),
-        UNet2DConditionModel(**{**parts.unet, **channels, "cross_attention_dim": parts.width}),
-        PixelAutoencoder(parts.channels, parts.scale),
-        teacher_scheduler(parts.prediction, parts.beta_schedule, parts.zero_snr),
+        AttributeConditioner([*config.attributes], [*config.attributes.values()], config.width)
+        if config.attributes
+        else ClassConditioner(names, config.width),
+        UNet2DConditionModel(**{**config.unet, **channels, "cross_attention_dim": config.width}),
+        PixelAutoencoder(config.channels, config.scale),
+        teacher_scheduler(config.prediction, config.beta_schedule, config.zero_snr),
     )
 
 
@@ -237,10 +212,10 @@ def assemble(
 def load(name: str) -> Pipeline:
     """Open a folder that `save` wrote, or its Hub name, in float32. BadInput: another kind of DDPM."""
     index = diffusers.DiffusionPipeline.load_config(name)
-    found = {part: index.get(part, [None, "nothing"])[1] for part in KINDS}
-    if strange := next((part for part, kinds in KINDS.items() if found[part] not in kinds), None):
-        raise BadInput(f"{name}: its {strange} is {found[strange]}; accepted: {', '.join(KINDS[strange])}")
-    conditioner: Any = CONDITIONERS[found["conditioner"]]
+    classes = {component: index.get(component, [None, "nothing"])[1] for component in KINDS}
+    if strange := next((component for component, kinds in KINDS.items() if classes[component] not in kinds), None):
+        raise BadInput(f"{name}: its {strange} is {classes[strange]}; accepted: {', '.join(KINDS[strange])}")
+    conditioner: Any = CONDITIONERS[classes["conditioner"]]
     autoencoder = PixelAutoencoder.from_config(PixelAutoencoder.load_config(name, subfolder="autoencoder"))
     return assemble(
         conditioner.from_pretrained(name, subfolder="conditioner", torch_dtype=torch.float32),
@@ -252,9 +227,9 @@ def load(name: str) -> Pipeline:
 
 def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
     """Write the folder, laid out as diffusers does; `folder` must not exist yet."""
-    parts = {"conditioner": pipeline.conditioner, "unet": pipeline.denoiser}
-    for part, network in parts.items():
-        cast(Any, copy.deepcopy(network)).to("cpu", dtype).save_pretrained(folder / part)
+    networks = {"conditioner": pipeline.conditioner, "unet": pipeline.denoiser}
+    for component, network in networks.items():
+        cast(Any, copy.deepcopy(network)).to("cpu", dtype).save_pretrained(folder / component)
     cast(Any, pipeline.autoencoder).save_config(folder / "autoencoder")
     scheduler = getattr(diffusers, pipeline.scheduler["_class_name"]).from_config(pipeline.scheduler)
     scheduler.save_pretrained(folder / "scheduler")

@@ -1,4 +1,4 @@
-"""Open and save pipelines as diffusers folders; it knows no family: the folder's own class name says which file does."""
+"""Open, make and save pipelines as diffusers folders; it knows no family: the folder's class name says which file does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
@@ -18,61 +18,76 @@ from diffusers.utils import logging as diffusers_logging
 
 from base.config import Config, nearest
 from base.errors import BadInput
-from models import single_file
+from models import stable_diffusion_file
 from models.pipeline import Pipeline
 
-diffusers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # our own bars are the ones that matter
+diffusers_logging.disable_progress_bar()  # our own bars are the ones that matter
 
 
 def load(name: str | Path) -> Pipeline:
-    """Open a diffusers folder, a Hub name or one file; `StableDiffusionPipeline` is `models/stable_diffusion.py`."""
-    where = str(single_file.configuration(Path(name)) if single_file.is_one(name) else name)
+    """Open a diffusers folder, a Hub name or one file; `StableDiffusionPipeline` is `models/stable_diffusion.py`.
+
+    BadInput: there is no such thing, or no family of `models/` knows it.
+    """
+    return _family_of_class(class_name(name)).load(str(name))
+
+
+def class_name(name: str | Path) -> str:
+    """The pipeline's class, as the `model_index.json` of a folder, a Hub name or one file names it. BadInput: none does."""
+    single = stable_diffusion_file.is_single_file(name)
+    where = str(stable_diffusion_file.configuration(Path(name)) if single else name)
     try:
-        config = DiffusionPipeline.load_config(where)
+        return str(DiffusionPipeline.load_config(where)["_class_name"])
     except (OSError, ValueError) as error:
         raise BadInput(
             f"{name} is neither a diffusers folder (no model_index.json), nor a .safetensors file, nor a reachable Hub name"
         ) from error
-    kind = str(config["_class_name"]).removesuffix("Pipeline").removesuffix("Img2Img")
-    stem = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower()
-    return _family(stem).load(str(name))  # type: ignore[no-any-return]
 
 
-def parts(values: Mapping[str, Any]) -> Config:
-    """What a pipeline from scratch is made of: `family` names a file in `models/`, the rest is its `Parts`."""
-    family = str(values.get("family", "stable_diffusion"))
-    if not hasattr(found := _family(family), "Parts"):
-        raise BadInput(f"{family}: give the folder or Hub name of an existing base; none is made from scratch")
-    return found.Parts.parse({**values, "family": family}, family)  # type: ignore[no-any-return]
+def component_names(name: str | Path) -> dict[str, tuple[str, ...]]:
+    """Part (conditioner, denoiser, autoencoder) of what `load` opens → the folders of its components. BadInput: as `load`."""
+    files = _weight_files(_family_of_class(class_name(name)))
+    return {part: tuple(file.partition("/")[0] for file in several) for part, several in files.items()}
 
 
-def build(made_of: Config, find: Callable[[str], Path]) -> Pipeline:
-    """A pipeline from such parts; `find` turns the name of a run into the folder of what it trained."""
-    return importlib.import_module(type(made_of).__module__).build(made_of, find)  # type: ignore[no-any-return]
+def from_scratch(values: Mapping[str, Any]) -> Config:
+    """The configuration of a new pipeline: `family` names a file in `models/`, the rest is its `FROM_SCRATCH`.
+
+    Without `family` it is the family whose configuration has its own name as a default. BadInput: no such family, it
+    makes nothing from scratch, or what its configuration refuses.
+    """
+    stem = str(values["family"]) if "family" in values else _default_family()
+    if not hasattr(family := _family(stem), "FROM_SCRATCH"):
+        raise BadInput(f"{stem}: give the folder or Hub name of an existing base; none is made from scratch")
+    return family.FROM_SCRATCH.parse({**values, "family": stem}, stem)
+
+
+def build(config: Config, find: Callable[[str], Path]) -> Pipeline:
+    """A new pipeline of such a configuration; `find` turns the name of a run into the folder of what it trained."""
+    return importlib.import_module(type(config).__module__).build(config, find)
 
 
 def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
-    """Write `folder` atomically: beside it first, then renamed over an older one."""
-    beside = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    _family_of(pipeline).save(pipeline, beside, dtype)
-    for file in beside.glob("*/config.json"):  # where the weights were opened from is nobody's business
+    """Write a diffusers folder atomically: under another name first, then renamed over an older one."""
+    temporary = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    _family_of(pipeline).save(pipeline, temporary, dtype)
+    for file in temporary.glob("*/config.json"):  # where the weights were opened from is nobody's business
         config = json.loads(file.read_text())
         config.pop("_name_or_path", None)
         file.write_text(json.dumps(config, indent=2) + "\n")
-    replace_folder(beside, folder)
+    replace_folder(temporary, folder)
 
 
 def weights(pipeline: Pipeline) -> dict[str, str]:
-    """Part (conditioner, denoiser, autoencoder) → its safetensors file inside a saved folder, where it has weights."""
+    """Part (conditioner, denoiser, autoencoder) → its safetensors file in a saved folder, where it has one file."""
     return dict(_family_of(pipeline).WEIGHTS)
 
 
 def weight_files(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
-    """The same where a part's weights may lie in several files."""
-    several: dict[str, tuple[str, ...]] = getattr(_family_of(pipeline), "SEVERAL", {})
-    return {part: (file,) for part, file in weights(pipeline).items()} | several
+    """Part (conditioner, denoiser, autoencoder) → its safetensors files in a saved folder."""
+    return _weight_files(_family_of(pipeline))
 
 
 def replace_folder(new: Path, folder: Path) -> None:
@@ -85,13 +100,46 @@ def replace_folder(new: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def _weight_files(family: ModuleType) -> dict[str, tuple[str, ...]]:
+    several: dict[str, tuple[str, ...]] = getattr(family, "SEVERAL", {})
+    return {part: (file,) for part, file in family.WEIGHTS.items()} | several
+
+
 def _family_of(pipeline: Pipeline) -> ModuleType:
     return importlib.import_module(type(pipeline.conditioner).__module__)
 
 
+def _family_of_class(name: str) -> ModuleType:
+    """`StableDiffusionXLPipeline` → `models/stable_diffusion_xl.py`, or the file that names it among its `ALIASES`."""
+    stem = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removesuffix("Pipeline")).lower()
+    if stem not in _stems():
+        known = (family for family in _families() if name in getattr(family, "ALIASES", ()))
+        if family := next(known, None):
+            return family
+    return _family(stem)
+
+
 def _family(stem: str) -> ModuleType:
-    files = [path.stem for path in Path(__file__).parent.glob("*.py")]
-    module = importlib.import_module(f"models.{stem}") if stem in files else None
-    if not hasattr(module, "WEIGHTS"):
-        raise BadInput(f"no family '{stem}': a family is a file in models/{nearest(stem, files)}")
-    return cast(ModuleType, module)
+    module = importlib.import_module(f"models.{stem}") if stem in _stems() else None
+    if module is None or not hasattr(module, "WEIGHTS"):
+        raise BadInput(f"no family '{stem}': a family is a file in models/{nearest(stem, _stems())}")
+    return module
+
+
+def _default_family() -> str:
+    configs = (family.FROM_SCRATCH for family in _families() if hasattr(family, "FROM_SCRATCH"))
+    return next(
+        str(config.model_fields["family"].default)
+        for config in configs
+        if not config.model_fields["family"].is_required()
+    )
+
+
+def _families() -> list[ModuleType]:
+    """Every family's file. This opens all files of `models/`, and is for what a name alone does not say."""
+    modules = [importlib.import_module(f"models.{stem}") for stem in _stems()]
+    return [module for module in modules if hasattr(module, "WEIGHTS")]
+
+
+def _stems() -> list[str]:
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")

@@ -1,4 +1,4 @@
-"""What a sample is asked for, and labels → rows of a class-conditional model's table; it knows neither torch nor numpy."""
+"""What a request can hold, and labels → rows of a class-conditional model's table; it knows neither torch nor numpy."""
 
 from __future__ import annotations
 

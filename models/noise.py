@@ -1,4 +1,4 @@
-"""Noise drawn on the host, one stream an image, the same for every backend; it knows numpy and nothing else."""
+"""Gaussian noise drawn on the host, one stream an image, the same for every backend; it knows numpy and nothing else."""
 
 from __future__ import annotations
 

@@ -5,10 +5,11 @@ Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `D` wid
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -27,33 +28,56 @@ Watch = Callable[[int, NDArray[np.uint8], NDArray[np.uint8]], None]
 """Called at every step with the timestep, the sample, and the x0 that is seen in it, both as images `(N, H, W, 3)`."""
 
 
-class Conditioner(Protocol):
+class Conditioner(nn.Module, ABC):
     """Inputs of a task → `Conditioning`."""
 
+    @abstractmethod
     def tokenize(self, inputs: Sequence[Input]) -> Tensor:
         """Task inputs → ids `(N, S)` int64, or weights `(N, A)`. BadInput: an input that this conditioner does not know."""
 
-    def __call__(self, ids: Tensor) -> Conditioning:
-        """Ids → conditioning."""
+    @abstractmethod
+    def forward(self, ids: Tensor) -> Conditioning:
+        """What `tokenize` gives, ids `(N, S)` or weights `(N, A)` → conditioning of N samples."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, ids: Tensor) -> Conditioning:
+            """`forward`, as torch calls it."""
 
 
-class Autoencoder(Protocol):
+class Denoiser(Protocol):
+    """How every denoiser of diffusers is called; what is inside of one, `models.architecture` knows."""
+
+    def __call__(self, sample: Tensor, timestep: Tensor | int, **conditioning: Tensor) -> Any:
+        """Sample `(N, C, h, w)` at timestep(s) `()` or `(N,)`, conditioning by the names of `Conditioning`'s fields.
+
+        The model output `(N, C, h, w)` is the field `sample` of what comes back.
+        """
+
+
+class Autoencoder(nn.Module, ABC):
     """Pixels in [−1, 1] ↔ latents of about unit variance; pixel diffusion uses the identity."""
 
+    @property
+    @abstractmethod
+    def scaling_factor(self) -> float:
+        """What brings latents as they are to unit variance."""
+
+    @abstractmethod
+    def to_latents(self, images: Tensor) -> Tensor:
+        """Images `(N, 3, H, W)` → latents as they are `(N, C, h, w)`; what the exported encoder computes."""
+
+    @abstractmethod
+    def to_images(self, latents: Tensor) -> Tensor:
+        """Latents as they are `(N, C, h, w)` → images `(N, 3, H, W)`; what the exported decoder computes."""
+
     def encode(self, images: Tensor) -> Tensor:
-        """`(N, 3, H, W)` → `(N, C, h, w)`."""
+        """Images `(N, 3, H, W)` → scaled latents `(N, C, h, w)`."""
+        return self.to_latents(images) * self.scaling_factor
 
     def decode(self, latents: Tensor) -> Tensor:
-        """`(N, C, h, w)` → `(N, 3, H, W)`."""
-
-    scaling_factor: float
-    """`encode` multiplies by it what `to_latents` gives, `decode` divides by it what `to_images` takes."""
-
-    def to_latents(self, images: Tensor) -> Tensor:
-        """`encode` before it scales; what the exported encoder computes."""
-
-    def to_images(self, latents: Tensor) -> Tensor:
-        """`decode` of unscaled latents; what the exported decoder computes."""
+        """Scaled latents `(N, C, h, w)` → images `(N, 3, H, W)`."""
+        return self.to_images(latents / self.scaling_factor)
 
 
 @dataclass
@@ -61,9 +85,9 @@ class Pipeline:
     """Teacher or student: two pipelines of one shape; the student needs few steps and no guidance."""
 
     task: str
-    conditioner: nn.Module
-    denoiser: nn.Module
-    autoencoder: nn.Module
+    conditioner: Conditioner
+    denoiser: nn.Module  # called as `Denoiser` says
+    autoencoder: Autoencoder
     scheduler: dict[str, Any]  # as diffusers writes it, `_class_name` included
     latent_shape: tuple[int, int, int]  # (C, h, w)
     null_input: str = ""
@@ -74,6 +98,7 @@ class Pipeline:
 
     @cached_property
     def schedule(self) -> Schedule:
+        """The noise schedule, from `scheduler`. BadInput: one that is not read."""
         return Schedule.from_config(self.scheduler)
 
     @property
@@ -93,30 +118,34 @@ class Pipeline:
         return self
 
     def condition(self, inputs: Sequence[Input]) -> Conditioning:
-        """Task inputs → conditioning, on the denoiser's device."""
-        ids = self.conditioner.tokenize(inputs).to(self.device)  # type: ignore[operator]
-        return self.conditioner(ids)  # type: ignore[no-any-return]
+        """N inputs of the task → conditioning `(N, S, D)`, on the denoiser's device. BadInput: as `Conditioner.tokenize`."""
+        ids = self.conditioner.tokenize(inputs).to(self.device)
+        return self.conditioner(ids)
 
     @property
     def device(self) -> torch.device:
+        """Where the denoiser lies."""
         return next(self.denoiser.parameters()).device
 
     def denoise(self, conditioning: Conditioning, guidance: float | None = None) -> sampling.Denoise:
-        """Bind conditioning and guidance weight, none for the bare conditioning; all passes of a step run as one batch."""
+        """Bind conditioning and guidance weight: `(sample (N, C, h, w), timestep) → model output` of the sample's shape.
+
+        Without a weight the conditioning alone runs; with one, all passes of a step run as one batch.
+        """
         if guidance is None or (guidance == 1.0 and conditioning.weights is None):
             return lambda sample, timestep: predict(self.denoiser, sample, timestep, conditioning)
         count = next(iter(conditioning.arrays().values())).shape[0]
         null = self.condition([self.null_input]).map(lambda array: array.expand(count, *array.shape[1:]))
         terms = guidance_terms(conditioning, guidance, self.conditioner)
-        rows = torch.cat([torch.arange(count, device=terms.samples.device), terms.samples])  # whose each row is
-        told = terms.conditions.arrays()
-        batch = Conditioning(**{name: torch.cat([array, told[name]]) for name, array in null.arrays().items()})
+        rows = torch.cat([torch.arange(count, device=terms.samples.device), terms.samples])  # the sample of each row
+        single = terms.conditions.arrays()
+        batch = Conditioning(**{name: torch.cat([array, single[name]]) for name, array in null.arrays().items()})
 
         def guided(sample: Tensor, timestep: Tensor | int) -> Tensor:
             times = timestep if isinstance(timestep, int) or timestep.ndim == 0 else timestep[rows]
             outputs = predict(self.denoiser, sample[rows], times, batch)
-            conditions = [outputs[place] for place in terms.places]
-            return sampling.guide(outputs[:count], conditions, terms.weights)  # type: ignore[no-any-return]
+            conditions = [outputs[index] for index in terms.indices]
+            return sampling.guide(outputs[:count], conditions, terms.weights)
 
         return guided
 
@@ -171,9 +200,10 @@ class Pipeline:
 
     @torch.no_grad()
     def _images(self, latents: Tensor) -> NDArray[np.uint8]:
-        return to_uint8(self.autoencoder.decode(latents))  # type: ignore[operator]
+        return to_uint8(self.autoencoder.decode(latents))
 
 
-def predict(denoiser: nn.Module, sample: Tensor, timestep: Tensor | int, conditioning: Conditioning) -> Tensor:
-    """One call of a diffusers denoiser: `(N, C, h, w)` → model output of the same shape."""
-    return denoiser(sample, timestep, **conditioning.arrays()).sample  # type: ignore[no-any-return]
+def predict(denoiser: Denoiser, sample: Tensor, timestep: Tensor | int, conditioning: Conditioning) -> Tensor:
+    """One call of a denoiser: sample `(N, C, h, w)` at timestep(s) `()` or `(N,)` → model output `(N, C, h, w)`."""
+    output: Tensor = denoiser(sample, timestep, **conditioning.arrays()).sample
+    return output

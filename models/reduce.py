@@ -60,27 +60,27 @@ def reduced(denoiser: nn.Module, changes: Mapping[str, Any] | str) -> nn.Module:
 
 @torch.no_grad()
 def _copy(source: nn.Module, target: nn.Module) -> None:
-    given, taken = source.state_dict(), target.state_dict()
-    for name, weight in taken.items():
-        original = given.get(_counterpart(name, given, taken))
+    larger, smaller = source.state_dict(), target.state_dict()
+    for name, weight in smaller.items():
+        original = larger.get(_counterpart(name, larger, smaller))
         if original is None or original.ndim != weight.ndim:
             continue
         if all(ours <= theirs for ours, theirs in zip(weight.shape, original.shape, strict=True)):
             weight.copy_(original[tuple(slice(side) for side in weight.shape)])
 
 
-def _counterpart(name: str, given: Mapping[str, Any], taken: Mapping[str, Any]) -> str:
+def _counterpart(name: str, larger: Mapping[str, Any], smaller: Mapping[str, Any]) -> str:
     """The name in the larger network: the outermost decoder blocks stay, and the last layer of each stays the last."""
-    found = re.match(r"up_blocks\.(\d+)\.(.*)", name)
-    if found is None:
+    matched = re.match(r"up_blocks\.(\d+)\.(.*)", name)
+    if matched is None:
         return name
-    block = f"up_blocks.{int(found[1]) + _last('up_blocks.', given) - _last('up_blocks.', taken)}."
-    layer = re.match(r"(resnets\.|attentions\.)(\d+)(\..*)", found[2])
+    block = f"up_blocks.{int(matched[1]) + _last('up_blocks.', larger) - _last('up_blocks.', smaller)}."
+    layer = re.match(r"(resnets\.|attentions\.)(\d+)(\..*)", matched[2])
     if layer is None:
-        return block + found[2]
-    kind, place, rest = layer[1], int(layer[2]), layer[3]
-    last, last_given = _last(f"up_blocks.{found[1]}.{kind}", taken), _last(block + kind, given)
-    return f"{block}{kind}{last_given if place == last and place > 0 else place}{rest}"
+        return block + matched[2]
+    kind, index, rest = layer[1], int(layer[2]), layer[3]
+    last, last_larger = _last(f"up_blocks.{matched[1]}.{kind}", smaller), _last(block + kind, larger)
+    return f"{block}{kind}{last_larger if index == last and index > 0 else index}{rest}"
 
 
 def _last(front: str, weights: Mapping[str, Any]) -> int:

@@ -19,12 +19,12 @@ Denoise = Callable[[Array, Any], Array]
 
 
 def add_noise(x0: Array, noise: Array, alpha: Any, sigma: Any) -> Array:
-    """The forward process `x_t = α·x0 + σ·ε` (DDPM, arXiv 2006.11239, equation 4)."""
+    """The forward process `x_t = α·x0 + σ·ε` of `(N, C, h, w)` arrays (DDPM, arXiv 2006.11239, equation 4)."""
     return x0 * alpha + noise * sigma
 
 
 def to_x0(sample: Array, output: Array, alpha: Any, sigma: Any, prediction: Prediction) -> Array:
-    """The clean sample that a model output stands for; v is that of Salimans & Ho 2022 (arXiv 2202.00512)."""
+    """The clean sample `(N, C, h, w)` that a model output stands for; v is that of Salimans & Ho 2022 (arXiv 2202.00512)."""
     if prediction == "v_prediction":
         return sample * alpha - output * sigma
     if prediction == "epsilon":
@@ -33,7 +33,7 @@ def to_x0(sample: Array, output: Array, alpha: Any, sigma: Any, prediction: Pred
 
 
 def to_epsilon(sample: Array, output: Array, alpha: Any, sigma: Any, prediction: Prediction) -> Array:
-    """The noise that a model output stands for."""
+    """The noise `(N, C, h, w)` that a model output stands for."""
     if prediction == "v_prediction":
         return output * alpha + sample * sigma
     if prediction == "epsilon":
@@ -42,12 +42,15 @@ def to_epsilon(sample: Array, output: Array, alpha: Any, sigma: Any, prediction:
 
 
 def to_velocity(x0: Array, noise: Array, alpha: Any, sigma: Any) -> Array:
-    """The v-prediction target `v = α·ε − σ·x0`."""
+    """The v-prediction target `v = α·ε − σ·x0` of `(N, C, h, w)` arrays (arXiv 2202.00512, appendix D)."""
     return noise * alpha - x0 * sigma
 
 
 def guide(null: Array, conditions: Sequence[Array], weights: Sequence[Any]) -> Array:
-    """Classifier-free guidance over any number of conditions: `null + Σ wᵢ·(condᵢ − null)`; wᵢ as coefficients are."""
+    """Guidance over any number of conditions, `null + Σ wᵢ·(condᵢ − null)`: model outputs `(N, C, h, w)` → the same.
+
+    Weights are numbers, or arrays that broadcast (classifier-free: arXiv 2207.12598, equation 6; composed: 2206.01714).
+    """
     out = null
     for condition, weight in zip(conditions, weights, strict=True):
         out = out + (condition - null) * weight
@@ -57,7 +60,7 @@ def guide(null: Array, conditions: Sequence[Array], weights: Sequence[Any]) -> A
 def student_loop(denoise: Denoise, noise: Sequence[Array], timesteps: Sequence[int], schedule: Schedule) -> Array:
     """ADD's k-step sampler (arXiv 2311.17042, section 3): predict x0, re-noise to the next timestep, repeat.
 
-    `noise` holds one `(N, C, h, w)` array a timestep; the first is the start. Returns x0.
+    `noise` holds one `(N, C, h, w)` array a timestep; the first is the start. Returns x0 `(N, C, h, w)`.
     """
     first, *later = timesteps
     sample = noise[0]
@@ -70,21 +73,21 @@ def student_loop(denoise: Denoise, noise: Sequence[Array], timesteps: Sequence[i
 
 def ddpm(denoise: Denoise, noise: Sequence[Array], timesteps: Sequence[int], schedule: Schedule) -> Array:
     """Ancestral sampling: mean and variance of the posterior (DDPM, equation 7) between any two timesteps t > s, which is
-    DDIM with η = 1 (arXiv 2010.02502, equation 16). `noise` as `student_loop` takes it. Returns x0."""
+    DDIM with η = 1 (arXiv 2010.02502, equation 16). `noise` as `student_loop` takes it. Returns x0 `(N, C, h, w)`."""
     sample = noise[0]
     for (timestep, following), fresh in zip(itertools.pairwise(timesteps), noise[1:], strict=True):
         x0 = _predict(denoise, sample, timestep, schedule)
         alpha, sigma = schedule.alpha[following], schedule.sigma[following]
-        kept = schedule.alpha[timestep] / alpha  # the part of x_s that x_t holds; 0 at zero terminal SNR
-        lost = 1.0 - kept**2  # β of the way from s to t
+        ratio = schedule.alpha[timestep] / alpha  # how much of x_s is in x_t; 0 at zero terminal SNR
+        beta = 1.0 - ratio**2  # of the way from s to t
         variance = schedule.sigma[timestep] ** 2
-        mean = x0 * (alpha * lost / variance) + sample * (kept * sigma**2 / variance)
-        sample = mean + fresh * (sigma * math.sqrt(lost / variance))
+        mean = x0 * (alpha * beta / variance) + sample * (ratio * sigma**2 / variance)
+        sample = mean + fresh * (sigma * math.sqrt(beta / variance))
     return _predict(denoise, sample, timesteps[-1], schedule)
 
 
 def ddim(denoise: Denoise, sample: Array, timesteps: Sequence[int], schedule: Schedule) -> Array:
-    """Deterministic DDIM (arXiv 2010.02502, equation 12 with η = 0) from `sample` at timesteps[0] down to x0."""
+    """Deterministic DDIM (arXiv 2010.02502, equation 12 with η = 0) from `sample (N, C, h, w)` at timesteps[0] to x0."""
     for index, timestep in enumerate(timesteps):
         alpha, sigma = schedule.alpha[timestep], schedule.sigma[timestep]
         output = denoise(sample, timestep)
@@ -98,7 +101,7 @@ def ddim(denoise: Denoise, sample: Array, timesteps: Sequence[int], schedule: Sc
 
 
 def dpm_solver(denoise: Denoise, sample: Array, timesteps: Sequence[int], schedule: Schedule) -> Array:
-    """DPM-Solver++(2M), data prediction (arXiv 2211.01095, algorithm 2), from `sample` at timesteps[0] down to x0.
+    """DPM-Solver++(2M), data prediction (arXiv 2211.01095, algorithm 2), from `sample (N, C, h, w)` down to x0.
 
     The first step is of first order, and so is the second where the schedule starts at zero SNR: λ = log(α/σ) is −∞ there,
     and no slope of x0 over λ can be known yet.

@@ -10,6 +10,14 @@ from typing import Any, Literal
 from base.errors import BadInput
 
 Prediction = Literal["epsilon", "v_prediction", "sample"]
+BetaSchedule = Literal["linear", "scaled_linear", "squaredcos_cap_v2"]
+
+BETAS: dict[BetaSchedule, tuple[float, float]] = {
+    "linear": (1e-4, 0.02),
+    "scaled_linear": (0.00085, 0.012),
+    "squaredcos_cap_v2": (1e-4, 0.02),
+}
+"""First and last β of each schedule: DDPM's (arXiv 2006.11239), Stable Diffusion's; the cosine one needs none."""
 
 STUDENT_TIMESTEPS: dict[int, tuple[int, ...]] = {1: (999,), 2: (999, 499), 3: (999, 749, 499), 4: (999, 749, 499, 249)}
 """Steps → timesteps of ADD's student, as diffusers' LCMScheduler walks them with `original_inference_steps: 4`."""
@@ -74,13 +82,38 @@ def base_scheduler(base: Mapping[str, Any]) -> dict[str, Any]:
         raise BadInput("a scheduler with trained_betas is not read: beta_schedule, beta_start and beta_end are")
     if base.get("_class_name") == "LCMScheduler":
         return dict(base)
-    kept = ("num_train_timesteps", "beta_schedule", "beta_start", "beta_end")
+    keys = ("num_train_timesteps", "beta_schedule", "beta_start", "beta_end")
     return {
         "_class_name": "DDIMScheduler",
-        **{key: base[key] for key in kept if key in base},
+        **{key: base[key] for key in keys if key in base},
         "clip_sample": False,
         "prediction_type": base.get("prediction_type", "epsilon"),
         "rescale_betas_zero_snr": bool(base.get("rescale_betas_zero_snr", False)),
+        "set_alpha_to_one": True,
+        "timestep_spacing": "trailing",
+    }
+
+
+def teacher_scheduler(
+    prediction: Prediction, beta_schedule: BetaSchedule, zero_snr: bool | None = None
+) -> dict[str, Any]:
+    """The scheduler of a teacher from scratch, as diffusers writes it; zero terminal SNR (arXiv 2305.08891) where it can be.
+
+    BadInput: epsilon with zero terminal SNR.
+    """
+    zero = prediction != "epsilon" if zero_snr is None else zero_snr
+    if zero and prediction == "epsilon":
+        raise BadInput("zero_snr with prediction epsilon: pure noise holds no x0; accepted: v_prediction, sample")
+    start, end = BETAS[beta_schedule]
+    return {
+        "_class_name": "DDIMScheduler",
+        "num_train_timesteps": 1000,
+        "beta_schedule": beta_schedule,
+        "beta_start": start,
+        "beta_end": end,
+        "clip_sample": False,
+        "prediction_type": prediction,
+        "rescale_betas_zero_snr": zero,
         "set_alpha_to_one": True,
         "timestep_spacing": "trailing",
     }
@@ -92,9 +125,9 @@ def student_scheduler(teacher: Mapping[str, Any], prediction: Prediction | None 
     Students of v and x0 have zero terminal SNR whatever their teacher had; one of epsilon cannot (α would be 0).
     """
     prediction = prediction or teacher.get("prediction_type", "epsilon")
-    kept = ("num_train_timesteps", "beta_schedule", "beta_start", "beta_end")
+    keys = ("num_train_timesteps", "beta_schedule", "beta_start", "beta_end")
     return {
-        **{key: teacher[key] for key in kept if key in teacher},
+        **{key: teacher[key] for key in keys if key in teacher},
         "_class_name": STUDENT_SCHEDULER,
         "prediction_type": prediction,
         "rescale_betas_zero_snr": prediction != "epsilon",

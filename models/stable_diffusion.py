@@ -16,7 +16,7 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from base.config import Config
@@ -25,28 +25,19 @@ from models import components
 from models.architecture import architecture
 from models.conditioning import Conditioning
 from models.labels import Input
-from models.pipeline import Pipeline
-from models.schedule import base_scheduler
+from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
+from models.pipeline import Conditioner, Pipeline
+from models.schedule import base_scheduler, teacher_scheduler
 from models.task import TextToImage
 
 TASK = TextToImage.name
+ALIASES = ("StableDiffusionImg2ImgPipeline",)
+"""Other classes of diffusers whose folders hold the same components."""
 RELEASED = "text_model."
 """How the names of a text encoder's weights begin in released checkpoints."""
 
-TEACHER_SCHEDULER: dict[str, Any] = {
-    "_class_name": "DDIMScheduler",
-    "num_train_timesteps": 1000,
-    "beta_schedule": "scaled_linear",
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "clip_sample": False,
-    "prediction_type": "v_prediction",
-    "rescale_betas_zero_snr": True,
-    "set_alpha_to_one": True,
-    "timestep_spacing": "trailing",
-}
-"""What a teacher trained from scratch uses: SD's betas, v-prediction, zero terminal SNR (arXiv 2305.08891)."""
-
+TEACHER_SCHEDULER = teacher_scheduler("v_prediction", "scaled_linear")
+"""What a teacher from scratch uses: SD's betas, v-prediction, zero terminal SNR."""
 
 WEIGHTS = {
     "conditioner": "text_encoder/model.safetensors",
@@ -56,7 +47,7 @@ WEIGHTS = {
 """Where the weights of each part lie in the folder."""
 
 
-class CLIPConditioner(nn.Module):
+class CLIPConditioner(Conditioner):
     """Prompts → token ids → hidden states of the last layer, as Stable Diffusion 1.x and 2.x condition on them."""
 
     def __init__(self, tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel) -> None:
@@ -82,35 +73,6 @@ def tokenized(tokenizer: CLIPTokenizer, inputs: Sequence[Input]) -> Tensor:
     return cast(Tensor, encoded["input_ids"])
 
 
-class LatentAutoencoder(nn.Module):
-    """A diffusers VAE behind `encode` and `decode`, with its scaling factor applied on both sides."""
-
-    def __init__(self, vae: AutoencoderKL | AutoencoderTiny) -> None:
-        super().__init__()
-        self.vae = vae
-
-    @property
-    def scaling_factor(self) -> float:
-        return float(self.vae.config["scaling_factor"])
-
-    def encode(self, images: Tensor) -> Tensor:
-        """`(N, 3, H, W)` in [−1, 1] → scaled latents `(N, C, h, w)`."""
-        return self.to_latents(images) * self.scaling_factor
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Scaled latents `(N, C, h, w)` → images `(N, 3, H, W)`."""
-        return self.to_images(latents / self.scaling_factor)
-
-    def to_latents(self, images: Tensor) -> Tensor:
-        """`(N, 3, H, W)` in [−1, 1] → latents `(N, C, h, w)` as they are: the mode, not a draw."""
-        encoded = self.vae.encode(images)
-        return cast(Tensor, encoded.latents if isinstance(self.vae, AutoencoderTiny) else encoded.latent_dist.mode())
-
-    def to_images(self, latents: Tensor) -> Tensor:
-        """Latents `(N, C, h, w)` as they are → images `(N, 3, H, W)`."""
-        return cast(Tensor, self.vae.decode(latents).sample)
-
-
 def assemble(
     tokenizer: CLIPTokenizer,
     text_encoder: CLIPTextModel,
@@ -123,13 +85,13 @@ def assemble(
         task=TASK,
         conditioner=CLIPConditioner(tokenizer, text_encoder),
         denoiser=unet,
-        autoencoder=LatentAutoencoder(vae),
+        autoencoder=latent_autoencoder(vae),
         scheduler=scheduler,
         latent_shape=architecture(unet).latent_shape,
     )
 
 
-class Parts(Config):
+class StableDiffusionFromScratch(Config):
     """A teacher from scratch."""
 
     family: Literal["stable_diffusion"] = "stable_diffusion"
@@ -141,21 +103,41 @@ class Parts(Config):
     """Keyword arguments of diffusers' `UNet2DConditionModel`; the text encoder's width is filled in."""
 
 
-def build(parts: Parts, find: Callable[[str], Path]) -> Pipeline:
-    """A fresh denoiser between trained parts; `find` turns the name of a run into a folder."""
-    clip = find(parts.clip)
+FROM_SCRATCH = StableDiffusionFromScratch
+
+
+def build(config: StableDiffusionFromScratch, find: Callable[[str], Path]) -> Pipeline:
+    """A new denoiser with a trained autoencoder and text encoder; `find` turns the name of a run into a folder."""
+    clip = find(config.clip)
     text_encoder = CLIPTextModel.from_pretrained(clip)
-    vae = AutoencoderKL.from_pretrained(find(parts.vae))
-    unet = UNet2DConditionModel(cross_attention_dim=text_encoder.config.hidden_size, **parts.unet)
+    vae = AutoencoderKL.from_pretrained(find(config.vae))
+    unet = UNet2DConditionModel(cross_attention_dim=text_encoder.config.hidden_size, **config.unet)
     vae.requires_grad_(False)
-    return assemble(CLIPTokenizer.from_pretrained(clip), text_encoder, unet, vae, dict(TEACHER_SCHEDULER))
+    return assemble(
+        CLIPTokenizer.from_pretrained(clip), text_encoder, unet, vae, teacher_scheduler("v_prediction", "scaled_linear")
+    )
+
+
+def check_fit(folder: Path, width: int) -> None:
+    """BadInput: UNet, autoencoder and text do not belong together. `width`: of the text encoders, all of them."""
+    unet, vae = components.config(folder, "unet"), components.config(folder, "vae")
+    channels = vae.get("latent_channels", 4)
+    if unet["in_channels"] != channels or unet["out_channels"] != channels:
+        raise BadInput(
+            f"{folder} cannot be a base: its UNet takes {unet['in_channels']} and gives {unet['out_channels']} channels "
+            f"where its autoencoder has {channels} (is it for inpainting, depth or upscaling?)"
+        )
+    if unet["cross_attention_dim"] != width:
+        raise BadInput(
+            f"{folder}: the UNet wants text of {unet['cross_attention_dim']} channels, the text encoder gives {width}"
+        )
 
 
 def load(name: str) -> Pipeline:
     """A local diffusers folder, a Hub name or one file, in float32. BadInput, before anything loads: it is no such base."""
     folder = components.local(name)
     components.tokenizer(folder, "tokenizer")
-    components.fit(folder, components.config(folder, "text_encoder")["hidden_size"])
+    check_fit(folder, components.config(folder, "text_encoder")["hidden_size"])
     parts = {"text_encoder": components.TEXT, "unet": components.NETWORK, "vae": components.NETWORK}
     without: dict[str, Any] = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     stock = components.read(StableDiffusionPipeline, name, folder, parts, **without)
@@ -201,6 +183,6 @@ def name_as_released(weights: Path) -> None:
 
 
 def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
-    """`tokenizer.json`, and `vocab.json` + `merges.txt` beside it, which older transformers need."""
+    """`tokenizer.json`, and `vocab.json` + `merges.txt` with it, which older transformers need."""
     tokenizer.save_pretrained(folder)
     tokenizer.backend_tokenizer.model.save(str(folder))

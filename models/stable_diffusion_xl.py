@@ -1,4 +1,4 @@
-"""The Stable Diffusion XL family: two text encoders, sizes told to the UNet, and its diffusers folder on disk.
+"""The Stable Diffusion XL family: two text encoders, sizes as inputs of the UNet, and its diffusers folder on disk.
 
 It knows nothing about training, graphs or serving. Shapes: `N` batch, `C` channels, `h w` latent, `S` tokens, `D` width.
 """
@@ -13,18 +13,21 @@ from typing import Any, cast
 import diffusers
 import torch
 from diffusers import AutoencoderKL, StableDiffusionXLPipeline, UNet2DConditionModel
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from models import components
 from models.architecture import architecture
 from models.conditioning import Conditioning
 from models.labels import Input
-from models.pipeline import Pipeline
+from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
+from models.pipeline import Conditioner, Pipeline
 from models.schedule import base_scheduler
-from models.stable_diffusion import TASK, LatentAutoencoder, name_as_released, save_tokenizer, tokenized
+from models.stable_diffusion import TASK, check_fit, name_as_released, save_tokenizer, tokenized
 from models.unet import TextTimeUNet
 
+ALIASES = ("StableDiffusionXLImg2ImgPipeline",)
+"""Other classes of diffusers whose folders hold the same components."""
 WEIGHTS = {
     "denoiser": "unet/diffusion_pytorch_model.safetensors",
     "autoencoder": "vae/diffusion_pytorch_model.safetensors",
@@ -34,10 +37,10 @@ SEVERAL = {"conditioner": ("text_encoder/model.safetensors", "text_encoder_2/mod
 """Where those of the others are, each in the folder that its module is called by."""
 
 
-class DualConditioner(nn.Module):
+class DualConditioner(Conditioner):
     """Prompts → hidden states of both encoders' last but one layer, side by side, and the second's pooled text.
 
-    The sizes it tells are those of an uncropped square of `side` pixels (SDXL, arXiv 2307.01952, section 2.2).
+    The sizes it gives are those of an uncropped square of `side` pixels (SDXL, arXiv 2307.01952, section 2.2).
     """
 
     def __init__(
@@ -76,7 +79,7 @@ def assemble(
     conditioner: DualConditioner, unet: TextTimeUNet, vae: AutoencoderKL, scheduler: dict[str, Any]
 ) -> Pipeline:
     """Put the components together as a `text-to-image` pipeline."""
-    autoencoder = LatentAutoencoder(vae)
+    autoencoder = latent_autoencoder(vae)
     return Pipeline(TASK, conditioner, unet, autoencoder, scheduler, architecture(unet).latent_shape)
 
 
@@ -84,9 +87,9 @@ def load(name: str) -> Pipeline:
     """A local diffusers folder, a Hub name or one file, in float32. BadInput, before anything loads: it is no such base."""
     folder = components.local(name)
     encoders = ("text_encoder", "text_encoder_2")
-    for part in ("tokenizer", "tokenizer_2"):
-        components.tokenizer(folder, part)
-    components.fit(folder, sum(components.config(folder, part)["hidden_size"] for part in encoders))
+    for component in ("tokenizer", "tokenizer_2"):
+        components.tokenizer(folder, component)
+    check_fit(folder, sum(components.config(folder, component)["hidden_size"] for component in encoders))
     parts = dict.fromkeys(encoders, components.TEXT) | dict.fromkeys(("unet", "vae"), components.NETWORK)
     stock = components.read(StableDiffusionXLPipeline, name, folder, parts)
     unet = cast(TextTimeUNet, _as(TextTimeUNet, stock.unet, torch.float32)).eval()
@@ -118,8 +121,8 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
     )
     stock.save_pretrained(folder, safe_serialization=True)
     name_as_released(folder / "text_encoder" / "model.safetensors")
-    for part, kept in (("tokenizer", tokenizer), ("tokenizer_2", tokenizer_2)):
-        save_tokenizer(kept, folder / part)
+    for component, ours in (("tokenizer", tokenizer), ("tokenizer_2", tokenizer_2)):
+        save_tokenizer(ours, folder / component)
 
 
 def _as(kind: type[UNet2DConditionModel], unet: UNet2DConditionModel, dtype: torch.dtype) -> UNet2DConditionModel:
@@ -127,5 +130,5 @@ def _as(kind: type[UNet2DConditionModel], unet: UNet2DConditionModel, dtype: tor
     with torch.device("meta"):
         other = kind.from_config(unet.config)
     weights = {name: weight.detach().to("cpu", dtype) for name, weight in unet.state_dict().items()}
-    other.load_state_dict(weights, assign=True)  # type: ignore[attr-defined]
-    return other  # type: ignore[return-value]
+    other.load_state_dict(weights, assign=True)
+    return other

@@ -26,7 +26,7 @@ INTERFACE = ("in_channels", "out_channels", "cross_attention_dim", "addition_emb
 class TextTimeUNet(UNet2DConditionModel):
     """The UNet of SDXL (`addition_embed_type: text_time`), whose further inputs have the names of `Conditioning`'s fields."""
 
-    def forward(  # type: ignore[override]
+    def forward(
         self, sample: Tensor, timestep: Any, encoder_hidden_states: Tensor, text_embeds: Tensor, time_ids: Tensor
     ) -> Any:
         """Sample `(N, C, h, w)`, text `(N, S, D)`, pooled text `(N, D2)`, sizes `(N, 6)` → output `.sample (N, C, h, w)`."""
@@ -85,9 +85,9 @@ class UNetArchitecture:
 
     @contextmanager
     def stage_maps(self) -> Iterator[dict[str, Tensor]]:
-        """Maps by stage: `down 0` is the first, `middle`, `up 0` the last; an encoder's before it is downsampled.
+        """Stage → map `(N, C_i, h_i, w_i)`: `down 0` is the first, `middle`, `up 0` the last.
 
-        So the outermost stages have the same names in a UNet of fewer stages.
+        An encoder's map is that before it is downsampled. The outermost stages have the same names in a UNet of fewer stages.
         """
         maps: dict[str, Tensor] = {}
         hooks = [

@@ -69,7 +69,7 @@ class EagerBackend(Backend):
         conditioning = self.pipeline.conditioner(ids)
         denoise = self.pipeline.denoise(conditioning)
         x0 = sampling.student_loop(denoise, [noise], STUDENT_TIMESTEPS[1], self.pipeline.schedule)
-        return torch.from_numpy(to_uint8(self.pipeline.autoencoder.decode(x0)))  # type: ignore[operator]
+        return torch.from_numpy(to_uint8(self.pipeline.autoencoder.decode(x0)))
 
 
 def load(bundle: Bundle, options: BackendOptions) -> EagerBackend:

@@ -129,7 +129,7 @@ def examples(pipeline: Pipeline, batch: int, scale: float = 1) -> dict[str, dict
     latent = torch.randn(batch, channels, *(int(side * scale) for side in latent_sides), generator=draw)
     columns, rows = image_size(pipeline)
     image = torch.rand(batch, 3, int(rows * scale), int(columns * scale), generator=draw) * 2 - 1
-    ids = pipeline.conditioner.tokenize(task_of(pipeline).examples(batch))  # type: ignore[operator]
+    ids = pipeline.conditioner.tokenize(task_of(pipeline).examples(batch))
     conditioning = pipeline.conditioner(ids)
     return {
         "conditioner": {conditioner_input(pipeline.task): ids},
@@ -146,7 +146,7 @@ def examples(pipeline: Pipeline, batch: int, scale: float = 1) -> dict[str, dict
 @torch.no_grad()
 def image_size(pipeline: Pipeline) -> tuple[int, int]:
     """(W, H) of the pipeline's images."""
-    image = pipeline.autoencoder.decode(torch.zeros(1, *pipeline.latent_shape))  # type: ignore[operator]
+    image = pipeline.autoencoder.decode(torch.zeros(1, *pipeline.latent_shape))
     return image.shape[3], image.shape[2]
 
 
@@ -164,4 +164,4 @@ def at_size(pipeline: Pipeline, size: tuple[int, int]) -> Pipeline:
 
 def scaling_factor(pipeline: Pipeline) -> float:
     """The decoder's graph takes latents divided by it."""
-    return float(pipeline.autoencoder.scaling_factor)  # type: ignore[arg-type]
+    return float(pipeline.autoencoder.scaling_factor)

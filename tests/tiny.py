@@ -11,7 +11,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from models import ddpm, stable_diffusion, stable_diffusion_xl
 from models.pipeline import Pipeline
-from models.schedule import Prediction, student_scheduler
+from models.schedule import Prediction, student_scheduler, teacher_scheduler
 from models.unet import TextTimeUNet
 
 TOKENS = 8
@@ -116,7 +116,7 @@ def pixel_teacher(
     """A random teacher of the pixel family: grey images of 16 pixels, drawn at 8."""
     torch.manual_seed(seed)
     conditioner = ddpm.ClassConditioner(classes, 16)
-    scheduler = ddpm.teacher_scheduler(prediction, "squaredcos_cap_v2")
+    scheduler = teacher_scheduler(prediction, "squaredcos_cap_v2")
     return ddpm.assemble(conditioner.eval(), pixel_unet(), ddpm.PixelAutoencoder(1, 2), scheduler)
 
 
@@ -131,7 +131,7 @@ def attribute_teacher(seed: int = 0) -> Pipeline:
     """A random teacher of attributes: colour images of 8 pixels."""
     torch.manual_seed(seed)
     conditioner = ddpm.AttributeConditioner([*SLOTS], [*SLOTS.values()], 16)
-    scheduler = ddpm.teacher_scheduler("v_prediction", "squaredcos_cap_v2")
+    scheduler = teacher_scheduler("v_prediction", "squaredcos_cap_v2")
     return ddpm.assemble(conditioner.eval(), pixel_unet(channels=3), ddpm.PixelAutoencoder(3, 1), scheduler)
 
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
-
-import diffusers
 from torch import nn
 
 from base.errors import BadInput
 from base.runs import named, trained
+from models import latent_autoencoder
 from models.architecture import architecture
 from models.folder import load
 from models.pipeline import Pipeline
 from models.schedule import Schedule
-from models.stable_diffusion import LatentAutoencoder
 
 
 def opened(name: str, decoder: str | None = None) -> Pipeline:
     """A run, a diffusers folder or a Hub name as a pipeline; `decoder` is a run of `ippo train decoder`."""
     pipeline = load(named(name))
     if decoder is not None:
-        vae = trained(decoder)
-        network = json.loads((vae / "config.json").read_text())["_class_name"]
-        pipeline.autoencoder = LatentAutoencoder(getattr(diffusers, network).from_pretrained(vae))
+        pipeline.autoencoder = latent_autoencoder.load(trained(decoder))
     return pipeline
 
 

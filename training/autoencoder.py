@@ -22,10 +22,10 @@ from base.config import Config
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from metrics import sharpness
+from models.autoencoder_kl import KLAutoencoder, normalise
 from models.folder import replace_folder
 from models.pixel_tensors import from_uint8, to_uint8
 from training.augment import mirror, shift
-from training.balance import balance
 from training.perceptual import Perceptual, PerceptualConfig
 from training.run.device import device
 from training.run.draws import Draws
@@ -106,23 +106,8 @@ class AutoencoderMethod(Method):
         vae.load_state_dict(averages["vae"].state_dict())
         sample = from_uint8(self.train_images.images(list(range(0, self.size, max(1, self.size // 1000)))))
         normalise(vae.eval(), sample)
-        balance(vae, sample[:: max(1, len(sample) // 64)])
+        KLAutoencoder(vae).fit_for_half(sample[:: max(1, len(sample) // 64)])
         save_network(vae, folder)
-
-
-@torch.no_grad()
-def normalise(vae: AutoencoderKL, images: Tensor) -> None:
-    """Fold an affine map into the quant convolutions, so that latents of `images` have mean 0, spread 1 a channel."""
-    latents = torch.cat([vae.encode(part).latent_dist.mode() for part in images.split(64)])  # (N, C, h, w)
-    mean, spread = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
-    channels = len(mean)
-    into, out = vae.quant_conv, vae.post_quant_conv
-    into.weight[:channels] /= spread[:, None, None, None]
-    into.bias[:channels] = (into.bias[:channels] - mean) / spread
-    into.bias[channels:] -= 2 * spread.log()
-    out.bias += (out.weight[:, :, 0, 0] * mean).sum(dim=1)
-    out.weight *= spread[None, :, None, None]
-    vae.register_to_config(scaling_factor=1.0)
 
 
 @torch.no_grad()

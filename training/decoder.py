@@ -26,11 +26,10 @@ from base.config import Config
 from base.errors import BadInput
 from base.runs import data_folder, trained
 from data.imagefolder import ImageFolder
+from models.latent_autoencoder import latent_autoencoder
 from models.pixel_tensors import from_uint8
-from models.stable_diffusion import LatentAutoencoder
 from training.augment import mirror, shift
 from training.autoencoder import Codec, reconstruction_figures, reconstruction_grid, save_network
-from training.balance import balance
 from training.perceptual import Perceptual, PerceptualConfig
 from training.run.device import device
 from training.run.draws import Draws
@@ -111,9 +110,11 @@ class DecoderMethod(Method):
         torch.manual_seed(config.loop.seed)
         self.config = config
         encoder = AutoencoderKL.from_pretrained(trained(config.vae)).requires_grad_(False).eval().to(device())
-        self.encoder = LatentAutoencoder(encoder)
+        self.encoder = latent_autoencoder(encoder)
         self.vae = _begun(config, encoder).to(memory_format=torch.channels_last)
-        self.trainable = _decoder_parameters(self.vae)
+        self.trainable = latent_autoencoder(self.vae).decoder_weights()
+        for weight in self.trainable:
+            weight.requires_grad_(True)
         self.discriminator = PatchDiscriminator()
         self.modules: Mapping[str, nn.Module] = {"vae": self.vae, "discriminator": self.discriminator}
         self.train_images = ImageFolder(data_folder(config.data), "train")
@@ -149,7 +150,9 @@ class DecoderMethod(Method):
     def encode(self, indices: list[int], draws: Draws) -> Losses:
         """Squared error of the tiny encoder's latents."""
         images = self._images(indices, draws)
-        return {"total": functional.mse_loss(LatentAutoencoder(self.vae).encode(images).float(), self._latents(images))}
+        return {
+            "total": functional.mse_loss(latent_autoencoder(self.vae).encode(images).float(), self._latents(images))
+        }
 
     def discern(self, indices: list[int], draws: Draws) -> Losses:
         """Tell originals from decoded latents, of the same images and of the student's pictures."""
@@ -196,8 +199,8 @@ class DecoderMethod(Method):
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
         """A diffusers VAE folder, fit for fp16."""
         vae = copy.deepcopy(averages["vae"])
-        if isinstance(vae, AutoencoderKL):
-            balance(vae, from_uint8(self.held_out.images(list(range(min(len(self.held_out), 64))))))
+        images = self.held_out.images(list(range(min(len(self.held_out), 64))))
+        latent_autoencoder(vae).fit_for_half(from_uint8(images))
         save_network(vae, folder)
 
     def _drawn(self, student: str) -> Drawn:
@@ -252,17 +255,8 @@ def _begun(config: DecoderConfig, encoder: AutoencoderKL) -> AutoencoderKL | Aut
     return kind.from_pretrained(folder)
 
 
-def _decode_with(vae: Any) -> Codec:
-    return lambda latents: LatentAutoencoder(vae).decode(latents).float()
-
-
-def _decoder_parameters(vae: AutoencoderKL | AutoencoderTiny) -> list[nn.Parameter]:
-    """The decoder's weights; everything that comes before the latents stays as it is."""
-    parts = [vae.decoder, getattr(vae, "post_quant_conv", None)]
-    weights = [weight for part in parts if part is not None for weight in part.parameters()]
-    for weight in weights:
-        weight.requires_grad_(True)
-    return weights
+def _decode_with(vae: nn.Module) -> Codec:
+    return lambda latents: latent_autoencoder(vae).decode(latents).float()
 
 
 CONFIG, METHOD = DecoderConfig, DecoderMethod

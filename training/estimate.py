@@ -16,6 +16,7 @@ from base.errors import BadInput
 from base.runs import data_folder, named
 from data.imagefolder import ImageFolder
 from models import components
+from models import folder as folders
 from models.architecture import architecture, make
 from models.conditioning import Conditioning
 from training.lora import adapted
@@ -70,7 +71,7 @@ def teacher(config: TeacherConfig) -> Estimate:
     def loss(unet: nn.Module, learning: nn.Module, sample: Tensor, told: Conditioning) -> Tensor:
         return denoiser_pass(learning, sample, told).float().square().mean()
 
-    learnt = ("text_encoder", "text_encoder_2") if config.train_conditioner else ()
+    learnt = folders.component_names(_local(config.base))["conditioner"] if config.train_conditioner else ()
     return _estimate(config, config.base, begin, loss, learnt)
 
 
@@ -82,7 +83,7 @@ def student(config: StudentConfig) -> Estimate:
             return adapted(_kept(unet, config.loop), config.lora)
         start = unet
         if config.goes_on:
-            start = make(components.config(_local(config.start), "unet"))
+            start = _fresh(_local(config.start))
         learning = architecture(start).reduced(config.reduce)
         configure(learning, config.loop)
         _kept(unet, config.loop)
@@ -108,14 +109,16 @@ def _estimate(
 ) -> Estimate:
     """`begin`: the base's UNet → the network that learns; `loss` of both; `learnt`: other components that learn too."""
     loop, folder, others = config.loop, _local(base), components.sizes(str(named(base)))
-    whole, _ = sum(others.values()), others.pop("unet", 0)
+    whole = sum(others.values())
+    for component in folders.component_names(folder)["denoiser"]:
+        others.pop(component, None)
     parts: dict[str, int] = {}
     counted: dict[str, int] = {}
     kept = 2 if loop.frozen == "bf16" else 4
 
     def prepare() -> Play:
         with torch.device("meta"):
-            unet = make(components.config(folder, "unet"))
+            unet = _fresh(folder)
             configure(unet, loop)
             learning = begin(unet)
             unet.requires_grad_(learning is unet)
@@ -156,6 +159,12 @@ def _estimate(
     steps = loop.steps or loop.length(len(ImageFolder(data_folder(config.data), "train")))
     seconds = steps * loop.accumulate * operations / (_EFFICIENCY * _rate(here, loop.precision))
     return Estimate(counted, parts, available(here), seconds)
+
+
+def _fresh(folder: Path) -> nn.Module:
+    """The denoiser of a base, with random weights."""
+    (component,) = folders.component_names(folder)["denoiser"]
+    return make(components.config(folder, component))
 
 
 def _local(base: str) -> Path:

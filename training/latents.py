@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from base.errors import BadInput
 from data.imagefolder import ImageFolder
-from models.pipeline import Pipeline
+from models.pipeline import Autoencoder, Pipeline
 from models.pixel_tensors import from_uint8
 from training.run import tensor_cache
 from training.subsets import split
@@ -41,7 +41,7 @@ def _check(shape: torch.Size, wanted: tuple[int, int, int], images: ImageFolder)
     )
 
 
-def _encode(autoencoder: nn.Module, images: ImageFolder, part: Tensor) -> Tensor:
+def _encode(autoencoder: Autoencoder, images: ImageFolder, part: Tensor) -> Tensor:
     device = next((weight.device for weight in autoencoder.parameters()), torch.device("cpu"))
     pixels = from_uint8(images.images(part.tolist())).to(device)
-    return autoencoder.encode(pixels).float().cpu()  # type: ignore[operator, no-any-return]
+    return autoencoder.encode(pixels).float().cpu()

@@ -52,7 +52,7 @@ def adapted(denoiser: nn.Module, config: LoraConfig) -> nn.Module:
             weight.data = weight.data.float()
     if config.start is not None:
         adapter.go_on(network, adapter.read(config.start, network.config), config.rank, config.alpha or config.rank)
-    return network  # type: ignore[no-any-return]
+    return network
 
 
 @torch.no_grad()
@@ -63,4 +63,4 @@ def merged(denoiser: nn.Module) -> nn.Module:
     network: Any = copy.deepcopy(denoiser).float()
     network.fuse_lora(safe_fusing=True)
     network.unload_lora()
-    return network  # type: ignore[no-any-return]
+    return network

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
 
 import torch
 from rich.progress import track
@@ -15,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from base.errors import BadInput
+from models.latent_autoencoder import LatentAutoencoder
 from models.pipeline import Pipeline
-from models.stable_diffusion import LatentAutoencoder
 from training.assemble import opened
 from training.run import tensor_cache
 from training.run.device import device
@@ -37,7 +36,7 @@ class Drawn:
     def by(cls, name: str, captions: Sequence[str], before: LatentAutoencoder) -> Drawn:
         """One picture a caption; `before` decodes the layouts. BadInput: the student draws other latents than it decodes."""
         student = opened(name).to(device())
-        given, taken = student.latent_shape[0], cast(Any, before.vae).config["latent_channels"]
+        given, taken = student.latent_shape[0], before.latent_channels
         if given != taken:
             raise BadInput(f"student: {name} draws latents of {given} channels, the autoencoder has {taken}")
         networks = (student.conditioner, student.denoiser, before.vae)

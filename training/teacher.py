@@ -50,7 +50,7 @@ class TeacherConfig(Config):
     """Columns of captions or labels; each sample draws one."""
     base: str | SerializeAsAny[Config]
     """A run, a diffusers folder, a Hub name or one `.safetensors` file to fine-tune, or the parts of a teacher from scratch:
-    `family` names a file in `models/`, and its `Parts` say what belongs beside."""
+    `family` names a file in `models/`, and its `FROM_SCRATCH` says what else belongs here."""
     lora: LoraConfig | None = None
     """Learns an adapter over the base's denoiser in place of the denoiser; it is merged into what is saved."""
     train_conditioner: bool = False
@@ -83,7 +83,7 @@ class TeacherConfig(Config):
     @field_validator("base", mode="before")
     @classmethod
     def _of_its_family(cls, value: Any) -> Any:
-        return folders.parts(value) if isinstance(value, Mapping) else value
+        return folders.from_scratch(value) if isinstance(value, Mapping) else value
 
 
 class TeacherMethod(Method):
@@ -101,9 +101,9 @@ class TeacherMethod(Method):
         if config.attribute_dropout and task_of(self.pipeline).conditioner_input != "weights":
             raise BadInput("attribute_dropout is for a base whose inputs are attributes; this one takes no attributes")
         tokenize = self.pipeline.conditioner.tokenize
-        self.captions = Captions(self.train_images, config.captions, tokenize)  # type: ignore[arg-type]
-        self.held_out_captions = Captions(self.held_out, config.captions, tokenize)  # type: ignore[arg-type]
-        self.null = tokenize([self.pipeline.null_input])  # type: ignore[operator]
+        self.captions = Captions(self.train_images, config.captions, tokenize)
+        self.held_out_captions = Captions(self.held_out, config.captions, tokenize)
+        self.null = tokenize([self.pipeline.null_input])
         self.pipeline.conditioner.requires_grad_(config.train_conditioner)
         self.latents = latents.encode(self.pipeline, self.train_images)
         self.held_out_latents = latents.encode(self.pipeline, self.held_out)
@@ -147,7 +147,7 @@ class TeacherMethod(Method):
         except BadInput:
             return {}
         tokenize = self.pipeline.conditioner.tokenize
-        captions = Captions(images, self.config.captions, tokenize)  # type: ignore[arg-type]
+        captions = Captions(images, self.config.captions, tokenize)
         return {"loss": self._loss(averages, latents.encode(self.pipeline, images), captions)}
 
     def _loss(self, averages: Mapping[str, nn.Module], encoded: Tensor, captions: Captions) -> float:

@@ -32,7 +32,7 @@ class Texts:
         found = [self.places.get(row.numpy().tobytes()) for row in ids.cpu()]
         if None in found:
             with torch.no_grad():
-                return self.pipeline.conditioner(ids)  # type: ignore[no-any-return]
+                return self.pipeline.conditioner(ids)
         rows = torch.tensor(found)
         return Conditioning(**{name: array[rows].to(ids.device) for name, array in self.arrays.items()})
 

@@ -180,7 +180,7 @@ def stock(pipeline: Pipeline) -> Iterator[tuple[str, Callable[[], object]]]:
 
 def asked(pipeline: Pipeline, batch: int) -> dict[str, NDArray[Any]]:
     """What the fused step takes, on the host."""
-    ids = pipeline.conditioner.tokenize(["a cat"] * batch).numpy()  # type: ignore[operator]
+    ids = pipeline.conditioner.tokenize(["a cat"] * batch).numpy()
     return {"input_ids": ids, "noise": noise.gaussian(range(batch), 1, pipeline.latent_shape)[0]}
 
 

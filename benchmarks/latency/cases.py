@@ -146,12 +146,12 @@ def _teacher_run(teacher: Pipeline, settings: Settings, batch: int, threads: int
 @torch.no_grad()
 def gigaflops(pipeline: Pipeline) -> dict[str, float]:
     """GFLOP of each part of one image in one step without guidance, two a multiply-add."""
-    ids = pipeline.conditioner.tokenize([pipeline.null_input])  # type: ignore[operator]
+    ids = pipeline.conditioner.tokenize([pipeline.null_input])
     hidden, sample = pipeline.conditioner(ids), torch.zeros(1, *pipeline.latent_shape)
     return {
         "conditioner GFLOP": _gigaflop(lambda: pipeline.conditioner(ids)),
         "denoiser GFLOP": _gigaflop(lambda: predict(pipeline.denoiser, sample, TIMESTEP, hidden)),
-        "decoder GFLOP": _gigaflop(lambda: pipeline.autoencoder.decode(sample)),  # type: ignore[operator]
+        "decoder GFLOP": _gigaflop(lambda: pipeline.autoencoder.decode(sample)),
     }
 
 

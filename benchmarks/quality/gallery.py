@@ -61,7 +61,7 @@ def walk(student: Pipeline, inputs: Sequence[Input], frames: int = FRAMES) -> li
         noises = np.stack([math.cos(a) * start[here] + math.sin(a) * start[there] for a in angles])
         denoise = student.denoise(Conditioning(**between))
         x0 = sampling.student_loop(denoise, [torch.from_numpy(noises)], STUDENT_TIMESTEPS[1], student.schedule)
-        shown += list(to_uint8(student.autoencoder.decode(x0)))  # type: ignore[operator]
+        shown += list(to_uint8(student.autoencoder.decode(x0)))
     return [Image.fromarray(image).resize(SHOWN, Image.Resampling.BICUBIC) for image in shown]
 
 

@@ -118,7 +118,7 @@ def measure(scratch: Path, name: str) -> None:
     opening = peak_gb()
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     with suppress(Enough):
-        train(method, config.loop, scratch / "run" / name)  # type: ignore[arg-type]
+        train(method, config.loop, scratch / "run" / name)
     print(json.dumps({**found, "opening it GB": opening, "libraries GB": libraries}))
 
 

@@ -94,7 +94,7 @@ def _lay_out(plan: Plan, run: gr.Dropdown) -> None:
     with top:  # in sight, however long the form
         command = gr.HTML(_preview(plan, known, *[field.value for field in known], ""), elem_id="train-command")
         start = gr.Button("Start", variant="primary", elem_id="train-start")
-    changes = [control.change for control in inputs]  # type: ignore[attr-defined]
+    changes = [control.change for control in inputs]
     gr.on(
         changes, lambda *values: _preview(plan, known, *values), inputs, command,
         show_progress="hidden", trigger_mode="always_last",

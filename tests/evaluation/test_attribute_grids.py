@@ -31,7 +31,9 @@ def characters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pipeline(slots: dict[str, list[str]]) -> Pipeline:
     unet = {**tiny.UNET, "sample_size": 24}
-    return ddpm.build(ddpm.Parts.parse({"family": "ddpm", "width": 8, "attributes": slots, "unet": unet}, "test"), Path)
+    return ddpm.build(
+        ddpm.DDPMFromScratch.parse({"family": "ddpm", "width": 8, "attributes": slots, "unet": unet}, "test"), Path
+    )
 
 
 def test_test_images_are_told_apart_by_what_training_knows(characters: Path) -> None:

@@ -15,14 +15,14 @@ from base.errors import BadInput
 from metrics.sharpness import psnr
 from models import ddpm
 from models import folder as folders
-from models.schedule import Prediction, Schedule
+from models.schedule import Prediction, Schedule, teacher_scheduler
 from tests import tiny
 
 UNET = {**tiny.UNET, "sample_size": 8}
 
 
 def from_parts(**values: Any) -> ddpm.Pipeline:
-    return folders.build(folders.parts({"family": "ddpm", "unet": UNET, "width": 8, **values}), Path)
+    return folders.build(folders.from_scratch({"family": "ddpm", "unet": UNET, "width": 8, **values}), Path)
 
 
 def test_labels_are_one_token_each_and_the_last_row_is_the_null_condition() -> None:
@@ -103,7 +103,7 @@ def test_the_task_follows_from_the_classes() -> None:
 def test_every_schedule_is_diffusers_and_ends_in_noise_where_the_prediction_allows(
     prediction: Prediction, beta_schedule: str
 ) -> None:
-    config = ddpm.teacher_scheduler(prediction, beta_schedule)
+    config = teacher_scheduler(prediction, beta_schedule)
     ours = Schedule.from_config(config)
     theirs = diffusers.DDIMScheduler.from_config(config).alphas_cumprod
     np.testing.assert_allclose(np.square(ours.alpha), theirs.numpy(), atol=1e-5)

@@ -61,3 +61,31 @@ def test_text_encoders_are_named_as_in_released_checkpoints(made: Callable[[], P
     for part in tmp_path.glob("saved/text_encoder*"):
         names = load_file(part / "model.safetensors").keys() - {"text_projection.weight"}
         assert names and all(name.startswith("text_model.") for name in names)
+
+
+def test_the_classs_name_says_the_family_and_its_file_knows_other_names(tmp_path: Path) -> None:
+    student = tiny.student()
+    folders.save(student, tmp_path / "student")
+    index = tmp_path / "student" / "model_index.json"
+    index.write_text(index.read_text().replace("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline"))
+    opened = folders.load(tmp_path / "student")
+    assert np.array_equal(opened.generate(PROMPTS, [1, 2]), student.generate(PROMPTS, [1, 2]))
+    index.write_text(index.read_text().replace("StableDiffusionImg2ImgPipeline", "StableDiffusionUpscalePipeline"))
+    with pytest.raises(BadInput, match="no family 'stable_diffusion_upscale': a family is a file in models/"):
+        folders.load(tmp_path / "student")
+
+
+def test_component_names_are_the_folders_of_every_part(tmp_path: Path) -> None:
+    for name, pipeline in {"one": tiny.student(), "two": tiny.xl_teacher(), "pixels": tiny.pixel_student()}.items():
+        folders.save(pipeline, tmp_path / name)
+    one = {"conditioner": ("text_encoder",), "denoiser": ("unet",), "autoencoder": ("vae",)}
+    assert folders.component_names(tmp_path / "one") == one
+    assert folders.component_names(tmp_path / "two") == {**one, "conditioner": ("text_encoder", "text_encoder_2")}
+    assert folders.component_names(tmp_path / "pixels")["conditioner"] == ("conditioner",)
+
+
+def test_from_scratch_without_a_family_is_the_one_that_is_its_own_default() -> None:
+    config = folders.from_scratch({"vae": "a", "clip": "b", "unet": {}})
+    assert type(config).__name__ == "StableDiffusionFromScratch"
+    with pytest.raises(BadInput, match="stable_diffusion_xl: give the folder or Hub name of an existing base"):
+        folders.from_scratch({"family": "stable_diffusion_xl"})

@@ -70,7 +70,7 @@ def test_another_architecture_is_one_file(tmp_path: Path, monkeypatch: pytest.Mo
         """What a subclass of it is."""
 
     with pytest.raises(
-        BadInput, match=r"no denoiser 'FlatTransformer2DModel': it would be models/flat_transformer\.py"
+        BadInput, match=r"'FlatTransformer2DModel' is no network that is known: models/flat_transformer\.py"
     ):
         architecture(FlatTransformer2DModel(2, 2))
     (tmp_path / "flat_transformer.py").write_text("def view(denoiser): return ('inside', denoiser)")
@@ -80,7 +80,7 @@ def test_another_architecture_is_one_file(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_what_is_no_denoiser_is_refused() -> None:
-    with pytest.raises(BadInput, match="no denoiser 'Linear'"):
+    with pytest.raises(BadInput, match="'Linear' is no network"):
         architecture(nn.Linear(2, 2))
-    with pytest.raises(BadInput, match="no denoiser 'None'"):
+    with pytest.raises(BadInput, match="'None' is no network"):
         make({})

@@ -17,11 +17,11 @@ from base.errors import BadInput
 from data.imagefolder import ImageFolder
 from metrics import judge_network as judges
 from models import folder as folders
-from models import stable_diffusion
+from models.autoencoder_kl import normalise
+from models.latent_autoencoder import latent_autoencoder
 from models.pixel_tensors import from_uint8
 from tests import tiny
 from training import launch
-from training.autoencoder import normalise
 from training.clip import learn_tokenizer
 from training.teacher import TeacherConfig, TeacherMethod
 
@@ -192,7 +192,7 @@ def test_a_decoder_of_other_latents_is_refused(
     folders.save(tiny.student(), tmp_path / "student")
     other = tiny.student()
     other.denoiser = UNet2DConditionModel(**{**UNET, "sample_size": 4, "cross_attention_dim": tiny.WIDTH})
-    other.autoencoder = stable_diffusion.LatentAutoencoder(AutoencoderKL(**VAE))
+    other.autoencoder = latent_autoencoder(AutoencoderKL(**VAE))
     folders.save(other, tmp_path / "other")
     rates = {"discriminator": RATE, "warmup_optimizer": RATE}
     with pytest.raises(BadInput, match=said):

@@ -60,5 +60,5 @@ class Draws:
         """Integers in [0, high), `(N, *shape)` int64."""
         return self._stack([stream.integers(high, size=shape) for stream in self.streams])
 
-    def _stack(self, arrays: list[np.ndarray]) -> Tensor:  # type: ignore[type-arg]
+    def _stack(self, arrays: list[np.ndarray]) -> Tensor:
         return torch.from_numpy(np.stack([np.asarray(array) for array in arrays])).to(self.device)

@@ -18,7 +18,7 @@ class Ema:
     def __init__(self, source: nn.Module, decay: float, dtype: torch.dtype = torch.float32) -> None:
         self.decay = decay
         frozen = {id(weight): weight for weight in source.parameters() if not weight.requires_grad}
-        self.module = copy.deepcopy(source, frozen).eval().requires_grad_(False)  # type: ignore[arg-type]
+        self.module = copy.deepcopy(source, frozen).eval().requires_grad_(False)
         weights = zip(self.module.parameters(), source.parameters(), strict=True)
         pairs = [(average, weight) for average, weight in weights if average is not weight]
         self.averages: list[Tensor] = [average for average, _ in pairs]

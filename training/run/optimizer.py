@@ -70,7 +70,7 @@ def _eight_bits(parameters: list[nn.Parameter], config: OptimizerConfig) -> torc
         from bitsandbytes.optim import AdamW8bit
     except ImportError as error:
         raise BadInput("optimizer adamw8bit needs bitsandbytes: pip install 'ippo[8bit]'; or choose adamw") from error
-    return AdamW8bit(parameters, config.rate, betas=config.betas, weight_decay=config.decay)  # type: ignore[no-any-return]
+    return AdamW8bit(parameters, config.rate, betas=config.betas, weight_decay=config.decay)
 
 
 class Muon(torch.optim.Optimizer):

@@ -100,7 +100,7 @@ class Adversarial(Term[AdversarialConfig]):
         denoiser, decode = self.teacher.denoiser, self.teacher.autoencoder.decode
         if self.config.features == "teacher":
             return TeacherFeatures(denoiser, self.student.tables)
-        return VisionFeatures(self.config.features, decode)  # type: ignore[arg-type]
+        return VisionFeatures(self.config.features, decode)
 
     def prepare(self, samples: TrainingSet) -> None:
         """Draw the teacher's samples, where they count as real."""

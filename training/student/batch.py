@@ -36,8 +36,8 @@ class TrainingSet:
         source = data_folder(config.data)
         self.images, self.held_out_images = ImageFolder(source, "train"), ImageFolder(source, "validation")
         tokenize = self.teacher.conditioner.tokenize
-        self.captions = Captions(self.images, config.captions, tokenize)  # type: ignore[arg-type]
-        self.held_out_captions = Captions(self.held_out_images, config.captions, tokenize)  # type: ignore[arg-type]
+        self.captions = Captions(self.images, config.captions, tokenize)
+        self.held_out_captions = Captions(self.held_out_images, config.captions, tokenize)
         self.texts: Texts | None = None
 
     def prepare(self) -> None:
@@ -59,7 +59,7 @@ class TrainingSet:
     @torch.no_grad()
     def condition(self, ids: Tensor) -> Conditioning:
         """Caption ids `(N, S)` → conditioning, without a gradient."""
-        return (self.texts or self.teacher.conditioner)(ids)  # type: ignore[no-any-return]
+        return (self.texts or self.teacher.conditioner)(ids)
 
     def batch(self, indices: Sequence[int], draws: Draws) -> Batch:
         """The batch of the images at `indices`."""

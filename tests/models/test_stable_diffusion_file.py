@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from base.errors import BadInput
 from models import components
 from models import folder as folders
+from models.latent_autoencoder import LatentAutoencoder
 from models.pipeline import Pipeline
-from models.stable_diffusion import LatentAutoencoder
 from tests import tiny
 
 Weights = dict[str, Tensor]

@@ -1,7 +1,7 @@
-"""A base in one `.safetensors` file, as Stable Diffusion was first published: what it holds, told from its head alone.
+"""A Stable Diffusion base (1, 2 or XL) in one `.safetensors` file, as first published: what it holds, read from its head.
 
 diffusers reads its weights; networks' shapes, tokenizer and scheduler are not in such a file and come from a folder
-without weights. It knows no family.
+without weights.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ LAYOUTS = (
 )
 
 
-def is_one(name: str | Path) -> bool:
+def is_single_file(name: str | Path) -> bool:
     """Whether `name` is a file and no folder or Hub name. BadInput: it is not there, or of a kind that can hold code."""
     file = Path(name)
     if file.is_dir():
@@ -78,15 +78,15 @@ def configuration(file: Path) -> Path:
     BadInput: the file is of no known layout, is incomplete, is no text-to-image base, or has no configuration.
     """
     layout = _layout(file)
-    beside = file.with_suffix("")
-    if (beside / DiffusionPipeline.config_name).is_file():
-        return beside
+    folder = file.with_suffix("")
+    if (folder / DiffusionPipeline.config_name).is_file():
+        return folder
     try:
         return Path(snapshot_download(layout.hub, allow_patterns=_CONFIGURATION))
     except (OSError, ValueError) as error:
         raise BadInput(
             f"{file} is {layout.name} and holds weights alone: put its configuration (model_index.json, the components' "
-            f"JSON, the tokenizer, as in {layout.hub}) into {beside}, or let the Hub be reached"
+            f"JSON, the tokenizer, as in {layout.hub}) into {folder}, or let the Hub be reached"
         ) from error
 
 

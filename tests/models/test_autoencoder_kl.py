@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from diffusers import AutoencoderKL
 
+from models.autoencoder_kl import LARGEST, balance
 from tests import tiny
-from training.balance import LARGEST, balance
 
 
 def blown_up(factor: float) -> AutoencoderKL:

@@ -1,0 +1,67 @@
+"""A VAE of any class that a file knows is an autoencoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import AutoencoderTiny
+from torch import nn
+
+from base.errors import BadInput
+from models.autoencoder_kl import KLAutoencoder
+from models.autoencoder_tiny import TinyAutoencoder
+from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder, load
+from tests import tiny
+
+
+def tiny_vae() -> AutoencoderTiny:
+    torch.manual_seed(0)
+    blocks = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8)}
+    numbers: dict[str, Any] = {"num_encoder_blocks": (1, 1), "num_decoder_blocks": (1, 1), "latent_channels": 3}
+    return AutoencoderTiny(**blocks, **numbers, scaling_factor=0.5).eval()
+
+
+@pytest.mark.parametrize(("vae", "kind"), [(tiny.vae, KLAutoencoder), (tiny_vae, TinyAutoencoder)])
+@torch.no_grad()
+def test_the_class_says_which_and_a_folder_gives_the_same(
+    vae: Any, kind: type[LatentAutoencoder], tmp_path: Path
+) -> None:
+    network = vae()
+    autoencoder = latent_autoencoder(network)
+    assert type(autoencoder) is kind and autoencoder.vae is network
+    assert autoencoder.latent_channels == network.config["latent_channels"]
+    network.save_pretrained(tmp_path / "vae")
+    opened = load(tmp_path / "vae")
+    assert type(opened) is kind
+    images = torch.rand(2, 3, 16, 16) * 2 - 1
+    latents = autoencoder.encode(images)
+    assert torch.equal(opened.encode(images), latents)
+    assert torch.equal(latents, autoencoder.to_latents(images) * network.config["scaling_factor"])
+    assert torch.equal(autoencoder.encode(images), latents), "nothing is drawn at random"
+    assert torch.equal(opened.decode(latents), autoencoder.decode(latents))
+    assert autoencoder.decode(latents).shape == images.shape
+
+
+@pytest.mark.parametrize("vae", [tiny.vae, tiny_vae])
+def test_decoder_weights_are_all_that_a_decoded_image_depends_on(vae: Any) -> None:
+    autoencoder = latent_autoencoder(vae())
+    latents = torch.randn(1, autoencoder.latent_channels, 4, 4)
+    autoencoder.decode(latents).square().sum().backward()
+    reached = {id(weight) for weight in autoencoder.parameters() if weight.grad is not None}
+    assert reached == {id(weight) for weight in autoencoder.decoder_weights()}
+
+
+@torch.no_grad()
+def test_what_needs_no_balance_stays_as_it_is() -> None:
+    autoencoder = latent_autoencoder(tiny_vae())
+    before = {name: weight.clone() for name, weight in autoencoder.state_dict().items()}
+    autoencoder.fit_for_half(torch.rand(2, 3, 16, 16))
+    assert all(torch.equal(weight, before[name]) for name, weight in autoencoder.state_dict().items())
+
+
+def test_another_network_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"'Linear' is no network that is known: models/linear\.py would know it"):
+        latent_autoencoder(nn.Linear(1, 1))
