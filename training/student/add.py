@@ -58,7 +58,7 @@ class AddMethod(Method):
         self.size = len(self.training_set.images)
 
     def prepare(self) -> None:
-        """Encode the images, and what the terms want done before the first step: pairs are drawn."""
+        """Encode the images, and do what the terms want done before the first step, such as sampling pairs."""
         training = self.training_set
         training.prepare()
         for term in self.terms.values():

@@ -79,7 +79,7 @@ class AdversarialConfig(TermConfig):
             return rehearsal.fake.square().mean()
         timesteps = torch.zeros(len(rehearsal.sample), dtype=torch.long)
         maps = architecture(rehearsal.teacher).feature_maps(rehearsal.fake, timesteps, rehearsal.conditioning)
-        return torch.stack([found.float().square().mean() for found in maps]).sum()
+        return torch.stack([feature.float().square().mean() for feature in maps]).sum()
 
 
 class Adversarial(Term[AdversarialConfig]):
@@ -103,7 +103,7 @@ class Adversarial(Term[AdversarialConfig]):
         return VisionFeatures(self.config.features, decode)
 
     def prepare(self, samples: TrainingSet) -> None:
-        """Draw the teacher's samples, where they count as real."""
+        """Sample the teacher, where its samples count as real."""
         if self.config.reals != "data":
             len(samples.pairs)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class TrainingSet:
-    """An image set and a student's teacher: what batches are drawn from."""
+    """An image set and a student's teacher: what batches are made of."""
 
     def __init__(self, config: StudentConfig, student: Student) -> None:
         """Open the set and read its captions. BadInput: there is no such set, or captions of another kind."""
@@ -41,7 +41,7 @@ class TrainingSet:
         self.texts: Texts | None = None
 
     def prepare(self) -> None:
-        """Encode all images, and all captions where they are kept. BadInput: images of another size."""
+        """Encode all images, and all captions where those are cached. BadInput: images of another size."""
         self.train, self.held_out = (
             Split(latents.encode(self.teacher, images), captions.ids[:, 0])
             for images, captions in ((self.images, self.captions), (self.held_out_images, self.held_out_captions))
@@ -51,7 +51,7 @@ class TrainingSet:
 
     @cached_property
     def pairs(self) -> pairs.Pairs:
-        """Where the guided teacher starts and where it ends; drawn when first asked for, which takes long."""
+        """Where the guided teacher starts and where it ends; sampled when first asked for, which takes long."""
         mixed = self.config.loop.precision == "bf16"
         with torch.autocast(self.teacher.device.type, torch.bfloat16, enabled=mixed):
             return pairs.draw(self.teacher, self.captions.ids.flatten(0, 1), self.config.pairs, self.config.timesteps)
@@ -79,7 +79,7 @@ class Batch:
 
     @cached_property
     def image_conditioning(self) -> Conditioning:
-        """That of the images' captions, one of each image's drawn."""
+        """The conditioning of one caption of each image, chosen at random."""
         return self.samples.condition(self._image_ids)
 
     @property
@@ -89,7 +89,7 @@ class Batch:
 
     @property
     def conditioning(self) -> Conditioning:
-        """That of `real` and `fake`."""
+        """The conditioning that `real` and `fake` share."""
         return self._real[1]
 
     @cached_property
@@ -125,7 +125,7 @@ class Batch:
             return self.images, self.image_conditioning
         ids, pairs = self._image_ids.cpu(), self.samples.pairs
         index = draws.integers(len(pairs)).cpu()
-        sampled = torch.tensor([source == "teacher" or place % 2 == 1 for place in range(len(self.indices))])
+        sampled = torch.tensor([source == "teacher" or index % 2 == 1 for index in range(len(self.indices))])
         real = torch.where(sampled[:, None, None, None], pairs.samples[index], self.images.cpu())
         ids = torch.where(sampled[:, None], pairs.ids[index], ids)
         return real.to(draws.device), self.samples.condition(ids.to(draws.device))

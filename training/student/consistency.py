@@ -41,7 +41,7 @@ class ConsistencyConfig(TermConfig):
     """The teacher's guidance, 1 + ω in the paper."""
 
     def rehearse(self, rehearsal: Rehearsal) -> Tensor:
-        """A pass of the student's, beside one of the guided teacher's and the target's."""
+        """A pass of the student, one of the guided teacher and one for the target."""
         rehearsal.guided_pass()
         with torch.no_grad():
             rehearsal.student_pass()

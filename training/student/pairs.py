@@ -2,7 +2,7 @@
 
 The teacher starts from pure noise, and for a student of several timesteps also from its own samples noised to each of
 them: it walks to one sample and not to the mean of all that are possible, which is what the sample before the noise would
-teach. Noise is drawn again from a pair's number, so only samples and captions are kept. Made in parts: a killed run goes on.
+teach. Noise is made again from a pair's number, so only samples and captions are stored. Made in parts: a killed run goes on.
 
 Shapes: `P` pairs, `N` batch, `C` channels, `h w` latent, `S` tokens.
 """
@@ -32,7 +32,7 @@ _MOST = 10_000_000
 
 
 class PairsConfig(Config):
-    """How the warm-up's pairs are drawn."""
+    """How the warm-up's pairs are sampled."""
 
     count: int = 2048
     """Number of pairs."""
@@ -82,7 +82,7 @@ class Pairs:
 def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig, timesteps: Iterable[int]) -> Pairs:
     """Draw `config.count` pairs over the captions `ids` `(M, S)`, and some more from each of the student's `timesteps`.
 
-    Part by part, kept for other students of the teacher.
+    Part by part, cached for other students of the teacher.
     """
     generator = torch.Generator().manual_seed(config.seed)
     order = torch.randperm(len(ids), generator=generator)

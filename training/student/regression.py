@@ -1,7 +1,7 @@
 """Regression on pairs: the student's x0 against where its guided teacher ends that starts from the very same noise.
 
-The warm-up of every student, and a term beside the others after it (DMD2, arXiv 2405.14867, section 4.5; pairs of later
-timesteps are ours). It knows nothing about how pairs are drawn (`pairs.py`). Shapes: `N` batch, `C` channels, `h w` latent.
+The warm-up of every student, and one term of several after it (DMD2, arXiv 2405.14867, section 4.5; pairs of later
+timesteps are ours). It knows nothing about how pairs are made (`pairs.py`). Shapes: `N` batch, `C` channels, `h w` latent.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class RegressionConfig(TermConfig):
         return self.weight > 0
 
     def rehearse(self, rehearsal: Rehearsal) -> Tensor | None:
-        """A pass of its own, on pairs, beside what the other terms look at."""
+        """A pass of its own, on pairs."""
         return rehearsal.student_pass().square().mean() if self.weight else None
 
 
@@ -39,7 +39,7 @@ class Regression(Term[RegressionConfig]):
     default: ClassVar[TermConfig | None] = RegressionConfig()
 
     def prepare(self, samples: TrainingSet) -> None:
-        """Draw the pairs, unless no step looks at them."""
+        """Sample the pairs, unless no step looks at them."""
         if self.config.weight or self.student.config.warmup:
             len(samples.pairs)
 

@@ -85,10 +85,10 @@ class Term(Generic[C]):
     """What a student is judged by: its distance to the data, unless all of its terms lead to the teacher."""
 
     def __init__(self, config: C, student: Student) -> None:
-        """Open what the term needs beside the student; cheap. BadInput: what `config` asks for is not there."""
+        """Open the networks that the term needs; cheap. BadInput: what `config` asks for is not there."""
         self.config, self.student, self.teacher = config, student, student.teacher
         self.modules: Mapping[str, nn.Module] = {}
-        """Networks of its own that are trained, and kept in checkpoints."""
+        """Networks of its own that are trained, and saved in checkpoints."""
 
     def prepare(self, samples: TrainingSet) -> None:
         """Do what takes long and must be done before the first step."""
