@@ -89,6 +89,12 @@ def without_accents(text: str) -> str:
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
+def article(name: str) -> str:
+    """`a` or `an`, as the name sounds: an umbrella and an hourglass, but a unicorn."""
+    vowel = name.startswith("hour") or (name[0] in "aeiou" and not name.startswith(("uni", "one ")))
+    return "an" if vowel else "a"
+
+
 def plural(name: str) -> str:
     """The plain English plural of a name, itself where it is one already."""
     if name.endswith("s"):
@@ -118,7 +124,7 @@ def _phrasings(thing: Thing, unfinished: bool, rng: np.random.Generator) -> Iter
     yield from thing.also or (name,)
     yield from thing.also[:2]
     yield _shuffled(name, rng)
-    yield name if plural(name) == name else f"{'an' if name[0] in _VOWELS else 'a'} {name}"
+    yield name if plural(name) == name else f"{article(name)} {name}"
     yield _choose([f"the {name}", f"{name} emoji", f"{name} icon", f"picture of {name}"], rng)
     yield plural(name) if " " not in name else name
     yield thing.emoji

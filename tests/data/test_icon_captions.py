@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data import icon_captions
-from data.icon_captions import COLOURS, GROUNDS, plural, plural_fr, without_accents
+from data.icon_captions import COLOURS, GROUNDS, article, plural, plural_fr, without_accents
 from data.icon_sets import STYLES, Style
 from data.icon_things import Thing, things
 
@@ -63,6 +63,11 @@ def test_typed_french_is_with_and_without_accents() -> None:
     (heart,) = (thing for thing in things() if thing.name == "heart on fire")
     typed = {icon_captions.typed_fr(heart, GLOSSY, "purple", generator(seed)) for seed in range(500)}
     assert "cœur enflammé sur fond violet" in typed and "coeur enflamme sur fond violet" in typed
+
+
+def test_an_article_is_as_the_name_sounds() -> None:
+    names = ("apple", "umbrella", "hourglass", "unicorn", "one piece swimsuit", "fox")
+    assert [article(name) for name in names] == ["an", "an", "an", "a", "a", "a"]
 
 
 @pytest.mark.parametrize(
