@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from base import table_reader
 from base.errors import BadInput
 
 COLUMNS = ("prompt", "attributes", "text", "label", "caption")
 """Where a table's row says what to draw, behind the keys of the model's task; the first that is there counts."""
+TEXT = ".txt"
 
 
 @dataclass(frozen=True)
@@ -24,78 +23,38 @@ class Row:
 
 
 def read(file: Path, keys: Sequence[str] = ()) -> list[Row]:
-    """`.txt`: a line each, empty ones left out; else a column of `keys` or `COLUMNS`, and `seed`.
+    """`.txt`: a line each, empty ones left out; else a column of `keys` or `COLUMNS`, whatever its case, and `seed`.
 
     `keys` are those of the model's task. BadInput: no such file, one that cannot be read, or one that says nothing.
     """
-    if file.suffix.lower() not in READERS:
-        raise BadInput(f"{file}: unknown kind of file '{file.suffix}'; accepted: {', '.join(READERS)}")
-    if not file.is_file():
-        raise BadInput(f"no file {file}")
-    try:
-        rows = READERS[file.suffix.lower()](file, tuple(dict.fromkeys((*keys, *COLUMNS))))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{file} cannot be read: {error}") from error
+    suffix, accepted = file.suffix.lower(), tuple(dict.fromkeys((*keys, *COLUMNS)))
+    if suffix != TEXT and suffix not in table_reader.READERS:
+        kinds = ", ".join((TEXT, *table_reader.READERS))
+        raise BadInput(f"{file}: unknown kind of file '{file.suffix}'; accepted: {kinds}")
+    table_reader.refuse_pointer(file)
+    rows = _lines(file) if suffix == TEXT else _rows(file, accepted)
     if not rows:
         raise BadInput(f"{file} holds no prompt")
     return rows
 
 
-def _text(file: Path, columns: Sequence[str]) -> list[Row]:
-    return [Row(line.strip()) for line in file.read_text().splitlines() if line.strip()]
+def _lines(file: Path) -> list[Row]:
+    return [Row(line.strip()) for line in table_reader.lines(table_reader.read_text(file)) if line.strip()]
 
 
-def _csv(file: Path, columns: Sequence[str]) -> list[Row]:
-    with file.open(newline="") as stream:
-        reader = csv.DictReader(stream)
-        return _rows(file, columns, reader.fieldnames or (), reader)
-
-
-def _lines(file: Path, columns: Sequence[str]) -> list[Row]:
-    try:
-        values = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
-    except ValueError as error:
-        raise BadInput(f"{file} cannot be read: a line is not valid JSON") from error
-    if not all(isinstance(value, dict) for value in values):
-        raise BadInput(f"{file} cannot be read: a line is no JSON object")
-    return _rows(file, columns, dict.fromkeys(name for value in values for name in value), values)
-
-
-def _parquet(file: Path, columns: Sequence[str]) -> list[Row]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise BadInput(f"{file}: reading Parquet needs pyarrow: pip install pyarrow") from None
-    try:
-        names = parquet.read_schema(file).names
-        table = parquet.read_table(file, columns=[name for name in names if name in (*columns, "seed")])
-    except (OSError, pyarrow.ArrowException) as error:
-        raise BadInput(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
-    return _rows(file, columns, names, table.to_pylist())
-
-
-def _rows(file: Path, columns: Sequence[str], names: Iterable[str], values: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Rows of a table whose columns are `names`; the first of `columns` among them says what to draw."""
-    names = list(names)
-    column = next((name for name in columns if name in names), None)
-    if column is None:
-        raise BadInput(f"{file} has no column of prompts; accepted: {', '.join(columns)}")
+def _rows(file: Path, accepted: Sequence[str]) -> list[Row]:
+    """Rows of a table; the first column of `accepted` that it has says what to draw."""
+    table = table_reader.read(file, captions=accepted)
+    names = list(dict.fromkeys(name for row in table for name in row.values))
+    prompt, seeds = table_reader.column(names, accepted), table_reader.column(names, ("seed",))
+    if table and prompt is None:
+        raise BadInput(f"{file} has no column of prompts; accepted: {', '.join(accepted)}")
     rows = []
-    for number, value in enumerate(values, 1):
-        input, seed = value.get(column), value.get("seed")
-        if input is None or not str(input).strip():
-            raise BadInput(f"{file}: row {number} has no {column}")
-        if seed not in (None, "") and not (str(seed).isascii() and str(seed).isdigit()):
-            raise BadInput(f"{file}: row {number}: seed {str(seed)!r:.40} is no whole number from 0")
-        rows.append(Row(str(input), None if seed in (None, "") else int(seed)))
+    for row in table:
+        input, seed = row.text(prompt or ""), None if seeds is None else row.text(seeds)
+        if not input:
+            raise BadInput(f"{row.where} has no {prompt}")
+        if seed and table_reader.whole(seed) is None:
+            raise BadInput(f"{row.where}: seed {seed!r:.40} is no whole number from 0")
+        rows.append(Row(input, table_reader.whole(seed)))
     return rows
-
-
-READERS: dict[str, Callable[[Path, Sequence[str]], list[Row]]] = {
-    ".txt": _text,
-    ".csv": _csv,
-    ".parquet": _parquet,
-    ".jsonl": _lines,
-}
-"""Ending → how it is read."""

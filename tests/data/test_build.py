@@ -182,7 +182,7 @@ def test_bad_input_is_one_clear_line_and_writes_nothing(tmp_path: Path) -> None:
         (tmp_path / "ruined", new, {}, "none of the 1 captioned images can be used: a.png: not an image"),
         (tmp_path / "broken", new, {}, "metadata.jsonl line 2 is not JSON"),
         (tmp_path / "nameless", new, {}, "metadata.jsonl line 1 has no file_name"),
-        (tmp_path / "latin", new, {}, "c.csv is not UTF-8"),
+        (tmp_path / "latin", new, {}, "c.csv line 2 is not UTF-8"),
         (good, tmp_path / "full", {}, "not an empty folder"),
         (good, good / "out", {}, "lies inside"),
         (good, new, {"size": 8}, "accepted are 16 to 4096"),

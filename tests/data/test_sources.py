@@ -1,10 +1,13 @@
 """Captions are found in every kind of table, and what names no image is listed."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
 
+from base.errors import BadInput
 from data.build import build
+from data.sources import find
 from tests.data.pictures import built, captioned, picture, why
 
 
@@ -44,3 +47,66 @@ def test_a_table_that_names_what_is_not_there_or_names_it_twice(tmp_path: Path) 
         "c.csv: gone.png": "caption without an image",
         "c.csv: outside.png": "caption without an image",
     }
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (
+            {"list.csv": "file_name,text\nC:\\\\set\\\\ART\\\\A.PNG,a\nart\\\\b.png,b\n"},
+            "absolute paths of another machine",
+        ),
+        ({"art/captions.txt": "image,caption\na.png,a\nb.png,b\n"}, "a table that is called .txt"),
+        ({"texts/a.txt": "a", "texts/b.txt": "b"}, "captions in a folder of their own"),
+        ({"art/a.caption": "a", "art/b.png.caption": "b"}, "kohya's .caption"),
+        ({"art/a.json": '{"caption": "a"}', "art/b.json": '{"text": "b"}'}, "one JSON a picture"),
+        ({"meta.json": '{"art/a": {"caption": "a"}, "b.png": {"caption": "b"}}'}, "kohya's metadata"),
+        (
+            {"data/list.jsonl": '{"image": "../art/a.png", "caption": "a"}\n{"path": "b.png", "text": "b"}\n'},
+            "elsewhere",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_captions_as_people_keep_them(tmp_path: Path, files: dict[str, str], names: str) -> None:
+    for letter in "ab":
+        (tmp_path / "art").mkdir(exist_ok=True)
+        picture(ord(letter)).save(tmp_path / "art" / f"{letter}.png")
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content.replace("\\\\", "\\"), encoding="utf-8")
+    assert {row.path.name: row.text for row in find(tmp_path).captioned} == {"a.png": "a", "b.png": "b"}
+
+
+def test_names_in_both_unicode_forms(tmp_path: Path) -> None:
+    picture(1).save(tmp_path / unicodedata.normalize("NFD", "Flabébé.png"))
+    (tmp_path / "list.csv").write_text("file_name,text\nFlabébé.PNG,a flower\n", encoding="utf-8")
+    assert [row.text for row in find(tmp_path).captioned] == ["a flower"]
+
+
+def test_a_name_that_fits_two_images_fits_none(tmp_path: Path) -> None:
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        picture(1).save(tmp_path / folder / "a.png")
+    (tmp_path / "list.csv").write_text("file_name,text\na.png,which?\n")
+    with pytest.raises(BadInput, match=r"list\.csv names no image that is in .*the first it names is 'a\.png'"):
+        find(tmp_path)
+
+
+def test_a_folder_a_class(tmp_path: Path) -> None:
+    for name in ("red_panda", "cat"):
+        (tmp_path / name).mkdir()
+        picture(len(name)).save(tmp_path / name / "0.png")
+    rows = find(tmp_path).captioned
+    assert [(row.text, row.columns) for row in rows] == [
+        ("cat", {"label": "cat"}),
+        ("red panda", {"label": "red panda"}),
+    ]
+
+
+def test_lists_stay_and_not_a_number_goes(tmp_path: Path) -> None:
+    picture(1).save(tmp_path / "a.png")
+    (tmp_path / "metadata.jsonl").write_text(
+        '{"file_name": "a.png", "text": "a", "attributes": ["Ape", "Fez"], "n": NaN}\n'
+    )
+    assert find(tmp_path).captioned[0].columns == {"attributes": ["Ape", "Fez"]}

@@ -41,15 +41,15 @@ def test_the_metadata_of_an_image_set_is_one_as_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("p.json", "", "unknown kind of file '.json'; accepted: .txt, .csv, .parquet, .jsonl"),
+        ("p.doc", "", "unknown kind of file '.doc'; accepted: .txt, .csv, .tsv, .jsonl, .json, .parquet, .xlsx"),
         ("p.txt", "\n\n", "holds no prompt"),
         ("p.csv", "id\n1\n", "no column of prompts; accepted: prompt, attributes, text, label, caption"),
-        ("p.csv", 'prompt\na cat\n" "\n', "row 2 has no prompt"),
-        ("p.csv", "prompt,seed\na cat,-1\n", "row 1: seed '-1' is no whole number"),
+        ("p.csv", 'prompt\na cat\n" "\n', "p.csv line 3 has no prompt"),
+        ("p.csv", "prompt,seed\na cat,-1\n", "p.csv line 2: seed '-1' is no whole number"),
         ("p.parquet", "no parquet", "cannot be read"),
-        ("p.jsonl", '{"text": "a"}\n{', "a line is not valid JSON"),
-        ("p.jsonl", "[1]\n", "a line is no JSON object"),
-        ("p.jsonl", '{"text": "a cat"}\n{"seed": 1}\n', "row 2 has no text"),
+        ("p.jsonl", '{"text": "a"}\n{', "line 2 is not JSON"),
+        ("p.jsonl", "[1]\n", "line 1 is no JSON object"),
+        ("p.jsonl", '{"text": "a cat"}\n{"seed": 1}\n', "p.jsonl line 2 has no text"),
     ],
 )
 def test_bad_files_are_refused_in_one_line(tmp_path: Path, name: str, text: str, says: str) -> None:

@@ -1,0 +1,58 @@
+"""Which image a list means, however it spells the name; it knows nothing of captions or of what lists look like."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+
+class ImageNames:
+    """The images of a folder by their names, whatever case, Unicode form, separators or folders above a list gives them."""
+
+    def __init__(self, images: Iterable[Path], source: Path) -> None:
+        self._known = set(images)
+        self._by_tail: dict[tuple[str, ...], list[Path]] = defaultdict(list)
+        self._by_stem: dict[Path, list[Path]] = defaultdict(list)
+        for image in sorted(self._known):
+            parts = _parts(image.relative_to(source).as_posix())
+            for first in range(len(parts)):
+                self._by_tail[parts[first:]].append(image)
+                if (stem := PurePosixPath(parts[-1]).stem) != parts[-1]:
+                    self._by_tail[(*parts[first:-1], stem)].append(image)
+            self._by_stem[image].append(image)
+            self._by_stem[image.with_suffix("")].append(image)
+
+    def named(self, name: str, table: Path) -> Path | None:
+        """The one image that `name` in `table` can mean; none: no image, or several.
+
+        From the table's own folder as it stands; else by as much of the path's end as one image alone has: a list may lie
+        above or below its images, and name them by paths of another machine.
+        """
+        beside = table.parent / name.strip().replace("\\", "/")
+        if beside in self._known:
+            return beside
+        parts = _parts(name)
+        for first in range(len(parts)):
+            fitting = self._by_tail.get(parts[first:], [])
+            if len(fitting) == 1:
+                return fitting[0]
+            if fitting:
+                return None
+        return None
+
+    def beside(self, file: Path) -> list[Path]:
+        """The images that a file of captions beside them belongs to: `cat.txt` and `cat.png.txt` to `cat.png`."""
+        return self._by_stem.get(file.with_suffix(""), [])
+
+    def of_stem(self, stem: str) -> list[Path]:
+        """The one image of this name without its ending, wherever it lies; empty: none, or several."""
+        fitting = self._by_tail.get(_parts(stem), [])
+        return fitting if len(fitting) == 1 else []
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """A path's names, comparable: NFC, no case, no drive, no `.` and `..`."""
+    plain = unicodedata.normalize("NFC", name.strip().replace("\\", "/")).casefold()
+    return tuple(part for part in plain.split("/") if part not in ("", ".", "..") and not part.endswith(":"))
