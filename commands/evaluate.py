@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from commands.options import Decoder
+from evaluation.effort import GUIDANCES, QUICK, Effort, parse_guidances
 from models.sampling import SAMPLERS
 
 
@@ -25,10 +26,10 @@ def evaluate(
     backend: Annotated[str, typer.Option(help="Of a bundle: auto, openvino, ort or eager.")] = "auto",
     steps: Annotated[int, typer.Option(help="Of the teacher.")] = 50,
     student_steps: Annotated[str, typer.Option(help="Of the student.")] = "1,2,4",
-    images: Annotated[int, typer.Option(help="N of the distances.")] = 400,
-    captions: Annotated[int, typer.Option(help="Captions drawn of each set that is identified.")] = 200,
-    sweep: Annotated[int, typer.Option(help="Images drawn for each point of the teacher's sweep.")] = 100,
-    guidances: Annotated[str, typer.Option(help="The sweep.")] = "1,1.25,1.5,2,3,5,7.5",
+    images: Annotated[int, typer.Option(help="N of the distances.")] = Effort.images,
+    captions: Annotated[int, typer.Option(help="Captions drawn of each set that is identified.")] = Effort.captions,
+    sweep: Annotated[int, typer.Option(help="Images drawn for each point of the teacher's sweep.")] = Effort.sweep,
+    guidances: Annotated[str, typer.Option(help="The sweep.")] = ",".join(f"{guidance:g}" for guidance in GUIDANCES),
     samplers: Annotated[str, typer.Option(help="Of the sweep.")] = ",".join(SAMPLERS),
     quick: Annotated[
         bool, typer.Option("--quick", help="A narrow sweep and few images, in place of the above.")
@@ -37,17 +38,17 @@ def evaluate(
 ) -> None:
     """Judge a student beside its teacher: one self-contained HTML page, figures and grids."""
     from evaluation import evaluation, report_page, report_tables
-    from evaluation.report import QUICK
-    from evaluation.subjects import Subjects, steps_of
+    from evaluation.subjects import Subjects, parse_steps
 
-    effort = QUICK if quick else evaluation.effort_of(images, captions, sweep, guidances, samplers)
+    sweep_of = parse_guidances(guidances), tuple(samplers.split(","))
+    effort = QUICK if quick else Effort(images, captions, *sweep_of, sweep=sweep)
     networks = tuple(name for name in features.split(",") if name != "judge")  # it is always there
-    subjects = Subjects(student, teacher, judge, data, decoder, networks, backend, steps, steps_of(student_steps))
-    found = evaluation.evaluate(subjects, effort, rounds=(1 if quick else 3) if page else 0)
-    evaluation.save(found, out)
-    Console(stderr=True).print(report_tables.rich_table(found.report, found.attributes))
+    subjects = Subjects(student, teacher, judge, data, decoder, networks, backend, steps, parse_steps(student_steps))
+    result = evaluation.evaluate(subjects, effort, rounds=(1 if quick else 3) if page else 0)
+    evaluation.save(result, out)
+    Console(stderr=True).print(report_tables.rich_table(result.report, result.compositions))
     if page:
-        evaluation.write(out / "evaluation.html", report_page.html(found))
+        evaluation.write(out / "evaluation.html", report_page.html(result))
     print(out / ("evaluation.html" if page else "quality.json"))
 
 

@@ -8,12 +8,13 @@ import numpy as np
 from PIL import Image
 
 from evaluation.bench import Draw
-from evaluation.composition import Composition, Shown, asked, compositions
-from evaluation.grid import Images, grid
-from evaluation.report import Effort
+from evaluation.composition import AttributedImages, Composition, attribute_prompt, compositions
+from evaluation.effort import Effort
+from evaluation.grid import grid
+from metrics.features import Images
 from metrics.judge_network import Judge
 
-SHOWN, FEW = 16, 8
+COMBINATIONS, FEW = 16, 8
 """Columns of the grids of combinations; of the sweep and the steps."""
 SWEEP = (0.0, 1.0, 2.0, 3.0)
 """Weights of the last attribute of each row, the others at 1."""
@@ -21,60 +22,61 @@ SWEEP = (0.0, 1.0, 2.0, 3.0)
 
 def compose(
     judge: Judge,
-    held_out: tuple[Shown, Shown],
+    held_out: tuple[AttributedImages, AttributedImages],
     teacher: Callable[[int], Draw],
-    drawn: Mapping[str, Draw],
+    draws: Mapping[str, Draw],
     effort: Effort,
 ) -> tuple[tuple[Composition, ...], dict[str, Image.Image]]:
     """Figures and grids. `held_out`: rows of known and of unknown combinations; `teacher`: number of steps → the teacher."""
-    seen, unseen = (part.even(effort.captions) for part in held_out)
-    grids = {"every attribute alone": _alone(judge, drawn), "weight sweep": _sweep(seen.even(FEW), drawn)}
+    seen, unseen = (images.even(effort.captions) for images in held_out)
+    grids = {"every attribute alone": _alone(judge, draws), "weight sweep": _sweep(seen.even(FEW), draws)}
     if len(unseen):
-        grids["unseen combinations"] = _combinations(unseen.even(SHOWN), drawn)
-    grids["steps"] = _steps(seen.even(FEW), teacher, drawn, effort.walks)
-    return compositions(judge, seen, unseen, drawn, effort.batch), grids
+        grids["unseen combinations"] = _combinations(unseen.even(COMBINATIONS), draws)
+    grids["steps"] = _steps(seen.even(FEW), teacher, draws, effort.step_counts)
+    return compositions(judge, seen, unseen, draws, effort.batch), grids
 
 
-def _alone(judge: Judge, drawn: Mapping[str, Draw]) -> Image.Image:
+def _alone(judge: Judge, draws: Mapping[str, Draw]) -> Image.Image:
     """Everything else is left free."""
     names = [name for slot in judge.config.slots for name in slot]
-    rows = {title: _in_parts(draw, names) for title, draw in drawn.items()}
+    rows = {title: _in_batches(draw, names) for title, draw in draws.items()}
     return grid(rows, names)
 
 
-def _combinations(shown: Shown, drawn: Mapping[str, Draw]) -> Image.Image:
+def _combinations(shown: AttributedImages, draws: Mapping[str, Draw]) -> Image.Image:
     """The reals above those who never saw such a pair of attributes."""
-    captions = [asked(row) for row in shown.attributes]
-    return grid({"real": shown.images, **{title: _in_parts(draw, captions) for title, draw in drawn.items()}}, captions)
+    captions = [attribute_prompt(row) for row in shown.attributes]
+    return grid(
+        {"real": shown.images, **{title: _in_batches(draw, captions) for title, draw in draws.items()}}, captions
+    )
 
 
-def _sweep(shown: Shown, drawn: Mapping[str, Draw]) -> Image.Image:
+def _sweep(shown: AttributedImages, draws: Mapping[str, Draw]) -> Image.Image:
     """The same noise in every row; only the weight of the last attribute changes."""
     rows = {}
-    for title, draw in _ends(drawn).items():
+    for title, draw in _teacher_and_first_student(draws).items():
         for weight in SWEEP:
-            wanted = [", ".join([*row[:-1], f"{row[-1]}={weight:g}"]) for row in shown.attributes]
-            rows[f"{title}, weight {weight:g}"] = _in_parts(draw, wanted)
+            prompts = [", ".join([*row[:-1], f"{row[-1]}={weight:g}"]) for row in shown.attributes]
+            rows[f"{title}, weight {weight:g}"] = _in_batches(draw, prompts)
     return grid(rows, [", ".join([*row[:-1], f"{row[-1]} × weight"]) for row in shown.attributes])
 
 
 def _steps(
-    shown: Shown, teacher: Callable[[int], Draw], drawn: Mapping[str, Draw], walks: Sequence[int]
+    shown: AttributedImages, teacher: Callable[[int], Draw], draws: Mapping[str, Draw], step_counts: Sequence[int]
 ) -> Image.Image:
     """The teacher's steps above the student's."""
-    captions = [asked(row) for row in shown.attributes]
-    title, student = list(_ends(drawn).items())[-1]
-    rows = {f"teacher, {count} steps": _in_parts(teacher(count), captions) for count in walks}
-    return grid({**rows, title: _in_parts(student, captions)}, captions)
+    captions = [attribute_prompt(row) for row in shown.attributes]
+    title, student = list(_teacher_and_first_student(draws).items())[-1]
+    rows = {f"teacher, {count} steps": _in_batches(teacher(count), captions) for count in step_counts}
+    return grid({**rows, title: _in_batches(student, captions)}, captions)
 
 
-def _ends(drawn: Mapping[str, Draw]) -> dict[str, Draw]:
-    """The teacher and the first student."""
-    return dict(list(drawn.items())[:2])
+def _teacher_and_first_student(draws: Mapping[str, Draw]) -> dict[str, Draw]:
+    return dict(list(draws.items())[:2])
 
 
-def _in_parts(draw: Draw, wanted: Sequence[str], size: int = 16) -> Images:
-    starts = range(0, len(wanted), size)
+def _in_batches(draw: Draw, prompts: Sequence[str], size: int = 16) -> Images:
+    starts = range(0, len(prompts), size)
     return np.concatenate(
-        [draw(wanted[start : start + size], range(len(wanted))[start : start + size]) for start in starts]
+        [draw(prompts[start : start + size], range(len(prompts))[start : start + size]) for start in starts]
     )

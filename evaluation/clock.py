@@ -50,22 +50,22 @@ def interleaved(cases: Sequence[Case], rounds: int, seconds: float, seed: int = 
     With one call a round, for what takes seconds, only the first round is warmed up for.
     """
     order, shuffle = list(range(len(cases))), random.Random(seed)
-    found: list[list[list[float]]] = [[] for _ in cases]
+    times: list[list[list[float]]] = [[] for _ in cases]  # case, round, call
     for case in cases:
         case.run()  # compile, allocate
     for _ in track(range(rounds), "timing, interleaved", console=Console(stderr=True)):
         shuffle.shuffle(order)
-        for place in order:
-            found[place].append(_calls(cases[place].run, seconds, least))
-    return [_timing(case, times) for case, times in zip(cases, found, strict=True)]
+        for index in order:
+            times[index].append(_calls(cases[index].run, seconds, least))
+    return [_timing(case, rounds_of_case) for case, rounds_of_case in zip(cases, times, strict=True)]
 
 
 def _calls(run: Callable[[], object], seconds: float, least: int) -> list[float]:
     if least > 1:
         run()
     times: list[float] = []
-    began = time.perf_counter()
-    while len(times) < least or (len(times) < MOST and time.perf_counter() - began < seconds):
+    start = time.perf_counter()
+    while len(times) < least or (len(times) < MOST and time.perf_counter() - start < seconds):
         before = time.perf_counter()
         run()
         times.append(1e3 * (time.perf_counter() - before))

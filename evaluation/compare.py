@@ -14,22 +14,22 @@ PAGE = "compare.html"
 
 def compare(names: Sequence[str], out: Path) -> Path:
     """Write `compare.html` into `out` and return its path. BadInput: a name is no run."""
-    found = [record.read(name) for name in dict.fromkeys(names)]
+    runs = [record.read(name) for name in dict.fromkeys(names)]
     out.mkdir(parents=True, exist_ok=True)
-    write(out / PAGE, html(found))
+    write(out / PAGE, html(runs))
     return out / PAGE
 
 
-def html(found: Sequence[Run]) -> str:
-    """The whole page."""
+def html(runs: Sequence[Run]) -> str:
+    """The page of these runs."""
     parts = [
         web_page.section(
-            "What differs in the configurations", web_page.table(differences(found)) or web_page.paragraph("Nothing.")
+            "What differs in the configurations", web_page.table(differences(runs)) or web_page.paragraph("Nothing.")
         ),
-        web_page.section("Last figures", web_page.table(figures(found))),
-        web_page.section("Curves", web_page.charts(curves(found))),
+        web_page.section("Last figures", web_page.table(figures(runs))),
+        web_page.section("Curves", web_page.charts(curves(runs))),
         web_page.section(
-            "Latest samples", *(web_page.picture_file(run.sample, run.name) for run in found if run.sample)
+            "Latest samples", *(web_page.picture_file(run.sample, run.name) for run in runs if run.sample)
         ),
     ]
-    return web_page.page("Runs side by side", ", ".join(run.name for run in found), parts)
+    return web_page.page("Runs side by side", ", ".join(run.name for run in runs), parts)

@@ -1,4 +1,4 @@
-"""How well attributes are composed: what the judge sees of those asked for, known combinations or not, over weights.
+"""How well attributes are composed: what the judge sees of those requested, known combinations or not, over weights.
 
 It knows callables, no generators. Shapes: `N` images, `H W` pixels.
 """
@@ -18,12 +18,12 @@ from metrics.features import Images
 from metrics.judge_network import Judge
 
 WEIGHTS = (0.0, 1.0, 2.0)
-"""At which every attribute of a row is asked for; 0 leaves it free, so its accuracy is that of chance."""
+"""At which every attribute of a row is requested; 0 leaves it free, so its accuracy is that of chance."""
 REALS = "held-out reals"
 
 
 @dataclass(frozen=True)
-class Shown:
+class AttributedImages:
     """Real images `(N, H, W, 3)` and the attributes that each shows."""
 
     images: Images
@@ -32,15 +32,15 @@ class Shown:
     def __len__(self) -> int:
         return len(self.attributes)
 
-    def even(self, count: int) -> Shown:
+    def even(self, count: int) -> AttributedImages:
         """`count` rows, evenly spaced, or all."""
-        places = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
-        return Shown(self.images[places], tuple(self.attributes[place] for place in places))
+        indices = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
+        return AttributedImages(self.images[indices], tuple(self.attributes[index] for index in indices))
 
 
 @dataclass(frozen=True)
 class Composition:
-    """Shares of the attributes asked for that the judge sees, of one source of images."""
+    """Shares of the requested attributes that the judge sees, of one source of images."""
 
     name: str
     seen: float
@@ -57,28 +57,31 @@ class Composition:
     @property
     def rises(self) -> bool:
         """Whether accuracy rises with the weight, and falls nowhere on the way."""
-        found = [self.weights[weight] for weight in sorted(self.weights)]
-        return found == sorted(found) and found[0] < found[-1]
+        shares = [self.weights[weight] for weight in sorted(self.weights)]
+        return shares == sorted(shares) and shares[0] < shares[-1]
 
 
 def compositions(
-    judge: Judge, seen: Shown, unseen: Shown, draws: Mapping[str, Draw], batch: int = 50
+    judge: Judge, seen: AttributedImages, unseen: AttributedImages, draws: Mapping[str, Draw], batch: int = 50
 ) -> tuple[Composition, ...]:
-    """The reals, which are the ceiling, and then every source, asked for the same attributes with the same seeds."""
+    """The reals, which are the ceiling, and then every source, given the same attributes and the same seeds.
+
+    `seen` are real images of combinations that training knows, `unseen` of combinations that it does not.
+    """
     share, by_name = accuracy(judge, seen.images, seen.attributes)
-    found = [Composition(REALS, share, _share(judge, unseen.images, unseen.attributes), len(seen), {}, dict(by_name))]
+    lines = [Composition(REALS, share, _share(judge, unseen.images, unseen.attributes), len(seen), {}, dict(by_name))]
     for name, draw in draws.items():
-        drawn = {weight: _drawn(draw, seen.attributes, weight, batch, name) for weight in WEIGHTS}
-        shares = {weight: _share(judge, images, seen.attributes) for weight, images in drawn.items()}
-        share, by_name = accuracy(judge, drawn[1.0], seen.attributes)
-        others = _drawn(draw, unseen.attributes, 1.0, batch, name) if len(unseen) else unseen.images
+        by_weight = {weight: _images(draw, seen.attributes, weight, batch, name) for weight in WEIGHTS}
+        shares = {weight: _share(judge, images, seen.attributes) for weight, images in by_weight.items()}
+        share, by_name = accuracy(judge, by_weight[1.0], seen.attributes)
+        others = _images(draw, unseen.attributes, 1.0, batch, name) if len(unseen) else unseen.images
         other = _share(judge, others, unseen.attributes)
-        found.append(Composition(name, share, other, len(seen), shares, dict(by_name)))
-    return tuple(found)
+        lines.append(Composition(name, share, other, len(seen), shares, dict(by_name)))
+    return tuple(lines)
 
 
-def asked(attributes: Sequence[str], weight: float = 1.0) -> str:
-    """Attributes of one weight as text."""
+def attribute_prompt(attributes: Sequence[str], weight: float = 1.0) -> str:
+    """Attributes of one weight as a prompt: `Ape=2, Fez=2`, or `Ape, Fez` at weight 1."""
     return ", ".join(name if weight == 1 else f"{name}={weight:g}" for name in attributes)
 
 
@@ -86,8 +89,8 @@ def _share(judge: Judge, images: Images, attributes: Sequence[Sequence[str]]) ->
     return accuracy(judge, images, attributes)[0] if len(images) else float("nan")
 
 
-def _drawn(draw: Draw, rows: Sequence[Sequence[str]], weight: float, batch: int, name: str) -> Images:
-    wanted = [asked(row, weight) for row in rows]
-    parts = [range(start, min(start + batch, len(wanted))) for start in range(0, len(wanted), batch)]
-    shown = track(parts, f"attributes at weight {weight:g}: {name}", console=Console(stderr=True))
-    return np.concatenate([draw(wanted[part.start : part.stop], part) for part in shown])
+def _images(draw: Draw, rows: Sequence[Sequence[str]], weight: float, batch: int, name: str) -> Images:
+    prompts = [attribute_prompt(row, weight) for row in rows]
+    batches = [range(start, min(start + batch, len(prompts))) for start in range(0, len(prompts), batch)]
+    shown = track(batches, f"attributes at weight {weight:g}: {name}", console=Console(stderr=True))
+    return np.concatenate([draw(prompts[seeds.start : seeds.stop], seeds) for seeds in shown])

@@ -44,7 +44,7 @@ class Run:
 
 
 def is_run(name: str) -> bool:
-    """Whether `name` is a run with metrics."""
+    """Whether `name` is a run that has logged metrics."""
     return (run_folder(name) / "metrics.jsonl").is_file()
 
 
@@ -62,38 +62,38 @@ def read(name: str) -> Run:
     return Run(name, curves, flat(values), samples)
 
 
-def flat(values: dict[str, Any], before: str = "") -> dict[str, str]:
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
     """Nested mappings as dotted keys with values as words."""
-    found: dict[str, str] = {}
+    flattened: dict[str, str] = {}
     for key, value in values.items():
         if isinstance(value, dict) and value:
-            found |= flat(value, f"{before}{key}.")
+            flattened |= flat(value, f"{prefix}{key}.")
         else:
-            found[f"{before}{key}"] = str(value)
-    return found
+            flattened[f"{prefix}{key}"] = str(value)
+    return flattened
 
 
-def curves(found: Sequence[Run]) -> dict[str, dict[str, Points]]:
+def curves(runs: Sequence[Run]) -> dict[str, dict[str, Points]]:
     """Metric → run → its points, all runs over one pair of axes."""
-    metrics = sorted({metric for run in found for metric in run.curves if metric not in NOT_CURVES})
-    return {metric: {run.name: run.curves.get(metric, ()) for run in found} for metric in metrics}
+    metrics = sorted({metric for run in runs for metric in run.curves if metric not in NOT_CURVES})
+    return {metric: {run.name: run.curves.get(metric, ()) for run in runs} for metric in metrics}
 
 
-def differences(found: Sequence[Run]) -> Sheet:
+def differences(runs: Sequence[Run]) -> Sheet:
     """The keys that do not have one value in all runs."""
-    keys = [key for key in dict.fromkeys(key for run in found for key in run.config) if key not in NAMES]
-    differing = [key for key in keys if len({run.config.get(key) for run in found}) > 1]
-    rows = [[key, *(run.config.get(key, "") for run in found)] for key in differing]
-    return Sheet("", ["", *(run.name for run in found)], rows)
+    keys = [key for key in dict.fromkeys(key for run in runs for key in run.config) if key not in NAMES]
+    differing = [key for key in keys if len({run.config.get(key) for run in runs}) > 1]
+    rows = [[key, *(run.config.get(key, "") for run in runs)] for key in differing]
+    return Sheet("", ["", *(run.name for run in runs)], rows)
 
 
-def figures(found: Sequence[Run]) -> Sheet:
+def figures(runs: Sequence[Run]) -> Sheet:
     """Each metric's last value, and the least validation score, which chose the model."""
-    metrics = sorted({metric for run in found for metric in run.curves})
-    rows = [["steps", *(str(run.steps) for run in found)]]
-    rows += [[f"{metric}, least", *(_least(run, metric) for run in found)] for metric in metrics if _is_score(metric)]
-    rows += [[metric, *(_last(run, metric) for run in found)] for metric in metrics]
-    return Sheet("", ["", *(run.name for run in found)], rows)
+    metrics = sorted({metric for run in runs for metric in run.curves})
+    rows = [["steps", *(str(run.steps) for run in runs)]]
+    rows += [[f"{metric}, least", *(_least(run, metric) for run in runs)] for metric in metrics if _is_score(metric)]
+    rows += [[metric, *(_last(run, metric) for run in runs)] for metric in metrics]
+    return Sheet("", ["", *(run.name for run in runs)], rows)
 
 
 def _is_score(metric: str) -> bool:
@@ -114,12 +114,12 @@ def _least(run: Run, metric: str) -> str:
 
 def _curves(file: Path) -> dict[str, Points]:
     """The last line may be half written: the run may be alive."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    points: dict[str, list[tuple[float, float]]] = {}
     for line in file.read_text().splitlines():
         if not line.endswith("}"):
             continue
         figures = json.loads(line)
         step = figures.pop("step")
         for name, value in figures.items():
-            found.setdefault(name, []).append((step, value))
-    return dict(found)
+            points.setdefault(name, []).append((step, value))
+    return dict(points)

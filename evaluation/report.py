@@ -1,111 +1,12 @@
-"""What an evaluation finds, as plain figures: floor, teacher, students; it measures nothing.
-
-Shapes: `N` images, `H W` pixels.
-"""
+"""What an evaluation reports: floor, teacher, students, the teacher's sweep, the judge's validity; it measures nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from metrics.distances import Spread
-from metrics.identification import Accuracy
-from metrics.labelled_images import LabelledImages
-from metrics.similarity import Similarity
+from evaluation.line import Figure, Line
 from metrics.validity import Validity
-from models.sampling import SAMPLERS
-
-JUDGE = "judge"
-"""The feature network that every report has."""
-GUIDANCES = (1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 7.5)
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much is drawn. A teacher of 50 guided steps draws some ten small images a second and core."""
-
-    images: int = 400
-    """N of the distances: held-out captions drawn once each."""
-    captions: int = 200
-    """Captions drawn of each set that is identified."""
-    guidances: tuple[float, ...] = GUIDANCES
-    """The sweep, with every sampler; the teacher is its best by the judge's FD."""
-    samplers: tuple[str, ...] = tuple(SAMPLERS)
-    sweep: int = 100
-    """Images drawn for each point of the sweep."""
-    prompts: int = 16
-    """Prompts of the variety at a fixed prompt."""
-    seeds: int = 8
-    """Images of each of them."""
-    batch: int = 50
-    """Images drawn at once."""
-    walks: tuple[int, ...] = (1000, 50, 4)
-    """Numbers of the teacher's steps that the grid of steps shows, where attributes are asked for."""
-
-
-QUICK = Effort(100, 50, (1.0, 1.5, 2.0), ("ddim",), sweep=50, prompts=4, seeds=4, walks=(50, 4))
-"""A narrow sweep and few images, for a first look."""
-
-
-@dataclass(frozen=True)
-class Reals:
-    """The real set, as a report wants it."""
-
-    train: LabelledImages
-    """What was trained on."""
-    held_out: LabelledImages
-    """What distances are taken from; best of the labels that `train` has, in the same shares."""
-    captions: Mapping[str, LabelledImages]
-    """Sets of captions by the name of their column: `{"training captions": …, "held-out captions": …}`."""
-
-
-@dataclass(frozen=True)
-class Fidelity:
-    """How far the drawn images lie from the held-out reals, by one feature network."""
-
-    fd: float
-    fd_deviation: float
-    """Over bootstraps of the drawn images."""
-    kid: Spread
-    precision: float
-    recall: float
-
-
-@dataclass(frozen=True)
-class Line:
-    """The figures of one source of images."""
-
-    name: str
-    n: int
-    fidelity: dict[str, Fidelity]
-    """By feature network; `judge` is always there."""
-    recognised: float | None
-    """Share of images whose label the judge itself names; None where it was not trained on all of them."""
-    identified: dict[str, Accuracy]
-    """By set of captions: the nearest prototype in the judge's embedding."""
-    ground: float | None
-    """Share of the named backgrounds that were drawn, where captions name any."""
-    similarity: dict[str, Similarity]
-    """By feature network that sees captions."""
-    detail: float
-    """Mean absolute Laplacian ÷ the held-out reals'."""
-    spread: float | None
-    """Pixel spread at a fixed prompt in grey levels; the reals have no fixed prompts."""
-    diversity: dict[str, float] = field(default_factory=dict)
-    """Mean distance between two seeds of a prompt, by feature network or LPIPS; empty for the reals."""
-    nearest: float | None = None
-    """Median distance to the nearest training image ÷ that of the held-out reals: far below 1, it was memorised."""
-
-    @property
-    def fd(self) -> float:
-        """The judge's."""
-        return self.fidelity[JUDGE].fd
-
-    @property
-    def recall(self) -> float:
-        """The judge's."""
-        return self.fidelity[JUDGE].recall
 
 
 @dataclass(frozen=True)
@@ -131,8 +32,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Report:
-    """What an evaluation found."""
+    """The figures of an evaluation."""
 
+    figures: tuple[Figure[Any], ...]
+    """What each line holds, in the order of tables and columns."""
     lines: tuple[Line, ...]
     """The floor, the teacher at its best, then the students."""
     sweep: tuple[Point, ...]
@@ -158,10 +61,21 @@ class Report:
 
     @property
     def best(self) -> Point:
-        """Of the sweep."""
+        """The setting of the sweep with the least FD."""
         return min(self.sweep, key=lambda point: point.fd)
 
-    def figures(self) -> dict[str, Any]:
-        """Everything, as JSON takes it."""
-        verdict = {"margin": self.validity.margin, "rises": self.validity.rises, "valid": self.validity.valid}
-        return {**asdict(self), "best": asdict(self.best), "verdict": verdict}
+    def as_json(self) -> dict[str, Any]:
+        """Everything as numbers, words, lists and mappings."""
+        return {
+            "lines": [line.as_json() for line in self.lines],
+            "sweep": [asdict(point) for point in self.sweep],
+            "sweep_n": self.sweep_n,
+            "validity": asdict(self.validity),
+            "autoencoder": asdict(self.autoencoder) if self.autoencoder else None,
+            "best": asdict(self.best),
+            "verdict": {
+                "margin": self.validity.margin,
+                "rises": self.validity.rises,
+                "valid": self.validity.valid,
+            },
+        }

@@ -10,8 +10,10 @@ from evaluation import record, report_tables, web_page
 from evaluation.chart import Points
 from evaluation.clock import Timing
 from evaluation.evaluation import SEARCHED, Evaluation
+from evaluation.figures import fd
+from evaluation.line import Line
 from evaluation.remarks import notes, warnings
-from evaluation.report import Line, Report
+from evaluation.report import Report
 from evaluation.sheet import Sheet
 
 GRIDS = {
@@ -38,14 +40,14 @@ def html(evaluation: Evaluation) -> str:
         web_page.section("In one line", *(web_page.paragraph(headline(line, report)) for line in report.students)),
         web_page.section(
             "Warnings",
-            web_page.bullets(warnings(report, evaluation.attributes), "warnings") or web_page.paragraph("None."),
+            web_page.bullets(warnings(report, evaluation.compositions), "warnings") or web_page.paragraph("None."),
         ),
         web_page.section(
             "Figures", *(web_page.table(sheet, "figures") for sheet in measured), web_page.bullets(notes(report))
         ),
         web_page.section(
             "Attributes",
-            *(web_page.table(sheet, "figures") for sheet in report_tables.attribute_sheets(evaluation.attributes)),
+            *(web_page.table(sheet, "figures") for sheet in report_tables.attribute_sheets(evaluation.compositions)),
         ),
         web_page.section(
             "The teacher's sweep",
@@ -65,10 +67,10 @@ def html(evaluation: Evaluation) -> str:
 
 def headline(line: Line, report: Report) -> str:
     """A student's FD against the teacher's and the floor's."""
-    floor, teacher = report.floor.fd, report.teacher.fd
-    above = f"; above the floor {(line.fd - floor) / (teacher - floor):.2f} ×" if teacher > floor else ""
+    own, floor, teacher = fd(line), fd(report.floor), fd(report.teacher)
+    above = f"; above the floor {(own - floor) / (teacher - floor):.2f} ×" if teacher > floor else ""
     return (
-        f"{line.name}: FD {line.fd:.4g} by the judge, {line.fd / max(teacher, 1e-12):.2f} × its teacher's "
+        f"{line.name}: FD {own:.4g} by the judge, {own / max(teacher, 1e-12):.2f} × its teacher's "
         f"{teacher:.4g}{above}. Floor {floor:.4g}, N = {line.n}."
     )
 
@@ -79,13 +81,13 @@ def sweep_curves(report: Report) -> dict[str, Points]:
     return {name: sorted((p.guidance, p.fd) for p in report.sweep if p.sampler == name) for name in names}
 
 
-def timings(found: Sequence[Timing]) -> Sheet:
+def timings(cases: Sequence[Timing]) -> Sheet:
     """Whole images, batch 1, timed in turns; the first row is the teacher."""
     heads = ["whole image, batch 1", "median ms", "p25 to p75", "teacher ÷ this", "N"]
     rows = [
-        [one.by, f"{one.median:.3g}", f"{one.p25:.3g} to {one.p75:.3g}", f"{found[0].median / one.median:.3g}",
+        [one.by, f"{one.median:.3g}", f"{one.p25:.3g} to {one.p75:.3g}", f"{cases[0].median / one.median:.3g}",
          str(one.calls)]
-        for one in found
+        for one in cases
     ]  # fmt: skip
     return Sheet("", heads, rows)
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from base.errors import BadInput
 from base.runs import data_folder, run_folder, trained
 from data.imagefolder import ImageFolder
-from evaluation.bench import Draw, GuidedDraw, Instruments, RoundTrip
-from evaluation.composition import Shown
-from evaluation.report import Reals
+from evaluation.bench import Draw, GuidedDraw, RoundTrip
+from evaluation.composition import AttributedImages
+from evaluation.reference import Instruments, Reals
 from metrics import features, lpips
 from metrics import judge_network as judges
 from metrics.labelled_images import LabelledImages, join
@@ -35,12 +35,12 @@ UNSEEN = "unseen-combination"
 """Kind of held-out images that show attributes which training never shows together."""
 
 OTHER_CAPTIONS = {"text_fr": "French captions", "text_typed": "captions as typed"}
-"""Columns of the training split that say the same in other words, and what they are called where they are identified."""
+"""Columns of the training split that say the same in other words, and their name as a set of captions."""
 
 
 @dataclass(frozen=True)
 class Subjects:
-    """What is evaluated, beside what, by what."""
+    """Names of what is evaluated, against what, by what."""
 
     student: str
     """Bundle, run or diffusers folder."""
@@ -61,13 +61,13 @@ class Subjects:
     student_steps: tuple[int, ...] = (1, 2, 4)
 
 
-def steps_of(text: str) -> tuple[int, ...]:
+def parse_steps(text: str) -> tuple[int, ...]:
     """`1,2,4` → the student's numbers of steps. BadInput: a student does not draw in so many."""
-    wanted = [part.strip() for part in text.split(",")]
+    words = [word.strip() for word in text.split(",")]
     known = {str(count) for count in STUDENT_TIMESTEPS}
-    if refused := [part for part in wanted if part not in known]:
+    if refused := [word for word in words if word not in known]:
         raise BadInput(f"students draw in {', '.join(sorted(known))} steps, not in '{refused[0]}'")
-    return tuple(int(part) for part in wanted)
+    return tuple(int(word) for word in words)
 
 
 def open_reals(data: str) -> Reals:
@@ -76,28 +76,30 @@ def open_reals(data: str) -> Reals:
     Where training captions come in other words too, those are sets of their own, on the same images.
     """
     splits = [ImageFolder(data_folder(data), split) for split in ("train", "validation", "test")]
-    train, validation, test = (_captioned(split) for split in splits)
+    train, validation, test = (_labelled(split) for split in splits)
     known = np.flatnonzero([kind is None or kind in KNOWN_LABELS for kind in _column(splits[2], "kind")])
     held_out = join([validation, test.rows(known)])
     others = {
-        name: replace(train, captions=tuple(splits[0].column(column)), grounds=())
+        name: replace(train, captions=tuple(splits[0].column(column)), backgrounds=())
         for column, name in OTHER_CAPTIONS.items()
         if column in splits[0].columns
     }
     return Reals(train, held_out, {"training captions": train, "held-out captions": test, **others})
 
 
-def open_shown(data: str) -> tuple[Shown, Shown]:
+def open_attributed(data: str) -> tuple[AttributedImages, AttributedImages]:
     """Test images and their attributes: of combinations that training knows, and of those that it does not."""
     split = ImageFolder(data_folder(data), "test")
     attributes, new = split.column("attributes"), np.array([kind == UNSEEN for kind in _column(split, "kind")])
-    places = (np.flatnonzero(~new), np.flatnonzero(new))
-    seen, unseen = (Shown(split.images(rows), tuple(tuple(attributes[row]) for row in rows)) for rows in places)
+    seen, unseen = (
+        AttributedImages(split.images(rows), tuple(tuple(attributes[row]) for row in rows))
+        for rows in (np.flatnonzero(~new), np.flatnonzero(new))
+    )
     return seen, unseen
 
 
 def open_teacher(subjects: Subjects) -> Pipeline:
-    """On the GPU where there is one."""
+    """The teacher, on the GPU where there is one. BadInput: it is none, or a student."""
     pipeline = opened(subjects.teacher, subjects.decoder)
     if pipeline.is_student:
         raise BadInput(f"{subjects.teacher} is a student; a teacher of many steps is wanted")
@@ -119,11 +121,11 @@ def student_draws(
     """`student, 2 steps` → a bundle on a backend, or a run or diffusers folder in torch."""
     is_bundle = (Path(student) / MANIFEST).is_file()
     by_steps = _bundle_draw(student, backend) if is_bundle else _pipeline_draw(student, decoder)
-    return {f"student, {count} step{'s'[: count > 1]}": by_steps(count) for count in steps}
+    return {f"student, {count} {'step' if count == 1 else 'steps'}": by_steps(count) for count in steps}
 
 
 def open_instruments(subjects: Subjects) -> Instruments:
-    """The judge, and every network that was named besides."""
+    """The judge, and every further network that was named. BadInput: one is not there, or damaged."""
     others, perceptual = {}, {}
     try:
         judge = judges.load(trained(subjects.judge))
@@ -145,15 +147,15 @@ def open_instruments(subjects: Subjects) -> Instruments:
 
 
 def round_trip(pipeline: Pipeline, batch: int = 50) -> RoundTrip:
-    """Images through the pipeline's autoencoder and back."""
+    """Images `(N, H, W, 3)` uint8 through the pipeline's autoencoder and back, in batches."""
 
     @torch.no_grad()
     def back(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        parts = [
+        batches = [
             from_uint8(images[start : start + batch]).to(pipeline.device) for start in range(0, len(images), batch)
         ]
         autoencoder: Any = pipeline.autoencoder
-        return np.concatenate([to_uint8(autoencoder.decode(autoencoder.encode(part))) for part in parts])
+        return np.concatenate([to_uint8(autoencoder.decode(autoencoder.encode(pixels))) for pixels in batches])
 
     return back
 
@@ -184,17 +186,17 @@ def _pipeline_draw(student: str, decoder: str | None) -> Callable[[int], Draw]:
     return by_steps
 
 
-def _captioned(split: ImageFolder) -> LabelledImages:
+def _labelled(split: ImageFolder) -> LabelledImages:
     """Inputs are the captions, or the labels as words where there are none."""
     labels = split.column("label")
     texts = [
         text if text is not None else str(label) for text, label in zip(_column(split, "text"), labels, strict=True)
     ]
-    grounds = tuple(
-        ground if ground and text.endswith(f" on {ground}") else None
-        for text, ground in zip(texts, _column(split, "background"), strict=True)
+    backgrounds = tuple(
+        background if background and text.endswith(f" on {background}") else None
+        for text, background in zip(texts, _column(split, "background"), strict=True)
     )
-    return LabelledImages(split.images(), tuple(texts), np.array(labels, np.int64), grounds)
+    return LabelledImages(split.images(), tuple(texts), np.array(labels, np.int64), backgrounds)
 
 
 def _column(split: ImageFolder, name: str) -> list[Any]:

@@ -23,45 +23,49 @@ Slots = Sequence[Sequence[str]]
 
 
 def open_judge(slots: Slots) -> Judge:
-    """A fresh judge of these attributes."""
+    """An untrained judge of these attributes."""
     names = tuple(tuple(slot) for slot in slots)
     return Judge(JudgeConfig(labels=sum(len(slot) + 1 for slot in names), slots=names))
 
 
-def places(rows: Sequence[Sequence[str]], slots: Slots) -> Tensor:
-    """What images show → `(N, T)`: the attribute's place in each slot, its length for nothing."""
-    found = [[next((slot.index(name) for name in row if name in slot), len(slot)) for slot in slots] for row in rows]
-    return torch.tensor(found, dtype=torch.int64)
+def slot_indices(rows: Sequence[Sequence[str]], slots: Slots) -> Tensor:
+    """The attributes that N images show → `(N, T)`: the attribute's index in each slot, the slot's length for nothing."""
+    indices = [[next((slot.index(name) for name in row if name in slot), len(slot)) for slot in slots] for row in rows]
+    return torch.tensor(indices, dtype=torch.int64)
 
 
 def attribute_loss(judge: Judge, images: Tensor, targets: Tensor, smoothing: float = 0.1) -> Tensor:
-    """Cross-entropy of images `(N, 3, H, W)` against `places` `(N, T)`, the mean over the slots."""
+    """Cross-entropy of images `(N, 3, H, W)` against `slot_indices` `(N, T)`, the mean over the slots."""
     answers = _answers(judge, judge(images))
     losses = [
-        functional.cross_entropy(answer, targets[:, turn], label_smoothing=smoothing)
-        for turn, answer in enumerate(answers)
+        functional.cross_entropy(answer, targets[:, slot], label_smoothing=smoothing)
+        for slot, answer in enumerate(answers)
     ]
     return torch.stack(losses).mean()
 
 
 def read(judge: Judge, images: Images) -> NDArray[np.int64]:
-    """Images `(N, H, W, 3)` uint8 → `(N, T)`, as `places` writes it."""
+    """Images `(N, H, W, 3)` uint8 → what the judge sees in them, `(N, T)`, as `slot_indices` writes it."""
     logits = torch.from_numpy(features.rows(judge, judge.forward, images))
     return torch.stack([answer.argmax(dim=1) for answer in _answers(judge, logits)], dim=1).numpy()
 
 
-def accuracy(judge: Judge, images: Images, asked: Sequence[Sequence[str]]) -> tuple[float, Mapping[str, float]]:
-    """Share of the attributes asked for that the judge sees: of all of them, and by name; slots left free do not count."""
+def accuracy(judge: Judge, images: Images, requested: Sequence[Sequence[str]]) -> tuple[float, Mapping[str, float]]:
+    """Share of the requested attributes that the judge sees in images `(N, H, W, 3)`: of all of them, and by name.
+
+    Slots left free do not count; NaN where nothing is requested.
+    """
     slots = judge.config.slots
-    seen, wanted = read(judge, images), places(asked, slots).numpy()
+    seen, targets = read(judge, images), slot_indices(requested, slots).numpy()  # (N, T)
     hits: dict[str, list[bool]] = {}
-    for turn, slot in enumerate(slots):
-        for row in np.flatnonzero(wanted[:, turn] < len(slot)):
-            hits.setdefault(slot[wanted[row, turn]], []).append(bool(seen[row, turn] == wanted[row, turn]))
-    everything = [hit for found in hits.values() for hit in found]
-    by_name = {name: float(np.mean(found)) for name, found in sorted(hits.items())}
+    for column, slot in enumerate(slots):
+        for row in np.flatnonzero(targets[:, column] < len(slot)):
+            hits.setdefault(slot[targets[row, column]], []).append(bool(seen[row, column] == targets[row, column]))
+    everything = [hit for own in hits.values() for hit in own]
+    by_name = {name: float(np.mean(own)) for name, own in sorted(hits.items())}
     return float(np.mean(everything)) if everything else float("nan"), by_name
 
 
 def _answers(judge: Judge, logits: Tensor) -> tuple[Tensor, ...]:
+    """Logits `(N, L)` → those of each slot."""
     return logits.split([len(slot) + 1 for slot in judge.config.slots], dim=1)

@@ -37,8 +37,8 @@ class Clip(nn.Module):
         """Captions → `(N, D)`; what is longer than the network's context is cut."""
         length = self.model.config.text_config.max_position_embeddings
         options = {"padding": "max_length", "truncation": True, "max_length": length, "return_tensors": "pt"}
-        found = self.tokenizer(list(captions), **options).to(self.model.device)
-        pooled = self.model.text_model(found["input_ids"], attention_mask=found["attention_mask"]).pooler_output
+        tokens = self.tokenizer(list(captions), **options).to(self.model.device)
+        pooled = self.model.text_model(tokens["input_ids"], attention_mask=tokens["attention_mask"]).pooler_output
         return functional.normalize(self.model.text_projection(pooled), dim=1)
 
 

@@ -30,7 +30,7 @@ class Dino(nn.Module):
         return tokens[:, 0]
 
     def embed(self, images: Tensor) -> Tensor:
-        """The same with length 1."""
+        """`features` scaled to length 1: `(N, 3, H, W)` in [−1, 1] → `(N, D)`."""
         return functional.normalize(self.features(images), dim=1)
 
 

@@ -26,7 +26,7 @@ class Spread:
 
 
 def frechet(first: Features, second: Features) -> float:
-    """Fréchet distance between Gaussians fitted to both sets (FID, arXiv 1706.08500, equation 6).
+    """Fréchet distance between Gaussians fitted to rows `(N, D)` and `(M, D)` (FID, arXiv 1706.08500, equation 6).
 
     The covariances are divided by N − 1. The trace of (Σ₁Σ₂)^½ is taken as the sum of singular values of Σ₁^½Σ₂^½, which
     is symmetric, real and never negative however few rows there are.
@@ -39,14 +39,15 @@ def frechet(first: Features, second: Features) -> float:
     return max(mean + traces - 2 * overlap, 0.0)
 
 
-def frechet_deviation(real: Features, drawn: Features, times: int = 20, seed: int = 0) -> float:
-    """How far a Fréchet distance moves with the draw of its images: the deviation over bootstraps of `drawn`.
+def frechet_deviation(real: Features, generated: Features, times: int = 20, seed: int = 0) -> float:
+    """How far a Fréchet distance moves with the draw of its images: the deviation over bootstraps.
 
-    Of one trained network and one set of reals: what another training would give, it does not say.
+    Real rows `(N, D)`, generated rows `(M, D)`, which are drawn with replacement. Of one trained network and one set of
+    reals: what another training would give, it does not say.
     """
     rng = np.random.Generator(np.random.Philox(key=seed))
-    found = [frechet(real, drawn[rng.integers(len(drawn), size=len(drawn))]) for _ in range(times)]
-    return float(np.std(found))
+    estimates = [frechet(real, generated[rng.integers(len(generated), size=len(generated))]) for _ in range(times)]
+    return float(np.std(estimates))
 
 
 def _scatter(rows: Features) -> Features:
@@ -58,7 +59,8 @@ def _scatter(rows: Features) -> Features:
 def kid(first: Features, second: Features, subsets: int = 50, size: int = 100, seed: int = 0) -> Spread:
     """Kernel Inception Distance: unbiased MMD² with the kernel (x·y/D + 1)³ (arXiv 1801.01401, equation 4), over subsets.
 
-    `size` shrinks to the smaller set; negative values are what an unbiased estimate of zero looks like.
+    Rows `(N, D)` and `(M, D)`. `size` shrinks to the smaller set; negative values are what an unbiased estimate of zero
+    looks like.
     """
     size = min(size, len(first), len(second))
     assert size >= 2, "an unbiased estimate needs two rows"
@@ -70,35 +72,39 @@ def kid(first: Features, second: Features, subsets: int = 50, size: int = 100, s
 
 
 def mmd(first: Features, second: Features) -> float:
-    """The unbiased squared maximum mean discrepancy of the whole sets under KID's kernel."""
+    """The unbiased squared maximum mean discrepancy of all rows `(N, D)` and `(M, D)` under KID's kernel."""
     within = [(kernel.sum() - np.trace(kernel)) / (len(kernel) * (len(kernel) - 1)) for kernel in
               (_kernel(first, first), _kernel(second, second))]  # fmt: skip
     return float(within[0] + within[1] - 2 * _kernel(first, second).mean())
 
 
 def _kernel(first: Features, second: Features) -> Features:
+    """`(N, D)`, `(M, D)` → `(N, M)`."""
     return np.asarray((first @ second.T / first.shape[1] + 1) ** 3, dtype=np.float64)
 
 
-def precision_recall(real: Features, drawn: Features, neighbours: int = NEIGHBOURS) -> tuple[float, float]:
-    """Improved precision and recall (arXiv 1904.06991, equation 2): shares of rows inside the other set's k-NN balls."""
-    assert min(len(real), len(drawn)) > neighbours, f"{neighbours} neighbours need more rows than that"
-    across = distances(drawn, real)  # (N drawn, M real)
+def precision_recall(real: Features, generated: Features, neighbours: int = NEIGHBOURS) -> tuple[float, float]:
+    """Improved precision and recall (arXiv 1904.06991, equation 2): shares of rows inside the other set's k-NN balls.
+
+    Real rows `(M, D)`, generated rows `(N, D)`; k is `neighbours`.
+    """
+    assert min(len(real), len(generated)) > neighbours, f"{neighbours} neighbours need more rows than that"
+    across = distances(generated, real)  # (N, M)
     precision = (across <= _radii(real, neighbours)).any(axis=1).mean()
-    recall = (_radii(drawn, neighbours) >= across.T).any(axis=1).mean()
+    recall = (_radii(generated, neighbours) >= across.T).any(axis=1).mean()
     return float(precision), float(recall)
 
 
 def _radii(rows: Features, neighbours: int) -> Features:
-    """Distance of each row to its k-th neighbour; place 0 is the row itself."""
+    """Distance of each row to its k-th neighbour, `(N, D)` → `(N,)`; index 0 is the row itself."""
     return np.asarray(np.partition(distances(rows, rows), neighbours, axis=1)[:, neighbours], dtype=np.float64)
 
 
 def neighbours(rows: Features, training: Features, count: int) -> tuple[NDArray[np.intp], Features]:
-    """The `count` training rows nearest to each row, the nearest first: places and distances, both `(N, count)`."""
+    """The `count` training rows `(M, D)` nearest to each row `(N, D)`: indices and distances `(N, count)`, nearest first."""
     apart = distances(rows, training)
-    places = np.argsort(apart, axis=1, kind="stable")[:, :count]
-    return places, np.take_along_axis(apart, places, axis=1)
+    indices = np.argsort(apart, axis=1, kind="stable")[:, :count]
+    return indices, np.take_along_axis(apart, indices, axis=1)
 
 
 def diversity(groups: Features) -> float:
@@ -109,6 +115,6 @@ def diversity(groups: Features) -> float:
 
 
 def distances(first: Features, second: Features) -> Features:
-    """Euclidean distances `(N, M)`."""
+    """Euclidean distances `(N, M)` between rows `(N, D)` and `(M, D)`."""
     squares = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1) - 2 * first @ second.T
     return np.sqrt(np.maximum(squares, 0.0))

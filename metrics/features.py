@@ -40,21 +40,21 @@ class Network(Protocol):
     """What every file of `NETWORKS` opens: a `torch.nn.Module` with two ways to see images `(N, 3, H, W)` in [−1, 1]."""
 
     def features(self, images: Tensor) -> Tensor:
-        """`(N, D)`: what distances are taken on."""
+        """What distances are taken on: `(N, 3, H, W)` → `(N, D)`."""
 
     def embed(self, images: Tensor) -> Tensor:
-        """`(N, D')` of length 1: for identification, neighbours and diversity."""
+        """For identification, neighbours and diversity: `(N, 3, H, W)` → `(N, D')` of length 1."""
 
 
-class Captioner(Network, Protocol):
-    """A network that sees captions as well."""
+class CaptionNetwork(Network, Protocol):
+    """A network that reads captions as well."""
 
     def texts(self, captions: Sequence[str]) -> Tensor:
-        """`(N, D')` of length 1, in the space of `embed`."""
+        """N captions → `(N, D')` of length 1, in the space of `embed`."""
 
 
 def load(name: str, folder: str | Path) -> Network:
-    """The network `name` with the weights in `folder`. ValueError, one line: no such network, or none there."""
+    """Open the network `name` with the weights in `folder`. ValueError, one line: no such network, or none there."""
     if name not in NETWORKS:
         raise ValueError(f"no feature network '{name}'; accepted: {', '.join(NETWORKS)}")
     module = importlib.import_module(f"metrics.{NETWORKS[name]}")
@@ -63,28 +63,28 @@ def load(name: str, folder: str | Path) -> Network:
 
 
 def features(network: Network, images: Images) -> Features:
-    """What distances are taken on, `(N, D)`."""
+    """What distances are taken on: images `(N, H, W, 3)` → `(N, D)`."""
     return rows(network, network.features, images)
 
 
 def embeddings(network: Network, images: Images) -> Features:
-    """What is drawn, `(N, D')` of length 1: for identification, neighbours and diversity."""
+    """What an image shows, for identification, neighbours and diversity: `(N, H, W, 3)` → `(N, D')` of length 1."""
     return rows(network, network.embed, images)
 
 
-def texts(network: Captioner, captions: Sequence[str]) -> Features:
-    """What captions say, `(N, D')` of length 1; each different caption is read once."""
+def texts(network: CaptionNetwork, captions: Sequence[str]) -> Features:
+    """What captions say: N of them → `(N, D')` of length 1; each different caption is read once."""
     different = list(dict.fromkeys(captions))
-    parts = [different[start : start + BATCH] for start in range(0, len(different), BATCH)]
-    found = np.concatenate([network.texts(part).double().cpu().numpy() for part in parts])
-    places = {caption: place for place, caption in enumerate(different)}
-    return np.asarray(found[[places[caption] for caption in captions]], dtype=np.float64)
+    batches = [different[start : start + BATCH] for start in range(0, len(different), BATCH)]
+    embedded = np.concatenate([network.texts(batch).double().cpu().numpy() for batch in batches])
+    indices = {caption: index for index, caption in enumerate(different)}
+    return np.asarray(embedded[[indices[caption] for caption in captions]], dtype=np.float64)
 
 
 @torch.no_grad()
 def rows(network: Network, function: Callable[[Tensor], Tensor], images: Images) -> Features:
-    """`function` of a network over images `(N, 3, H, W)` in [−1, 1], batch by batch: `(N, …)`."""
+    """`function` of a network, batch by batch: images `(N, H, W, 3)` uint8 → `(N, …)`; it sees `(N, 3, H, W)` in [−1, 1]."""
     assert isinstance(network, torch.nn.Module)
     device = next(network.parameters()).device
-    parts = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    return np.concatenate([function(from_uint8(part).to(device)).double().cpu().numpy() for part in parts])
+    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+    return np.concatenate([function(from_uint8(batch).to(device)).double().cpu().numpy() for batch in batches])

@@ -1,4 +1,4 @@
-"""Is it what was asked for: images are named by the nearest label's prototype; it knows no network and no generator.
+"""Is it what was requested: images are named by the nearest label's prototype; it knows no network and no generator.
 
 Shapes: `N` batch, `L` labels, `D` width of an embedding, `H W` pixels.
 """
@@ -36,40 +36,46 @@ class Prototypes:
     def of(cls, embeddings: Features, labels: Labels) -> Prototypes:
         """The mean embedding of each label's real images (prototypical networks, arXiv 1703.05175, equation 1).
 
-        A label that no judge was trained on has one as well, as long as there are real images of it.
+        Embeddings `(N, D)` with their labels `(N,)`. A label that no judge was trained on has one as well, as long as
+        there are real images of it.
         """
         names = np.unique(labels)
         means = np.stack([embeddings[labels == name].mean(axis=0) for name in names])
         return cls(means / np.linalg.norm(means, axis=1, keepdims=True), names)
 
     def ranked(self, embeddings: Features) -> Labels:
-        """All labels from the nearest by cosine to the farthest, `(N, L)`."""
+        """All labels from the nearest by cosine to the farthest: `(N, D)` → `(N, L)`."""
         return self.labels[np.argsort(-embeddings @ self.directions.T, axis=1, kind="stable")]
 
     def accuracy(self, embeddings: Features, labels: Labels) -> Accuracy:
-        """How often images `(N, D)` are taken for what they were asked to be."""
+        """How often embeddings `(N, D)` are taken for the labels `(N,)` that were requested."""
         hits = self.ranked(embeddings)[:, :5] == labels[:, None]
         return Accuracy(float(hits[:, 0].mean()), float(hits.any(axis=1).mean()))
 
 
-def ground(images: NDArray[np.uint8]) -> Features:
-    """The colour of the background, `(N, 3)`: the median of the outermost pixels."""
+def background_colour(images: NDArray[np.uint8]) -> Features:
+    """The colour of the background, the median of the outermost pixels: `(N, H, W, 3)` → `(N, 3)`."""
     ring = [images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]]
     return np.asarray(np.median(np.concatenate(ring, axis=1), axis=1), dtype=np.float64)
 
 
-def ground_colours(images: NDArray[np.uint8], names: Sequence[str | None]) -> dict[str, Features]:
-    """The median background colour `(3,)` of the real images under each name."""
-    found = ground(images)
+def background_colours(images: NDArray[np.uint8], names: Sequence[str | None]) -> dict[str, Features]:
+    """The median background colour `(3,)` of the real images `(N, H, W, 3)` under each of N names."""
+    colours = background_colour(images)
     known = sorted({name for name in names if name is not None})
-    return {name: np.median(found[[other == name for other in names]], axis=0) for name in known}
+    return {name: np.median(colours[[other == name for other in names]], axis=0) for name in known}
 
 
-def ground_hits(images: NDArray[np.uint8], asked: Sequence[str | None], colours: Mapping[str, Features]) -> list[bool]:
-    """Whether the named colour nearest to an image's background is the one asked for; images without a wish left out."""
+def background_hits(
+    images: NDArray[np.uint8], requested: Sequence[str | None], colours: Mapping[str, Features]
+) -> list[bool]:
+    """Whether the named colour nearest to an image's background is the requested one: images `(N, H, W, 3)`, N names or None.
+
+    Images that no background was requested for are left out.
+    """
     if not colours:
         return []
     names = list(colours)
-    apart = np.linalg.norm(ground(images)[:, None] - np.stack([colours[name] for name in names]), axis=2)
-    nearest = [names[place] for place in apart.argmin(axis=1)]
-    return [name == wish for name, wish in zip(nearest, asked, strict=True) if wish is not None]
+    apart = np.linalg.norm(background_colour(images)[:, None] - np.stack([colours[name] for name in names]), axis=2)
+    nearest = [names[index] for index in apart.argmin(axis=1)]
+    return [own == name for own, name in zip(nearest, requested, strict=True) if name is not None]

@@ -40,6 +40,7 @@ class Layer:
 
     @property
     def padding(self) -> tuple[int, int]:
+        """That keeps the size at stride 1, or none."""
         return (self.kernel[0] // 2, self.kernel[1] // 2) if self.padded else (0, 0)
 
 
@@ -81,9 +82,9 @@ class Block(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """`(N, C, H, W)` → `(N, C', H', W')`."""
-        found = [self._walk(branch, maps) for branch in self.branches]
+        outputs = [self._walk(branch, maps) for branch in self.branches]
         pooled = self.pool(maps)
-        return torch.cat([*found, self._walk(self.after[0], pooled) if self.after else pooled], dim=1)
+        return torch.cat([*outputs, self._walk(self.after[0], pooled) if self.after else pooled], dim=1)
 
     def _walk(self, branch: list[Stage], maps: Tensor) -> Tensor:
         for stage in branch:
@@ -123,7 +124,7 @@ class Inception(nn.Module):
         return images.mean(dim=(2, 3))
 
     def embed(self, images: Tensor) -> Tensor:
-        """The same with length 1."""
+        """`features` scaled to length 1: `(N, 3, H, W)` in [−1, 1] → `(N, 2048)`."""
         return functional.normalize(self.features(images), dim=1)
 
 
@@ -131,7 +132,7 @@ def _fives() -> list[list[Stage]]:
     return [
         chain(Layer("branch1x1", 64)),
         chain(Layer("branch5x5_1", 48), Layer("branch5x5_2", 64, (5, 5))),
-        chain(Layer("branch3x3dbl_1", 64), *(Layer(f"branch3x3dbl_{place}", 96, (3, 3)) for place in (2, 3))),
+        chain(Layer("branch3x3dbl_1", 64), *(Layer(f"branch3x3dbl_{index}", 96, (3, 3)) for index in (2, 3))),
     ]
 
 
@@ -151,7 +152,7 @@ def _sixes(width: int) -> list[list[Stage]]:
         chain(Layer("branch7x7_1", width), Layer("branch7x7_2", width, across), Layer("branch7x7_3", 192, down)),
         chain(
             Layer("branch7x7dbl_1", width),
-            *(Layer(f"branch7x7dbl_{place}", *shape) for place, shape in enumerate(long, start=2)),
+            *(Layer(f"branch7x7dbl_{index}", *shape) for index, shape in enumerate(long, start=2)),
         ),
     ]
 
@@ -181,23 +182,23 @@ def _sevens() -> list[list[Stage]]:
 
 def convert(file: Path, folder: Path) -> None:
     """`pt_inception-2015-12-05*.pth` → a folder that `load` opens. ValueError names what does not fit."""
-    found = weights.foreign(file)
-    wanted = _wanted(Inception())
-    strange = [name for name in found if name not in wanted and not name.startswith(DROPPED) and not _counter(name)]
+    tensors = weights.foreign(file)
+    expected = _expected(Inception())
+    strange = [name for name in tensors if name not in expected and not name.startswith(DROPPED) and not _counter(name)]
     if strange:
         raise ValueError(f"{file} is no InceptionV3 of the FID: it has a tensor {strange[0]}")
-    weights.write(folder, {"kind": KIND, "source": file.name}, weights.fitting(found, wanted, file))
+    weights.write(folder, {"kind": KIND, "source": file.name}, weights.fitting(tensors, expected, file))
 
 
 def load(folder: Path) -> Inception:
     """Open a converted folder. ValueError, one line: none there, or a damaged one."""
     _, tensors = weights.read(folder, KIND)
     network = Inception()
-    network.load_state_dict(weights.fitting(tensors, _wanted(network), folder), strict=False)
+    network.load_state_dict(weights.fitting(tensors, _expected(network), folder), strict=False)
     return network.eval()
 
 
-def _wanted(network: Inception) -> Mapping[str, Tensor]:
+def _expected(network: Inception) -> Mapping[str, Tensor]:
     return {name: tensor for name, tensor in network.state_dict().items() if not _counter(name)}
 
 

@@ -19,14 +19,14 @@ from torch.nn import functional
 from models.pixels import HALF
 
 DRAWS = 12
-"""Uniform numbers in [0, 1) that `augment` wants for each image."""
+"""Uniform numbers in [0, 1) that `augment` takes for each image."""
 
 SHIFT, ZOOM, TURN, CUTOUT = 4, 0.08, 8.0, 16
 """Largest shift (pixels of 64), change of scale, rotation (degrees), and the cutout's side (pixels of 64)."""
 
 OCTAVES = 3
 TEXTURE_WEIGHT = 0.2
-"""Weight of texture beside an embedding of length 1. Measured: at 0 a blur of σ = 1 costs a third of the floor, here 4.9."""
+"""Weight of texture next to an embedding of length 1. Measured: at 0 a blur of σ = 1 costs a third of the floor, here 4.9."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,14 @@ class Judge(nn.Module):
             self.scale = nn.Parameter(torch.tensor(16.0))  # inverse temperature of the cosine logits
 
     def embed(self, images: Tensor) -> Tensor:
-        """What is drawn: images `(N, 3, H, W)` in [−1, 1] → embeddings `(N, D)` of length 1."""
+        """What an image shows: `(N, 3, H, W)` in [−1, 1] → embeddings `(N, D)` of length 1."""
         return functional.normalize(self.project(self.stages(images).mean(dim=(2, 3))), dim=1)
 
     def features(self, images: Tensor) -> Tensor:
-        """What is drawn and how sharply: `(N, 3, H, W)` in [−1, 1] → `(N, D + T)`, what distances are taken on.
+        """What an image shows and how sharply: `(N, 3, H, W)` in [−1, 1] → `(N, D + T)`, what distances are taken on.
 
         A network that only has to recognise is free to forget sharpness, and does: it puts blurred reals nearer to the
-        reals than other reals are. So the texture that it forgets stands beside its embedding.
+        reals than other reals are. So the texture that it forgets is appended to its embedding.
         """
         return torch.cat([self.embed(images), TEXTURE_WEIGHT * texture(images)], dim=1)
 
@@ -96,9 +96,10 @@ class Judge(nn.Module):
 
 
 def texture(images: Tensor) -> Tensor:
-    """Log mean absolute and log root mean square Laplacian of the luminance, `(N, T)`: two an octave of a pyramid.
+    """Log mean absolute and log root mean square Laplacian of the luminance, two an octave of a pyramid.
 
-    The first feels noise on flat ground, the second the edges: a mixture of both errors cannot hide in either alone.
+    Images `(N, 3, H, W)` in [−1, 1] → `(N, T)`. The first feels noise on flat ground, the second the edges: a
+    mixture of both errors cannot hide in either alone.
     """
     kernel = images.new_tensor([[0, -1, 0], [-1, 4, -1], [0, -1, 0]]).view(1, 1, 3, 3)
     grey = (images * images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
@@ -126,7 +127,7 @@ def augment(images: Tensor, draws: Tensor) -> Tensor:
 
 
 def _move(images: Tensor, signed: Tensor) -> Tensor:
-    """Rotate, scale and shift about the centre; beyond the border the border's own colour goes on."""
+    """Rotate, scale and shift images `(N, 3, H, W)` about the centre; beyond the border the border's own colour goes on."""
     angle = torch.deg2rad(signed[:, 0] * TURN)
     zoom = 1 + signed[:, 1] * ZOOM
     cos, sin = angle.cos() * zoom, angle.sin() * zoom

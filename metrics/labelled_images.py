@@ -19,21 +19,21 @@ class LabelledImages:
     images: NDArray[np.uint8]
     captions: tuple[str, ...]
     labels: NDArray[np.int64]
-    grounds: tuple[str | None, ...] = ()
+    backgrounds: tuple[str | None, ...] = ()
     """None of any where nobody says."""
 
     def __post_init__(self) -> None:
-        if not self.grounds:
-            object.__setattr__(self, "grounds", (None,) * len(self))
+        if not self.backgrounds:
+            object.__setattr__(self, "backgrounds", (None,) * len(self))
 
     def __len__(self) -> int:
         return len(self.captions)
 
-    def rows(self, places: NDArray[np.intp]) -> LabelledImages:
-        """The rows at `places`, in that order."""
-        captions = tuple(self.captions[place] for place in places)
-        grounds = tuple(self.grounds[place] for place in places)
-        return LabelledImages(self.images[places], captions, self.labels[places], grounds)
+    def rows(self, indices: NDArray[np.intp]) -> LabelledImages:
+        """The rows at `indices` `(M,)`, in that order."""
+        captions = tuple(self.captions[index] for index in indices)
+        backgrounds = tuple(self.backgrounds[index] for index in indices)
+        return LabelledImages(self.images[indices], captions, self.labels[indices], backgrounds)
 
     def even(self, count: int, seed: int = 0) -> LabelledImages:
         """`count` rows, or all: labels take turns, in an order drawn by `seed`, so that none is missed or doubled."""
@@ -51,21 +51,21 @@ class LabelledImages:
         A row comes twice only where its label has fewer rows here than there.
         """
         rng = np.random.Generator(np.random.Philox(key=seed))
-        order, taken = rng.permutation(len(self)), dict[int, int]()
-        places = []
+        order, counts = rng.permutation(len(self)), dict[int, int]()
+        indices = []
         for name in other.labels.tolist():
             own = order[self.labels[order] == name]
             own = own if len(own) else order
-            places.append(own[taken.get(name, 0) % len(own)])
-            taken[name] = taken.get(name, 0) + 1
-        return self.rows(np.array(places, dtype=np.intp))
+            indices.append(own[counts.get(name, 0) % len(own)])
+            counts[name] = counts.get(name, 0) + 1
+        return self.rows(np.array(indices, dtype=np.intp))
 
 
-def join(parts: Sequence[LabelledImages]) -> LabelledImages:
+def join(sets: Sequence[LabelledImages]) -> LabelledImages:
     """All rows of several sets."""
     return LabelledImages(
-        np.concatenate([part.images for part in parts]),
-        tuple(caption for part in parts for caption in part.captions),
-        np.concatenate([part.labels for part in parts]),
-        tuple(ground for part in parts for ground in part.grounds),
+        np.concatenate([one.images for one in sets]),
+        tuple(caption for one in sets for caption in one.captions),
+        np.concatenate([one.labels for one in sets]),
+        tuple(background for one in sets for background in one.backgrounds),
     )

@@ -60,16 +60,16 @@ class Lpips(nn.Module):
         return distance
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        """The five maps `(N, C, h, w)`, each column scaled to length 1."""
+        """Images `(N, 3, H, W)` in [−1, 1] → the five maps `(N, C, h, w)`, each column scaled to length 1."""
         maps = (_enlarged(images) - images.new_tensor(SHIFT).view(1, 3, 1, 1)) / images.new_tensor(SCALE).view(
             1, 3, 1, 1
         )
-        found: list[Tensor] = []
+        outputs: list[Tensor] = []
         for module in self.features:
             maps = module(maps)
             if isinstance(module, nn.ReLU):
-                found.append(maps)
-        return [_unit(found[tap]) for tap in TAPS[self.trunk]]
+                outputs.append(maps)
+        return [_unit(outputs[tap]) for tap in TAPS[self.trunk]]
 
 
 def _enlarged(images: Tensor) -> Tensor:
@@ -88,22 +88,22 @@ def _unit(maps: Tensor) -> Tensor:
 def diversity(network: Lpips, images: NDArray[np.uint8]) -> float:
     """Mean distance between two seeds of a prompt: images `(P, N, H, W, 3)` of P prompts under N seeds each."""
     assert images.ndim == 5 and images.shape[1] >= 2, "diversity needs several images of each prompt"
-    found = []
+    distances = []
     for group in images:
         pixels = from_uint8(group)
-        first, second = (torch.tensor(places) for places in zip(*combinations(range(len(group)), 2), strict=True))
-        found.append(network(pixels[first], pixels[second]).mean())
-    return float(torch.stack(found).mean())
+        first, second = (torch.tensor(indices) for indices in zip(*combinations(range(len(group)), 2), strict=True))
+        distances.append(network(pixels[first], pixels[second]).mean())
+    return float(torch.stack(distances).mean())
 
 
 def convert(trunk_file: Path, heads_file: Path, folder: Path) -> None:
     """torchvision's AlexNet or VGG16 file and LPIPS's file of heads → a folder. ValueError names what does not fit."""
-    found = {name: value for name, value in weights.foreign(trunk_file).items() if name.startswith("features.")}
+    given = {name: value for name, value in weights.foreign(trunk_file).items() if name.startswith("features.")}
     heads = weights.foreign(heads_file)
-    found |= {name.replace(".model.1.", "."): value for name, value in heads.items()}
-    trunk = _trunk_of(found, trunk_file)
-    network = Lpips(trunk, _widths(found))
-    tensors = weights.fitting(found, network.state_dict(), f"{trunk_file} with {heads_file}")
+    given |= {name.replace(".model.1.", "."): value for name, value in heads.items()}
+    trunk = _trunk_of(given, trunk_file)
+    network = Lpips(trunk, _widths(given))
+    tensors = weights.fitting(given, network.state_dict(), f"{trunk_file} with {heads_file}")
     weights.write(folder, {"kind": KIND, "trunk": trunk, "source": trunk_file.name}, tensors)
 
 

@@ -1,4 +1,4 @@
-"""What a pretrained network wants done to an image first, from its `preprocessor_config.json`; it knows no network.
+"""How a pretrained network prepares its images, from its `preprocessor_config.json`; it knows no network.
 
 Shapes: `N` batch, `H W` pixels.
 """
@@ -34,10 +34,10 @@ class Preprocess:
     mode: str = "bicubic"
 
     def __call__(self, images: Tensor) -> Tensor:
-        """`(N, 3, H, W)` in [−1, 1] → what the network wants."""
+        """`(N, 3, H, W)` in [−1, 1] → `(N, 3, height, width)`, normalised for the network."""
         images = ((resize(images, self._size(images), self.mode) + 1) / 2).clamp(0, 1)
         if self.crop is not None:
-            top, left = ((have - want) // 2 for have, want in zip(images.shape[2:], self.crop, strict=True))
+            top, left = ((own - cut) // 2 for own, cut in zip(images.shape[2:], self.crop, strict=True))
             images = images[:, :, top : top + self.crop[0], left : left + self.crop[1]]
         mean, std = (images.new_tensor(row).view(1, 3, 1, 1) for row in (self.mean, self.std))
         return (images - mean) / std
@@ -58,7 +58,7 @@ def resize(images: Tensor, size: tuple[int, int], mode: str = "bicubic") -> Tens
 
 
 def read(name: str | Path, side: int) -> Preprocess:
-    """What a folder or Hub name asks for; without the file, `side` × `side` in [−1, 1] (as `ippo train clip` sees them)."""
+    """Read the preprocessing of a folder or Hub name; without the file, `side`² in [−1, 1] (as `ippo train clip` sees them)."""
     file = cached_file(str(name), FILE, _raise_exceptions_for_missing_entries=False)
     return Preprocess(side, side, False, None, (0.5,) * 3, (0.5,) * 3) if file is None else parse(_load(Path(file)))
 

@@ -20,7 +20,7 @@ LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
 def laplacian(images: Images) -> float:
-    """Mean absolute 4-neighbour Laplacian of the luminance over all images, in grey levels; the border is left out."""
+    """Mean absolute 4-neighbour Laplacian of the luminance of images `(N, H, W, 3)`, in grey levels; the border is left out."""
     grey = images @ LUMINANCE  # (N, H, W)
     inner = grey[:, 1:-1, 1:-1]
     around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
@@ -51,5 +51,5 @@ def mean_psnr(first: Images, second: Images) -> float:
 
 
 def nearest(rows: Features, training: Features) -> float:
-    """Median distance of a row to its nearest training row: far below that of held-out reals, it was memorised."""
+    """Median distance of rows `(N, D)` to their nearest training row `(M, D)`; far below held-out reals' they repeat."""
     return float(np.median(distances(rows, training).min(axis=1)))

@@ -50,7 +50,7 @@ class Validity:
 
 
 def examine(extract: Extract, images: Images, labels: NDArray[np.int64], teacher: float) -> Validity:
-    """Spoil held-out reals `(N, H, W, 3)` in three ways; `teacher` is the teacher's FD from the same reals."""
+    """Spoil held-out reals `(N, H, W, 3)` with labels `(N,)` in three ways; `teacher` is its FD from the same reals."""
     reals = extract(images)
 
     def distance(spoilt: Images) -> float:
@@ -59,29 +59,30 @@ def examine(extract: Extract, images: Images, labels: NDArray[np.int64], teacher
     return Validity(
         blur=tuple(distance(blurred(images, sigma)) for sigma in BLURS),
         noise=tuple(distance(noisy(images, level)) for level in NOISES),
-        dropped=tuple(distances.frechet(reals, reals[_kept(labels, share)]) for share in DROPS),
+        dropped=tuple(distances.frechet(reals, reals[_remaining(labels, share)]) for share in DROPS),
         teacher=teacher,
     )
 
 
 def blurred(images: Images, sigma: float) -> Images:
-    """Gaussian blur of σ pixels, the border's colour continued."""
+    """Gaussian blur of σ pixels of images `(N, H, W, 3)`, the border's colour continued."""
     reach = int(np.ceil(3 * sigma))
     weights = np.exp(-np.square(np.arange(-reach, reach + 1) / sigma) / 2)
     pixels = images.astype(np.float64)
     for axis in (1, 2):
-        padding = [(reach, reach) if place == axis else (0, 0) for place in range(4)]
+        padding = [(reach, reach) if dimension == axis else (0, 0) for dimension in range(4)]
         windows = np.lib.stride_tricks.sliding_window_view(np.pad(pixels, padding, mode="edge"), len(weights), axis)
         pixels = windows @ (weights / weights.sum())
     return np.rint(pixels).astype(np.uint8)
 
 
 def noisy(images: Images, level: float, seed: int = 0) -> Images:
-    """White noise of standard deviation `level` grey levels, clipped."""
+    """White noise of standard deviation `level` grey levels on images `(N, H, W, 3)`, clipped."""
     noise = np.random.Generator(np.random.Philox(key=seed)).standard_normal(images.shape)
     return np.rint(np.clip(images + level * noise, 0, 255)).astype(np.uint8)
 
 
-def _kept(labels: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
+def _remaining(labels: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
+    """Which rows are left, `(N,)`, where this share of the labels is dropped."""
     names = np.unique(labels)
     return np.isin(labels, names[: max(1, round(len(names) * (1 - share)))])

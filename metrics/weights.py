@@ -1,4 +1,4 @@
-"""Converted networks on disk, `config.json` beside `model.safetensors`, and the door for foreign files; knows no network.
+"""Converted networks on disk, `config.json` and `model.safetensors`, and the door for foreign files; knows no network.
 
 Foreign `.pth` files enter here alone, by torch's reader that takes tensors and nothing else.
 """
@@ -24,22 +24,22 @@ def foreign(file: Path) -> dict[str, Tensor]:
     if not file.is_file():
         raise ValueError(f"no file {file}")
     try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
+        tensors = torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise ValueError(f"{file} is no state dict of torch, or holds more than tensors") from error
-    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
+    if not isinstance(tensors, Mapping) or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise ValueError(f"{file} holds no state dict: names with a tensor each")
-    return dict(found)
+    return dict(tensors)
 
 
-def fitting(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], where: object) -> dict[str, Tensor]:
-    """The tensors `wanted` by name, of their shapes, in float32. ValueError names the first that is not there or not so."""
-    for name, like in wanted.items():
-        if name not in found:
+def fitting(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: object) -> dict[str, Tensor]:
+    """The `expected` tensors by name, in float32. ValueError names the first that is missing or of another shape."""
+    for name, like in expected.items():
+        if name not in tensors:
             raise ValueError(f"{where} has no tensor {name}")
-        if found[name].shape != like.shape:
-            raise ValueError(f"{where}: {name} is {tuple(found[name].shape)}, wanted {tuple(like.shape)}")
-    return {name: found[name].float().contiguous() for name in wanted}
+        if tensors[name].shape != like.shape:
+            raise ValueError(f"{where}: {name} is {tuple(tensors[name].shape)}, wanted {tuple(like.shape)}")
+    return {name: tensors[name].float().contiguous() for name in expected}
 
 
 def write(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:

@@ -37,7 +37,8 @@ class AttributeJudgeMethod(JudgeMethod):
         self.train_images, self.held_out = (ImageFolder(source, split) for split in ("train", "validation"))
         slots = _slots(Path(source))
         self.labels, self.held_out_labels = (
-            attributes.places(images.column(config.attributes), slots) for images in (self.train_images, self.held_out)
+            attributes.slot_indices(images.column(config.attributes), slots)
+            for images in (self.train_images, self.held_out)
         )
         self.judge = attributes.open_judge(slots)
         self.modules: Mapping[str, nn.Module] = {"judge": self.judge}

@@ -18,8 +18,9 @@ from base.runs import run_folder
 from benchmarks.command import run
 from evaluation import machine, record
 from evaluation.bench import Bench, Draw
+from evaluation.effort import Effort
 from evaluation.evaluation import write
-from evaluation.report import Effort
+from evaluation.figures import DETAIL, IDENTIFIED, fd
 from evaluation.sheet import markdown_table
 from evaluation.subjects import Subjects, open_instruments, open_reals, teacher_draw
 from training.assemble import opened
@@ -37,8 +38,8 @@ def snapshots(name: str) -> dict[int, Path]:
 def measure(bench: Bench, name: str, draw: Draw) -> dict[str, Any]:
     """FD by the judge, and identification by set of captions."""
     line = bench.line(name, draw)
-    hits = {title: [found.top1, found.top5] for title, found in line.identified.items()}
-    return {"FD": line.fd, "detail": line.detail, "identified": hits, "n": line.n}
+    hits = {title: [accuracy.top1, accuracy.top5] for title, accuracy in line[IDENTIFIED].items()}
+    return {"FD": fd(line), "detail": line[DETAIL], "identified": hits, "n": line.n}
 
 
 def main(

@@ -11,7 +11,7 @@ import hashlib
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,8 +24,10 @@ from benchmarks import command
 from evaluation import machine, record
 from evaluation.bench import Bench
 from evaluation.chart import chart
+from evaluation.effort import GUIDANCES, Effort
 from evaluation.evaluation import write
-from evaluation.report import Effort, Line
+from evaluation.figures import FIGURES
+from evaluation.line import Line, numbers
 from evaluation.sheet import markdown_table
 from evaluation.subjects import Subjects, open_instruments, open_reals, open_teacher, student_draws, teacher_draw
 from models.folder import load
@@ -55,8 +57,8 @@ class Experiment(Config):
     """Run of the judge."""
     teacher: str
     """Run of the teacher whose best line stands above the students'."""
-    guidances: list[float] = [1.0, 1.25, 1.5, 2.0]
-    """The teacher's sweep, with both samplers at 50 steps."""
+    guidances: list[float] = [guidance for guidance in GUIDANCES if guidance <= 2]
+    """The teacher's sweep, with every sampler at 50 steps."""
     images: int = 500
     """N of the distances."""
     seeds: list[int] = [0, 1, 2]
@@ -67,14 +69,8 @@ class Experiment(Config):
     variants: dict[str, Variant]
 
 
-FIGURES: dict[str, Callable[[Line], float | None]] = {
-    "FD ×10³": lambda line: 1e3 * line.fd,
-    "recall": lambda line: line.recall,
-    "accuracy": lambda line: line.recognised,
-    "detail": lambda line: line.detail,
-    "nearest": lambda line: line.nearest,
-}
-"""What the table shows of a line; FD by the judge on held-out reals."""
+COLUMNS = [head for figure in FIGURES for head in figure.numbers]
+"""Single numbers of a line; FD by the judge on held-out reals."""
 
 
 def run(experiment: Experiment, out: Path) -> None:
@@ -142,7 +138,7 @@ def _student(experiment: Experiment, title: str, variant: Variant, seed: int, be
 
 
 def _figures(line: Line) -> dict[str, Any]:
-    return {name: figure(line) for name, figure in FIGURES.items()} | {"n": line.n}
+    return numbers(line, FIGURES) | {"n": line.n}
 
 
 def _key(title: str, steps: int, seed: int) -> str:
@@ -151,7 +147,7 @@ def _key(title: str, steps: int, seed: int) -> str:
 
 def markdown(experiment: Experiment, found: Mapping[str, Any], stem: str) -> str:
     """The table: medians over seeds, and the range where there are several; then the curves."""
-    names = ["÷ teacher", *FIGURES, "CPU s", "parameters"]
+    names = ["÷ teacher", *COLUMNS, "CPU s", "parameters"]
     rows = [[title, "1", *_cells(rows, names)] for title, rows in found["teacher"].items()]
     (best,) = next(rows for title, rows in found["teacher"].items() if title.startswith(experiment.teacher))
     for title, variant in experiment.variants.items():
@@ -159,7 +155,7 @@ def markdown(experiment: Experiment, found: Mapping[str, Any], stem: str) -> str
             done = [found[key] for seed in experiment.seeds if (key := _key(title, steps, seed)) in found]
             done = [row | {"÷ teacher": row["FD ×10³"] / best["FD ×10³"]} for row in done]
             if done:
-                rows.append([f"{title}, {steps} step{'s'[: steps > 1]}", str(len(done)), *_cells(done, names)])
+                rows.append([f"{title}, {steps} step{'' if steps == 1 else 's'}", str(len(done)), *_cells(done, names)])
     n, facts = next(iter(found["teacher"].values()))[0]["n"], machine.hardware()
     how = (
         f"N = {n} a line, judge `{experiment.judge}`, held-out reals of `{experiment.data}`; medians and ranges over seeds; "

@@ -10,7 +10,7 @@ import pytest
 from data.attributed import SLOTS
 from data.avatars import avatars
 from evaluation import evaluation, report_page, subjects
-from evaluation.report import Effort
+from evaluation.effort import Effort
 from evaluation.subjects import Subjects
 from metrics import attribute_accuracy, judge_network
 from models import ddpm, folder
@@ -19,7 +19,7 @@ from models.schedule import student_scheduler
 from tests import tiny
 
 EFFORT = Effort(
-    images=8, captions=4, guidances=(1.0,), samplers=("ddim",), sweep=4, prompts=2, seeds=2, walks=(3, 2)
+    images=8, captions=4, guidances=(1.0,), samplers=("ddim",), sweep=4, prompts=2, seeds=2, step_counts=(3, 2)
 )  # fmt: skip
 GRIDS = ("every attribute alone", "unseen combinations", "weight sweep", "steps")
 
@@ -37,7 +37,7 @@ def pipeline(slots: dict[str, list[str]]) -> Pipeline:
 
 
 def test_test_images_are_told_apart_by_what_training_knows(characters: Path) -> None:
-    seen, unseen = subjects.open_shown(str(characters))
+    seen, unseen = subjects.open_attributed(str(characters))
     assert len(seen) == 20 and len(unseen) > 0
     train = {frozenset(names) for names in subjects.ImageFolder(str(characters), "train").column("attributes")}
     pairs = [set(names) for names in unseen.attributes]
@@ -54,8 +54,8 @@ def test_the_page_shows_attributes(characters: Path, tmp_path: Path) -> None:
     judge_network.save(attribute_accuracy.open_judge(list(slots.values())), tmp_path / "judge")
     names = [str(tmp_path / name) for name in ("student", "teacher", "judge")]
     found = evaluation.evaluate(Subjects(*names, str(characters), steps=2, student_steps=(1,)), EFFORT)
-    assert [line.name for line in found.attributes[1:]] == [line.name for line in found.report.lines[1:]]
-    assert all(set(line.weights) == {0.0, 1.0, 2.0} for line in found.attributes[1:])
+    assert [line.name for line in found.compositions[1:]] == [line.name for line in found.report.lines[1:]]
+    assert all(set(line.weights) == {0.0, 1.0, 2.0} for line in found.compositions[1:])
     assert set(GRIDS) <= set(found.grids)
     evaluation.save(found, tmp_path / "out")
     figures = json.loads((tmp_path / "out" / "quality.json").read_text())

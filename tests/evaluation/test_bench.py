@@ -12,9 +12,23 @@ import torch
 from rich.console import Console
 
 from evaluation import report_tables
-from evaluation.bench import Bench, Draw, Instruments
+from evaluation.bench import Bench, Draw
+from evaluation.effort import Effort
+from evaluation.figures import (
+    BACKGROUND,
+    DETAIL,
+    DIVERSITY,
+    FIDELITY,
+    IDENTIFIED,
+    NEAREST,
+    RECOGNISED,
+    SIMILARITY,
+    SPREAD,
+    fd,
+)
+from evaluation.reference import Instruments, Reals
 from evaluation.remarks import notes, warnings
-from evaluation.report import Effort, Reals, Report, Restored
+from evaluation.report import Report, Restored
 from metrics.features import Images, features
 from metrics.judge_network import Judge, JudgeConfig, judge_loss
 from metrics.labelled_images import LabelledImages
@@ -114,30 +128,30 @@ def test_a_perfect_teacher_and_a_student_that_ignores_seed_and_prompt(judge: Jud
     floor, teacher, student = report.lines
     assert [line.n for line in report.lines] == [24, 24, 24]
     assert len(asked) == 24 + 2 * 8 + 2 * 3
-    assert set(teacher.fidelity) == {"judge", "seeing"}
-    assert student.fd > 5 * max(teacher.fd, floor.fd)
+    assert set(teacher[FIDELITY]) == {"judge", "seeing"}
+    assert fd(student) > 5 * max(fd(teacher), fd(floor))
     assert (
-        student.fidelity["judge"].kid.mean
-        > teacher.fidelity["judge"].kid.mean + student.fidelity["judge"].kid.deviation
+        student[FIDELITY]["judge"].kid.mean
+        > teacher[FIDELITY]["judge"].kid.mean + student[FIDELITY]["judge"].kid.deviation
     )
-    assert teacher.fidelity["judge"].fd_deviation > 0
-    assert student.recall < teacher.recall
-    assert teacher.recognised == floor.recognised == 1.0
-    assert student.recognised == pytest.approx(0.25)
-    assert teacher.ground == floor.ground == 1.0
-    assert student.ground == pytest.approx(0.25)
-    assert teacher.spread is not None and teacher.spread > 1
-    assert student.spread == 0
-    assert floor.spread is None and floor.diversity == {}
-    assert set(teacher.diversity) == {"judge", "seeing", "lpips"}
-    assert teacher.diversity["judge"] > 0.01 and teacher.diversity["lpips"] > 0
-    assert student.diversity["judge"] == pytest.approx(0, abs=1e-3) and student.diversity["lpips"] == 0
-    assert teacher.detail == pytest.approx(1, abs=0.2)
-    assert student.detail < 0.6
-    assert student.identified["training captions"].top1 == pytest.approx(0.25)
-    assert teacher.identified["training captions"].top1 > 0.9
-    assert teacher.similarity["seeing"].own > 0.99 > (teacher.similarity["seeing"].shuffled or 1)
-    assert student.similarity["seeing"].own < teacher.similarity["seeing"].own
+    assert teacher[FIDELITY]["judge"].fd_deviation > 0
+    assert student[FIDELITY]["judge"].recall < teacher[FIDELITY]["judge"].recall
+    assert teacher[RECOGNISED] == floor[RECOGNISED] == 1.0
+    assert student[RECOGNISED] == pytest.approx(0.25)
+    assert teacher[BACKGROUND] == floor[BACKGROUND] == 1.0
+    assert student[BACKGROUND] == pytest.approx(0.25)
+    assert (teacher[SPREAD] or 0) > 1
+    assert student[SPREAD] == 0
+    assert floor[SPREAD] is None and floor[DIVERSITY] == {}
+    assert set(teacher[DIVERSITY]) == {"judge", "seeing", "lpips"}
+    assert teacher[DIVERSITY]["judge"] > 0.01 and teacher[DIVERSITY]["lpips"] > 0
+    assert student[DIVERSITY]["judge"] == pytest.approx(0, abs=1e-3) and student[DIVERSITY]["lpips"] == 0
+    assert teacher[DETAIL] == pytest.approx(1, abs=0.2)
+    assert student[DETAIL] < 0.6
+    assert student[IDENTIFIED]["training captions"].top1 == pytest.approx(0.25)
+    assert teacher[IDENTIFIED]["training captions"].top1 > 0.9
+    assert teacher[SIMILARITY]["seeing"].own > 0.99 > (teacher[SIMILARITY]["seeing"].shuffled or 1)
+    assert student[SIMILARITY]["seeing"].own < teacher[SIMILARITY]["seeing"].own
     halved = 10 * np.log10(255**2 / (49 / 256 / 2))  # half of the 49 noisy pixels of 256 were odd
     assert report.autoencoder == Restored(
         pytest.approx(halved, abs=0.5), pytest.approx(1, abs=0.05), pytest.approx(0, abs=1e-2)
@@ -162,19 +176,19 @@ def test_a_student_that_repeats_training_images_is_caught(judge: Judge) -> None:
         return train.images[rows]
 
     report = measured(judge, perfect, memory)
-    assert report.teacher.nearest is not None and report.teacher.nearest > 0.5
-    assert report.students[0].nearest == pytest.approx(0, abs=1e-3)
+    assert (report.teacher[NEAREST] or 0) > 0.5
+    assert report.students[0][NEAREST] == pytest.approx(0, abs=1e-3)
     assert "may repeat what it was trained on" in " ".join(warnings(report))
     bench = Bench(Instruments(judge), reals(), EFFORT)
-    places, apart = bench.neighbours(train.images[[7, 3]], 2)
-    assert places[:, 0].tolist() == [7, 3]
+    indices, apart = bench.reference.neighbours(train.images[[7, 3]], 2)
+    assert indices[:, 0].tolist() == [7, 3]
     assert apart[:, 0] == pytest.approx(0, abs=1e-3) and (apart[:, 1] > 0.01).all()
 
 
 def test_labels_that_the_judge_does_not_know_are_not_counted(judge: Judge) -> None:
     known = reals()
     shifted = replace(known, held_out=replace(known.held_out, labels=known.held_out.labels + 4))
-    assert Bench(Instruments(judge), shifted, EFFORT).line("teacher", perfect).recognised is None
+    assert Bench(Instruments(judge), shifted, EFFORT).line("teacher", perfect)[RECOGNISED] is None
 
 
 def draw(pipeline: Pipeline, guidance: float | None = None, sampler: str = "ddim", steps: int = 2) -> Draw:
@@ -196,11 +210,11 @@ def test_tiny_pipelines_are_judged_saved_and_shown(judge: Judge) -> None:
     assert len({point.fd for point in first.sweep}) == 4
     assert first.best.fd == min(point.fd for point in first.sweep)
     assert f"{first.best.guidance:g}, {first.best.sampler}" in first.teacher.name
-    assert first.floor.fd < min(line.fd for line in first.lines[1:])
+    assert fd(first.floor) < min(fd(line) for line in first.lines[1:])
     assert first.autoencoder is None
 
-    saved = json.loads(json.dumps(first.figures(), allow_nan=False))
-    assert saved["lines"][2]["fidelity"]["judge"]["fd"] == first.students[0].fd
+    saved = json.loads(json.dumps(first.as_json(), allow_nan=False))
+    assert saved["lines"][2]["fidelity"]["judge"]["fd"] == fd(first.students[0])
     assert saved["verdict"]["valid"] is first.validity.valid
     assert saved["best"]["guidance"] == first.best.guidance
 
@@ -208,7 +222,7 @@ def test_tiny_pipelines_are_judged_saved_and_shown(judge: Judge) -> None:
     Console(file=text, width=300).print(report_tables.rich_table(first))
     shown = (text.getvalue(), report_tables.markdown(first))
     for page in shown:
-        assert f"{first.students[1].fd:.4g}" in page and "student, 2 steps" in page and "FD (judge)" in page
+        assert f"{fd(first.students[1]):.4g}" in page and "student, 2 steps" in page and "FD (judge)" in page
         assert all(warning[:40] in page for warning in warnings(first)) and all(
             note[:40] in page for note in notes(first)
         )

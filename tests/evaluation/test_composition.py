@@ -1,4 +1,4 @@
-"""Attribute accuracy of generators: rows that are asked for, combinations, weights, and what is said of them."""
+"""Attribute accuracy of generators: rows that are requested, combinations, weights, and what is said of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from evaluation import composition, report_tables
-from evaluation.composition import Composition, Shown, asked
+from evaluation.composition import AttributedImages, Composition, attribute_prompt
 from evaluation.remarks import _of_attributes
 from metrics.features import Images
 from metrics.judge_network import Judge
 from tests.metrics.test_attribute_accuracy import COLOURS, ROWS, SLOTS, pictures, trained  # noqa: F401
 
-SEEN, UNSEEN = Shown(pictures()[:3], tuple(ROWS[:3])), Shown(pictures()[3:], tuple(ROWS[3:]))
+SEEN, UNSEEN = AttributedImages(pictures()[:3], tuple(ROWS[:3])), AttributedImages(pictures()[3:], tuple(ROWS[3:]))
 
 
 def obedient(prompts: Sequence[str], seeds: Sequence[int]) -> Images:
@@ -28,7 +28,7 @@ def obedient(prompts: Sequence[str], seeds: Sequence[int]) -> Images:
 
 
 def deaf(prompts: Sequence[str], seeds: Sequence[int]) -> Images:
-    """A man with a cap, whatever is asked for."""
+    """A man with a cap, whatever is requested."""
     return np.concatenate([pictures()[:1]] * len(prompts))
 
 
@@ -47,7 +47,7 @@ def test_accuracy_is_that_of_the_rows(found: tuple[Composition, ...]) -> None:
 
 
 def test_a_set_without_unknown_combinations_has_no_such_figure(trained: Judge) -> None:  # noqa: F811
-    nothing = Shown(pictures()[:0], ())
+    nothing = AttributedImages(pictures()[:0], ())
     reals, line = composition.compositions(trained, SEEN, nothing, {"obedient": obedient})
     assert np.isnan(reals.unseen) and np.isnan(line.unseen)
     assert "nan" not in str(report_tables.attribute_sheets((reals, line)))
@@ -74,7 +74,9 @@ def test_what_should_worry_one_is_said(found: tuple[Composition, ...]) -> None:
 
 
 def test_rows_are_chosen_evenly_and_written_as_text() -> None:
-    shown = Shown(np.arange(10, dtype=np.uint8)[:, None, None, None], tuple((str(place),) for place in range(10)))
+    shown = AttributedImages(
+        np.arange(10, dtype=np.uint8)[:, None, None, None], tuple((str(place),) for place in range(10))
+    )
     assert shown.even(3).attributes == (("0",), ("4",), ("9",)) and shown.even(3).images.ravel().tolist() == [0, 4, 9]
     assert len(shown.even(99)) == 10
-    assert (asked(("Man", "Cap")), asked(("Man", "Cap"), 2.5)) == ("Man, Cap", "Man=2.5, Cap=2.5")
+    assert (attribute_prompt(("Man", "Cap")), attribute_prompt(("Man", "Cap"), 2.5)) == ("Man, Cap", "Man=2.5, Cap=2.5")

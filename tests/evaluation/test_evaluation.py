@@ -12,9 +12,11 @@ from base.errors import BadInput
 from commands.evaluate import evaluate as command
 from evaluation import evaluation, report_page
 from evaluation import subjects as sources
-from evaluation.report import Effort
+from evaluation.effort import LEAST, Effort, parse_guidances
+from evaluation.figures import BACKGROUND, fd
 from evaluation.subjects import Subjects
 from metrics import judge_network
+from metrics.distances import NEIGHBOURS
 from metrics.judge_network import Judge, JudgeConfig
 from models import folder
 from tests import tiny
@@ -67,9 +69,9 @@ def test_distances_come_from_known_labels_and_captions_from_the_test_split(image
     reals = sources.open_reals(str(image_set))
     assert (len(reals.train), len(reals.held_out)) == (12, 8 + 4)
     assert 3 not in reals.held_out.labels
-    assert set(reals.captions) == {"training captions", "held-out captions", "French captions"}
-    assert 3 in reals.captions["held-out captions"].labels
-    assert reals.train.grounds == ("white", "red", None, None) * 3
+    assert set(reals.caption_sets) == {"training captions", "held-out captions", "French captions"}
+    assert 3 in reals.caption_sets["held-out captions"].labels
+    assert reals.train.backgrounds == ("white", "red", None, None) * 3
 
 
 def test_the_benchmark_writes_what_a_model_card_shows(
@@ -92,7 +94,7 @@ def test_the_benchmark_writes_what_a_model_card_shows(
 
 def test_other_words_for_the_training_images_are_a_set_of_their_own(image_set: Path) -> None:
     reals = sources.open_reals(str(image_set))
-    french = reals.captions["French captions"]
+    french = reals.caption_sets["French captions"]
     assert french.captions == tuple(f"chose {'abcd'[label]}" for label in reals.train.labels)
     assert french.images is reals.train.images
     assert list(french.even(5).labels) == list(reals.train.even(5).labels)  # the same images are asked for
@@ -114,13 +116,13 @@ def test_the_page_holds_everything_and_fetches_nothing(
     assert page.count("<img ") == 5 and page.count("<svg ") >= 1
     for shown in ("teacher, 3 steps", "student, 1 step", "student, 4 steps", "dpm-solver++", f"FD ({extra})"):
         assert shown in page
-    assert f"{found.report.students[1].fd:.4g} ±" in page
+    assert f"{fd(found.report.students[1]):.4g} ±" in page
     assert found.facts["N"].startswith("12 for distances, 6 at each point")
     assert [timing.by for timing in found.timings] == [line.name for line in found.report.lines[1:]]
     assert found.facts["versions"].split(",")[0] in page
     if not captions:
         assert sources.open_reals(data).train.captions[:4] == ("0", "1", "2", "0")
-        assert found.report.teacher.ground is None
+        assert found.report.teacher[BACKGROUND] is None
 
 
 def test_a_student_is_a_bundle_or_a_folder(tiny_bundle: Path, tiny_student: Path) -> None:
@@ -146,7 +148,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(networks: Path, tiny_student
     with pytest.raises(BadInput, match="is a student; a teacher"):
         sources.open_teacher(subjects(teacher=str(tiny_student)))
     with pytest.raises(BadInput, match="students draw in 1, 2, 3, 4 steps, not in '5'"):
-        sources.steps_of("1,5")
+        sources.parse_steps("1,5")
     with pytest.raises(BadInput, match="where are its weights"):
         sources.open_instruments(subjects(features=("clip",)))
     with pytest.raises(BadInput, match="no feature network 'vit'"):
@@ -154,11 +156,11 @@ def test_what_makes_no_sense_is_refused_in_one_line(networks: Path, tiny_student
     with pytest.raises(BadInput, match="holds no lpips"):
         sources.open_instruments(subjects(features=(f"lpips:{networks}",)))
     with pytest.raises(BadInput, match="are not numbers"):
-        evaluation.effort_of(400, 200, 100, "1,two", "ddim")
+        parse_guidances("1,two")
     with pytest.raises(BadInput, match="no sampler 'euler'; accepted: ddim, dpm-solver"):
-        evaluation.evaluate(subjects(), evaluation.effort_of(400, 200, 100, "1", "euler"))
-    with pytest.raises(BadInput, match="at least 4"):
-        evaluation.evaluate(subjects(), evaluation.effort_of(2, 200, 100, "1", "ddim"))
+        evaluation.evaluate(subjects(), Effort(samplers=("euler",)))
+    with pytest.raises(BadInput, match=f"at least {NEIGHBOURS + 1}"):
+        evaluation.evaluate(subjects(), Effort(images=LEAST - 1))
 
 
 def test_a_run_shows_its_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,19 +33,21 @@ def trained() -> Judge:
     for _ in range(25):
         optimizer.zero_grad()
         attribute_accuracy.attribute_loss(
-            network, from_uint8(pictures()), attribute_accuracy.places(ROWS, SLOTS)
+            network, from_uint8(pictures()), attribute_accuracy.slot_indices(ROWS, SLOTS)
         ).backward()
         optimizer.step()
     return network.eval()
 
 
 def test_places_are_those_in_the_slot_and_its_length_for_nothing() -> None:
-    assert attribute_accuracy.places([*ROWS, ()], SLOTS).tolist() == [[0, 0], [1, 2], [0, 1], [1, 0], [2, 2]]
+    assert attribute_accuracy.slot_indices([*ROWS, ()], SLOTS).tolist() == [[0, 0], [1, 2], [0, 1], [1, 0], [2, 2]]
 
 
 def test_it_learns_every_slot(trained: Judge) -> None:
     assert trained.config.labels == 6
-    assert attribute_accuracy.read(trained, pictures()).tolist() == attribute_accuracy.places(ROWS, SLOTS).tolist()
+    assert (
+        attribute_accuracy.read(trained, pictures()).tolist() == attribute_accuracy.slot_indices(ROWS, SLOTS).tolist()
+    )
 
 
 def test_accuracy_counts_what_was_asked_for_and_nothing_else(trained: Judge) -> None:

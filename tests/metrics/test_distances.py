@@ -156,8 +156,8 @@ def test_precision_and_recall_by_brute_force(seed: int, count: int, others: int,
 
 def test_neighbours_are_the_nearest_first() -> None:
     training = np.array([[0.0, 0.0], [10.0, 0.0], [3.0, 0.0]])
-    places, apart = distances.neighbours(np.array([[1.0, 0.0], [9.0, 0.0]]), training, 2)
-    assert places.tolist() == [[0, 2], [1, 2]]
+    indices, apart = distances.neighbours(np.array([[1.0, 0.0], [9.0, 0.0]]), training, 2)
+    assert indices.tolist() == [[0, 2], [1, 2]]
     assert apart == pytest.approx(np.array([[1.0, 2.0], [1.0, 6.0]]))
     assert distances.neighbours(training, training, 9)[0].shape == (3, 3)
 

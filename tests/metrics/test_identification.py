@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metrics.identification import Accuracy, Prototypes, ground, ground_colours, ground_hits
+from metrics.identification import Accuracy, Prototypes, background_colour, background_colours, background_hits
 from metrics.labelled_images import LabelledImages, join
 
 
@@ -41,11 +41,11 @@ def painted(*colours: tuple[int, int, int]) -> np.ndarray:  # type: ignore[type-
 def test_the_background_is_read_off_the_border() -> None:
     images = painted((255, 0, 0), (0, 0, 255))
     images[0, 0, :3] = 0  # a subject that touches the border
-    assert ground(images).tolist() == [[255, 0, 0], [0, 0, 255]]
-    colours = ground_colours(images, ("red", "blue"))
+    assert background_colour(images).tolist() == [[255, 0, 0], [0, 0, 255]]
+    colours = background_colours(images, ("red", "blue"))
     drawn = painted((240, 20, 10), (250, 0, 0), (0, 0, 200))
-    assert ground_hits(drawn, ("red", "blue", None), colours) == [True, False]
-    assert ground_hits(drawn, (None,) * 3, {}) == []
+    assert background_hits(drawn, ("red", "blue", None), colours) == [True, False]
+    assert background_hits(drawn, (None,) * 3, {}) == []
 
 
 def captioned(labels: list[int]) -> LabelledImages:
@@ -59,7 +59,7 @@ def captioned(labels: list[int]) -> LabelledImages:
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.integers(1, 50), st.integers(0, 9))
 def test_even_choices_miss_no_label_and_double_no_row(labels: list[int], count: int, seed: int) -> None:
     chosen = captioned(labels).even(count, seed)
-    assert len(chosen) == min(count, len(labels)) == len(chosen.images) == len(chosen.grounds)
+    assert len(chosen) == min(count, len(labels)) == len(chosen.images) == len(chosen.backgrounds)
     assert len(set(chosen.captions)) == len(chosen)
     assert [f"row {image[0, 0, 0]}" for image in chosen.images] == list(chosen.captions)
     available, taken = np.bincount(labels, minlength=6), np.bincount(chosen.labels, minlength=6)
@@ -85,4 +85,4 @@ def test_joined_sets_keep_their_rows_together() -> None:
     unknown = LabelledImages(plain.images, plain.captions, plain.labels)
     both = join([plain, unknown])
     assert both.labels.tolist() == [1, 2, 1, 2]
-    assert both.grounds == ("white", "white", None, None)
+    assert both.backgrounds == ("white", "white", None, None)
