@@ -12,6 +12,8 @@ from commands.options import Decoder
 from evaluation.effort import GUIDANCES, QUICK, Effort, parse_guidances
 from models.sampling import SAMPLERS
 
+SWEEP = ",".join(f"{guidance:g}" for guidance in GUIDANCES)
+
 
 def evaluate(
     student: Annotated[str, typer.Argument(help="Bundle, run or diffusers folder.")],
@@ -29,7 +31,7 @@ def evaluate(
     images: Annotated[int, typer.Option(help="N of the distances.")] = Effort.images,
     captions: Annotated[int, typer.Option(help="Captions drawn of each set that is identified.")] = Effort.captions,
     sweep: Annotated[int, typer.Option(help="Images drawn for each point of the teacher's sweep.")] = Effort.sweep,
-    guidances: Annotated[str, typer.Option(help="The sweep.")] = ",".join(f"{guidance:g}" for guidance in GUIDANCES),
+    guidances: Annotated[str, typer.Option(help="The sweep.")] = SWEEP,
     samplers: Annotated[str, typer.Option(help="Of the sweep.")] = ",".join(SAMPLERS),
     quick: Annotated[
         bool, typer.Option("--quick", help="A narrow sweep and few images, in place of the above.")
