@@ -19,7 +19,7 @@ __all__ = ["image_set", "networks"]
 ROOT = Path(__file__).parents[1]
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 PRODUCT = [name for name in PACKAGES if name not in ("benchmarks", "tests")]
-NOT_COPIED = shutil.ignore_patterns("__pycache__", "pretrained", "results")
+LEFT_OUT = ("__pycache__", "node_modules", "pretrained", "results")
 
 # Without `site` (-S) no .pth file is read, so an editable install is not seen; with -I neither is PYTHONPATH nor the
 # working directory. Then the wheel's folder comes first, and the environment's packages last.
@@ -54,7 +54,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy: building leaves files in its source folder."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in PACKAGES:
-        shutil.copytree(ROOT / name, source / name, ignore=NOT_COPIED)
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
     for file in ROOT.glob("*.*"):
         if file.is_file() and file.suffix in (".py", ".toml", ".md"):
             shutil.copy(file, source)
@@ -89,8 +89,7 @@ def run(installed: Path, cwd: Path, *arguments: str, program: str = SCRIPT) -> s
 
 def test_it_holds_the_product_and_nothing_else(wheel: Path) -> None:
     files = {path.relative_to(ROOT) for name in PRODUCT for path in (ROOT / name).rglob("*") if path.is_file()}
-    left_out = {"__pycache__", "pretrained"}
-    expected = {file.as_posix() for file in files if not left_out & set(file.parts)} | {"ippo.py"}
+    expected = {file.as_posix() for file in files if not set(LEFT_OUT) & set(file.parts)} | {"ippo.py"}
     with zipfile.ZipFile(wheel) as opened:
         names = {name for name in opened.namelist() if ".dist-info/" not in name}
     assert names == expected
