@@ -71,15 +71,16 @@ async def _start(app: FastAPI, config: ServeConfig, stack: AsyncExitStack) -> No
     # The dialects, the native one first: most requests are its.
     app.state.dialects = load_dialects()
     for dialect in app.state.dialects:
-        routes = dialect.router(registry.first.manifest)
-        app.include_router(routes, prefix=dialect.prefix, responses=dialect.error_responses)
+        app.include_router(dialect.router(registry.first.manifest), responses=dialect.error_responses)
     if config.admin_key:
         responses = dialect_of(admin.router.prefix, app.state.dialects).error_responses
         app.include_router(admin.router, responses=responses)
     app.add_api_route("/", _home_with_page if config.page else _home_without_page, include_in_schema=False)
     app.add_api_route("/metrics", metrics, include_in_schema=False)
     if config.page:
+        app.add_api_route("/ui", _home_with_page, include_in_schema=False)
         app.add_api_route("/ui/{path:path}", page_to_come, include_in_schema=False)
+    app.router.routes.append(error_answers.NotOffered())
 
     _say(f"draws with {' and '.join(registry.names)}: POST {address(config)}/generate")
     _settle()

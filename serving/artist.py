@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -51,7 +51,8 @@ class Timings:
 
     def milliseconds(self) -> dict[str, float]:
         """The same by name, in milliseconds."""
-        return {name: 1e3 * seconds for name, seconds in asdict(self).items()}
+        seconds = {"wait": self.wait, "draw": self.draw, "encode": self.encode, "total": self.total}
+        return {name: 1e3 * value for name, value in seconds.items()}
 
 
 @dataclass(frozen=True)

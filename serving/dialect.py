@@ -27,8 +27,8 @@ class Dialect:
     prefix: str
     """`/v1`: every path below it is the dialect's, offered or not. The native one's is empty: it has what no other has."""
     router: Callable[[Manifest], APIRouter]
-    """Makes the endpoints, written without the prefix. The manifest is that of the models served: its task says what a
-    request holds."""
+    """Makes the endpoints, all below the prefix. The manifest is that of the models served: its task says what a request
+    holds."""
     error_body: Callable[[Refused], dict[str, Any]]
     """What a refusal is answered with, as JSON."""
     error_schema: Mapping[str, Any]

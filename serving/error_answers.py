@@ -9,6 +9,8 @@ from fastapi import FastAPI, Request, params
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
 
 from base.errors import BadInput
 from serving import prometheus
@@ -39,6 +41,20 @@ async def handle(request: Request, error: Exception) -> JSONResponse:
     if refused.status >= 500:
         log.error("failed", exc_info=error, extra={"fields": {"request": request.state.request_id}})
     return answer(request.app, request.url.path, refused, headers)
+
+
+class NotOffered(BaseRoute):
+    """The route of every path that no other one takes: 404.
+
+    BentoML hands the application only requests that a route matches, and answers others itself, in plain text. The match is
+    a partial one: each route that takes the path and the method comes before it, BentoML's own as well.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return (Match.PARTIAL, {"route": self}) if scope["type"] == "http" else (Match.NONE, {})
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise HTTPException(404)
 
 
 def answer(app: FastAPI, path: str, refused: Refused, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -66,37 +66,37 @@ class OptionsBody(BaseModel):
     sd_model_checkpoint: str | None = None
 
 
-router = APIRouter()
+router = APIRouter(prefix="/sdapi/v1")
 
 
-@router.post("/v1/txt2img")
+@router.post("/txt2img")
 async def txt2img(body: Txt2Img, request: Request) -> dict[str, Any]:
     """Draw."""
     return await _draw(body, request, {})
 
 
-@router.post("/v1/img2img")
+@router.post("/img2img")
 async def img2img(body: Img2Img, request: Request) -> dict[str, Any]:
     """Draw, starting from a picture."""
     strength = max(body.denoising_strength, 1e-6)  # none at all snaps to the least there is
     return await _draw(body, request, {"image": body.init_images[0], "strength": strength})
 
 
-@router.get("/v1/options")
+@router.get("/options")
 async def options(request: Request) -> dict[str, Any]:
     """The options that have a meaning here."""
     model = _checkpoint(request)
     return {"sd_model_checkpoint": model.title, "sd_checkpoint_hash": model.hash, "samples_format": "png"}
 
 
-@router.post("/v1/options")
+@router.post("/options")
 async def set_options(body: OptionsBody, request: Request) -> None:
     """Choose the model of requests that name none."""
     if body.sd_model_checkpoint is not None:
         request.app.state.checkpoint = _named(request, body.sd_model_checkpoint).name
 
 
-@router.get("/v1/sd-models")
+@router.get("/sd-models")
 async def sd_models(request: Request) -> list[dict[str, Any]]:
     """The models that are served."""
     return [
@@ -112,7 +112,7 @@ async def sd_models(request: Request) -> list[dict[str, Any]]:
     ]
 
 
-@router.get("/v1/samplers")
+@router.get("/samplers")
 async def samplers() -> list[dict[str, Any]]:
     """The student's one way to draw."""
     return [{"name": SAMPLER, "aliases": [SAMPLER.lower()], "options": {}}]

@@ -70,7 +70,7 @@ class EditsBody(_Images):
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "The images.", "content": {"application/json": {"schema": IMAGES_SCHEMA}}}
 }
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 
 
 @router.post("/images/generations", responses=ANSWERS, response_class=JSONResponse)
@@ -139,7 +139,7 @@ ERROR_SCHEMA = {
     },
 }
 DIALECT = Dialect(
-    prefix="/v1",
+    prefix=router.prefix,
     router=lambda model: router,
     error_body=error_body,
     error_schema=ERROR_SCHEMA,

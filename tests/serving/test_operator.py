@@ -88,7 +88,9 @@ def test_a_key_is_shown_in_any_of_three_ways(address: str, shown: dict[str, str]
     assert httpx.post(f"{address}/generate", json=CAT, headers=shown).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/generate", "/v1/models", "/sdapi/v1/sd-models", "/admin/model"])
+@pytest.mark.parametrize(
+    "path", ["/generate", "/v1/models", "/sdapi/v1/sd-models", "/v1/nothing", "/nothing", "/admin/model"]
+)
 @pytest.mark.parametrize("shown", [None, "Bearer wrong-key", "Basic !!!", "Bearer first-keyx", "Bearer é"])
 def test_without_a_key_nothing_is_answered(address: str, path: str, shown: str | None) -> None:
     headers = {} if shown is None else {"authorization": shown.encode()}

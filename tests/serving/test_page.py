@@ -47,8 +47,9 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 
 def test_root_leads_to_the_page(address: str) -> None:
-    answer = httpx.get(address, follow_redirects=True, timeout=PAGE_WITHIN)
-    assert answer.status_code == 200 and answer.url.path == "/ui/"
+    for path in ("", "/", "/ui", "/ui/"):
+        answer = httpx.get(address + path, follow_redirects=True, timeout=PAGE_WITHIN)
+        assert answer.status_code == 200 and answer.url.path == "/ui/"
 
 
 def test_draws_on_opening_and_with_every_letter(browser: Browser, address: str) -> None:

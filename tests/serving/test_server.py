@@ -45,10 +45,12 @@ def test_documents_name_our_endpoints(server: str) -> None:
 
 def test_requests_are_counted(server: str) -> None:
     httpx.post(f"{server}/generate", json=CAT)
+    httpx.get(f"{server}/v1/models")
     unknown = [httpx.get(f"{server}/nowhere/{number}").status_code for number in range(3)]
     told = httpx.get(f"{server}/metrics").text
     assert unknown == [404] * 3 and 'ippo_requests_total{route="/generate",status="200"}' in told
-    assert "nowhere" not in told
+    assert 'ippo_requests_total{route="/v1/models",status="200"}' in told
+    assert 'ippo_requests_total{route="other",status="404"}' in told and "nowhere" not in told
 
 
 def test_official_openai_client(server: str) -> None:
