@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -14,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from base.errors import BadInput
+from base.files import atomic_file
 
 _COMPARED = 40
 """Characters of a name that are looked at: a name can be a whole prompt."""
@@ -55,9 +55,8 @@ class Config(BaseModel):
 
     def write(self, path: Path) -> None:
         """Write the resolved configuration as YAML, atomically."""
-        beside = path.with_name(path.name + ".tmp")
-        beside.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
-        os.replace(beside, path)
+        with atomic_file(path) as hidden:
+            hidden.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
 
 
 def closest(name: str, known: Iterable[str], likeness: float = 0.5) -> str | None:

@@ -53,21 +53,20 @@ def export(
     The gate runs the graphs on every backend that is installed here (openvino, ort, eager). What it says nothing about: the
     backends `trt` and `ort` on CUDA build on the machine that serves, and have never run on a GPU.
     """
-    from export import write_bundle
+    from export.write_bundle import ExportOptions
+    from export.write_bundle import export as write_bundle
     from models import folder
     from runtime import prompts, shapes
     from training.assemble import opened
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was half-written goes
     planned = shapes.parse(buckets) if buckets else ()
-    asked = [row.input for row in prompts.read(calibrate)] if calibrate else None
+    calibration = [row.input for row in prompts.read(calibrate)] if calibrate else ()
     with tempfile.TemporaryDirectory() as scratch:
         student = Path(scratch) / "student"
         folder.save(opened(run, decoder), student)
-        bundle = write_bundle.export(
-            str(student), out, model_name=name, source=run,
-            buckets=planned, precision=precision, calibration=asked, lora=lora, overwrite=overwrite,
-        )  # fmt: skip
+        options = ExportOptions(name, precision, planned, lora, calibration=calibration, overwrite=overwrite)
+        bundle = write_bundle(str(student), out, options)
     Console().print_json(data=bundle.manifest.parity)
 
 

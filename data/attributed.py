@@ -13,7 +13,8 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from data.cleaning_report import CleaningReport, Dropped, appearing, write_metadata
+from base.files import atomic_folder
+from data.cleaning_report import CleaningReport, Dropped, write_metadata
 
 SLOTS = "slots.json"
 """Beside the splits: slot → the attributes it may hold, as a teacher's configuration wants them."""
@@ -41,7 +42,7 @@ def write(
     `text` names the attributes, `label` is the number of the type, the first slot of `slots`.
     """
     types = list(next(iter(slots.values())))
-    with appearing(plan.folder) as folder:
+    with atomic_folder(plan.folder) as folder:
         for name, split in splits.items():
             (folder / name).mkdir()
             rows: list[dict[str, object]] = []

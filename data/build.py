@@ -16,7 +16,8 @@ from rich.progress import track
 
 from base.config import nearest
 from base.errors import BadInput
-from data.cleaning_report import CleaningReport, Dropped, appearing, write_metadata
+from base.files import atomic_folder
+from data.cleaning_report import CleaningReport, Dropped, write_metadata
 from data.decode import UnreadableError, to_rgb
 from data.near_duplicates import BITS, Print, Twins, fingerprint
 from data.sources import CaptionedFile, Found, Scalar, find
@@ -117,7 +118,7 @@ def make(
     """Cleans, captions and splits what was found; `finish` adds to the folder before it appears."""
     source = making.source
     strata = _strata(found.captioned, source, making.stratify)
-    with appearing(making.out) as folder:
+    with atomic_folder(making.out) as folder:
         kept, dropped = _convert_all(making, found.captioned, folder)
         pictures = [_staged(folder, item) for item in kept]
         texts = dict(zip(kept, describe(pictures, [found.captioned[item] for item in kept]), strict=True))

@@ -20,6 +20,7 @@ from rich.progress import track
 
 from base.config import Config
 from base.errors import BadInput
+from base.files import atomic_file
 from base.runs import runs_root
 
 
@@ -151,7 +152,6 @@ def _kept(captioner: Captioner, picture: Path) -> str:
     if not file.is_file():
         text = captioner(picture)
         file.parent.mkdir(parents=True, exist_ok=True)
-        beside = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, file)
+        with atomic_file(file) as hidden:
+            hidden.write_text(text, encoding="utf-8")
     return file.read_text(encoding="utf-8")

@@ -1,11 +1,8 @@
 """What making a data set kept and dropped, and folders that appear whole or not at all; knows nothing of images."""
 
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,25 +75,6 @@ def finished(plan: CleaningReport) -> CleaningReport | None:
     if report is None or report.made_by != plan.made_by:
         raise BadInput(f"{out} exists and was not made by `{plan.made_by}`: give another folder, or empty it first")
     return report if (report.parameters, report.versions) == (plan.parameters, plan.versions) else None
-
-
-@contextmanager
-def appearing(out: Path) -> Iterator[Path]:
-    """A folder beside `out` to write into, which takes its name, replacing what lies there, if the block ends well."""
-    out = out.absolute()
-    beside, old = (out.with_name(f"{out.name}.{kind}-{os.getpid()}") for kind in ("tmp", "old"))
-    try:
-        beside.mkdir(parents=True)
-    except OSError as error:
-        raise BadInput(f"cannot write beside {out}: {error.strerror or error}") from None
-    try:
-        yield beside
-        if out.exists():
-            out.rename(old)
-        beside.rename(out)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def write_metadata(folder: Path, rows: list[dict[str, object]]) -> None:

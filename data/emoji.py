@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.progress import track
 
 from base.errors import BadInput
+from base.files import atomic_folder
 from data import emoji_captions, glyphs
-from data.cleaning_report import CleaningReport, Dropped, appearing, finished, write_metadata
+from data.cleaning_report import CleaningReport, Dropped, finished, write_metadata
 
 Subset = Literal["emoji", "emoji-mini"]
 MADE_BY = "ippo data emoji"
@@ -73,7 +74,7 @@ def render(
     drawn, dropped = _draw_all(opened, wanted)
     unseen = choose_unseen(list(drawn), seed) if held_out is None else [char for char in held_out if char in drawn]
     rows = plan_rows([char for char in drawn if char not in unseen], unseen, renderings, seed)
-    with appearing(out) as folder:
+    with atomic_folder(out) as folder:
         counts = _write(folder, rows, drawn, size)
         report = replace(plan, rows=counts, dropped=tuple(dropped))
         report.save(folder)

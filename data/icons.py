@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from base.errors import BadInput
+from base.files import atomic_folder
 from base.progress import progress
 from data import emoji_captions, icon_captions, icon_drawing, icon_sets, icon_split, icon_things
 from data.attributed import SLOTS, write_slots
-from data.cleaning_report import CleaningReport, Dropped, appearing, finished, write_metadata
+from data.cleaning_report import CleaningReport, Dropped, finished, write_metadata
 from data.icon_captions import COLOURS, GROUNDS
 from data.icon_drawing import Pixels
 from data.icon_sets import UNSEEN_STYLE, IconSet, Style, choose_styles
@@ -75,7 +76,7 @@ def icons(
     unseen = choose_unseen(chosen, seed)
     seen = [thing for thing in chosen if thing not in unseen]
     rows = plan_rows(IconPlan(styles, UNSEEN_STYLE, _grounds(drawing.pictures), colours, seed), seen, unseen)
-    with appearing(plan.folder) as folder:
+    with atomic_folder(plan.folder) as folder:
         counts = _write(folder, rows, drawing.pictures, seed)
         slots = {"thing": [thing.name for thing in seen], "style": [style.name for style in styles]}
         write_slots(folder / SLOTS, {**slots, "ground": list(GROUNDS)})

@@ -15,7 +15,8 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from data.cleaning_report import CleaningReport, appearing, write_metadata
+from base.files import atomic_folder
+from data.cleaning_report import CleaningReport, write_metadata
 
 Rows = NDArray[np.intp]
 
@@ -52,7 +53,7 @@ def stratify(labels: NDArray[np.int64], counts: Mapping[str, int], seed: int) ->
 
 def write(plan: CleaningReport, splits: Mapping[str, Labelled]) -> CleaningReport:
     """The imagefolder `plan.folder`, RGB PNGs with columns `file_name, text, label`, where `text` is the label's name."""
-    with appearing(plan.folder) as folder:
+    with atomic_folder(plan.folder) as folder:
         for name, split in splits.items():
             (folder / name).mkdir()
             rows: list[dict[str, object]] = []

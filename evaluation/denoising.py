@@ -5,7 +5,6 @@ Shapes: `N` images, `H W` pixels.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from base.errors import BadInput
+from base.files import atomic_file
 from evaluation.grid import grid
 from models.labels import Input
 from models.noise import MAX_SEED
@@ -79,7 +79,6 @@ def animate(pictures: Sequence[Image.Image], out: Path) -> Path:
     each = max(LEAST, MILLISECONDS // len(pictures))
     durations = [each] * (len(pictures) - 1) + [LAST]
     first, *others = (picture.quantize(256, dither=Image.Dither.NONE) for picture in pictures)
-    beside = out.with_name(out.name + ".tmp")
-    first.save(beside, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
-    os.replace(beside, out)
+    with atomic_file(out) as hidden:
+        first.save(hidden, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
     return out

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from base.files import atomic_file
 from evaluation import attribute_grids, machine, report_tables
 from evaluation import subjects as sources
 from evaluation.bench import Bench, Draw, RoundTrip
@@ -97,17 +97,14 @@ def save(evaluation: Evaluation, out: Path) -> None:
     write(out / "quality.json", json.dumps(figures, indent=1) + "\n")
     write(out / "quality.md", report_tables.markdown(evaluation.report, evaluation.compositions))
     for name, picture in evaluation.grids.items():
-        file = out / f"{name.replace(' ', '-')}.png"
-        unfinished = file.with_name(file.name + ".tmp")
-        picture.save(unfinished, "PNG", optimize=True)
-        os.replace(unfinished, file)
+        with atomic_file(out / f"{name.replace(' ', '-')}.png") as hidden:
+            picture.save(hidden, "PNG", optimize=True)
 
 
 def write(file: Path, text: str) -> None:
     """A text file, atomically."""
-    unfinished = file.with_name(file.name + ".tmp")
-    unfinished.write_text(text)
-    os.replace(unfinished, file)
+    with atomic_file(file) as hidden:
+        hidden.write_text(text)
 
 
 def _captions(bench: Bench, draws: Mapping[str, Draw]) -> dict[str, Image.Image]:

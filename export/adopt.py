@@ -1,6 +1,7 @@
-"""A folder of graphs that optimum exported → a bundle: its networks stay as they are, their edges become ours; no torch.
+"""A folder of graphs that optimum exported → a bundle: its networks stay as they are, their edges become ours.
 
-The gate has nothing to compare with, for such a folder holds no torch weights: there are no figures of parity.
+It runs no torch, though what it shares with the export imports it. Such a folder holds no torch weights, so the gate has
+nothing to compare with, and there are no figures of parity.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from transformers import CLIPTokenizer
 
 from base.errors import BadInput
+from base.files import atomic_folder
 from export import fused
 from export.write_bundle import check_out, versions
-from models import folder as folders
-from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS, Schedule
+from models.schedule import STUDENT_SCHEDULER, Schedule
 from models.stable_diffusion import TASK, save_tokenizer
-from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
-from runtime.signature import COMPONENTS, FUSED, FUSED_PATH, Signature, graph_inputs
+from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, open_bundle, sha256
+from runtime.signature import COMPONENTS, FUSED, FUSED_PATH, TOLD, Signature, graph_inputs
 
 PARTS = {"conditioner": "text_encoder", "denoiser": "unet", "decoder": "vae_decoder", "encoder": "vae_encoder"}
 """Graph → its folder at optimum's; the encoder may be missing."""
@@ -36,28 +37,21 @@ def adopt(folder: Path, out: Path, *, model_name: str | None = None, overwrite: 
     """The folder of a one-step text-to-image student as the bundle `out`; nothing is left behind when it fails."""
     check_out(out, overwrite)
     _check(folder)
-    work = out.with_name(out.name + ".tmp")
-    shutil.rmtree(work, ignore_errors=True)
-    beside = work / out.name
     try:
-        for name in ("scheduler", "tokenizer", "model_index.json"):
-            _copy(folder / name, beside / name)
-        save_tokenizer(CLIPTokenizer.from_pretrained(folder / "tokenizer"), beside / "tokenizer")
-        places = {
-            name: _graph(name, folder / part, beside / part) for name, part in PARTS.items() if (folder / part).is_dir()
-        }
-        manifest = _manifest(beside, places, model_name or out.name, folder.name)
-        fused.write(beside, manifest.graphs, _schedule(beside), manifest.scaling_factor)
-        files = {
-            path.relative_to(beside).as_posix(): sha256(path) for path in sorted(beside.rglob("*")) if path.is_file()
-        }
-        manifest = manifest.model_copy(update={"files": files})
-        (beside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
-        folders.replace_folder(beside, out)
+        with atomic_folder(out) as bundle:
+            for name in ("scheduler", "tokenizer", "model_index.json"):
+                _copy(folder / name, bundle / name)
+            save_tokenizer(CLIPTokenizer.from_pretrained(folder / "tokenizer"), bundle / "tokenizer")
+            there = {name: part for name, part in PARTS.items() if (folder / part).is_dir()}
+            paths = {name: _graph(name, folder / part, bundle / part) for name, part in there.items()}
+            manifest = _manifest(bundle, paths, model_name or out.name)
+            fused.write(bundle, paths, _schedule(bundle), manifest.scaling_factor)
+            files = sorted(path for path in bundle.rglob("*") if path.is_file())
+            hashes = {path.relative_to(bundle).as_posix(): sha256(path) for path in files}
+            manifest = manifest.model_copy(update={"files": hashes})
+            (bundle / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
     except OSError as error:
         raise BadInput(f"{out} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return open_bundle(out)
 
 
@@ -123,21 +117,18 @@ def _output(model: ModelProto, signature: Signature) -> None:
     graph.output.append(helper.make_tensor_value_info(signature.output, kept.type.tensor_type.elem_type, shape))
 
 
-def _manifest(bundle: Path, places: dict[str, str], model_name: str, source: str) -> Manifest:
+def _manifest(bundle: Path, paths: dict[str, str], model_name: str) -> Manifest:
     unet, vae = _json(bundle / "unet/config.json"), _json(bundle / "vae_decoder/config.json")
-    tokenizer, schedule = _json(bundle / "tokenizer/tokenizer_config.json"), _schedule(bundle)
+    tokenizer = _json(bundle / "tokenizer/tokenizer_config.json")
     side, scale = int(unet["sample_size"]), 2 ** (len(vae["block_out_channels"]) - 1)
-    times = sorted({time for times in STUDENT_TIMESTEPS.values() for time in times}, reverse=True)
     return Manifest(
         version=VERSION,
         task=TASK,
         model_name=model_name,
-        source=source,
         inputs=("prompt",),
-        graphs={FUSED: FUSED_PATH, **places},
-        precision=_precision(bundle / places["denoiser"]),
-        prediction_type=schedule.prediction_type,
-        timesteps=tuple(Step(timestep=t, alpha=schedule.alpha[t], sigma=schedule.sigma[t]) for t in times),
+        graphs={FUSED: FUSED_PATH, **paths},
+        conditioning=TOLD[:1],
+        precision=_precision(bundle / paths["denoiser"]),
         sizes=((scale * side, scale * side),),
         latent_shape=(int(unet["in_channels"]), side, side),
         scaling_factor=float(vae["scaling_factor"]),

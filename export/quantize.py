@@ -10,7 +10,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -46,15 +46,15 @@ def check() -> None:
 
 
 def add(
-    bundle: Bundle, pipeline: Pipeline, calibration: Sequence[Input], drawn: Sequence[Input], trained: bool
-) -> tuple[Bundle, dict[str, dict[str, float]]]:
-    """Write twins into an exported bundle: the bundle that has them, and what each loses and gains.
+    bundle: Bundle, pipeline: Pipeline, calibration: Sequence[Input], inputs: Sequence[Input], trained: bool
+) -> Bundle:
+    """Write twins into an exported bundle: the bundle that has them, with what each loses and gains among its figures.
 
-    `calibration` is what the model will be asked; `drawn` what the gate draws. BadInput: a twin of trained weights keeps less
-    than `LEAST_INT8_PSNR`.
+    `calibration` is what the model will be asked for; `inputs` what the gate draws. BadInput: a twin of trained weights keeps
+    less than `LEAST_INT8_PSNR`.
     """
     names = [name for name in available.installed() if name in QUANTISERS]
-    with tempfile.TemporaryDirectory(dir=bundle.folder.parent) as scratch:
+    with tempfile.TemporaryDirectory(dir=bundle.folder) as scratch:
         graph, feeds = _folded(_float32(pipeline, Path(scratch) / "f32")), _feeds(bundle, calibration)
         (bundle.folder / FOLDER).mkdir()
         twins = {name: QUANTISERS[name].write(graph, feeds, bundle.folder / FOLDER) for name in names}
@@ -63,10 +63,11 @@ def add(
     places = {name: twin.relative_to(bundle.folder).as_posix() for name, twin in twins.items()}
     changes = {"files": bundle.manifest.files | files, "twins": places}
     quantised = Bundle(bundle.folder, bundle.manifest.model_copy(update=changes))
-    figures = {f"{name}_int8": _figures(name, bundle, quantised, pipeline, drawn) for name in names}
+    figures = {f"{name}_int8": _figures(name, bundle, quantised, pipeline, inputs) for name in names}
     for name in names if trained else ():
         require(name, figures[f"{name}_int8"])
-    return quantised, figures
+    parity_figures = bundle.manifest.parity | figures
+    return replace(quantised, manifest=quantised.manifest.model_copy(update={"parity": parity_figures}))
 
 
 def require(backend: str, figures: Mapping[str, float]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -12,102 +12,128 @@ from typing import Any, Literal
 from safetensors import SafetensorError
 
 from base.errors import BadInput
+from base.files import atomic_folder
 from export import fused, graphs, lora_fusion, parity, quantize
 from models import folder as folders
 from models.labels import Input
 from models.pipeline import Pipeline
-from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS
+from models.schedule import STUDENT_SCHEDULER
 from models.task import task_of
 from runtime import available, backend, networks
 from runtime.backend import Backend, BackendOptions
-from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, Step, open_bundle, sha256
+from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, open_bundle, sha256
 from runtime.generator import Generator
 from runtime.shapes import Bucket
 from runtime.signature import COMPONENTS, FUSED, FUSED_PATH
 
 PACKAGES = ("torch", "diffusers", "transformers", "onnx", "onnxruntime", "openvino")
 Precision = Literal["fp16", "fp32", "int8"]
-DRAWN, CALIBRATED = 8, 32
-"""Images that the gate draws, and that calibrate int8 where nobody says which."""
+GATE_IMAGES, CALIBRATION_IMAGES = 8, 32
+"""Images that the gate draws, and that calibrate int8, where nobody says which."""
 
 
-def export(
-    pipeline_folder: str,
-    out: Path,
-    *,
-    trained: bool = True,
-    model_name: str | None = None,
-    source: str | None = None,
-    card: dict[str, Any] | None = None,
-    inputs: Sequence[Input] | None = None,
-    buckets: Sequence[Bucket] = (),
-    precision: Precision = "fp16",
-    calibration: Sequence[Input] | None = None,
-    lora: Path | None = None,
-    overwrite: bool = False,
-) -> Bundle:
-    """Export the student in `pipeline_folder` (or a Hub name) as the bundle `out`.
+@dataclass(frozen=True)
+class ExportOptions:
+    """How a student becomes a bundle."""
 
-    Random weights (`trained=False`) are not asked for PSNR; `inputs` are what the gate draws; `buckets` add image sizes
-    to the pipeline's own; the adapter `lora` is fused into the denoiser first; int8 is calibrated on the inputs
-    `calibration`. Whatever is raised, nothing is left behind and an older bundle at `out` stays as it was.
+    model_name: str | None = None
+    """What people call the model; by default the name of the bundle's folder."""
+    precision: Precision = "fp16"
+    """Of the weights and inside the graphs; `int8` is fp16 with quantised twins of the fused graph."""
+    buckets: Sequence[Bucket] = ()
+    """Static plans; their image sizes are added to the pipeline's own."""
+    lora: Path | None = None
+    """An adapter to fuse into the denoiser first."""
+    inputs: Sequence[Input] = ()
+    """What the gate draws; by default examples of the task."""
+    calibration: Sequence[Input] = ()
+    """What int8 is calibrated on; by default examples of the task."""
+    trained: bool = True
+    """Random weights are measured, and held to no PSNR."""
+    overwrite: bool = False
+    """Whether a bundle that is there may be replaced."""
+
+
+def export(student: str, out: Path, options: ExportOptions | None = None) -> Bundle:
+    """Export a student (a diffusers folder or Hub name) as the bundle `out`.
+
+    Whatever is raised, nothing is left behind, and an older bundle at `out` stays as it was. BadInput: no student, something at
+    `out` that may not be overwritten, buckets that its networks do not take, a failed gate, a full disk.
     """
-    check_out(out, overwrite)
-    if precision == "int8":
+    options = options or ExportOptions()
+    check_out(out, options.overwrite)
+    if options.precision == "int8":
         quantize.check()
-    stored: graphs.Precision = "fp16" if precision == "int8" else precision
-    pipeline = folders.load(pipeline_folder)
-    if lora:
-        lora_fusion.fuse(pipeline, lora)
-    _check_student(pipeline, pipeline_folder)
-    _check_buckets(pipeline, buckets)
-    names = {"model_name": model_name or out.name, "source": source or Path(pipeline_folder).name}
-    work = out.with_name(out.name + ".tmp")
-    shutil.rmtree(work, ignore_errors=True)  # of an export that was killed
-    beside = work / out.name
+
+    # The student, with its adapter
+    pipeline = folders.load(student)
+    if options.lora:
+        lora_fusion.fuse(pipeline, options.lora)
+    _check_student(pipeline, student)
+    _check_buckets(pipeline, options.buckets)
+    inputs = options.inputs or task_of(pipeline).examples(GATE_IMAGES)
+
     try:
-        folders.save(pipeline, beside, graphs.STORED[stored])
-        places, figures = _write_graphs(pipeline, beside, stored)
-        manifest = _manifest(pipeline, beside, places, figures)
-        kept = {"precision": precision, "buckets": tuple(buckets), "card": card or {}}
-        sizes = dict.fromkeys([*manifest.sizes, *((bucket.width, bucket.height) for bucket in buckets)])
-        manifest = manifest.model_copy(update={**names, **kept, "sizes": tuple(sizes)})
-        wanted = inputs or task_of(pipeline).examples(DRAWN)
-        drawn = _draw(Bundle(beside, manifest), pipeline, wanted, trained)
-        manifest = manifest.model_copy(update={"parity": figures | drawn})
-        if precision == "int8":
-            many = calibration or task_of(pipeline).examples(CALIBRATED)
-            many = many[:: -(-len(many) // CALIBRATED)]  # evenly over all that there are
-            quantised, gained = quantize.add(Bundle(beside, manifest), pipeline, many, wanted, trained)
-            manifest = quantised.manifest.model_copy(update={"parity": manifest.parity | gained})
-        _name_for_optimum(beside)
-        (beside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
-        folders.replace_folder(beside, out)
+        with atomic_folder(out) as folder:
+            # Weights: one copy, which all graphs point into
+            stored: graphs.Precision = "fp16" if options.precision == "int8" else options.precision
+            folders.save(pipeline, folder, graphs.STORED[stored])
+
+            # Graphs: each network's own, held against torch as soon as it is there, then the fused one composed of them
+            paths, figures = _write_graphs(pipeline, folder, stored)
+            fused.write(folder, paths, pipeline.schedule, networks.scaling_factor(pipeline), networks.told(pipeline))
+
+            # Manifest: what is known before an image is drawn; the gate opens the bundle by it
+            paths |= {FUSED: FUSED_PATH}
+            bundle = Bundle(folder, _manifest(pipeline, folder, paths, figures, options.model_name or out.name))
+            bundle = _with(bundle, precision=options.precision, **_buckets(bundle.manifest, options.buckets))
+
+            # Gate: images of every backend that is installed, against torch float32
+            images = _draw(bundle, pipeline, inputs, options.trained)
+            bundle = _with(bundle, parity=figures | images)
+
+            # int8: quantised twins of the fused graph, with a gate of their own
+            if options.precision == "int8":
+                many = options.calibration or task_of(pipeline).examples(CALIBRATION_IMAGES)
+                many = many[:: -(-len(many) // CALIBRATION_IMAGES)]  # evenly over all that there are
+                bundle = quantize.add(bundle, pipeline, many, inputs, options.trained)
+
+            # Names: optimum's, and the bundle's own, which it takes when everything else is there
+            _name_for_optimum(folder)
+            (folder / MANIFEST).write_text(bundle.manifest.model_dump_json(indent=2) + "\n")
     except (OSError, SafetensorError) as error:  # a full disk, above all
         raise BadInput(f"{out} cannot be written: {getattr(error, 'strerror', None) or error}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return open_bundle(out)
 
 
 def _write_graphs(
-    pipeline: Pipeline, bundle: Path, precision: graphs.Precision
+    pipeline: Pipeline, folder: Path, precision: graphs.Precision
 ) -> tuple[dict[str, str], dict[str, dict[str, float]]]:
-    """Every graph, each measured as soon as it is there, the fused one last: name → path, and name → figures.
+    """Write and measure the graph of every network: name → path, and name → figures.
 
     A network whose activations leave fp16's range (VAE decoders are known for it) gets a wide graph.
     """
     inputs, weights = networks.examples(pipeline, batch=2), folders.weight_files(pipeline)
-    places, figures = {FUSED: FUSED_PATH}, {}
+    paths, figures = {}, {}
     for name, network in networks.components(pipeline).items():
         expected = parity.reference(name, network, pipeline)
-        beside, wide = weights[COMPONENTS[name].part], not parity.fits_fp16(expected.largest_activation)
-        files = [bundle / file for file in beside]
+        wide = not parity.fits_fp16(expected.largest_activation)
+        files = [folder / file for file in weights[COMPONENTS[name].part]]
         graph = graphs.write(name, network, inputs[name], files, wide, precision)
-        places[name] = graph.relative_to(bundle).as_posix()
+        paths[name] = graph.relative_to(folder).as_posix()
         figures[name] = parity.component(name, expected, graph)
-    fused.write(bundle, places, pipeline.schedule, networks.scaling_factor(pipeline), networks.told(pipeline))
-    return places, figures
+    return paths, figures
+
+
+def _with(bundle: Bundle, **changes: Any) -> Bundle:
+    """The bundle with other values in its manifest, which is not on disk yet."""
+    return replace(bundle, manifest=bundle.manifest.model_copy(update=changes))
+
+
+def _buckets(manifest: Manifest, buckets: Sequence[Bucket]) -> dict[str, Any]:
+    """Buckets, and the image sizes (W, H) with those that they add."""
+    sizes = dict.fromkeys([*manifest.sizes, *((bucket.width, bucket.height) for bucket in buckets)])
+    return {"buckets": tuple(buckets), "sizes": tuple(sizes)}
 
 
 def _draw(bundle: Bundle, pipeline: Pipeline, inputs: Sequence[Input], trained: bool) -> dict[str, dict[str, float]]:
@@ -129,30 +155,26 @@ def _backends(bundle: Bundle) -> Iterator[tuple[str, Backend]]:
 
 
 def _manifest(
-    pipeline: Pipeline, bundle: Path, places: dict[str, str], figures: dict[str, dict[str, float]]
+    pipeline: Pipeline, folder: Path, paths: dict[str, str], figures: dict[str, dict[str, float]], model_name: str
 ) -> Manifest:
-    schedule = pipeline.schedule
-    times = sorted({time for times in STUDENT_TIMESTEPS.values() for time in times}, reverse=True)
-    files = sorted(path for path in bundle.rglob("*") if path.is_file())
+    """What the folder holds so far; `paths` of the graphs, and `figures` of those that were measured."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
     return Manifest(
         version=VERSION,
         task=pipeline.task,
-        model_name="",
-        source="",
+        model_name=model_name,
         inputs=pipeline.inputs,
         classes=pipeline.classes,
         slots=dict(pipeline.slots),
-        graphs=places,
-        told=networks.told(pipeline),
+        graphs=paths,
+        conditioning=networks.told(pipeline),
         precision="fp16",
         wide=tuple(name for name in figures if not parity.fits_fp16(figures[name]["largest_activation"])),
-        prediction_type=schedule.prediction_type,
-        timesteps=tuple(Step(timestep=t, alpha=schedule.alpha[t], sigma=schedule.sigma[t]) for t in times),
         sizes=(networks.image_size(pipeline),),
         latent_shape=pipeline.latent_shape,
         scaling_factor=networks.scaling_factor(pipeline),
         tokens=pipeline.conditioner.tokenize([pipeline.null_input]).shape[1],
-        files={path.relative_to(bundle).as_posix(): sha256(path) for path in files},
+        files={path.relative_to(folder).as_posix(): sha256(path) for path in files},
         parity=figures,
         versions=dict(versions()),
     )

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from base.files import atomic_file
 from models.pixels import HALF
 
 DRAWS = 12
@@ -157,11 +158,10 @@ def _cut_out(images: Tensor, signed: Tensor) -> Tensor:
 def save(judge: Judge, folder: Path) -> None:
     """Write `folder/judge.safetensors` (fp16) and `folder/config.json`, each atomically."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights, config = folder / "judge.safetensors.tmp", folder / "config.json.tmp"
-    save_file({name: tensor.detach().cpu().half().contiguous() for name, tensor in judge.state_dict().items()}, weights)
-    config.write_text(json.dumps(asdict(judge.config), indent=1))
-    weights.replace(folder / "judge.safetensors")
-    config.replace(folder / "config.json")
+    tensors = {name: tensor.detach().cpu().half().contiguous() for name, tensor in judge.state_dict().items()}
+    with atomic_file(folder / "config.json") as config, atomic_file(folder / "judge.safetensors") as weights:
+        save_file(tensors, weights)
+        config.write_text(json.dumps(asdict(judge.config), indent=1))
 
 
 def load(folder: Path) -> Judge:

@@ -16,6 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from base.files import atomic_file
+
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
@@ -47,11 +49,9 @@ def write(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
     if (folder / CONFIG).exists() or (folder / WEIGHTS).exists():
         raise ValueError(f"{folder} holds a model already: choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    weights, text = folder / f"{WEIGHTS}.tmp", folder / f"{CONFIG}.tmp"
-    save_file(dict(tensors), weights)
-    text.write_text(json.dumps(dict(config), indent=1) + "\n")
-    weights.replace(folder / WEIGHTS)
-    text.replace(folder / CONFIG)
+    with atomic_file(folder / CONFIG) as text, atomic_file(folder / WEIGHTS) as weights:
+        save_file(dict(tensors), weights)
+        text.write_text(json.dumps(dict(config), indent=1) + "\n")
 
 
 def read(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +16,7 @@ from diffusers.utils import logging as diffusers_logging
 
 from base.config import Config, nearest
 from base.errors import BadInput
+from base.files import atomic_folder
 from models import stable_diffusion_file
 from models.pipeline import Pipeline
 
@@ -68,16 +67,13 @@ def build(config: Config, find: Callable[[str], Path]) -> Pipeline:
 
 
 def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
-    """Write a diffusers folder atomically: under another name first, then renamed over an older one."""
-    temporary = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.parent.mkdir(parents=True, exist_ok=True)
-    _family_of(pipeline).save(pipeline, temporary, dtype)
-    for file in temporary.glob("*/config.json"):  # where the weights were opened from is nobody's business
-        config = json.loads(file.read_text())
-        config.pop("_name_or_path", None)
-        file.write_text(json.dumps(config, indent=2) + "\n")
-    replace_folder(temporary, folder)
+    """Write the pipeline's networks in `dtype` as a diffusers folder, atomically, in place of an older one."""
+    with atomic_folder(folder) as hidden:
+        _family_of(pipeline).save(pipeline, hidden, dtype)
+        for file in hidden.glob("*/config.json"):  # where the weights were opened from is nobody's business
+            config = json.loads(file.read_text())
+            config.pop("_name_or_path", None)
+            file.write_text(json.dumps(config, indent=2) + "\n")
 
 
 def weights(pipeline: Pipeline) -> dict[str, str]:
@@ -88,16 +84,6 @@ def weights(pipeline: Pipeline) -> dict[str, str]:
 def weight_files(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
     """Part (conditioner, denoiser, autoencoder) → its safetensors files in a saved folder."""
     return _weight_files(_family_of(pipeline))
-
-
-def replace_folder(new: Path, folder: Path) -> None:
-    """Put `new` where `folder` is; an old folder steps aside first, so that a kill leaves one of the two."""
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(new, folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _weight_files(family: ModuleType) -> dict[str, tuple[str, ...]]:

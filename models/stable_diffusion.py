@@ -6,7 +6,6 @@ It knows nothing about training, graphs or serving. Shapes: `N` batch, `C` chann
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -21,6 +20,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from base.config import Config
 from base.errors import BadInput
+from base.files import atomic_file
 from models import components
 from models.architecture import architecture
 from models.conditioning import Conditioning
@@ -176,10 +176,9 @@ def name_as_released(weights: Path) -> None:
     with safe_open(weights, "pt") as opened:
         if any(name.startswith(RELEASED) for name in opened.keys()):  # noqa: SIM118
             return
-    beside = weights.with_name(weights.name + ".tmp")  # what is read may still lie in the file
     named = {RELEASED + name: value for name, value in load_file(weights).items()}
-    save_file(named, beside, metadata={"format": "pt"})
-    os.replace(beside, weights)
+    with atomic_file(weights) as hidden:  # what is read may still lie in the file
+        save_file(named, hidden, metadata={"format": "pt"})
 
 
 def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:

@@ -14,22 +14,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from base.errors import BadInput
-from models.schedule import Prediction, Schedule
+from models.schedule import Schedule
 from runtime.shapes import Bucket
-from runtime.signature import FUSED, INPUT_AXES, TOLD, graph_inputs, graph_outputs
+from runtime.signature import FUSED, INPUT_AXES, graph_inputs, graph_outputs
 
 MANIFEST = "manifest.json"
-VERSION = 5
-
-
-class Step(BaseModel):
-    """One timestep of the student and its noise level: `x_t = alpha·x0 + sigma·ε`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    timestep: int
-    alpha: float
-    sigma: float
+VERSION = 6
 
 
 class Manifest(BaseModel):
@@ -43,33 +33,22 @@ class Manifest(BaseModel):
     """In Hugging Face's words: `text-to-image`, `class-to-image`, `attributes-to-image`, `unconditional-image-generation`."""
     model_name: str
     """What people call the model."""
-    source: str
-    """Where the weights came from."""
     inputs: tuple[str, ...]
     """What a request holds besides its seed: a prompt, a label, attributes, nothing."""
     classes: tuple[str, ...] = ()
     """Names of the labels, where a request holds one."""
     slots: dict[str, tuple[str, ...]] = {}
     """Slot → attributes that exclude each other, where a request holds weights of them; their order is that of the weights."""
-    graphs: dict[str, str] = {
-        "conditioner": "text_encoder/model.onnx",
-        "denoiser": "unet/model.onnx",
-        "decoder": "vae/decoder.onnx",
-        "encoder": "vae/encoder.onnx",
-        "one_step": "one_step.onnx",
-    }
-    """Graph → its path inside the bundle; before version 2 every bundle had these."""
-    told: tuple[str, ...] = TOLD[:1]
-    """What the denoiser is told: its inputs that the conditioner gives; before version 5 hidden states alone."""
+    graphs: dict[str, str]
+    """Graph → its path inside the bundle."""
+    conditioning: tuple[str, ...]
+    """Inputs of the denoiser that the conditioner gives, in the order of its outputs: fields of `Conditioning`."""
     precision: str
     """Of the weights and inside the graphs: `fp16` or `fp32`; `int8` is fp16 with twins."""
     twins: dict[str, str] = {}
     """Backend → the int8 twin of the fused graph that it runs in its place, on a CPU."""
     wide: tuple[str, ...] = ()
     """Components whose activations leave fp16's range: they compute in float32 whatever the precision of their weights."""
-    prediction_type: Prediction
-    timesteps: tuple[Step, ...]
-    """All that the student's 1 to 4 steps use, descending."""
     sizes: tuple[tuple[int, int], ...]
     """Accepted image sizes (W, H), the one drawn by default first."""
     buckets: tuple[Bucket, ...] = ()
@@ -86,8 +65,6 @@ class Manifest(BaseModel):
     """Figures of the gate that this bundle passed."""
     versions: dict[str, str]
     """Of the packages that exported it."""
-    card: dict[str, Any] = {}
-    """Whatever the model card wants to say."""
 
     def latent(self, size: tuple[int, int]) -> tuple[int, int, int]:
         """(C, h, w) of the noise of images of a size (W, H)."""
@@ -132,12 +109,12 @@ class Bundle:
 
     def input_axes(self, graph: str) -> dict[str, dict[int, str]]:
         """Inputs that a graph of this bundle has → their dynamic dimensions by name."""
-        taken = graph_inputs(graph, self.manifest.task, self.manifest.told)
+        taken = graph_inputs(graph, self.manifest.task, self.manifest.conditioning)
         return {name: axes for name, axes in INPUT_AXES[graph].items() if name in taken}
 
     def outputs(self, graph: str) -> tuple[str, ...]:
         """Names of a graph's outputs, in its order."""
-        return graph_outputs(graph, self.manifest.told)
+        return graph_outputs(graph, self.manifest.conditioning)
 
     def contents(self, graph: str, backend: str = "") -> dict[str, str]:
         """Path → SHA-256 of what a graph is made of: its own file, and all weights; of a twin all files named like it."""
@@ -208,8 +185,9 @@ def _read_manifest(folder: Path) -> Manifest:
     except ValueError as error:
         raise BadInput(f"{file} was altered: it is not valid JSON") from error
     version = values.get("version") if isinstance(values, dict) else None
-    if isinstance(version, int) and version > VERSION:
-        raise BadInput(f"{file} has version {version}, this ippo reads up to version {VERSION}: upgrade ippo")
+    if isinstance(version, int) and version != VERSION:
+        remedy = "upgrade ippo" if version > VERSION else "export the model again"
+        raise BadInput(f"{file} has version {version}, this ippo reads version {VERSION}: {remedy}")
     try:
         return Manifest.model_validate(values)
     except ValidationError as error:

@@ -21,6 +21,7 @@ from typing import Any
 from filelock import FileLock
 
 from base.errors import BadInput
+from base.files import atomic_folder
 
 ENGINE, MANIFEST = "engine.plan", "manifest.json"
 LIMIT = 20 << 30
@@ -72,19 +73,17 @@ class EngineCache:
             return _read(entry, key) or built
 
     def _keep(self, entry: Path, key: Key, engine: bytes) -> None:
-        """Beside first, then renamed. A disk that is full costs the next start a build, not this one its engine."""
-        beside = entry.with_suffix(".tmp")  # whoever holds the lock owns it
-        shutil.rmtree(beside, ignore_errors=True)
+        """A disk that is full costs the next start a build, not this one its engine."""
         shutil.rmtree(entry, ignore_errors=True)
         try:
             self._make_room(len(engine))
-            beside.mkdir()
-            (beside / ENGINE).write_bytes(engine)
-            (beside / MANIFEST).write_text(json.dumps({"sha256": _sha256(engine), "key": dict(key)}, indent=1) + "\n")
-            os.replace(beside, entry)
-        except OSError as error:
-            shutil.rmtree(beside, ignore_errors=True)
-            warnings.warn(f"the engine is not kept in {self.folder}: {error.strerror}", stacklevel=2)
+            with atomic_folder(entry) as hidden:  # whoever holds the lock owns it
+                (hidden / ENGINE).write_bytes(engine)
+                manifest = {"sha256": _sha256(engine), "key": dict(key)}
+                (hidden / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        except (OSError, BadInput) as error:
+            why = getattr(error, "strerror", None) or error
+            warnings.warn(f"the engine is not kept in {self.folder}: {why}", stacklevel=2)
 
     def _make_room(self, size: int) -> None:
         """Remove engines, those used longest ago first, until one more of `size` bytes is within the limit."""

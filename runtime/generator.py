@@ -151,7 +151,7 @@ class Generator:
     def _split(self, ids: NDArray[Any], noises: NDArray[np.float32], timesteps: Sequence[int]) -> NDArray[np.uint8]:
         """The k-step student from `noises[0]`, re-noised with the others `(steps, N, C, h, w)` → images `(N, H, W, 3)`."""
         outputs = self.backend.outputs("conditioner", {self._conditioner_input: ids})
-        conditioning = dict(zip(self.bundle.manifest.told, outputs.values(), strict=True))
+        conditioning = dict(zip(self.bundle.manifest.conditioning, outputs.values(), strict=True))
 
         def denoise(sample: NDArray[Any], timestep: int) -> NDArray[Any]:
             time = np.array(timestep, np.int64)

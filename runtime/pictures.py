@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from base.errors import BadInput
+from base.files import atomic_file
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
@@ -57,7 +57,6 @@ def tile(images: NDArray[np.uint8], columns: int, gap: int = 2) -> NDArray[np.ui
 
 
 def _save(pixels: NDArray[np.uint8], file: Path) -> Path:
-    beside = file.with_name(file.name + ".tmp")
-    Image.fromarray(pixels).save(beside, FORMATS[file.suffix.lower()])
-    os.replace(beside, file)
+    with atomic_file(file) as hidden:
+        Image.fromarray(pixels).save(hidden, FORMATS[file.suffix.lower()])
     return file

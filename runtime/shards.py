@@ -10,8 +10,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from base.errors import BadInput
+from base.files import atomic_file, atomic_folder
 from base.progress import progress
 from runtime.bundle import MANIFEST, sha256
 from runtime.generator import Generator, Request
@@ -123,7 +122,7 @@ class Painter:
 
     def paint(self, shard: Shard) -> Iterator[Drawn]:
         """Draw and write a shard, batch by batch."""
-        with self._beside(shard.name) as folder:
+        with atomic_folder(self.out / shard.name) as folder:
             lines = []
             for start in range(0, len(shard.requests), self.job.batch):
                 batch = shard.requests[start : start + self.job.batch]
@@ -142,16 +141,6 @@ class Painter:
             told = {"file_name": name, **dict.fromkeys(self.generator.bundle.manifest.inputs, request.input)}
             lines.append(json.dumps({**told, "seed": request.seed, "sha256": hashlib.sha256(file).hexdigest()}))
         return lines
-
-    @contextmanager
-    def _beside(self, name: str) -> Iterator[Path]:
-        """A folder that takes its name when it is whole; what a killed run left of it goes."""
-        beside = self.out / f".{name}.tmp"
-        for left in (beside, self.out / name):
-            shutil.rmtree(left, ignore_errors=True)
-        beside.mkdir()
-        yield beside
-        beside.rename(self.out / name)
 
 
 Engine = Callable[[Callable[[], Painter], Sequence[Shard]], Iterable[Drawn]]
@@ -210,9 +199,8 @@ def _resumed(out: Path, job: Job) -> dict[str, str]:
 def _write_manifest(out: Path, job: Job, done: dict[str, str]) -> None:
     complete = len(done) * job.shard >= job.images
     told = {"job": asdict(job), "complete": complete, "shards": dict(sorted(done.items()))}
-    beside = out / f".{MANIFEST}.tmp"
-    beside.write_text(json.dumps(told, indent=1) + "\n")
-    os.replace(beside, out / MANIFEST)
+    with atomic_file(out / MANIFEST) as hidden:
+        hidden.write_text(json.dumps(told, indent=1) + "\n")
 
 
 @contextmanager

@@ -7,7 +7,6 @@ cutting of batches, which other backends share.
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from cuda.bindings import runtime as cuda
 from numpy.typing import NDArray
 
 from base.errors import BadInput
+from base.files import atomic_file
 from runtime import cache
 from runtime.available import BackendInfo
 from runtime.backend import Backend, BackendOptions
@@ -170,7 +170,8 @@ def build(graph: Path, axes: Mapping[str, Mapping[int, str]], planned: list[dict
     engine = builder.build_serialized_network(network, config)
     if engine is None:
         raise BadInput(f"TensorRT {tensorrt.__version__} cannot build {graph.name}: its log above says why")
-    _keep(timings, bytes(config.get_timing_cache().serialize()))
+    with atomic_file(timings) as hidden:
+        hidden.write_bytes(bytes(config.get_timing_cache().serialize()))
     return bytes(engine)
 
 
@@ -179,12 +180,6 @@ def _strongly_typed() -> int:
     flags = getattr(tensorrt, "NetworkDefinitionCreationFlag", None)
     flag = getattr(flags, "STRONGLY_TYPED", None)
     return 0 if flag is None else 1 << int(flag)
-
-
-def _keep(timings: Path, content: bytes) -> None:
-    beside = timings.with_name(f"{timings.name}.{os.getpid()}")
-    beside.write_bytes(content)
-    os.replace(beside, timings)
 
 
 def _check_version(version: str) -> None:

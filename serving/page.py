@@ -87,7 +87,7 @@ def layout(model: Manifest, names: Sequence[str] = (), starts: bool = False) -> 
     `starts`: whether they may start from a picture.
     """
     names, task = names or (model.model_name,), task_of(model)
-    suggestions = _suggestions(task, model)
+    suggestions = list(task.suggestions())
     titled = " and ".join(f"<b>{html.escape(name)}</b>" for name in names)
     sizes = [size_list([size]) for size in model.sizes]
     draws = "draws it" if len(names) == 1 else "draw it, side by side,"
@@ -162,12 +162,6 @@ def _buttons(suggestions: Sequence[str], text: gr.components.Component) -> None:
             for suggestion in suggestions:
                 choice = gr.Button(suggestion, size="sm", min_width=0)
                 choice.click(None, choice, text, js="(example) => example")
-
-
-def _suggestions(task: Task, model: Manifest) -> list[str]:
-    """Texts to try: those of the model's card, or the task's; none where the task suggests none."""
-    own = task.suggestions()
-    return own and [*(model.card.get("examples") or own)]
 
 
 def _mount_gradio(app: FastAPI, model: Manifest, names: Sequence[str], starts: bool) -> None:

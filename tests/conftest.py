@@ -36,10 +36,10 @@ def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_bundle(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of that student; tests that alter files work on a copy."""
-    from export.write_bundle import export
+    from export.write_bundle import ExportOptions, export
 
     out = tmp_path_factory.mktemp("bundle") / "tiny"
-    export(str(tiny_student), out, trained=False)
+    export(str(tiny_student), out, ExportOptions(trained=False))
     return out
 
 
@@ -70,11 +70,11 @@ def _pixels(out: Path, tiny_classes: bool) -> Path:
 
 
 def _exported(student: Pipeline, out: Path) -> Path:
-    from export.write_bundle import export
+    from export.write_bundle import ExportOptions, export
     from models import folder
 
     folder.save(student, out / "student")
-    return export(str(out / "student"), out / "tiny", trained=False).folder
+    return export(str(out / "student"), out / "tiny", ExportOptions(trained=False)).folder
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ Shapes: `N` batch, `C` latent channels, `h w` latent, `H W` pixels.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from base.config import Config
+from base.files import atomic_folder
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from metrics import sharpness
 from models.autoencoder_kl import KLAutoencoder, normalise
-from models.folder import replace_folder
 from models.pixel_tensors import from_uint8, to_uint8
 from training.augment import mirror, shift
 from training.perceptual import Perceptual, PerceptualConfig
@@ -139,10 +138,8 @@ def _codec(vae: Any) -> tuple[Codec, Codec]:
 
 def save_network(network: Any, folder: Path) -> None:
     """`save_pretrained` into `folder`, atomically."""
-    beside = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(beside, ignore_errors=True)
-    network.save_pretrained(os.fspath(beside), safe_serialization=True)
-    replace_folder(beside, folder)
+    with atomic_folder(folder) as hidden:
+        network.save_pretrained(os.fspath(hidden), safe_serialization=True)
 
 
 CONFIG, METHOD = AutoencoderConfig, AutoencoderMethod

@@ -6,7 +6,6 @@ Its tokenizer and text encoder condition the teacher. Shapes: `N` batch, `H W` p
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -20,9 +19,9 @@ from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
 from base.config import Config
+from base.files import atomic_folder
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
-from models.folder import replace_folder
 from models.pixel_tensors import from_uint8
 from models.stable_diffusion import save_tokenizer
 from training.augment import shift
@@ -108,11 +107,9 @@ class ClipMethod(Method):
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
         """A transformers CLIP folder with its tokenizer."""
-        beside = folder.with_name(folder.name + ".tmp")
-        shutil.rmtree(beside, ignore_errors=True)
-        cast(CLIPModel, averages["clip"]).save_pretrained(beside, safe_serialization=True)
-        save_tokenizer(self.tokenizer, beside)
-        replace_folder(beside, folder)
+        with atomic_folder(folder) as hidden:
+            cast(CLIPModel, averages["clip"]).save_pretrained(hidden, safe_serialization=True)
+            save_tokenizer(self.tokenizer, hidden)
 
     def _tokenize(self, texts: Sequence[str]) -> Tensor:
         encoded = self.tokenizer(

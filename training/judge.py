@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from base.config import Config
+from base.files import atomic_folder
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from metrics import judge_network as judges
 from metrics.judge_network import DRAWS, Judge, JudgeConfig, augment, judge_loss
-from models.folder import replace_folder
 from models.pixel_tensors import from_uint8, to_uint8
 from training.run.draws import Draws
 from training.run.loop_config import LoopConfig
@@ -81,9 +81,8 @@ class JudgeMethod(Method):
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
         """`judge.safetensors` and `config.json`."""
-        beside = folder.with_name(folder.name + ".tmp")
-        judges.save(cast(Judge, averages["judge"]), beside)
-        replace_folder(beside, folder)
+        with atomic_folder(folder) as hidden:
+            judges.save(cast(Judge, averages["judge"]), hidden)
 
 
 CONFIG, METHOD = JudgeTraining, JudgeMethod

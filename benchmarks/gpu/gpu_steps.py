@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from benchmarks.latency.cases import gigaflops
 from benchmarks.size.random_networks import FULL, SMALL, in_diffusers, student, students
 from evaluation import machine as machines
-from export.write_bundle import export
+from export.write_bundle import ExportOptions, export
 from models import folder, noise
 from models.pipeline import Pipeline
 from runtime import backend as backends
@@ -87,8 +87,10 @@ def runtimes(rehearse: Rehearse = False, seconds: Seconds = 150) -> None:
     for decoder, pipeline in students(SMALL if rehearse else FULL).items():
         with tempfile.TemporaryDirectory() as scratch:
             folder.save(pipeline, Path(scratch) / "student")
-            options = {"trained": False, "inputs": ["a cat"], "buckets": [Bucket(1, *networks.image_size(pipeline))]}
-            bundle = export(f"{scratch}/student", Path(scratch) / "bundle", **options)  # type: ignore[arg-type]
+            options = ExportOptions(
+                trained=False, inputs=["a cat"], buckets=[Bucket(1, *networks.image_size(pipeline))]
+            )
+            bundle = export(f"{scratch}/student", Path(scratch) / "bundle", options)
             work = sum(gigaflops(pipeline).values())
             for name in wanted:
                 drawn = Generator(

@@ -93,7 +93,7 @@ def _by_split_graphs(generator: Generator, batch: int) -> object:
 
 def stock_cases(bundle: Bundle, batches: Sequence[int]) -> Iterator[Case]:
     """The same weights by stock diffusers, in one step without guidance; none where it has no pipeline for them."""
-    if not task_of(bundle.manifest).tokenized or len(bundle.manifest.told) > 1:
+    if not task_of(bundle.manifest).tokenized or len(bundle.manifest.conditioning) > 1:
         return
     stock = in_diffusers(folder.load(bundle.folder))
     options = {"num_inference_steps": 1, "guidance_scale": 0.0, "output_type": "np"}

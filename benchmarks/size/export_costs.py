@@ -59,10 +59,10 @@ def bundle(small: Small = False) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         saved, out = Path(scratch) / "student", Path(scratch) / "bundle"
         _elsewhere("student", str(saved), *(["--small"] if small else []))
-        from export.write_bundle import export
+        from export.write_bundle import ExportOptions, export
 
         began = time.perf_counter()
-        made = export(str(saved), out, trained=False, inputs=["a cat"])
+        made = export(str(saved), out, ExportOptions(trained=False, inputs=["a cat"]))
         took = round(time.perf_counter() - began, 1)
         found = {"seconds": took, "peak GB": peak_gb(), **disk(made.folder)}
         print(json.dumps({"bundle": {**found, "aims": {"÷ safetensors": DISK}}}))

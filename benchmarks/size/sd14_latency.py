@@ -30,7 +30,7 @@ from benchmarks.size.peer import INTEROP, Peer
 from benchmarks.size.random_networks import FULL, SMALL, Size, in_diffusers, students
 from evaluation import machine
 from evaluation.clock import Case, Timing, interleaved
-from export.write_bundle import export
+from export.write_bundle import ExportOptions, export
 from models import folder, noise, stable_diffusion
 from models.pipeline import Pipeline
 from runtime import backend as backends
@@ -68,7 +68,7 @@ def cases(scratch: Path, pipelines: Mapping[str, Pipeline], compiled: bool, peer
 def _generator(pipeline: Pipeline, saved: Path, out: Path) -> Generator:
     if not out.is_dir():
         folder.save(pipeline, saved)
-        export(str(saved), out, trained=False, inputs=[PROMPT])
+        export(str(saved), out, ExportOptions(trained=False, inputs=[PROMPT]))
     bundle = open_bundle(out)
     return Generator(bundle, backends.load("auto", bundle))
 

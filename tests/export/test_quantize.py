@@ -12,7 +12,7 @@ import pytest
 
 from base.errors import BadInput
 from export import quantize
-from export.write_bundle import export
+from export.write_bundle import ExportOptions, export
 from runtime import backend
 from runtime.backend import BackendOptions
 from runtime.bundle import Bundle
@@ -31,7 +31,7 @@ def quantised(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) -> B
             backend_files.remove(patch, tmp_path_factory.mktemp("runtime"), "openvino")
         asked = ["a cat", "two dogs", "the sun"]
         out = tmp_path_factory.mktemp("int8") / "tiny"
-        return export(str(tiny_student), out, trained=False, precision="int8", calibration=asked)
+        return export(str(tiny_student), out, ExportOptions(trained=False, precision="int8", calibration=asked))
 
 
 @pytest.mark.slow
@@ -91,5 +91,5 @@ def test_a_quantiser_that_is_not_installed_names_the_extra(
     other = replace(quantize.QUANTISERS["openvino"], package="no_such_package")
     monkeypatch.setitem(quantize.QUANTISERS, "openvino", other)
     with pytest.raises(BadInput, match=r"int8 needs no_such_package: pip install 'ippo\[int8\]'"):
-        export(str(tiny_student), tmp_path / "b", precision="int8")
+        export(str(tiny_student), tmp_path / "b", ExportOptions(precision="int8"))
     assert not list(tmp_path.iterdir())

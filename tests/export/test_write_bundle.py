@@ -16,7 +16,7 @@ import torch
 from diffusers import LCMScheduler, StableDiffusionPipeline
 
 from base.errors import BadInput
-from export.write_bundle import export
+from export.write_bundle import ExportOptions, export
 from models import folder, noise
 from runtime import backend
 from runtime.backend import BackendOptions
@@ -76,7 +76,7 @@ def test_what_is_there_already_stays(tiny_student: Path, tiny_bundle: Path, tmp_
         export(str(tiny_student), tiny_bundle)
     (tmp_path / "diary.txt").write_text("mine")
     with pytest.raises(BadInput, match="is no bundle, so it will not be overwritten"):
-        export(str(tiny_student), tmp_path, overwrite=True)
+        export(str(tiny_student), tmp_path, ExportOptions(overwrite=True))
     assert (tmp_path / "diary.txt").read_text() == "mine"
 
 
@@ -85,11 +85,11 @@ def test_a_failed_gate_names_the_component_and_leaves_nothing(tmp_path: Path) ->
     with torch.no_grad():
         next(broken.conditioner.text_encoder.parameters()).fill_(torch.nan)  # type: ignore[union-attr, operator]
     folder.save(broken, tmp_path / "broken")
-    (tmp_path / "old.tmp" / "old").mkdir(parents=True)  # what an export leaves that was killed
+    (tmp_path / ".old.tmp" / "unet").mkdir(parents=True)  # what an export leaves that was killed
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "manifest.json").write_text("{}")
     with pytest.raises(BadInput, match="conditioner failed the parity gate"):
-        export(str(tmp_path / "broken"), tmp_path / "old", overwrite=True)
+        export(str(tmp_path / "broken"), tmp_path / "old", ExportOptions(overwrite=True))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "old"]
     assert [path.name for path in (tmp_path / "old").iterdir()] == ["manifest.json"]
 
@@ -99,7 +99,7 @@ import os, signal, sys
 from pathlib import Path
 from export import write_bundle
 write_bundle._write_graphs = lambda *_: os.kill(os.getpid(), getattr(signal, sys.argv[3]))
-write_bundle.export(sys.argv[1], Path(sys.argv[2]), trained=False, overwrite=True)
+write_bundle.export(sys.argv[1], Path(sys.argv[2]), write_bundle.ExportOptions(trained=False, overwrite=True))
 """
 
 
@@ -111,8 +111,8 @@ def test_a_killed_export_leaves_no_half_bundle(tiny_student: Path, tiny_bundle: 
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
         assert done.returncode == -signal.SIGKILL, done.stderr
     assert open_bundle(old).manifest == open_bundle(tiny_bundle).manifest
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.tmp", "old", "old.tmp"]
-    for name in ("new", "new.tmp", "new.tmp/new", "old.tmp/old"):
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".new.tmp", ".old.tmp", "old"]
+    for name in ("new", ".new.tmp", ".old.tmp"):
         with pytest.raises(BadInput):
             open_bundle(tmp_path / name)
 
@@ -148,7 +148,7 @@ def test_a_graph_with_unknown_inputs_is_refused(name: str, bundle: Bundle, tmp_p
 
 @pytest.mark.slow
 def test_float32_is_exact_and_twice_the_size(tiny_student: Path, bundle: Bundle, tmp_path: Path) -> None:
-    exact = export(str(tiny_student), tmp_path / "b", trained=False, precision="fp32")
+    exact = export(str(tiny_student), tmp_path / "b", ExportOptions(trained=False, precision="fp32"))
     assert exact.manifest.precision == "fp32"
     for name in ("conditioner", "denoiser", "decoder", "encoder"):
         assert exact.manifest.parity[name]["relative_error"] < 1e-5

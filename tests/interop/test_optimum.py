@@ -11,7 +11,7 @@ import pytest
 from benchmarks.size.peer import INTEROP, Peer
 from benchmarks.size.random_networks import SMALL, student
 from export.adopt import adopt
-from export.write_bundle import export
+from export.write_bundle import ExportOptions, export
 from metrics.sharpness import psnr
 from models import folder, noise
 from runtime import backend
@@ -47,7 +47,7 @@ def drawn_by(optimum: Peer, opened: Path, bundle: Bundle, seed: int, scratch: Pa
 @pytest.mark.parametrize("shipped", [False, True], ids=["KL decoder", "the bundle that ships"])
 def test_optimum_opens_our_bundle_and_draws_the_same(optimum: Peer, saved: Path, tmp_path: Path, shipped: bool) -> None:
     name = "models/pretrained/emoji/student" if shipped else str(saved)
-    bundle = export(name, tmp_path / "b", trained=shipped, inputs=[PROMPT])
+    bundle = export(name, tmp_path / "b", ExportOptions(trained=shipped, inputs=[PROMPT]))
     theirs = drawn_by(optimum, bundle.folder.resolve(), bundle, 7, tmp_path)
     ours = Generator(bundle, backend.load("ort", bundle)).generate([Request(PROMPT, 7)])
     assert psnr(ours, theirs) >= 35

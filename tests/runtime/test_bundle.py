@@ -15,6 +15,8 @@ from models.schedule import STUDENT_TIMESTEPS, Schedule
 from runtime.bundle import MANIFEST, VERSION, Bundle, open_bundle
 from tests import tiny
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture
 def copy(tiny_bundle: Path, tmp_path: Path) -> Path:
@@ -40,10 +42,11 @@ def test_the_manifest_says_what_the_student_is(bundle: Bundle) -> None:
     manifest = bundle.manifest
     schedule = Schedule.from_config(tiny.student().scheduler)
     assert bundle.schedule == schedule
-    assert [step.timestep for step in manifest.timesteps] == list(STUDENT_TIMESTEPS[4])
-    assert all(step.alpha == schedule.alpha[step.timestep] for step in manifest.timesteps)
-    assert manifest.timesteps[0].alpha == 0.0  # zero terminal SNR
-    assert (manifest.task, manifest.prediction_type) == (stable_diffusion.TASK, "v_prediction")
+    assert (schedule.alpha[STUDENT_TIMESTEPS[1][0]], schedule.prediction_type) == (
+        0.0,
+        "v_prediction",
+    )  # zero terminal SNR
+    assert (manifest.task, manifest.conditioning) == (stable_diffusion.TASK, ("encoder_hidden_states",))
     assert (manifest.inputs, manifest.classes) == (("prompt",), ())
     assert (manifest.tokens, manifest.latent_shape, manifest.sizes) == (tiny.TOKENS, (4, 4, 4), ((16, 16),))
     present = {path.relative_to(bundle.folder).as_posix() for path in bundle.folder.rglob("*") if path.is_file()}
@@ -65,22 +68,18 @@ def test_an_altered_truncated_or_missing_file_is_named(name: str, copy: Path) ->
 
 def test_a_newer_manifest_says_to_upgrade(copy: Path) -> None:
     _rewrite(copy, version=VERSION + 1, unheard_of=True)
-    _refused(copy, f"version {VERSION + 1}, this ippo reads up to version {VERSION}: upgrade ippo")
+    _refused(copy, f"version {VERSION + 1}, this ippo reads version {VERSION}: upgrade ippo")
 
 
-def test_a_bundle_of_the_first_version_opens_as_before(copy: Path, bundle: Bundle) -> None:
-    values = json.loads((copy / MANIFEST).read_text())
-    graphs = {**values["graphs"], "decoder": "vae/decoder.onnx"}
-    values["files"][graphs["decoder"]] = values["files"].pop(values["graphs"]["decoder"])
-    (copy / values["graphs"]["decoder"]).rename(copy / graphs["decoder"])
-    for name in ("graphs", "classes"):
-        values.pop(name)
-    (copy / MANIFEST).write_text(json.dumps({**values, "version": 1}))
-    opened = open_bundle(copy)
-    assert {name: opened.graph(name).relative_to(copy) for name in bundle.manifest.graphs} == {
-        name: Path(path) for name, path in graphs.items()
-    }
-    assert opened.manifest.classes == ()
+def test_an_older_manifest_says_to_export_again(copy: Path) -> None:
+    _rewrite(copy, version=VERSION - 1, timesteps=[])
+    _refused(copy, f"version {VERSION - 1}, this ippo reads version {VERSION}: export the model again")
+
+
+@pytest.mark.parametrize("name", ["digits", "avatars", "emoji"])
+def test_the_bundles_that_ship_are_of_this_version(name: str) -> None:
+    manifest = open_bundle(ROOT / "models" / "pretrained" / name / "student").manifest
+    assert (manifest.version, manifest.model_name) == (VERSION, name)
 
 
 def test_a_manifest_that_is_none(copy: Path, tmp_path: Path) -> None:
@@ -88,7 +87,7 @@ def test_a_manifest_that_is_none(copy: Path, tmp_path: Path) -> None:
     _refused(copy, "was altered: sizes")
     _rewrite(copy, surprise=1)
     _refused(copy, "was altered")
-    (copy / MANIFEST).write_text('{"version": 1')
+    (copy / MANIFEST).write_text('{"version": 6')
     _refused(copy, "not valid JSON")
     (copy / MANIFEST).write_text("[]")
     _refused(copy, "was altered")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import BadInput
-from export.write_bundle import export
+from export.write_bundle import ExportOptions, export
 from models.pipeline import Pipeline
 from runtime import available, networks
 from runtime.backend import Backend, BackendOptions
@@ -117,7 +117,7 @@ def test_other_sizes_are_refused_and_the_accepted_listed(
 
 @pytest.mark.slow
 def test_exported_buckets_are_drawn_by_the_gate_and_kept(tiny_student: Path, tmp_path: Path) -> None:
-    exported = export(str(tiny_student), tmp_path / "b", trained=False, buckets=BUCKETS)
+    exported = export(str(tiny_student), tmp_path / "b", ExportOptions(trained=False, buckets=BUCKETS))
     manifest = open_bundle(tmp_path / "b").manifest
     assert manifest == exported.manifest
     assert (manifest.buckets, manifest.sizes) == (BUCKETS, ((16, 16), (32, 16)))
@@ -128,5 +128,5 @@ def test_exported_buckets_are_drawn_by_the_gate_and_kept(tiny_student: Path, tmp
 
 def test_a_bucket_that_the_networks_cannot_take_is_refused(tiny_student: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="bucket 1x16x20: width and height must be multiples of 8"):
-        export(str(tiny_student), tmp_path / "b", buckets=parse("1x16x20"))
+        export(str(tiny_student), tmp_path / "b", ExportOptions(buckets=parse("1x16x20")))
     assert not list(tmp_path.iterdir())

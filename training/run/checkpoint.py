@@ -6,12 +6,12 @@ torch is imported where tensors are: the studio asks for the newest checkpoint, 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from base.errors import BadInput
+from base.files import atomic_folder
 
 if TYPE_CHECKING:
     import torch
@@ -21,15 +21,10 @@ def write(folder: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any])
     """Write one checkpoint folder atomically: it is complete, or it is not there."""
     from safetensors.torch import save_file
 
-    beside = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    save_file(
-        {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, beside / "state.safetensors"
-    )
-    (beside / "state.json").write_text(json.dumps(facts))
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(beside, folder)
+    whole = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+    with atomic_folder(folder) as hidden:
+        save_file(whole, hidden / "state.safetensors")
+        (hidden / "state.json").write_text(json.dumps(facts))
 
 
 def read(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

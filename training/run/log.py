@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -12,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
+
+from base.files import atomic_file
 
 
 class NoLog:
@@ -62,6 +63,5 @@ def _keep_up_to(file: Path, step: int) -> None:
         return
     complete = [line for line in file.read_text().splitlines() if line.endswith("}")]
     current = [line for line in complete if json.loads(line)["step"] <= step]
-    beside = file.with_name(file.name + ".tmp")
-    beside.write_text("".join(line + "\n" for line in current))
-    os.replace(beside, file)
+    with atomic_file(file) as hidden:
+        hidden.write_text("".join(line + "\n" for line in current))

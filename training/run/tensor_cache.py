@@ -6,13 +6,13 @@ They lie in `cache/` below the runs. The folder may be deleted at any time: what
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from base.files import atomic_file
 from base.runs import runs_root
 
 
@@ -39,9 +39,8 @@ def cached_tensors(name: str, make: Callable[[], Mapping[str, Tensor]]) -> dict[
         return load_file(file)
     values = {key: value.contiguous() for key, value in make().items()}
     file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    save_file(values, beside)
-    os.replace(beside, file)
+    with atomic_file(file) as hidden:
+        save_file(values, hidden)
     return values
 
 

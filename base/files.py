@@ -1,0 +1,50 @@
+"""Files and folders that appear whole or not at all: written under a hidden name, then renamed. It knows no format."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from base.errors import BadInput
+
+
+@contextmanager
+def atomic_file(file: Path) -> Iterator[Path]:
+    """A path to write to, in the folder of `file`, which takes the name `file` if the block ends well and is removed if not.
+
+    It holds the process's number, so that two processes which write one file do not write into each other's.
+    """
+    hidden = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        yield hidden
+        os.replace(hidden, file)
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder to write into, which takes the name `folder`, in place of what lies there, if the block ends well.
+
+    If it does not, it is removed and `folder` stays as it was. Whoever is killed leaves it behind, hidden as `.NAME.tmp`, until
+    the same folder is written again. BadInput: it cannot be made.
+    """
+    folder = folder.absolute()
+    hidden, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("tmp", "old"))
+    shutil.rmtree(hidden, ignore_errors=True)
+    try:
+        hidden.mkdir(parents=True)
+    except OSError as error:
+        raise BadInput(f"cannot write beside {folder}: {error.strerror or error}") from None
+    try:
+        yield hidden
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            os.replace(folder, old)  # steps aside: a kill between these lines leaves one of the two
+        os.replace(hidden, folder)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)

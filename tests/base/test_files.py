@@ -1,0 +1,97 @@
+"""Files and folders appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from base.errors import BadInput
+from base.files import atomic_file, atomic_folder
+
+ROOT = Path(__file__).parents[2]
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from base.files import atomic_file, atomic_folder
+with {kind}(Path(sys.argv[1])) as hidden:
+    {write}
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_takes_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    with atomic_file(file) as hidden:
+        hidden.write_text("one")
+        assert not file.exists() and hidden.parent == tmp_path and hidden.name.startswith(".")
+    assert file.read_text() == "one" and names(tmp_path) == ["a.txt"]
+
+
+def test_what_fails_leaves_the_file_that_was_there(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one")
+    with pytest.raises(ZeroDivisionError), atomic_file(tmp_path / "a.txt") as hidden:
+        hidden.write_text("half")
+        1 / 0  # noqa: B018
+    assert (tmp_path / "a.txt").read_text() == "one" and names(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_takes_its_name_in_place_of_an_older_one(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "set"
+    for content in ("one", "two"):
+        with atomic_folder(folder) as hidden:
+            (hidden / content).write_text(content)
+        assert names(folder) == [content] and names(tmp_path / "deep") == ["set"]
+
+
+def test_what_fails_leaves_the_folder_that_was_there(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "set") as hidden:
+        (hidden / "one").touch()
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "set") as hidden:
+        (hidden / "half").touch()
+        1 / 0  # noqa: B018
+    assert names(tmp_path) == ["set"] and names(tmp_path / "set") == ["one"]
+
+
+@pytest.mark.parametrize(
+    "kind, write", [("atomic_file", 'hidden.write_text("half")'), ("atomic_folder", '(hidden / "half").touch()')]
+)
+def test_a_kill_leaves_nothing_under_the_name(kind: str, write: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED.format(kind=kind, write=write), str(tmp_path / "it")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    (left,) = names(tmp_path)
+    assert left.startswith(".it.") and left.endswith(".tmp")
+
+
+def test_the_next_writer_removes_what_a_kill_left(tmp_path: Path) -> None:
+    (tmp_path / ".set.tmp").mkdir()
+    (tmp_path / ".set.tmp" / "half").touch()
+    with atomic_folder(tmp_path / "set") as hidden:
+        assert names(hidden) == []
+    assert names(tmp_path) == ["set"]
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may write everywhere")
+def test_where_nobody_may_write_is_one_line(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with (
+        pytest.raises(BadInput, match=r"cannot write beside .*set: Permission denied"),
+        atomic_folder(tmp_path / "set"),
+    ):
+        pass
+
+
+def test_below_a_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match=r"cannot write beside .*set: "), atomic_folder(tmp_path / "file" / "set"):
+        pass
