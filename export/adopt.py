@@ -23,7 +23,7 @@ from export.write_bundle import check_out, versions
 from models.schedule import STUDENT_SCHEDULER, Schedule
 from models.stable_diffusion import TASK, save_tokenizer
 from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, open_bundle, sha256
-from runtime.signature import COMPONENTS, FUSED, FUSED_PATH, TOLD, Signature, graph_inputs
+from runtime.signature import COMPONENTS, CONDITIONING, FUSED, FUSED_PATH, Signature, graph_inputs
 
 PARTS = {"conditioner": "text_encoder", "denoiser": "unet", "decoder": "vae_decoder", "encoder": "vae_encoder"}
 """Graph → its folder at optimum's; the encoder may be missing."""
@@ -127,7 +127,7 @@ def _manifest(bundle: Path, paths: dict[str, str], model_name: str) -> Manifest:
         model_name=model_name,
         inputs=("prompt",),
         graphs={FUSED: FUSED_PATH, **paths},
-        conditioning=TOLD[:1],
+        conditioning=CONDITIONING[:1],
         precision=_precision(bundle / paths["denoiser"]),
         sizes=((scale * side, scale * side),),
         latent_shape=(int(unet["in_channels"]), side, side),

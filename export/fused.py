@@ -16,7 +16,7 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, compose, helper, numpy_
 from export.graphs import save
 from models import pixels, sampling
 from models.schedule import STUDENT_TIMESTEPS, Schedule
-from runtime.signature import FUSED, FUSED_PATH, TOLD
+from runtime.signature import CONDITIONING, FUSED, FUSED_PATH
 
 
 @dataclass
@@ -74,20 +74,24 @@ class Symbol:
 
 
 def write(
-    bundle: Path, graphs: Mapping[str, str], schedule: Schedule, scaling_factor: float, told: Sequence[str] = TOLD[:1]
+    bundle: Path,
+    graphs: Mapping[str, str],
+    schedule: Schedule,
+    scaling_factor: float,
+    conditioning: Sequence[str] = CONDITIONING[:1],
 ) -> None:
     """Write `one_step.onnx` from `graphs` (name → path): ids or weights, `noise (N, C, h, w)` → `images (N, H, W, 3)`.
 
-    `told` are the denoiser's inputs that the conditioner's outputs feed, in order.
+    `conditioning` are the denoiser's inputs that the conditioner's outputs feed, in order.
     """
     conditioner, denoiser, decoder = (
         _part(bundle, name, graphs[name]) for name in ("conditioner", "denoiser", "decoder")
     )
     tape, (timestep,) = Tape(), STUDENT_TIMESTEPS[1]
     asked = conditioner.graph.input[0].name.rpartition("/")[2]
-    conditioning = zip(told, tape.splice(conditioner, {asked: asked}), strict=True)
+    pairs = zip(conditioning, tape.splice(conditioner, {asked: asked}), strict=True)
     now = tape.constant(timestep, np.int64)
-    fed = {"sample": "noise", "timestep": now, **{name: value.name for name, value in conditioning}}
+    fed = {"sample": "noise", "timestep": now, **{name: value.name for name, value in pairs}}
     (output,) = tape.splice(denoiser, fed)
     alpha, sigma = schedule.alpha[timestep], schedule.sigma[timestep]
     x0: Symbol = sampling.to_x0(Symbol(tape, "noise"), output, alpha, sigma, schedule.prediction_type)

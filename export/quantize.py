@@ -86,7 +86,9 @@ def _float32(pipeline: Pipeline, folder: Path) -> Path:
             beside = [folder / file for file in weights[COMPONENTS[name].part]]
             graph = graphs.write(name, network, inputs[name], beside, precision="fp32")
             places[name] = graph.relative_to(folder).as_posix()
-    fused.write(folder, places, pipeline.schedule, networks.scaling_factor(pipeline), networks.told(pipeline))
+    fused.write(
+        folder, places, pipeline.schedule, networks.scaling_factor(pipeline), networks.conditioning_names(pipeline)
+    )
     return folder / FUSED_PATH
 
 

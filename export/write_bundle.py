@@ -81,7 +81,13 @@ def export(student: str, out: Path, options: ExportOptions | None = None) -> Bun
 
             # Graphs: each network's own, held against torch as soon as it is there, then the fused one composed of them
             paths, figures = _write_graphs(pipeline, folder, stored)
-            fused.write(folder, paths, pipeline.schedule, networks.scaling_factor(pipeline), networks.told(pipeline))
+            fused.write(
+                folder,
+                paths,
+                pipeline.schedule,
+                networks.scaling_factor(pipeline),
+                networks.conditioning_names(pipeline),
+            )
 
             # Manifest: what is known before an image is drawn; the gate opens the bundle by it
             paths |= {FUSED: FUSED_PATH}
@@ -167,7 +173,7 @@ def _manifest(
         classes=pipeline.classes,
         slots=dict(pipeline.slots),
         graphs=paths,
-        conditioning=networks.told(pipeline),
+        conditioning=networks.conditioning_names(pipeline),
         precision="fp16",
         wide=tuple(name for name in figures if not parity.fits_fp16(figures[name]["largest_activation"])),
         sizes=(networks.image_size(pipeline),),

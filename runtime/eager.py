@@ -38,7 +38,7 @@ class EagerBackend(Backend):
         if self.options.threads is not None:
             torch.set_num_threads(self.options.threads)
         self.pipeline = pipeline
-        self._told = networks.told(pipeline)
+        self._conditioning = networks.conditioning_names(pipeline)
         parts = networks.components(pipeline)
         self._names = {name: part.outputs for name, part in parts.items()} | {FUSED: ("images",)}
         self._networks: dict[str, Callable[..., Any]] = dict(parts)
@@ -61,7 +61,7 @@ class EagerBackend(Backend):
             torch.compiler.cudagraph_mark_step_begin()  # what an earlier run gave may be written over
         if graph == FUSED:
             return self._recorded(**tensors)
-        taken = graph_inputs(graph, self.pipeline.task, self._told)
+        taken = graph_inputs(graph, self.pipeline.task, self._conditioning)
         assert set(tensors) == taken, f"{graph} takes {sorted(taken)}"
         return self._networks[graph](**tensors)
 
@@ -94,10 +94,10 @@ def one_step(pipeline: Pipeline) -> Callable[..., Tensor]:
     The arithmetic between the networks is in float32, as in the fused graph.
     """
     parts, scale = networks.components(pipeline), networks.scaling_factor(pipeline)
-    (timestep,), schedule, told = STUDENT_TIMESTEPS[1], pipeline.schedule, networks.told(pipeline)
+    (timestep,), schedule, names = STUDENT_TIMESTEPS[1], pipeline.schedule, networks.conditioning_names(pipeline)
 
     def images(noise: Tensor, **asked: Tensor) -> Tensor:
-        conditioning = dict(zip(told, networks.as_tuple(parts["conditioner"](**asked)), strict=True))
+        conditioning = dict(zip(names, networks.as_tuple(parts["conditioner"](**asked)), strict=True))
         time = torch.full((), timestep, dtype=torch.int64, device=noise.device)
         output = parts["denoiser"](sample=noise, timestep=time, **conditioning)
         x0 = sampling.to_x0(noise, output, schedule.alpha[timestep], schedule.sigma[timestep], schedule.prediction_type)

@@ -37,12 +37,12 @@ class Component(nn.Module):
 
 
 class ConditionerGraph(Component):
-    """`input_ids (N, S)` → `last_hidden_state (N, S, D)`, or all that the denoiser is told."""
+    """`input_ids (N, S)` → `last_hidden_state (N, S, D)`, or all that the denoiser takes of the conditioner."""
 
     graph = "conditioner"
 
     def forward(self, input_ids: Tensor) -> Any:
-        return _told(self.network(input_ids))
+        return _outputs(self.network(input_ids))
 
 
 class ComposerGraph(Component):
@@ -51,10 +51,11 @@ class ComposerGraph(Component):
     graph = "conditioner"
 
     def forward(self, weights: Tensor) -> Any:
-        return _told(self.network(weights))
+        return _outputs(self.network(weights))
 
 
-def _told(conditioning: Conditioning) -> Any:
+def _outputs(conditioning: Conditioning) -> Any:
+    """The arrays of a conditioning in float32: one tensor, or a tuple of several in the order of their names."""
     arrays = tuple(array.float() for array in conditioning.arrays().values())
     return arrays if len(arrays) > 1 else arrays[0]
 
@@ -64,7 +65,7 @@ CONDITIONERS: dict[ConditionerInput, type[Component]] = {"input_ids": Conditione
 
 
 class DenoiserGraph(Component):
-    """`sample (N, C, h, w)`, `timestep ()` int64, `encoder_hidden_states (N, S, D)`, what else it is told → `(N, C, h, w)`."""
+    """`sample (N, C, h, w)`, `timestep ()` int64, `encoder_hidden_states (N, S, D)`, what else it takes → `(N, C, h, w)`."""
 
     graph = "denoiser"
 
@@ -77,8 +78,8 @@ class DenoiserGraph(Component):
         time_ids: Tensor | None = None,
     ) -> Tensor:
         hidden, added = self.narrow(encoder_hidden_states), {"text_embeds": text_embeds, "time_ids": time_ids}
-        given = {name: array for name, array in added.items() if array is not None}  # the network narrows them itself
-        return cast(Tensor, self.network(self.narrow(sample), timestep, hidden, **given).sample.float())
+        present = {name: array for name, array in added.items() if array is not None}  # the network narrows them itself
+        return cast(Tensor, self.network(self.narrow(sample), timestep, hidden, **present).sample.float())
 
 
 class DecoderGraph(Component):
@@ -103,7 +104,7 @@ def components(pipeline: Pipeline) -> dict[str, Component]:
     """By the names of `runtime.signature.COMPONENTS`, cheapest first."""
     conditioner = CONDITIONERS[conditioner_input(pipeline.task)]
     return {
-        "conditioner": conditioner(pipeline.conditioner, graph_outputs("conditioner", told(pipeline))),
+        "conditioner": conditioner(pipeline.conditioner, graph_outputs("conditioner", conditioning_names(pipeline))),
         "decoder": DecoderGraph(pipeline.autoencoder),
         "encoder": EncoderGraph(pipeline.autoencoder),
         "denoiser": DenoiserGraph(pipeline.denoiser),
@@ -111,14 +112,14 @@ def components(pipeline: Pipeline) -> dict[str, Component]:
 
 
 @torch.no_grad()
-def told(pipeline: Pipeline) -> tuple[str, ...]:
-    """What the denoiser is told, by the names of `Conditioning`'s fields."""
+def conditioning_names(pipeline: Pipeline) -> tuple[str, ...]:
+    """What the denoiser takes of the conditioner, by the names of `Conditioning`'s fields."""
     return tuple(pipeline.condition([pipeline.null_input]).arrays())
 
 
-def as_tuple(given: Any) -> tuple[Tensor, ...]:
+def as_tuple(outputs: Any) -> tuple[Tensor, ...]:
     """What a component gives, whether it is one tensor or several."""
-    return given if isinstance(given, tuple) else (given,)
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 @torch.no_grad()

@@ -36,7 +36,7 @@ COMPONENTS: dict[str, Signature] = {
         part="conditioner",
         file="model.onnx",
         inputs={name: {0: "batch"} for name in get_args(ConditionerInput)},  # one of them, as `conditioner_input` says
-        output="last_hidden_state",  # (N, S, D); where the denoiser is told more than that, see `TOLD`
+        output="last_hidden_state",  # (N, S, D); where the denoiser takes more than that, see `CONDITIONING`
         output_axes={0: "batch"},
         tolerance=1e-2,
     ),
@@ -49,7 +49,7 @@ COMPONENTS: dict[str, Signature] = {
             "encoder_hidden_states": {0: "batch"},
             "text_embeds": {0: "batch"},
             "time_ids": {0: "batch"},
-        },  # (N, C, h, w), (), (N, S, D), and where the denoiser is told them (N, D), (N, 6)
+        },  # (N, C, h, w), (), (N, S, D), and where the denoiser takes them (N, D), (N, 6)
         output="out_sample",  # (N, C, h, w)
         output_axes=_LATENT,
         tolerance=2e-2,
@@ -89,23 +89,25 @@ def conditioner_input(task: str) -> ConditionerInput:
     return task_named(task).conditioner_input
 
 
-TOLD = ("encoder_hidden_states", "text_embeds", "time_ids")
-"""Fields of `Conditioning` that a denoiser may be told: its inputs, and the conditioner's outputs, by the same names.
+CONDITIONING = ("encoder_hidden_states", "text_embeds", "time_ids")
+"""Fields of `Conditioning` that a denoiser may take: its inputs, and the conditioner's outputs, by the same names.
 
 Where hidden states are all there is, the conditioner's one output has optimum's name for it.
 """
 
 
-def graph_outputs(graph: str, told: Sequence[str] = TOLD[:1]) -> tuple[str, ...]:
-    """Names of a graph's outputs in order; the conditioner's are in the order of what the denoiser is told."""
+def graph_outputs(graph: str, conditioning: Sequence[str] = CONDITIONING[:1]) -> tuple[str, ...]:
+    """Names of a graph's outputs in order; the conditioner's are the names in `conditioning`, in their order."""
     if graph == FUSED:
         return ("images",)
-    return tuple(told) if graph == "conditioner" and len(told) > 1 else (COMPONENTS[graph].output,)
+    return tuple(conditioning) if graph == "conditioner" and len(conditioning) > 1 else (COMPONENTS[graph].output,)
 
 
-def graph_inputs(graph: str, task: str, told: Sequence[str] = TOLD[:1]) -> set[str]:
-    """The inputs that a graph has in a bundle of this task, whose denoiser is `told` so much."""
-    others = COMPONENTS["conditioner"].inputs.keys() - {conditioner_input(task)} | (set(TOLD) - set(told))
+def graph_inputs(graph: str, task: str, conditioning: Sequence[str] = CONDITIONING[:1]) -> set[str]:
+    """The inputs that a graph has in a bundle of this task, whose denoiser takes `conditioning`. BadInput: an unknown task."""
+    others = COMPONENTS["conditioner"].inputs.keys() - {conditioner_input(task)} | (
+        set(CONDITIONING) - set(conditioning)
+    )
     return set(INPUT_AXES[graph].keys() - others)
 
 

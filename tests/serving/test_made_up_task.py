@@ -109,11 +109,11 @@ def student() -> Pipeline:
 
 @pytest.fixture(scope="module")
 def bundle(student: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    from export.write_bundle import export
+    from export.write_bundle import ExportOptions, export
 
     out = tmp_path_factory.mktemp("numbers")
     folder.save(student, out / "student")
-    return open_bundle(export(str(out / "student"), out / "tiny", trained=False).folder)
+    return open_bundle(export(str(out / "student"), out / "tiny", ExportOptions(trained=False)).folder)
 
 
 @pytest.fixture(scope="module")
