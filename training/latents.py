@@ -20,10 +20,11 @@ def encode(pipeline: Pipeline, images: ImageFolder) -> Tensor:
     BadInput, before all are encoded: images of another size than the denoiser draws.
     """
     autoencoder = pipeline.autoencoder
-    ends = torch.tensor([0, len(images) - 1])
-    shape = _encode(autoencoder, images, ends).shape  # the identity has no weights, but a scale
+    shape = _encode(autoencoder, images, torch.tensor([0])).shape[1:]
     _check(shape, pipeline.latent_shape, images)
-    name = tensor_cache.digest([autoencoder], len(images), torch.from_numpy(images.images(ends.tolist())), shape)
+    name = tensor_cache.digest(
+        [autoencoder], autoencoder.scaling_factor, images.digest, shape
+    )  # identities have no weights
     parts = split(len(images), (3, *images.shape), 64)
     return tensor_cache.cached(
         f"latents-{name}", lambda: torch.cat([_encode(autoencoder, images, part) for part in parts])
@@ -31,12 +32,17 @@ def encode(pipeline: Pipeline, images: ImageFolder) -> Tensor:
 
 
 def _check(shape: torch.Size, wanted: tuple[int, int, int], images: ImageFolder) -> None:
-    if tuple(shape[1:]) == wanted:
+    if tuple(shape) == wanted:
         return
+    if shape[0] != wanted[0]:
+        raise BadInput(
+            f"the autoencoder gives latents of {shape[0]} channels, the denoiser takes {wanted[0]}: "
+            "they belong to different bases"
+        )
     height, width = images.shape
-    size = f"{width * wanted[2] // shape[3]}x{height * wanted[1] // shape[2]}"
+    size = f"{width * wanted[2] // shape[2]}x{height * wanted[1] // shape[1]}"
     raise BadInput(
-        f"images of {images.name} are {width}x{height} pixels, latents of {list(shape[1:])}; the base draws {list(wanted)}, "
+        f"images of {images.name} are {width}x{height} pixels, latents of {list(shape)}; the base draws {list(wanted)}, "
         f"which is {size}: build the data with that size"
     )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from base.config import Config, nearest
 from base.errors import BadInput
 from base.runs import runs_root
-from training.run import process, trouble
+from training.run import checkpoint, process, trouble
 from training.run.loop import train
 
 if TYPE_CHECKING:
@@ -44,9 +44,10 @@ def launch(method: str, path: Path, overrides: Iterable[str] = ()) -> dict[str, 
 
 
 def _write(config: Config, run: Path) -> None:
-    """The resolved configuration into the run's folder; another configuration under the same name is refused."""
+    """The resolved configuration into the run's folder; another configuration of a run that has begun is refused."""
     written = run / "config.yaml"
-    if written.is_file() and _essence(type(config).load(written)) != _essence(config):
+    started = (run / "metrics.jsonl").is_file() or checkpoint.newest(run) is not None
+    if started and written.is_file() and _essence(type(config).load(written)) != _essence(config):
         raise BadInput(f"{run} was made with another configuration: choose another run name, or delete the folder")
     if int(os.environ.get("RANK", "0")) == 0:
         config.write(written)

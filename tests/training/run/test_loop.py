@@ -74,6 +74,14 @@ def test_another_configuration_under_the_same_name_is_refused(data: Path, runs: 
     assert (runs / "once" / "config.yaml").read_bytes() == before
 
 
+def test_a_start_that_was_refused_leaves_the_name_free(data: Path, runs: Path, tmp_path: Path) -> None:
+    file = write(tmp_path, data, "again", "adamw")
+    with pytest.raises(BadInput, match="nowhere"):
+        launch.launch("autoencoder", file, [f"data={tmp_path / 'nowhere'}"])
+    launch.launch("autoencoder", file, ["loop.steps=2"])
+    assert list(losses(runs / "again")) == [1, 2]
+
+
 def test_a_run_may_be_made_longer(data: Path, runs: Path, tmp_path: Path) -> None:
     file = write(tmp_path, data, "longer", "adamw")
     launch.launch("autoencoder", file, ["loop.steps=4"])

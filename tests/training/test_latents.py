@@ -1,0 +1,44 @@
+"""Latents are cached by all that they are made of."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from base.errors import BadInput
+from data.imagefolder import ImageFolder
+from tests import tiny
+from training import latents
+
+
+def test_another_picture_in_the_middle_gives_other_latents(data: Path, runs: Path, tmp_path: Path) -> None:
+    teacher = tiny.teacher()
+    before = latents.encode(teacher, ImageFolder(data))
+    assert torch.equal(latents.encode(teacher, ImageFolder(data)), before)
+    assert len(list((runs / "cache").glob("latents-*"))) == 1
+
+    changed = shutil.copytree(data, tmp_path / "changed")
+    middle = sorted((changed / "train").glob("*.png"))[len(before) // 2]
+    Image.new("RGB", Image.open(middle).size, (1, 2, 3)).save(middle)
+    after = latents.encode(teacher, ImageFolder(changed))
+    different = (after != before).flatten(1).any(dim=1)
+    assert different.nonzero().flatten().tolist() == [len(before) // 2]
+
+
+def test_the_same_pictures_in_another_order_are_another_set(data: Path, runs: Path, tmp_path: Path) -> None:
+    turned = shutil.copytree(data, tmp_path / "turned")
+    table = turned / "train" / "metadata.jsonl"
+    first, second, third, *rest = table.read_text().splitlines()
+    table.write_text("\n".join([first, third, second, *rest]))
+    assert ImageFolder(turned).digest != ImageFolder(data).digest
+
+
+def test_latents_of_other_channels_than_the_denoiser_takes_are_named(data: Path, runs: Path) -> None:
+    teacher = tiny.teacher()
+    teacher.latent_shape = (teacher.latent_shape[0] * 2, *teacher.latent_shape[1:])
+    with pytest.raises(BadInput, match=r"latents of \d+ channels, the denoiser takes \d+"):
+        latents.encode(teacher, ImageFolder(data))
