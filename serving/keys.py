@@ -47,7 +47,7 @@ class Keys:
 
     def _lets_through(self, scope: Scope) -> bool:
         path = scope["path"]
-        if path.startswith(ADMIN):
+        if self._admin and path.startswith(ADMIN):  # without an admin key there is nothing below it
             return _shown(scope, self._admin)
         open_to_all = path == "/" or path in OPEN or path.startswith("/ui/")
         return not self._keys or open_to_all or _shown(scope, self._keys)

@@ -74,7 +74,7 @@ class RequestLog:
         finally:
             seconds = time.perf_counter() - start
             if scope["type"] == "http":
-                route = getattr(scope.get("route"), "path", "other")
+                route = getattr(scope.get("route"), "path", "") or "other"
                 prometheus.REQUESTS.labels(route, status).inc()
                 prometheus.LATENCY.labels(route).observe(seconds)
             if self.access:

@@ -1,4 +1,4 @@
-"""What the application answers besides its dialects: where `/` leads, with a page and without, and until the page is there."""
+"""What the application answers besides its dialects: `/` with a page and without, and what an operator may not do."""
 
 from __future__ import annotations
 
@@ -21,3 +21,9 @@ def test_until_the_page_is_there_it_asks_again(config: ServeConfig) -> None:
             assert answer.status_code == 307 and answer.headers["location"] == "ui/"
         waiting = client.get("/ui/")
     assert waiting.status_code == 503 and 'http-equiv="refresh"' in waiting.text
+
+
+def test_without_an_admin_key_nothing_is_offered_to_an_operator(client: TestClient) -> None:
+    answer = client.post("/admin/model", json={"bundle": "nowhere"}, headers={"authorization": "Bearer any-key"})
+    assert answer.status_code == 404
+    assert answer.json() == {"error": "POST '/admin/model' is not offered: Not Found"}

@@ -198,13 +198,13 @@ def test_dropped_tokens_are_told_and_counted(client: httpx.Client) -> None:
 def test_metrics_tell_stages_batches_and_why_requests_were_refused(client: httpx.Client) -> None:
     names = [f'ippo_stage_seconds_count{{stage="{stage}"}}' for stage in ("wait", "draw", "encode")]
     names += ["ippo_batch_size_count", 'ippo_images_total{model="two"}', 'ippo_rejected_total{reason="input"}']
-    names += ['ippo_rejected_total{reason="key"}']
+    names += ['ippo_rejected_total{reason="key"}', 'ippo_requests_total{route="other",status="401"}']
     before = [counted(client, name) for name in names]
     client.post("/generate", json={**CAT, "model": "two"})
     client.post("/generate", json={"prompt": ""})
     httpx.post(client.base_url.join("/generate"), json=CAT)
     after = [counted(client, name) for name in names]
-    assert [new - old for new, old in zip(after, before, strict=True)] == [1] * 7
+    assert [new - old for new, old in zip(after, before, strict=True)] == [1] * 8
     text = client.get("/metrics").text
     assert "ippo_queue_depth 0\n" in text and "ippo_alive 1\n" in text
 
