@@ -16,7 +16,8 @@ import gradio as gr
 from fastapi import FastAPI
 from starlette.routing import Mount
 
-from models.task import Choice, Pickers, Task, TextBox, task_of
+from models.controls import Choice, Pickers, TextBox
+from models.task import Task, task_of
 from runtime.bundle import Manifest
 from runtime.shapes import size_list
 from serving.content_security import OwnOnly

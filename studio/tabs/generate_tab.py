@@ -12,8 +12,9 @@ from typing import Any
 import gradio as gr
 
 from base.errors import BadInput
+from models.controls import Choice, Control, Pickers, TextBox
 from models.sampling import SAMPLERS
-from models.task import Choice, Control, Pickers, TextBox, task_of
+from models.task import task_of
 from studio import drawing, library, pieces
 from studio.drawing import SamplingSettings
 from studio.messages import one_line, tells

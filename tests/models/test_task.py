@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from base.errors import BadInput
+from models.controls import Choice, Control, Pickers, TextBox
 from models.pipeline import Pipeline
-from models.task import TASKS, Choice, Control, Pickers, TextBox, Vocabulary, task_named, task_of
+from models.task import TASKS, Vocabulary, task_named, task_of
 from runtime.tokenize import DTYPES
 from tests import tiny
 

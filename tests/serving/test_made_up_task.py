@@ -22,10 +22,11 @@ from torch import Tensor, nn
 from base.errors import BadInput
 from models import ddpm, folder
 from models.conditioning import Conditioning
+from models.controls import TextBox
 from models.labels import Input
 from models.pipeline import Pipeline
 from models.schedule import student_scheduler
-from models.task import TASKS, InputField, Task, TextBox
+from models.task import TASKS, InputField, Task
 from runtime import backend, prompts
 from runtime.backend import BackendOptions
 from runtime.bundle import Bundle, open_bundle

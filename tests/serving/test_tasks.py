@@ -16,7 +16,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from base.errors import BadInput
-from models.task import Pickers
+from models.controls import Pickers
 from runtime.bundle import open_bundle
 from serving import live, page
 from serving.serve_config import ServeConfig
