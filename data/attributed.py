@@ -1,4 +1,7 @@
-"""Writes small colour pictures with attributes as an imagefolder; knows nothing of where they come from."""
+"""Write small colour pictures with attributes as an imagefolder; it knows nothing of where they come from.
+
+`H W` pixels.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,10 @@ from base.files import atomic_folder
 from data.cleaning_report import CleaningReport, Dropped, write_metadata
 
 SLOTS = "slots.json"
-"""Beside the splits: slot → the attributes it may hold, as a teacher's configuration wants them."""
+"""File next to the splits: slot → the attributes it may hold, as a teacher's configuration takes them."""
 
 Slots = Mapping[str, Sequence[str]]
+"""Slot → the attributes that exclude each other in it."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +33,18 @@ class Attributed:
     picture: NDArray[np.uint8]
     """`(H, W, 3)` RGB."""
     attributes: tuple[str, ...]
-    """The type first."""
+    """Their names, that of the type first."""
     columns: Mapping[str, object] = field(default_factory=dict)
-    """Further columns of the metadata."""
+    """Further columns of the picture's row of metadata."""
 
 
 def write(
     plan: CleaningReport, splits: Mapping[str, Sequence[Attributed]], slots: Slots, dropped: Sequence[Dropped] = ()
 ) -> CleaningReport:
-    """The imagefolder `plan.folder`: RGB PNGs with columns `file_name, text, attributes, label` and those of the rows.
+    """Write the imagefolder `plan.folder`: RGB PNGs, and columns `file_name, text, attributes, label` and those of the rows.
 
-    `text` names the attributes, `label` is the number of the type, the first slot of `slots`.
+    `text` names the attributes, `label` is the number of the type, the first slot of `slots`. The result is `plan` with the
+    rows of every split and what was dropped.
     """
     types = list(next(iter(slots.values())))
     with atomic_folder(plan.folder) as folder:
@@ -61,13 +66,13 @@ def write(
 
 
 def write_slots(file: Path, slots: Slots) -> None:
-    """Slot → attributes as JSON."""
+    """Write slot → attributes as JSON to `file`."""
     content = {slot: list(names) for slot, names in slots.items()}
     file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def held_out_pairs(rows: Sequence[tuple[str, ...]], wanted: int, rng: np.random.Generator) -> list[tuple[str, str]]:
-    """Pairs of attributes to keep out of training, until they account for `wanted` of `rows`.
+def held_out_pairs(rows: Sequence[tuple[str, ...]], count: int, rng: np.random.Generator) -> list[tuple[str, str]]:
+    """Pairs of attributes to keep out of training, until they account for `count` of `rows`.
 
     Each attribute is in one pair at most and loses no more than a fifth of its pictures, so that what a model has to
     show is the combination, not an attribute that it never saw.
@@ -75,35 +80,38 @@ def held_out_pairs(rows: Sequence[tuple[str, ...]], wanted: int, rng: np.random.
     alone: dict[str, int] = {}
     together: dict[tuple[str, str], int] = {}
     for names in rows:
-        for place, name in enumerate(names):
+        for index, name in enumerate(names):
             alone[name] = alone.get(name, 0) + 1
-            for other in names[place + 1 :]:
+            for other in names[index + 1 :]:
                 together[name, other] = together.get((name, other), 0) + 1
     rarer = {pair: min(alone[name] for name in pair) for pair in together}
     candidates = [pair for pair, count in sorted(together.items()) if rarer[pair] / 20 <= count <= rarer[pair] / 5]
     chosen: list[tuple[str, str]] = []
-    found = 0
-    for place in rng.permutation(len(candidates)).tolist():
-        pair = candidates[place]
-        if found >= wanted:
+    held_out = 0
+    for index in rng.permutation(len(candidates)).tolist():
+        pair = candidates[index]
+        if held_out >= count:
             break
         if not {name for other in chosen for name in other} & set(pair):
             chosen.append(pair)
-            found += together[pair]
+            held_out += together[pair]
     return chosen
 
 
 def split(rows: Sequence[Attributed], held_out: int, rng: np.random.Generator) -> dict[str, list[Attributed]]:
-    """`validation` and `test` with `held_out` rows of combinations that training knows, and as many more in `test` whose
-    combination of two attributes (column `unseen`) no other split has."""
+    """Split the rows into `train`, `validation` and `test`.
+
+    `validation` and `test` each get `held_out` rows of combinations that training knows, and `test` about as many more whose
+    combination of two attributes (column `unseen`) no other split has.
+    """
     pairs = held_out_pairs([row.attributes for row in rows], held_out, rng)
     seen: list[Attributed] = []
     unseen: list[Attributed] = []
-    for place in rng.permutation(len(rows)).tolist():
-        row = rows[place]
-        found = next((pair for pair in pairs if set(pair) <= set(row.attributes)), None)
-        kind = {"kind": "unseen-combination" if found else "seen", "unseen": " + ".join(found or ())}
-        (unseen if found else seen).append(replace(row, columns={**row.columns, **kind}))
+    for index in rng.permutation(len(rows)).tolist():
+        row = rows[index]
+        unseen_pair = next((pair for pair in pairs if set(pair) <= set(row.attributes)), None)
+        kind = {"kind": "unseen-combination" if unseen_pair else "seen", "unseen": " + ".join(unseen_pair or ())}
+        (unseen if unseen_pair else seen).append(replace(row, columns={**row.columns, **kind}))
     return {
         "train": seen[2 * held_out :],
         "validation": seen[:held_out],

@@ -1,4 +1,4 @@
-"""Draws pixel-art characters from a grammar with the schema of the CryptoPunks; knows nothing of who reads them."""
+"""Draw pixel-art characters from a grammar with the schema of the CryptoPunks; it knows nothing of who reads them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from data.cleaning_report import CleaningReport, finished
 
 MADE_BY = "ippo data avatars"
 COUNT = 10_000
+"""Characters of a set for which no count is given."""
 SHOWN = 0.3
-"""The least part of anything that must be seen."""
+"""The least share of every part of a character, from 0 to 1, that must be visible."""
 LEAST, MOST = 100, 50_000
+"""Accepted counts of characters."""
 SHARE = 20
 """One picture in so many is held out for `validation`, as many for `test`, and about as many more are of unseen pairs."""
 
 
 def avatars(out: Path, count: int = COUNT, seed: int = 0) -> CleaningReport:
-    """Writes `count` different characters of 24×24 pixels, the same for a seed on every machine.
+    """Write an imagefolder of `count` different characters of 24×24 pixels, the same for a seed on every machine.
 
     A folder made before with the same parameters is left as it is. BadInput: a count out of range, or a folder at `out`
     that this did not make.
@@ -44,7 +46,7 @@ def avatars(out: Path, count: int = COUNT, seed: int = 0) -> CleaningReport:
 
 
 def characters(rng: np.random.Generator) -> Iterator[Character]:
-    """Characters without end: a type, then slot by slot in random order what it wears, then the colours.
+    """Yield characters without end: a type, then slot by slot in random order what it wears, then the colours.
 
     Those in which something is hidden, or has the colour of its ground, are left out: whatever has a name can be seen.
     """
@@ -52,8 +54,8 @@ def characters(rng: np.random.Generator) -> Iterator[Character]:
     while True:
         kind = _choose(list(known.types.values()), rng)
         parts: dict[str, Part] = {}
-        for place in rng.permutation(len(slots_of := known.slots_of[kind.name])).tolist():
-            slot = slots_of[place]
+        for index in rng.permutation(len(slots_of := known.slots_of[kind.name])).tolist():
+            slot = slots_of[index]
             if rng.random() >= known.slots[slot]:
                 continue
             fitting = [part for part in known.parts.values() if part.slot == slot and _fits(part, kind.name, parts)]
@@ -78,8 +80,8 @@ def _choose(parts: list[Part], rng: np.random.Generator) -> Part:
 
 
 def _colours(kind: Part, parts: list[Part], rng: np.random.Generator) -> dict[str, str]:
-    """What no attribute names: every character draws the same number of times, whatever it wears."""
+    """Choose the colours that no attribute names: every character draws the same number of times, whatever it wears."""
     known = art()
     choices = {"skin": kind.colours, "background": known.backgrounds, **known.palettes}
     choices |= {part.name: part.colours for part in parts if part.colours}
-    return {name: of[int(rng.integers(len(of)))] for name, of in choices.items()}
+    return {name: names[int(rng.integers(len(names)))] for name, names in choices.items()}

@@ -1,4 +1,4 @@
-"""Draws one pixel-art character of named parts and colours; knows nothing of how often what appears, nor of files."""
+"""Draw one pixel-art character of named parts and colours; it knows nothing of how often what appears, nor of files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ import yaml
 from numpy.typing import NDArray
 
 SIDE = 24
+"""Pixels of a picture's side."""
 ART = Path(__file__).with_name("avatars.yaml")
+"""The drawings of all parts, as letters, and the colours of the letters."""
 TRANSPARENT = ord(".")
+"""The letter that lets what is beneath show."""
 HAIR = "hair"
 """The slot that hats cover."""
 TONES, CLOTHES = "1234", "abc"
 """The letters of a part's own colour, and of the clothes', from light to deep."""
-TOLD = 40
-"""The distance in RGB from which two colours of 0 to 255 are told apart: as far as a tone from the next."""
+DISTINCT = 40
+"""The distance in RGB, of 0 to 255 each, from which two colours count as different: as far as a tone from the next."""
 
 Pixels = NDArray[np.uint8]
 """`(24, 24)` letters, or `(24, 24, 3)` RGB."""
@@ -33,14 +36,15 @@ class Part:
     name: str
     slot: str
     weight: float
-    """How often it appears, beside the others of its slot."""
+    """How often it appears, relative to the others of its slot."""
     letters: Pixels
+    """`(24, 24)`, transparent where nothing is drawn."""
     colours: tuple[str, ...] = ()
-    """One is drawn for each character; `skin`, `hair` and `dyed` stand for what the character has."""
+    """One is chosen for each character; `skin`, `hair` and `dyed` stand for what the character has."""
     types: tuple[str, ...] = ()
     """The types that may wear it; none named: all that have the slot."""
     without: tuple[str, ...] = ()
-    """Slots that stay empty beside it."""
+    """Slots that stay empty where it is worn."""
     covers: int = 0
     """Rows of hair, from the top, that it hides."""
 
@@ -61,7 +65,7 @@ class Art:
     """`(128, 3)`: the colour of every letter that has one of its own."""
     backgrounds: tuple[str, ...]
     palettes: Mapping[str, tuple[str, ...]]
-    """`hair`, `dyed`, `clothes`: the colours they are drawn from."""
+    """`hair`, `dyed`, `clothes` → the names of the colours from which one is chosen."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Character:
 
 @lru_cache(maxsize=1)
 def art() -> Art:
-    """The art in `avatars.yaml`."""
+    """Read all types, parts and colours from `avatars.yaml`, once a process."""
     content = yaml.safe_load(ART.read_text(encoding="utf-8"))
     inks = np.zeros((128, 3), np.uint8)
     for letter, colour in content["inks"].items():
@@ -104,36 +108,36 @@ def art() -> Art:
 def slots() -> dict[str, tuple[str, ...]]:
     """Every slot, the type first, with the names of what it may hold."""
     known = art()
-    found = {slot: tuple(part.name for part in known.parts.values() if part.slot == slot) for slot in known.slots}
-    return {"type": tuple(known.types), **found}
+    of_slots = {slot: tuple(part.name for part in known.parts.values() if part.slot == slot) for slot in known.slots}
+    return {"type": tuple(known.types), **of_slots}
 
 
 def draw(character: Character) -> Pixels:
-    """The picture `(24, 24, 3)`."""
+    """Draw the picture of a character: `(24, 24, 3)` RGB."""
     return _paint(character)[0]
 
 
 def shown(character: Character) -> dict[str, float]:
-    """How much of each part, from 0 to 1, nothing drawn later hides and no colour beneath swallows."""
+    """Name of each part → the share of it, from 0 to 1, that nothing drawn later hides and no colour beneath swallows."""
     return _paint(character)[1]
 
 
 def _paint(character: Character) -> tuple[Pixels, dict[str, float]]:
-    """The picture, and how much of each part can be told from what it is drawn over."""
+    """The picture, and the share of each part that differs visibly from what it is drawn over."""
     known = art()
     canvas = np.empty((SIDE, SIDE, 3), np.uint8)
     canvas[:] = _rgb(character.colours["background"])
-    told: dict[str, NDArray[np.bool_]] = {}
+    visible: dict[str, NDArray[np.bool_]] = {}
     for part, opaque in (layers := _layers(character)):
         inks = known.inks.copy()
         inks[[ord(letter) for letter in CLOTHES]] = known.colours[character.colours["clothes"]][: len(CLOTHES)]
         if part.colours:
             inks[[ord(letter) for letter in TONES]] = known.colours[_colour(part, character)]
-        drawn = np.where(opaque[..., None], inks[part.letters], canvas)
-        told = {name: where & ~opaque for name, where in told.items()}
-        told[part.name] = np.linalg.norm(drawn.astype(float) - canvas, axis=2) >= TOLD
-        canvas = drawn
-    return canvas, {part.name: told[part.name].sum() / (part.letters != TRANSPARENT).sum() for part, _ in layers}
+        painted = np.where(opaque[..., None], inks[part.letters], canvas)
+        visible = {name: where & ~opaque for name, where in visible.items()}
+        visible[part.name] = np.linalg.norm(painted.astype(float) - canvas, axis=2) >= DISTINCT
+        canvas = painted
+    return canvas, {part.name: visible[part.name].sum() / (part.letters != TRANSPARENT).sum() for part, _ in layers}
 
 
 def _layers(character: Character) -> list[tuple[Part, NDArray[np.bool_]]]:
@@ -149,7 +153,7 @@ def _layers(character: Character) -> list[tuple[Part, NDArray[np.bool_]]]:
 
 
 def _colour(part: Part, character: Character) -> str:
-    """The one colour of a part, the character's own where it says so, or what was drawn for it."""
+    """The one colour of a part: the character's own where the art says so, else what was chosen for the part."""
     if part.slot == "type":
         return character.colours["skin"]
     shared = part.colours[0] if part.colours[0] in ("skin", "hair", "dyed") else part.name

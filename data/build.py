@@ -1,4 +1,6 @@
-"""Makes a clean, split imagefolder of any folder of captioned images; knows nothing of models or of what is drawn."""
+"""Make a clean, split imagefolder of any folder of captioned images; it knows nothing of models."""
+
+from __future__ import annotations
 
 import hashlib
 import os
@@ -19,13 +21,16 @@ from base.errors import BadInput
 from base.files import atomic_folder
 from data.cleaning_report import CleaningReport, Dropped, write_metadata
 from data.decode import UnreadableError, to_rgb
-from data.near_duplicates import BITS, Print, Twins, fingerprint
-from data.sources import CaptionedFile, Found, Scalar, find
+from data.near_duplicates import BITS, Fingerprint, Twins, fingerprint
+from data.sources import CaptionedFile, Scalar, SourceImages, find
 
 Fit = Literal["crop", "pad"]
+"""How an oblong picture becomes a square: cut on its longer side, or padded with the background."""
 MADE_BY = "ippo data build"
-SMALLEST = 16  # pixels; a smaller image is dropped
+SMALLEST = 16
+"""Pixels of the shorter side; a smaller image is dropped."""
 _SHARES = ("train", "train", "train", "train", "validation", "train", "train", "train", "train", "test")
+"""The splits of ten rows in turn, 80/10/10; among any five that follow one another, one is held out."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +38,21 @@ class Form:
     """How one file becomes one picture of the set."""
 
     size: int
+    """Pixels of the square's side."""
     background: tuple[int, int, int]
+    """RGB of 0 to 255, under what is transparent and around what is padded."""
     fit: Fit
 
     @classmethod
     def checked(cls, size: int, background: str, fit: str) -> Self:
-        """BadInput: parameters out of range."""
+        """A form from what a user writes. BadInput: a size out of range, an unknown colour or fit."""
         return cls(_checked_size(size), _colour(background), _checked_fit(fit))
 
-    def convert(self, source: Path, target: Path) -> Print:
-        """Writes the (size, size) PNG; returns what the pixels as decoded are known by. Raises UnreadableError."""
+    def convert(self, source: Path, target: Path) -> Fingerprint:
+        """Write `source` as a (size, size) PNG to `target`; return the fingerprint of its pixels as decoded.
+
+        UnreadableError: the file gives no image, or a smaller one than `SMALLEST`.
+        """
         image = to_rgb(source, self.background)
         if min(image.size) < SMALLEST:
             raise UnreadableError(f"smaller than {SMALLEST} pixels")
@@ -50,6 +60,7 @@ class Form:
         return fingerprint(image)
 
     def resize(self, image: Image.Image) -> Image.Image:
+        """The RGB image at (size, size), cropped or padded as `fit` says."""
         square = (self.size, self.size)
         if self.fit == "crop":
             return ImageOps.fit(image, square, Image.Resampling.LANCZOS)
@@ -90,12 +101,12 @@ def build(
     stratify: str | None = None,
     near: int | None = None,
 ) -> CleaningReport:
-    """Writes `out` as a Hugging Face imagefolder of (size, size) RGB PNGs, 80/10/10 train, validation and test.
+    """Write `out` as a Hugging Face imagefolder of (size, size) RGB PNGs, 80/10/10 train, validation and test.
 
     Dropped and listed: files that cannot be read, images below 16 pixels or of the very same pixels as another, images
     without a caption and captions without an image; with `near`, images whose look differs in so few of 192 bits from
-    another's (`twins.py`), which across splits would make held-out figures too good. `stratify` names the column of the
-    captions' table whose values all splits share alike; without it that is `label` where there is one, else the subfolder.
+    another's (`near_duplicates.py`), which across splits would make held-out figures too good. `stratify` names the column of
+    the captions' table whose values all splits share alike; without it that is `label` where there is one, else the subfolder.
     BadInput: see `sources.find`; parameters out of range; `out` not empty; nothing left.
     """
     source, out = Path(source).absolute(), Path(out).absolute()
@@ -104,35 +115,38 @@ def build(
     return make(making, find(source), parameters)
 
 
-def _as_found(pictures: Sequence[Path], rows: Sequence[CaptionedFile]) -> list[str]:
+def _own_captions(pictures: Sequence[Path], rows: Sequence[CaptionedFile]) -> list[str]:
     return [row.text for row in rows]
 
 
 def make(
     making: Making,
-    found: Found,
+    images: SourceImages,
     parameters: dict[str, object],
-    describe: Describe = _as_found,
+    describe: Describe = _own_captions,
     finish: Callable[[Path], None] = lambda _: None,
 ) -> CleaningReport:
-    """Cleans, captions and splits what was found; `finish` adds to the folder before it appears."""
+    """Clean, caption and split the images of a source; `finish` adds to the folder before it appears.
+
+    BadInput: no image can be used, none has a caption, or there is no column to stratify by.
+    """
     source = making.source
-    strata = _strata(found.captioned, source, making.stratify)
+    strata = _strata(images.captioned, source, making.stratify)
     with atomic_folder(making.out) as folder:
-        kept, dropped = _convert_all(making, found.captioned, folder)
-        pictures = [_staged(folder, item) for item in kept]
-        texts = dict(zip(kept, describe(pictures, [found.captioned[item] for item in kept]), strict=True))
+        usable, dropped = _convert_all(making, images.captioned, folder)
+        pictures = [_staged(folder, item) for item in usable]
+        texts = dict(zip(usable, describe(pictures, [images.captioned[item] for item in usable]), strict=True))
         for silent in [item for item, text in texts.items() if not text]:
-            dropped.append(Dropped(_place(found.captioned[silent], source), "image without a caption"))
+            dropped.append(Dropped(_relative_name(images.captioned[silent], source), "image without a caption"))
             _staged(folder, silent).unlink()
-        chosen = {item: replace(found.captioned[item], text=text) for item, text in texts.items() if text}
+        chosen = {item: replace(images.captioned[item], text=text) for item, text in texts.items() if text}
         if not chosen:
-            raise BadInput(f"none of the {len(kept)} images of {source} has a caption")
-        places = [_place(row, source) for row in chosen.values()]
-        splits = split([strata[item] for item in chosen], places, making.seed)
+            raise BadInput(f"none of the {len(usable)} images of {source} has a caption")
+        names = [_relative_name(row, source) for row in chosen.values()]
+        splits = split([strata[item] for item in chosen], names, making.seed)
         counts = _write(folder, [_staged(folder, item) for item in chosen], list(chosen.values()), splits, source)
         versions = {"pillow": PIL.__version__}
-        report = CleaningReport(MADE_BY, making.out, counts, (*found.dropped, *dropped), parameters, versions)
+        report = CleaningReport(MADE_BY, making.out, counts, (*images.dropped, *dropped), parameters, versions)
         report.save(folder)
         finish(folder)
     return report
@@ -149,15 +163,15 @@ def split(strata: Sequence[str], names: Sequence[str], seed: int) -> list[str]:
 
 
 def _convert_all(making: Making, captioned: Sequence[CaptionedFile], folder: Path) -> tuple[list[int], list[Dropped]]:
-    """Decodes everything into `folder`; returns which were kept, in order, and what was dropped."""
+    """Decode everything into `folder`; return the indices of the usable images, in order, and what was dropped."""
 
-    def convert(item: int) -> Print | str:
+    def convert(item: int) -> Fingerprint | str:
         try:
             return making.form.convert(captioned[item].path, _staged(folder, item))
         except UnreadableError as reason:
             return str(reason)
 
-    kept: list[int] = []
+    usable: list[int] = []
     dropped: list[Dropped] = []
     seen = Twins(making.near)
     progress = Console(stderr=True)
@@ -165,32 +179,34 @@ def _convert_all(making: Making, captioned: Sequence[CaptionedFile], folder: Pat
         warnings.simplefilter("ignore")  # Pillow's remarks about single files; what matters is in the report
         converted = pool.map(convert, range(len(captioned)))
         for item, result in enumerate(track(converted, "reading images", len(captioned), console=progress)):
-            place = _place(captioned[item], making.source)
+            name = _relative_name(captioned[item], making.source)
             if isinstance(result, str):
-                dropped.append(Dropped(place, result))
-            elif twin := seen.find(result, place):
-                dropped.append(Dropped(f"{place} (same as {twin[0]})", twin[1]))
+                dropped.append(Dropped(name, result))
+            elif twin := seen.find(result, name):
+                dropped.append(Dropped(f"{name} (same as {twin[0]})", twin[1]))
                 _staged(folder, item).unlink()
             else:
-                kept.append(item)
-    if not kept:
+                usable.append(item)
+    if not usable:
         raise BadInput(
             f"none of the {len(captioned)} captioned images can be used: {dropped[0].what}: {dropped[0].why}"
         )
-    return kept, dropped
+    return usable, dropped
 
 
 def _write(
     folder: Path, pictures: Sequence[Path], rows: Sequence[CaptionedFile], splits: Sequence[str], source: Path
 ) -> dict[str, int]:
-    """Moves the pictures into their splits and writes the metadata; a split of no rows gets no folder."""
+    """Move the pictures into their splits and write the metadata; a split of no rows gets no folder."""
     columns = _uniform([row.columns for row in rows])
     metadata: dict[str, list[dict[str, object]]] = {"train": [], "validation": [], "test": []}
     for picture, row, name, more in zip(pictures, rows, splits, columns, strict=True):
         (folder / name).mkdir(exist_ok=True)
         file_name = f"{len(metadata[name]):05d}.png"
         picture.rename(folder / name / file_name)
-        metadata[name].append({**more, "file_name": file_name, "text": row.text, "original": _place(row, source)})
+        metadata[name].append(
+            {**more, "file_name": file_name, "text": row.text, "original": _relative_name(row, source)}
+        )
     for name, lines in metadata.items():
         if lines:
             write_metadata(folder / name, lines)
@@ -205,8 +221,8 @@ def _uniform(rows: Sequence[object]) -> list[dict[str, Scalar | None]]:
     return [{name: _as_text(table.get(name), name in mixed) for name in names} for table in tables]
 
 
-def _as_text(value: Scalar | None, wanted: bool) -> Scalar | None:
-    return str(value) if wanted and value is not None else value
+def _as_text(value: Scalar | None, textual: bool) -> Scalar | None:
+    return str(value) if textual and value is not None else value
 
 
 def _strata(captioned: Sequence[CaptionedFile], source: Path, stratify: str | None) -> list[str]:
@@ -224,7 +240,7 @@ def _staged(folder: Path, item: int) -> Path:
     return folder / f"{item}.png"
 
 
-def _place(item: CaptionedFile, source: Path) -> str:
+def _relative_name(item: CaptionedFile, source: Path) -> str:
     return item.path.relative_to(source).as_posix()
 
 

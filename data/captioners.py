@@ -1,6 +1,6 @@
-"""Describes pictures by a network or by an OpenAI-compatible endpoint, once; knows nothing of data sets.
+"""Caption pictures by a network or by an OpenAI-compatible endpoint, once; it knows nothing of data sets.
 
-Every caption is kept on disk by picture and question as soon as it is there, so that a killed or refused run goes on.
+Every caption is cached on disk by picture and prompt as soon as it is there, so that a killed or refused run goes on.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from base.runs import runs_root
 
 
 class Captioner(Protocol):
-    """A picture's file → its caption. BadInput: it cannot be asked."""
+    """What captions a picture file. BadInput: it cannot be reached, or gives no caption."""
 
     name: str
-    """Everything that its captions depend on."""
+    """Everything that its captions depend on; part of the cache's key."""
 
     def __call__(self, picture: Path) -> str:
-        """One caption."""
+        """The caption of one picture."""
 
 
 class BlipConfig(Config):
@@ -40,9 +40,10 @@ class BlipConfig(Config):
     model: str = "Salesforce/blip-image-captioning-base"
     """Folder or Hub name."""
     tokens: int = 30
-    """Of the longest caption."""
+    """Tokens of the longest caption."""
 
     def open(self) -> Captioner:
+        """Load the network. BadInput: no BLIP in that folder or under that name."""
         return Blip(self)
 
 
@@ -54,22 +55,23 @@ class EndpointConfig(Config):
     url: str = "https://api.openai.com/v1"
     """Its address, up to the version."""
     prompt: str = "Describe this picture in one short sentence."
-    """What it is asked."""
+    """The text sent with every picture."""
     key: str = "OPENAI_API_KEY"
     """The environment variable that holds the key."""
     per_minute: float = Field(default=60.0, gt=0)
     """Requests a minute at most."""
     retries: int = 5
-    """Of a request that was refused or lost; the waits between them double."""
+    """Attempts after a request was refused or lost; the waits between them double."""
     seconds: float = 60.0
-    """To wait for an answer."""
+    """Seconds to wait for an answer."""
 
     def open(self) -> Captioner:
+        """Set up the client; nothing is sent. BadInput: the key's variable is empty."""
         return Endpoint(self)
 
 
 class Blip:
-    """A captioner of one's own."""
+    """A captioner that runs here: BLIP. BadInput: the weights cannot be read."""
 
     def __init__(self, config: BlipConfig) -> None:
         from transformers import BlipForConditionalGeneration, BlipProcessor
@@ -91,7 +93,7 @@ class Blip:
 
 
 class Endpoint:
-    """A captioner that somebody else runs. BadInput: the key's variable is empty."""
+    """A captioner that somebody else runs, behind a chat endpoint. BadInput: the key's variable is empty."""
 
     def __init__(self, config: EndpointConfig) -> None:
         import openai
@@ -127,7 +129,7 @@ class Endpoint:
 
 @dataclass
 class Pace:
-    """So many calls a minute at most, evenly."""
+    """A limit of so many calls a minute, evenly spaced."""
 
     per_minute: float
     now: Callable[[], float] = time.monotonic
@@ -142,11 +144,13 @@ class Pace:
 
 
 def describe(captioner: Captioner, pictures: Sequence[Path]) -> list[str]:
-    """A caption of every picture; those that were asked for before are read from disk."""
-    return [_kept(captioner, picture) for picture in track(pictures, "describing", console=Console(stderr=True))]
+    """A caption of every picture; those that this captioner gave before are read from disk."""
+    return [
+        _cached_caption(captioner, picture) for picture in track(pictures, "describing", console=Console(stderr=True))
+    ]
 
 
-def _kept(captioner: Captioner, picture: Path) -> str:
+def _cached_caption(captioner: Captioner, picture: Path) -> str:
     name = hashlib.sha256(captioner.name.encode() + b"\0" + picture.read_bytes()).hexdigest()
     file = runs_root() / "cache" / "captions" / f"{name}.txt"
     if not file.is_file():

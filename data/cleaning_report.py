@@ -1,4 +1,6 @@
-"""What making a data set kept and dropped, and folders that appear whole or not at all; knows nothing of images."""
+"""The report of a data set that was made, and folders that appear whole or not at all; it knows nothing of images."""
+
+from __future__ import annotations
 
 import json
 from collections import Counter
@@ -13,6 +15,7 @@ from rich.table import Table
 from base.errors import BadInput
 
 REPORT = "report.json"
+"""The report's file in the set's folder."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,9 @@ class Dropped:
     """Something that did not make it into the set, and why."""
 
     what: str
+    """Its name, as a person knows it."""
     why: str
+    """The reason, the same text for everything dropped for it."""
 
 
 @dataclass(frozen=True)
@@ -28,19 +33,21 @@ class CleaningReport:
     """A finished data set: rows of each split, what was dropped, the parameters and versions that made it."""
 
     made_by: str
+    """The command that made it."""
     folder: Path
     rows: dict[str, int]
+    """Split → number of its rows."""
     dropped: tuple[Dropped, ...]
     parameters: dict[str, Any]
     versions: dict[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
-        """Writes report.json into `folder`, without the folder's own place."""
+        """Write report.json into `folder`, without the folder's own path."""
         content = {name: value for name, value in asdict(self).items() if name != "folder"}
         (folder / REPORT).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> "CleaningReport | None":
+    def load(cls, folder: Path) -> CleaningReport | None:
         """The report in `folder`; None when there is none or it is not one of ours."""
         try:
             content = json.loads((folder / REPORT).read_text(encoding="utf-8"))
@@ -50,7 +57,7 @@ class CleaningReport:
             return None
 
     def tables(self) -> Iterator[Table]:
-        """Rich tables for a person: rows of each split, then what was dropped, grouped by reason."""
+        """Yield rich tables for a person: rows of each split, then what was dropped, grouped by reason."""
         rows = Table("split", "rows", title=escape(str(self.folder)))
         for split, count in self.rows.items():
             rows.add_row(split, str(count))
@@ -78,6 +85,6 @@ def finished(plan: CleaningReport) -> CleaningReport | None:
 
 
 def write_metadata(folder: Path, rows: list[dict[str, object]]) -> None:
-    """The imagefolder's metadata.jsonl, one row an image."""
+    """Write the imagefolder's metadata.jsonl into `folder`, one row an image."""
     lines = (json.dumps(row, ensure_ascii=False) for row in rows)
     (folder / "metadata.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Reads the CryptoPunks as they are published, a folder of 24×24 images and tables; knows nothing of who reads them.
+"""Read the CryptoPunks as they are published, a folder of 24×24 images and tables; it knows nothing of who reads them.
 
 Tables are CSV files with the columns `id, type, accessories` (others are left alone), one or a thousand punks each, the
 accessories separated by ` / `; an image's name ends in its punk's number.
@@ -26,10 +26,11 @@ from data.decode import UnreadableError, to_rgb
 
 MADE_BY = "ippo data cryptopunks"
 SIDE = 24
+"""Pixels of a picture's side."""
 BACKGROUND = (99, 133, 150)
-"""Behind the transparent images: the colour that punks are shown on."""
+"""RGB behind the transparent images: the colour that punks are shown on."""
 LISTED = 3
-"""Mismatches that an error names."""
+"""Mismatches of each kind that an error names."""
 
 SLOTS: dict[str, tuple[str, ...]] = {
     "type": ("Male", "Female", "Zombie", "Ape", "Alien"),
@@ -71,7 +72,7 @@ class _Row:
 
 
 def cryptopunks(source: str | Path, out: Path, seed: int = 0) -> CleaningReport:
-    """Writes the set in `source` as an imagefolder; damaged images are dropped and listed.
+    """Write the set in `source` as an imagefolder; damaged images are dropped and listed.
 
     A folder made before with the same parameters is left as it is. BadInput, naming the first mismatches: no folder,
     nothing in it, a table that cannot be read or does not match the images, or a folder at `out` that this did not make.
@@ -94,7 +95,7 @@ def cryptopunks(source: str | Path, out: Path, seed: int = 0) -> CleaningReport:
 
 
 def exclusive(rows: Sequence[tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """`SLOTS`, but names that any row shows together with another of their slot get a slot of their own."""
+    """The slots that fit `rows`: `SLOTS`, but a name that any row shows with another of its slot gets a slot of its own."""
     slot_of = {name: slot for slot, names in SLOTS.items() for name in names}
     alone = {
         name
@@ -110,29 +111,29 @@ def _images(folder: Path) -> dict[int, Path]:
     """Punk → image. BadInput: no folder, none there, or two of one number."""
     if not folder.is_dir():
         raise BadInput(f"no folder {folder}: give the folder of the images and their tables")
-    found: dict[int, Path] = {}
+    images: dict[int, Path] = {}
     for path in sorted(folder.rglob("*.png")):
         number = re.search(r"\d+$", path.stem)
         if number is None:
             continue
-        if (twin := found.setdefault(int(number[0]), path)) != path:
+        if (twin := images.setdefault(int(number[0]), path)) != path:
             raise BadInput(f"{folder}: {twin.name} and {path.name} are both punk {int(number[0])}")
-    if not found:
+    if not images:
         raise BadInput(f"no images in {folder}: accepted are PNGs whose names end in a number, such as punk0042.png")
-    return found
+    return images
 
 
 def _table(folder: Path) -> dict[int, _Row]:
     """Punk → what the tables say. BadInput: no table, or a line that cannot be read."""
-    found: dict[int, _Row] = {}
+    table: dict[int, _Row] = {}
     for path in sorted(folder.rglob("*.csv")):
         for number, row in _lines(path):
-            if number in found:
-                raise BadInput(f"{row.where}: punk {number} stands in {found[number].where} already")
-            found[number] = row
-    if not found:
+            if number in table:
+                raise BadInput(f"{row.where}: punk {number} stands in {table[number].where} already")
+            table[number] = row
+    if not table:
         raise BadInput(f"no table in {folder}: accepted are CSV files with the columns id, type and accessories")
-    return found
+    return table
 
 
 def _lines(path: Path) -> Iterator[tuple[int, _Row]]:
@@ -162,11 +163,11 @@ def _accessories(names: Sequence[str], where: str) -> tuple[str, ...]:
 
 
 def _known(name: str, where: str, types: bool) -> str:
-    found = _KNOWN.get(name.casefold(), "")
+    known = _KNOWN.get(name.casefold(), "")
     accepted = [other for other in _KNOWN.values() if (other in SLOTS["type"]) == types]
-    if found not in accepted:
+    if known not in accepted:
         raise BadInput(f"{where}: no {'type' if types else 'accessory'} '{name}'{nearest(name, accepted)}")
-    return found
+    return known
 
 
 def _match(folder: Path, images: Mapping[int, Path], table: Mapping[int, _Row]) -> None:

@@ -1,4 +1,6 @@
-"""One image file, of any kind Pillow reads, to plain RGB pixels; knows nothing of captions, sizes or folders."""
+"""One image file, of any kind Pillow reads, to plain RGB pixels; it knows nothing of captions, sizes or folders."""
+
+from __future__ import annotations
 
 import io
 from pathlib import Path
@@ -10,8 +12,11 @@ SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".ico", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
     *(".pcx", ".pgm", ".png", ".ppm", ".qoi", ".tga", ".tif", ".tiff", ".webp"),
 )
+"""Endings of the files that are read as images."""
 FOREIGN_SUFFIXES = (".cr2", ".dng", ".eps", ".heic", ".heif", ".jxl", ".mp4", ".nef", ".pdf", ".psd", ".svg", ".webm")
+"""Endings of pictures and films that are not read, and are listed so that nobody misses them."""
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+"""Pillow's modes of greys deeper than 8 bits."""
 
 
 class UnreadableError(Exception):
@@ -19,7 +24,10 @@ class UnreadableError(Exception):
 
 
 def to_rgb(source: Path | bytes, background: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
-    """The first frame as upright 8-bit sRGB, transparency over `background`. Raises UnreadableError, bombs included."""
+    """The first frame as upright 8-bit sRGB, transparency over `background`.
+
+    UnreadableError: no image, a damaged one, or so many pixels that it may be a bomb.
+    """
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:

@@ -1,4 +1,6 @@
-"""Writes scikit-learn's 1,797 real handwritten digits as a labelled imagefolder; knows nothing of who reads it."""
+"""Write scikit-learn's 1,797 real handwritten digits as a labelled imagefolder; it knows nothing of who reads it."""
+
+from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
@@ -13,12 +15,13 @@ MADE_BY = "ippo data digits"
 LEVELS = 16
 """The greatest grey level of the originals."""
 SCALE = 2
+"""Pixels of the set for one of the originals', in each direction."""
 HELD_OUT = {"validation": 14, "test": 36}
 """Pictures of each digit: 140 and 360 in all, 1,297 are left to train on."""
 
 
 def digits(out: Path, seed: int = 0, images: int | None = None) -> CleaningReport:
-    """Writes the set: 8×8 pictures shown at 16×16, every pixel doubled; splits stratified, the same on every machine.
+    """Write the set: 8×8 pictures shown at 16×16, every pixel doubled; splits stratified, the same on every machine.
 
     `images` keeps about so many to train on, evenly over the digits; what is held out stays. A folder made before with
     the same parameters is left as it is. BadInput: a folder at `out` that this did not make.
@@ -31,8 +34,8 @@ def digits(out: Path, seed: int = 0, images: int | None = None) -> CleaningRepor
     rows = labelled.stratify(everything.labels, HELD_OUT, seed)
     if images:
         train = everything.rows(rows["train"])
-        rows["train"] = rows["train"][labelled.stratify(train.labels, {"kept": -(-images // 10)}, seed)["kept"]]
-    return labelled.write(plan, {name: everything.rows(places) for name, places in rows.items()})
+        rows["train"] = rows["train"][labelled.stratify(train.labels, {"subset": -(-images // 10)}, seed)["subset"]]
+    return labelled.write(plan, {name: everything.rows(indices) for name, indices in rows.items()})
 
 
 def _originals() -> Labelled:

@@ -1,4 +1,6 @@
-"""Renders a captioned emoji set with a compositional held-out part; knows nothing of who reads it."""
+"""Render a captioned emoji set with a compositional held-out part; it knows nothing of who reads it."""
+
+from __future__ import annotations
 
 import hashlib
 from collections import Counter
@@ -20,12 +22,16 @@ from data import emoji_captions, glyphs
 from data.cleaning_report import CleaningReport, Dropped, finished, write_metadata
 
 Subset = Literal["emoji", "emoji-mini"]
+"""All emoji but skin tones and flags, or the few of `emoji_mini.txt`."""
 MADE_BY = "ippo data emoji"
 SPLITS = ("train", "validation", "test")
-UNSEEN_SHARE = 0.05  # of the full set's emoji, held out entirely
+UNSEEN_SHARE = 0.05
+"""Share of the full set's emoji that are held out entirely."""
 _SCALE, _SHIFT, _TILT = (0.9, 0.98), 1.0, 3.0
-"""Of placements: of the frame, pixels, degrees. So different that a caption is no look-up, and no more: three times these
-made two thirds of the latents' spread, and what was drawn was smeared."""
+"""Bounds of placements: scale in parts of the frame, shift in pixels, tilt in degrees.
+
+So wide that a caption is no look-up, and no wider: three times these made two thirds of the latents' spread, and a model's
+pictures were smeared."""
 _MINI = Path(__file__).with_name("emoji_mini.txt")
 
 
@@ -34,14 +40,17 @@ class EmojiRow:
     """One picture: which emoji, on what, how it stands, and what its caption says."""
 
     split: str
-    kind: str  # "seen", "unseen-background" or "unseen-emoji"
+    kind: str
+    """`seen`, `unseen-background` or `unseen-emoji`."""
     char: str
     label: int
     background: str
-    named: bool  # whether the captions name the background
+    named: bool
+    """Whether the captions name the background."""
     at: glyphs.Placement
 
     def metadata(self, file_name: str) -> dict[str, object]:
+        """The picture's row of metadata.jsonl: its file, captions, label and how it was made."""
         text, text_fr = emoji_captions.english(self.char), emoji_captions.french(self.char)
         if self.named:
             text, text_fr = emoji_captions.on_background(text, text_fr, self.background)
@@ -56,7 +65,7 @@ def render(
     out: Path, subset: Subset = "emoji", font: Path | None = None, size: int = 64, seed: int = 0,
     renderings: int = 16, only: Sequence[str] | None = None,
 ) -> CleaningReport:  # fmt: skip
-    """Writes the set as a Hugging Face imagefolder of (size, size) PNGs: train, validation, test.
+    """Write the set as a Hugging Face imagefolder of (size, size) PNGs: train, validation, test.
 
     Every emoji gets `renderings` pictures, half on white, half on colours; half of the captions name the background.
     `test` is compositional: emoji never trained, and every other emoji once on the colour it never has in training.
@@ -67,42 +76,45 @@ def render(
         raise BadInput(f"size {size}, renderings {renderings}: accepted are sizes 16 to 512 and 2 to 1000 renderings")
     out = Path(out)
     opened = glyphs.open_font(font)
-    wanted, held_out = choose(subset, only)
+    chars, held_out = choose(subset, only)
     plan = CleaningReport(MADE_BY, out, {}, (), _parameters(subset, size, seed, renderings, only), _versions(font))
     if (existing := finished(plan)) is not None:
         return existing
-    drawn, dropped = _draw_all(opened, wanted)
-    unseen = choose_unseen(list(drawn), seed) if held_out is None else [char for char in held_out if char in drawn]
-    rows = plan_rows([char for char in drawn if char not in unseen], unseen, renderings, seed)
+    images, dropped = _draw_all(opened, chars)
+    unseen = choose_unseen(list(images), seed) if held_out is None else [char for char in held_out if char in images]
+    rows = plan_rows([char for char in images if char not in unseen], unseen, renderings, seed)
     with atomic_folder(out) as folder:
-        counts = _write(folder, rows, drawn, size)
+        counts = _write(folder, rows, images, size)
         report = replace(plan, rows=counts, dropped=tuple(dropped))
         report.save(folder)
     return report
 
 
 def choose(subset: Subset, only: Sequence[str] | None = None) -> tuple[list[str], list[str] | None]:
-    """The emoji of a set in label order, and those held out entirely (None: to be chosen by their words)."""
+    """The emoji of a set in label order, and those held out entirely (None: to be chosen by their words).
+
+    BadInput: an unknown set, or emoji in `only` that are not in it.
+    """
     if subset == "emoji":
-        wanted, held_out = emoji_captions.fully_qualified(), None
+        chars, held_out = emoji_captions.fully_qualified(), None
     elif subset == "emoji-mini":
         lines = [line for line in _MINI.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
-        wanted = [line.removeprefix("unseen ") for line in lines]
+        chars = [line.removeprefix("unseen ") for line in lines]
         held_out = [line.removeprefix("unseen ") for line in lines if line.startswith("unseen ")]
     else:
         raise BadInput(f"no emoji set {subset!r}: accepted are emoji and emoji-mini")
     if only is not None:
-        if unknown := [char for char in only if char not in wanted]:
+        if unknown := [char for char in only if char not in chars]:
             raise BadInput(f"not in the set {subset}: {' '.join(unknown)}")
-        wanted = [char for char in wanted if char in only]
-    return wanted, held_out
+        chars = [char for char in chars if char in only]
+    return chars, held_out
 
 
 def choose_unseen(chars: Sequence[str], seed: int) -> list[str]:
     """About one emoji in twenty whose every word, English and French, still occurs in two other emoji's captions."""
     vocabulary = {char: [("en", word) for word in emoji_captions.words(emoji_captions.english(char))]
                   + [("fr", word) for word in emoji_captions.words(emoji_captions.french(char))] for char in chars}  # fmt: skip
-    counts = Counter(word for found in vocabulary.values() for word in found)
+    counts = Counter(word for used in vocabulary.values() for word in used)
     unseen: list[str] = []
     for char in sorted(chars, key=lambda char: _digest(seed, "unseen", char)):
         if len(unseen) < UNSEEN_SHARE * len(chars) - 0.5 and all(counts[word] >= 3 for word in vocabulary[char]):
@@ -119,7 +131,7 @@ def held_out_colour(char: str, seed: int) -> str:
 def plan_rows(seen: Sequence[str], unseen: Sequence[str], renderings: int, seed: int) -> list[EmojiRow]:
     """Every picture of the set, one of each emoji in turn. Labels: the seen emoji in order, then the unseen."""
     planned = [list(_rows_of_seen(char, label, renderings, seed)) for label, char in enumerate(seen)]
-    planned += [list(_rows_of_unseen(char, len(seen) + place, renderings, seed)) for place, char in enumerate(unseen)]
+    planned += [list(_rows_of_unseen(char, len(seen) + index, renderings, seed)) for index, char in enumerate(unseen)]
     longest = max((len(rows) for rows in planned), default=0)
     return [rows[turn] for turn in range(longest) for rows in planned if turn < len(rows)]
 
@@ -143,11 +155,11 @@ def _rows_of_unseen(char: str, label: int, renderings: int, seed: int) -> Iterat
 def _backgrounds(rng: np.random.Generator, colours: Sequence[str], count: int) -> list[tuple[str, bool]]:
     """Half white, half colours in turn from a random start, each kind named every second time, in a random order."""
     whites = (count + 1) // 2
-    turns = [colours[place] for place in rng.permutation(len(colours))] * (count // len(colours) + 1)
+    turns = [colours[index] for index in rng.permutation(len(colours))] * (count // len(colours) + 1)
     first = int(rng.integers(2))
     pairs = [(emoji_captions.WHITE, (turn + first) % 2 == 0) for turn in range(whites)]
     pairs += [(turns[turn], (turn + first) % 2 == 1) for turn in range(count - whites)]
-    return [pairs[place] for place in rng.permutation(count)]
+    return [pairs[index] for index in rng.permutation(count)]
 
 
 def _placement(rng: np.random.Generator) -> glyphs.Placement:
@@ -157,7 +169,7 @@ def _placement(rng: np.random.Generator) -> glyphs.Placement:
 
 
 def _draw_all(font: ImageFont.FreeTypeFont, chars: Sequence[str]) -> tuple[dict[str, Image.Image], list[Dropped]]:
-    drawn: dict[str, Image.Image] = {}
+    images: dict[str, Image.Image] = {}
     dropped: list[Dropped] = []
     looks: dict[bytes, str] = {}
     for char in chars:
@@ -167,22 +179,22 @@ def _draw_all(font: ImageFont.FreeTypeFont, chars: Sequence[str]) -> tuple[dict[
         if why is None and twin != char:
             why = f"looks the same as {twin}"
         if why is None:
-            drawn[char] = glyph
+            images[char] = glyph
         else:
             dropped.append(Dropped(f"{char} {emoji_captions.english(char)}", why))
-    if not drawn:
+    if not images:
         raise BadInput("the font draws none of these emoji: accepted is NotoColorEmoji.ttf")
-    return drawn, dropped
+    return images, dropped
 
 
-def _write(folder: Path, rows: Sequence[EmojiRow], drawn: dict[str, Image.Image], size: int) -> dict[str, int]:
-    outlines = {char: glyphs.outline(glyph) for char, glyph in drawn.items()}
+def _write(folder: Path, rows: Sequence[EmojiRow], images: dict[str, Image.Image], size: int) -> dict[str, int]:
+    outlines = {char: glyphs.outline(glyph) for char, glyph in images.items()}
     metadata: dict[str, list[dict[str, object]]] = {split: [] for split in SPLITS}
     for split in SPLITS:
         (folder / split).mkdir()
     for row in track(rows, "rendering emoji", console=Console(stderr=True)):
         colour, _ = emoji_captions.BACKGROUNDS[row.background]
-        picture = glyphs.place(drawn[row.char], outlines[row.char], colour, row.at, size)
+        picture = glyphs.composite(images[row.char], outlines[row.char], colour, row.at, size)
         name = f"{len(metadata[row.split]):05d}.png"
         picture.save(folder / row.split / name, compress_level=1)
         metadata[row.split].append(row.metadata(name))
@@ -197,7 +209,7 @@ def _parameters(subset: str, size: int, seed: int, renderings: int, only: Sequen
 
 
 def _versions(font: Path | None) -> dict[str, str]:
-    """Everything that decides the pictures and captions beside the parameters, this code included."""
+    """Everything that decides the pictures and captions besides the parameters, this code included."""
     made_with = [Path(__file__), _MINI, *(Path(str(module.__file__)) for module in (emoji_captions, glyphs))]
     return {
         "font sha256": hashlib.sha256((font or glyphs.DEFAULT_FONT).read_bytes()).hexdigest(),

@@ -1,4 +1,6 @@
-"""What each emoji is called in English and French, as a person would type it; knows nothing of pictures or splits."""
+"""What each emoji is called in English and French, as a person would type it; it knows nothing of pictures or splits."""
+
+from __future__ import annotations
 
 import re
 from functools import cache
@@ -7,7 +9,7 @@ import emoji
 import numpy as np
 
 WHITE = "white"
-# English name: (RGB, French name). Soft and far apart, so that neither yellow faces nor black cats vanish.
+"""The background that captions need not name."""
 BACKGROUNDS: dict[str, tuple[tuple[int, int, int], str]] = {
     WHITE: ((255, 255, 255), "blanc"),
     "red": ((217, 83, 79), "rouge"),
@@ -19,7 +21,9 @@ BACKGROUNDS: dict[str, tuple[tuple[int, int, int], str]] = {
     "pink": ((250, 170, 205), "rose"),
     "grey": ((150, 155, 160), "gris"),
 }
+"""English name → RGB, French name. Soft and far apart, so that neither yellow faces nor black cats vanish."""
 COLOURS = tuple(name for name in BACKGROUNDS if name != WHITE)
+"""The backgrounds that are not white."""
 
 _ENGLISH_RULES = (
     (r"\b(\w+)-thirty\b", r"half past \1"),
@@ -33,6 +37,7 @@ LITTLE_WORDS = frozenset(
     {"a", "an", "and", "at", "in", "of", "on", "the", "to", "with"}
     | {"à", "au", "aux", "de", "des", "du", "en", "et", "la", "le", "les", "qui", "sur", "un", "une"}
 )
+"""English and French words that a person leaves out when typing in a hurry."""
 
 
 def fully_qualified() -> list[str]:
@@ -43,37 +48,37 @@ def fully_qualified() -> list[str]:
 
 @cache
 def english(char: str) -> str:
-    """The English caption: "smiling cat with heart eyes"."""
+    """The English caption of an emoji: "smiling cat with heart eyes"."""
     return _natural(emoji.EMOJI_DATA[char]["en"], _ENGLISH_RULES)
 
 
 @cache
 def french(char: str) -> str:
-    """The French caption: "visage souriant"."""
+    """The French caption of an emoji: "visage souriant"."""
     emoji.config.load_language("fr")
     return _natural(emoji.EMOJI_DATA[char]["fr"], _FRENCH_RULES)
 
 
 def on_background(text: str, french_text: str, background: str) -> tuple[str, str]:
-    """Both captions with the background named."""
+    """The English and the French caption with the background named: "cat on blue", "chat sur fond bleu"."""
     return f"{text} on {background}", f"{french_text} sur fond {BACKGROUNDS[background][1]}"
 
 
 def typed(char: str, text: str, french_text: str, rng: np.random.Generator) -> str:
     """What a person may type instead of a caption: another name, its plain words in any order, or half of it, so far."""
     caption = [text, french_text][rng.integers(2)]
-    way = rng.integers(3)
-    if way == 0 and (others := aliases(char)):
+    manner = rng.integers(3)
+    if manner == 0 and (others := aliases(char)):
         return text.replace(english(char), others[rng.integers(len(others))])
-    if way == 1:
+    if manner == 1:
         return caption[: rng.integers(len(caption) // 3, len(caption)) + 1].rstrip()
     plain = [word for word in caption.split() if word not in LITTLE_WORDS] or [caption]
-    return " ".join(plain[place] for place in rng.permutation(len(plain)))
+    return " ".join(plain[index] for index in rng.permutation(len(plain)))
 
 
 @cache
 def aliases(char: str) -> tuple[str, ...]:
-    """Other English names that chat programs know it by: "iphone"; those spelt in code points are left out."""
+    """Other English names that chat programs know an emoji by: "iphone"; those spelt in code points are left out."""
     named = (_natural(alias, _ENGLISH_RULES) for alias in emoji.EMOJI_DATA[char].get("alias", []))
     return tuple(name for name in dict.fromkeys(named) if name != english(char) and not re.fullmatch(r"u\w{4}", name))
 

@@ -1,4 +1,6 @@
-"""Draws emoji with a colour bitmap font and places them on a background; knows nothing of captions or splits."""
+"""Draw emoji with a colour bitmap font and set them on a background; it knows nothing of captions or splits."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,25 +12,34 @@ from PIL import Image, ImageDraw, ImageFont, features
 from base.errors import BadInput
 
 DEFAULT_FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
-_STRIKE = 109  # the one size of the font's bitmaps
-_CELL = (136, 128)  # W, H of one bitmap
+"""Where Debian's and Ubuntu's package installs the font."""
+_STRIKE = 109
+"""The one size of the font's bitmaps."""
+_CELL = (136, 128)
+"""Width and height of one bitmap in pixels."""
 _PROBE = "😀"
+"""The emoji that a font is tried with: one that has colours, and the width of a single glyph."""
 _ACCEPTED = f"NotoColorEmoji.ttf with bitmaps of size {_STRIKE}"
-_RIM = 4  # pixels of background around the bitmap, for the resampling to see
-_MARGIN = 0.5  # pixels between the glyph and the edge of the frame
+_RIM = 4
+"""Pixels of background around the bitmap, for the resampling to see."""
+_MARGIN = 0.5
+"""Pixels between the glyph and the edge of the frame."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a glyph stands in its frame: scale as a fraction of the frame, shift in pixels, tilt in degrees."""
+    """Where a glyph stands in its frame."""
 
     scale: float
+    """Width of the bitmap as a fraction of the frame."""
     shift: tuple[float, float]
+    """x and y from the middle, in pixels of the finished picture."""
     tilt: float
+    """Degrees."""
 
 
 def open_font(path: Path | None) -> ImageFont.FreeTypeFont:
-    """The emoji font, laid out by raqm. BadInput with what to install when the font or raqm's libraries are missing."""
+    """Open the emoji font, laid out by raqm. BadInput, with what to install: the font or raqm's libraries are missing."""
     path = path or DEFAULT_FONT
     if not path.is_file():
         raise BadInput(
@@ -48,7 +59,7 @@ def open_font(path: Path | None) -> ImageFont.FreeTypeFont:
 
 
 def draw(font: ImageFont.FreeTypeFont, char: str) -> Image.Image:
-    """One emoji as RGBA, 136 by 128 pixels."""
+    """Draw one emoji as RGBA, 136 by 128 pixels."""
     canvas = Image.new("RGBA", _CELL)
     left, top, _, _ = font.getbbox(char, anchor="la")
     ImageDraw.Draw(canvas).text((-left, -top), char, font=font, embedded_color=True, anchor="la")
@@ -56,7 +67,7 @@ def draw(font: ImageFont.FreeTypeFont, char: str) -> Image.Image:
 
 
 def fault(font: ImageFont.FreeTypeFont, char: str, glyph: Image.Image) -> str | None:
-    """Why a drawn emoji cannot be used, or None."""
+    """Why the font's glyph of an emoji cannot be used; None: it can."""
     if font.getlength(char) > 1.5 * font.getlength(_PROBE):
         return "drawn as several glyphs: the font does not join them"
     if glyph.getchannel("A").getextrema()[1] == 0:
@@ -65,7 +76,7 @@ def fault(font: ImageFont.FreeTypeFont, char: str, glyph: Image.Image) -> str | 
 
 
 def outline(glyph: Image.Image) -> NDArray[np.float64]:
-    """The outermost visible pixels of every row, (2 × rows, 2) x and y from the centre of the cell."""
+    """The corners of the outermost visible pixels of every row, `(4R, 2)` for R rows: x and y from the centre of the cell."""
     visible = np.asarray(glyph.getchannel("A")) > 8
     rows = np.flatnonzero(visible.any(axis=1))
     first = visible[rows].argmax(axis=1)
@@ -76,10 +87,10 @@ def outline(glyph: Image.Image) -> NDArray[np.float64]:
     return centred
 
 
-def place(
+def composite(
     glyph: Image.Image, points: NDArray[np.float64], background: tuple[int, int, int], at: Placement, size: int
 ) -> Image.Image:
-    """The glyph, whose outline is `points`, on a background: (size, size) RGB.
+    """The glyph on a background: (size, size) RGB. `points` is its `outline`, `(4R, 2)`.
 
     It always stays whole: it is made smaller or moved back where it would leave the frame. The glyph is blended first
     and resampled with its background, in one affine step at twice the size or more, then reduced: no fringes.

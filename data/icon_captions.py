@@ -23,8 +23,9 @@ from data.icon_things import Thing
 GROUNDS = BACKGROUNDS
 """English name → RGB, French name: white and eight soft colours."""
 COLOURS = tuple(name for name in GROUNDS if name != WHITE)
+"""The grounds that are not white."""
 COLUMNS = ("text", "text_fr", "text_style", "text_style_fr", "text_typed", "text_typed_fr")
-"""Drawn from alike, they name the style in half of all captions."""
+"""The columns of captions. Where each is chosen equally often, half of all captions name the style."""
 
 _VOWELS = frozenset("aeio")
 
@@ -68,7 +69,7 @@ def typed(thing: Thing, style: Style, ground: str, rng: np.random.Generator) -> 
 
 
 def typed_fr(thing: Thing, style: Style, ground: str, rng: np.random.Generator) -> str:
-    """The same in French, every second time without accents."""
+    """What a person may type in French, in the same ways as `typed`, every second time without accents."""
     styled = rng.random() < 0.5
     words = _choose([style.name_fr, style.name_fr, *style.also_fr], rng)
     colour = GROUNDS[ground][1]
@@ -84,7 +85,7 @@ def typed_fr(thing: Thing, style: Style, ground: str, rng: np.random.Generator) 
 
 
 def without_accents(text: str) -> str:
-    """As typed on a foreign keyboard: `cœur enflammé` is `coeur enflamme`."""
+    """A French text as typed on a foreign keyboard: `cœur enflammé` is `coeur enflamme`."""
     letters = unicodedata.normalize("NFD", text.replace("œ", "oe").replace("æ", "ae"))
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
@@ -138,8 +139,8 @@ def _phrasings_fr(thing: Thing, unfinished: bool, rng: np.random.Generator) -> I
     yield from thing.also_fr[:2]
     yield _shuffled(name, rng)
     yield name
-    of = "d'" if without_accents(name)[0] in _VOWELS | {"u"} else "de "
-    yield _choose([f"emoji {name}", f"icône {name}", f"dessin {of}{name}", f"image {of}{name}"], rng)
+    preposition = "d'" if without_accents(name)[0] in _VOWELS | {"u"} else "de "
+    yield _choose([f"emoji {name}", f"icône {name}", f"dessin {preposition}{name}", f"image {preposition}{name}"], rng)
     yield plural_fr(name) if " " not in name else name
     yield thing.emoji
     if unfinished:
@@ -148,12 +149,12 @@ def _phrasings_fr(thing: Thing, unfinished: bool, rng: np.random.Generator) -> I
 
 def _shuffled(name: str, rng: np.random.Generator) -> str:
     plain = [word for word in name.split() if word not in LITTLE_WORDS] or [name]
-    return " ".join(plain[place] for place in rng.permutation(len(plain)))
+    return " ".join(plain[index] for index in rng.permutation(len(plain)))
 
 
 def _unfinished(name: str, rng: np.random.Generator) -> str:
     return name[: int(rng.integers((len(name) + 1) // 2, len(name) + 1))].rstrip()
 
 
-def _choose(of: list[str], rng: np.random.Generator) -> str:
-    return of[int(rng.integers(len(of)))]
+def _choose(texts: list[str], rng: np.random.Generator) -> str:
+    return texts[int(rng.integers(len(texts)))]

@@ -1,4 +1,4 @@
-"""Draws one SVG icon, centred and as large as every other, on a ground; it knows nothing of sets, names or captions.
+"""Draw one SVG icon, centred and as large as every other, on a ground; it knows nothing of sets, names or captions.
 
 `h w` pixels of the drawing, `S` of the finished picture's side.
 """
@@ -17,11 +17,14 @@ from base.errors import BadInput
 from data.icon_sets import Icon
 
 Pixels = NDArray[np.uint8]
+"""`(h, w, 4)` or `(S, S, 4)` RGBA."""
 
-_RASTER = 256  # pixels of a drawing's side at least, and a whole number a unit: filters come out wrong at others
-_SEEN = 16  # of 255: alpha from which a pixel counts as part of the thing
+_RASTER = 256
+"""Pixels of a drawing's side at least, and a whole number of them a unit: filters come out wrong at others."""
+_SEEN = 16
+"""Alpha, of 255, above which a pixel counts as part of the thing."""
 _FILLED, _FACE, _WHOLE = 15 / 16, 29 / 32, 63 / 64
-"""Of the frame: what the longer side of a thing fills, what a plain face fills, what nothing leaves."""
+"""Shares of the frame: what the longer side of a thing fills, what a plain face fills, what nothing leaves."""
 _VISIBLE = 96
 """The distance in RGB from which an edge stands out from the ground."""
 
@@ -37,11 +40,12 @@ class Box:
 
     @property
     def longest(self) -> float:
+        """The longer side, in pixels."""
         return max(self.right - self.left, self.bottom - self.top)
 
 
 def rasterize(icon: Icon) -> Pixels:
-    """`(h, w, 4)` RGBA, cut off where the icon's frame ends. BadInput: markup that cannot be drawn."""
+    """Rasterize an icon: `(h, w, 4)` RGBA, cut off where the icon's frame ends. BadInput: markup that cannot be drawn."""
     scale = -(-_RASTER // int(max(icon.width, icon.height)))
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
@@ -56,7 +60,7 @@ def rasterize(icon: Icon) -> Pixels:
 
 
 def extent(drawing: Pixels) -> Box | None:
-    """The smallest box around all that shows; None: nothing does."""
+    """The smallest box around all that shows in a drawing `(h, w, 4)`; None: nothing does."""
     visible = drawing[..., 3] > _SEEN
     rows, columns = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
     if not len(rows):
@@ -72,7 +76,7 @@ def view(thing: Box) -> Box:
 def view_like(face: Box, thing: Box) -> Box:
     """The square in which the set's plain `face` stands in the middle, moved or widened only to keep `thing` whole.
 
-    So the faces of a set lie on one another, whatever hat or hand there is beside them.
+    So the faces of a set lie on one another, whatever hat or hand is added to them.
     """
     side = max(face.longest / _FACE, thing.longest / _WHOLE)
     room = side * _WHOLE / 2
@@ -82,7 +86,7 @@ def view_like(face: Box, thing: Box) -> Box:
 
 
 def fit(drawing: Pixels, shown: Box, size: int) -> Pixels:
-    """`(S, S, 4)` RGBA: that square of the drawing, transparent beyond its edges."""
+    """The square `shown` of a drawing `(h, w, 4)`, at `(S, S, 4)` with S = `size`, transparent beyond its edges."""
     height, width = drawing.shape[:2]
     beyond = max(0.0, -shown.left, -shown.top, shown.right - width, shown.bottom - height)
     rim = int(beyond) + 8  # for the resampling to see
@@ -100,7 +104,7 @@ def on_ground(picture: Pixels, ground: tuple[int, int, int]) -> Image.Image:
 
 
 def standing_out(picture: Pixels, ground: tuple[int, int, int]) -> float:
-    """The share of the thing's edge that differs visibly from a ground of this colour."""
+    """The share, from 0 to 1, of the edge of a thing `(S, S, 4)` that differs visibly from a ground of this RGB colour."""
     solid = np.pad(picture[..., 3] > 127, 1)
     inside = solid[:-2, 1:-1] & solid[2:, 1:-1] & solid[1:-1, :-2] & solid[1:-1, 2:]
     edge = picture[solid[1:-1, 1:-1] & ~inside][:, :3].astype(np.float32)
@@ -110,7 +114,7 @@ def standing_out(picture: Pixels, ground: tuple[int, int, int]) -> float:
 
 
 def thumbnail(picture: Pixels) -> NDArray[np.float32]:
-    """`(4096,)`: colour and shape at 32 × 32, premultiplied by alpha, to compare pictures by."""
+    """Colour and shape of a picture `(S, S, 4)` to compare pictures by: `(4096,)` of 32 × 32 RGBA, premultiplied by alpha."""
     small = Image.fromarray(picture).resize((32, 32), Image.Resampling.BOX)
     return np.asarray(small.convert("RGBa"), dtype=np.float32).ravel()
 

@@ -13,7 +13,7 @@ from base.config import nearest
 from base.errors import BadInput
 
 PACKAGES = Path(__file__).with_name("icon_packages")
-"""Its `package.json` pins the versions; `npm ci` installs them beside it."""
+"""Its `package.json` pins the versions; `npm ci` installs them next to it."""
 _SCOPE = "@iconify-json"
 
 
@@ -39,7 +39,7 @@ STYLES = (
     Style("fluent-emoji", "glossy", "brillant", ("shiny", "3d", "fluent"), ("luisant", "3d", "fluent")),
     Style("emojione", "classic", "classique", ("retro", "old school", "emojione"), ("rétro", "ancien", "emojione")),
 )
-"""What a model is trained on."""
+"""The styles that a model is trained on."""
 UNSEEN_STYLE = Style(
     "openmoji",
     "outlined",
@@ -47,7 +47,7 @@ UNSEEN_STYLE = Style(
     ("outline", "line art", "openmoji"),
     ("contour noir", "dessin au trait", "openmoji"),
 )
-"""Tested on, and never trained."""
+"""The style that is tested, and never trained on."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ def choose_styles(names: Sequence[str] | None) -> tuple[Style, ...]:
 
 
 def install_command(packages: Path = PACKAGES) -> str:
-    """What a person types to have the packages."""
+    """The command that installs the packages."""
     return f"npm ci --prefix {packages}"
 
 
 class IconSet:
-    """One set: its icons by name and, where the package tells them, by code points."""
+    """One set: its icons by name and, where the package lists them, by code points."""
 
     def __init__(self, name: str, modules: Path | None = None) -> None:
         """`modules`: the `node_modules` that holds the package, by default that of `PACKAGES`.
@@ -116,7 +116,7 @@ class IconSet:
         return None
 
     def digest(self) -> str:
-        """Version and SHA-256 of the icons, to say what a picture was made from."""
+        """Version and SHA-256 of the icons, as the data set's report states them."""
         version = _load(self._folder / "package.json")["version"]
         return f"{version} sha256:{hashlib.sha256((self._folder / 'icons.json').read_bytes()).hexdigest()}"
 

@@ -24,6 +24,7 @@ from data.icon_sets import Style
 from data.icon_things import Thing
 
 UNSEEN_SHARE = 0.05
+"""Share of the things that are held out entirely."""
 
 Grounds = Mapping[tuple[str, str], Sequence[str]]
 """Emoji and set → the colours on which that picture stands out. What is not in it does not exist."""
@@ -31,26 +32,27 @@ Grounds = Mapping[tuple[str, str], Sequence[str]]
 
 @dataclass(frozen=True)
 class IconRow:
-    """One picture."""
+    """One picture of the set."""
 
     split: str
     kind: str
+    """A row of the table on top of this module."""
     thing: Thing
     label: int
-    """Of the thing: the seen ones in order, then the unseen."""
+    """The thing's number: the seen ones in order, then the unseen."""
     style: Style
     ground: str
 
 
 @dataclass(frozen=True)
 class IconPlan:
-    """What the rows are made of."""
+    """What the rows of a set are planned from."""
 
     styles: Sequence[Style]
     unseen_style: Style
     grounds: Grounds
     colours: int
-    """In training, beside white, of each thing in each style."""
+    """Coloured grounds in training, besides white, of each thing in each style."""
     seed: int
 
     def of(self, thing: Thing) -> list[Style]:
@@ -58,7 +60,7 @@ class IconPlan:
         return [style for style in self.styles if (thing.emoji, style.icon_set) in self.grounds]
 
     def ordered(self, thing: Thing, purpose: str, names: Sequence[str]) -> list[str]:
-        """`names` in an order of this thing's own."""
+        """`names` in an order of this thing's own, by a hash."""
         return sorted(names, key=lambda name: digest(self.seed, f"{purpose}/{name}", thing.emoji))
 
     def fitting(self, thing: Thing, style: Style, colours: Sequence[str]) -> list[str]:
@@ -90,7 +92,7 @@ def plan_rows(plan: IconPlan, seen: Sequence[Thing], unseen: Sequence[Thing]) ->
         list(_rows_of_seen(plan, thing, label, thing in validated, thing in lacking))
         for label, thing in enumerate(seen)
     ]
-    planned += [list(_rows_of_unseen(plan, thing, len(seen) + place)) for place, thing in enumerate(unseen)]
+    planned += [list(_rows_of_unseen(plan, thing, len(seen) + index)) for index, thing in enumerate(unseen)]
     longest = max((len(rows) for rows in planned), default=0)
     return [rows[turn] for turn in range(longest) for rows in planned if turn < len(rows)]
 
@@ -144,5 +146,5 @@ def _every_second(things: Sequence[Thing], purpose: str, seed: int) -> set[Thing
 
 
 def digest(seed: int, purpose: str, key: str) -> bytes:
-    """The same bytes on every machine, unlike for any other seed, purpose or key."""
+    """32 bytes that are the same on every machine, and unlike those of any other seed, purpose or key."""
     return hashlib.sha256(f"{seed}/{purpose}/{key}".encode()).digest()

@@ -15,7 +15,7 @@ class Thing:
     """One row of the table."""
 
     emoji: str
-    """As Unicode qualifies it fully."""
+    """The character, fully qualified."""
     category: str
     name: str
     """What captions call it; no two things share a name."""
@@ -31,7 +31,7 @@ class Thing:
 
 @cache
 def things() -> tuple[Thing, ...]:
-    """All of them, in the order of the table: Unicode's, alike things together."""
+    """All things in the order of the table: Unicode's, alike things together."""
     header, *lines = TABLE.read_text(encoding="utf-8").rstrip("\n").split("\n")
     assert header.split("\t") == ["emoji", "category", "name", "name_fr", "also", "also_fr", "icons", "wrong"]
     return tuple(_thing(line) for line in lines)

@@ -1,4 +1,4 @@
-"""Renders open icon sets as captioned pictures with a compositional held-out part; it knows nothing of who reads them."""
+"""Render open icon sets as captioned pictures with a compositional held-out part; it knows nothing of who reads them."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ SPLITS = ("train", "validation", "test")
 STYLES_PER_THING = 4
 """What exists in fewer of the chosen sets, where there are so many, is left out."""
 MOST_COLOURS = 6
+"""Accepted coloured grounds of each thing in each style, at most."""
 _FACE = "😀"
 """The plain face by which the smileys of a set are aligned."""
 _STANDING_OUT = 0.7
@@ -53,10 +54,10 @@ def icons(
     out: Path, sets: Sequence[str] | None = None, count: int | None = None, modules: Path | None = None,
     size: int = 128, colours: int = 1, seed: int = 0,
 ) -> CleaningReport:  # fmt: skip
-    """Writes the set as a Hugging Face imagefolder of (size, size) PNGs: train, validation, test, and `slots.json`.
+    """Write the set as a Hugging Face imagefolder of (size, size) PNGs: train, validation, test, and `slots.json`.
 
     Thing, style and ground determine a picture: there is no jitter. Of each thing in each style there are `colours`
-    coloured grounds beside white. `sets` chooses styles by name, `count` so many of the things that all of them show.
+    coloured grounds besides white. `sets` chooses styles by name, `count` so many of the things that all of them show.
     `modules` is the `node_modules` of the icon packages. A folder made before with the same parameters is left as it is.
     BadInput: missing packages or other versions, unknown sets, numbers out of range, or a folder that this did not make.
     """
@@ -86,7 +87,7 @@ def icons(
 
 
 def choose(opened: Mapping[Style, IconSet], styles: Sequence[Style], count: int | None, seed: int) -> list[Thing]:
-    """All things, or `count` of those that every chosen set shows, by a hash. BadInput: there are fewer."""
+    """Choose all things, or `count` of those that every chosen set shows, by a hash. BadInput: there are fewer."""
     if count is None:
         return list(things())
     shown = [thing for thing in things() if all(_find(opened[style], thing) for style in styles)]
@@ -97,14 +98,17 @@ def choose(opened: Mapping[Style, IconSet], styles: Sequence[Style], count: int 
 
 
 def draw_all(chosen: Sequence[Thing], opened: Mapping[Style, IconSet], size: int) -> Drawing:
-    """Every thing in every set, alike in size and place; what is blank or looks like an earlier thing is dropped."""
+    """Draw every thing in every set at `(size, size)`, alike in extent and position.
+
+    What is blank, or looks like an earlier thing of the set, is dropped.
+    """
     pictures: Pictures = {}
     dropped: list[Dropped] = []
     with progress(Console(stderr=True)) as bar:
         for style, icon_set in opened.items():
             earlier: dict[str, NDArray[np.float32]] = {}
-            drawn = bar.track(_draw(chosen, icon_set, size), len(chosen), description=style.icon_set)
-            for thing, picture in drawn:
+            pictures_of_set = bar.track(_draw(chosen, icon_set, size), len(chosen), description=style.icon_set)
+            for thing, picture in pictures_of_set:
                 if picture is not None and (why := _fault(picture, earlier)) is not None:
                     dropped.append(Dropped(f"{thing.name} in {style.icon_set}", why))
                 elif picture is not None:
@@ -123,10 +127,10 @@ def _fault(picture: Pixels, earlier: Mapping[str, NDArray[np.float32]]) -> str |
 
 
 def _draw(chosen: Sequence[Thing], icon_set: IconSet, size: int) -> Iterator[tuple[Thing, Pixels | None]]:
-    """Each thing and its picture, None where the set has none."""
+    """Yield each thing and its picture `(size, size, 4)`, None where the set has none."""
     plain = next(thing for thing in things() if thing.emoji == _FACE)
-    found = _find(icon_set, plain)
-    face = None if found is None else icon_drawing.extent(icon_drawing.rasterize(found))
+    plain_icon = _find(icon_set, plain)
+    face = None if plain_icon is None else icon_drawing.extent(icon_drawing.rasterize(plain_icon))
     for thing in chosen:
         if (icon := _find(icon_set, thing)) is None:
             yield thing, None
@@ -196,7 +200,7 @@ def _columns(row: IconRow, seed: int) -> dict[str, object]:
 
 
 def _versions(opened: Iterable[IconSet]) -> dict[str, str]:
-    """Everything that decides the pictures and captions beside the parameters, this code included."""
+    """Everything that decides the pictures and captions besides the parameters, this code included."""
     modules = (emoji_captions, icon_captions, icon_drawing, icon_sets, icon_split, icon_things)
     made_with = [Path(__file__), icon_things.TABLE, *(Path(str(module.__file__)) for module in modules)]
     return {

@@ -25,14 +25,14 @@ class ImageNames:
             self._by_stem[image.with_suffix("")].append(image)
 
     def named(self, name: str, table: Path) -> Path | None:
-        """The one image that `name` in `table` can mean; none: no image, or several.
+        """The one image that `name` in `table` can mean; None: no image, or several.
 
-        From the table's own folder as it stands; else by as much of the path's end as one image alone has: a list may lie
-        above or below its images, and name them by paths of another machine.
+        The name is read from the table's own folder as it stands; else by as much of the path's end as one image alone has:
+        a list may lie above or below its images, and name them by paths of another machine.
         """
-        beside = table.parent / name.strip().replace("\\", "/")
-        if beside in self._known:
-            return beside
+        relative = table.parent / name.strip().replace("\\", "/")
+        if relative in self._known:
+            return relative
         parts = _parts(name)
         for first in range(len(parts)):
             fitting = self._by_tail.get(parts[first:], [])
@@ -42,8 +42,8 @@ class ImageNames:
                 return None
         return None
 
-    def beside(self, file: Path) -> list[Path]:
-        """The images that a file of captions beside them belongs to: `cat.txt` and `cat.png.txt` to `cat.png`."""
+    def of_sidecar(self, file: Path) -> list[Path]:
+        """The images that a caption file in their folder belongs to: `cat.txt` and `cat.png.txt` to `cat.png`."""
         return self._by_stem.get(file.with_suffix(""), [])
 
     def of_stem(self, stem: str) -> list[Path]:

@@ -1,9 +1,11 @@
-"""Reads one split of a Hugging Face imagefolder, on disk or on the Hub, as arrays; knows nothing of training.
+"""Read one split of a Hugging Face imagefolder, on disk or on the Hub, as arrays; it knows nothing of training.
 
 `N` images, `H W` pixels. A local folder with metadata.jsonl is read directly: the `datasets` library, which reads
 everything else, takes 15 s to look through 25,000 files where this takes a fraction of a second. Nothing local ever
 goes online.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
@@ -20,19 +22,24 @@ from base.config import nearest
 from base.errors import BadInput
 from data.decode import UnreadableError, to_rgb
 
-Sources = list[Path | bytes]  # a file, or its content
+Sources = list[Path | bytes]
+"""Where each image comes from: its file, or its encoded content."""
 Columns = dict[str, list[Any]]
+"""Name → the values of all rows."""
 
-CACHE_BYTES = 2 * 1024**3  # decoded pixels are kept when the whole split fits in this
+CACHE_BYTES = 2 * 1024**3
+"""Decoded pixels stay in memory where the whole split fits in so many bytes."""
 _THREADS = 8
 _SPLITS = ("train", "validation", "test")
 _METADATA = "metadata.jsonl"
-_HUB_SECONDS = 10.0  # to wait for the Hub's first answer
-_WORTH_THREADS = 256 * 256  # pixels; Pillow decodes smaller images faster on one thread
+_HUB_SECONDS = 10.0
+"""Seconds to wait for the Hub's first answer."""
+_WORTH_THREADS = 256 * 256
+"""Pixels of an image from which threads pay: Pillow decodes smaller ones faster on one."""
 
 
 class ImageFolder:
-    """One split: images as uint8 arrays, and the columns beside them. Decoded pixels are kept when they fit in 2 GB."""
+    """One split: images as uint8 arrays, and their columns. Decoded pixels stay in memory when they fit in 2 GiB."""
 
     def __init__(self, name: str | Path, split: str = "train") -> None:
         """`name`: a local folder, or a data set's name on the Hub. BadInput: no such folder or split, nothing in it."""
@@ -70,11 +77,14 @@ class ImageFolder:
 
     @property
     def columns(self) -> list[str]:
-        """Names of what stands beside the images."""
+        """Names of the columns other than the image."""
         return list(self._columns)
 
     def images(self, indices: Sequence[int] | NDArray[np.integer[Any]] | None = None) -> NDArray[np.uint8]:
-        """(N, H, W, 3) RGB of the rows `indices`, all without it. BadInput: a damaged image, or one of another size."""
+        """`(N, H, W, 3)` uint8 RGB of the rows `indices` `(N,)`, of all if None.
+
+        BadInput: a damaged image, or one of another size than the first.
+        """
         rows = np.arange(len(self)) if indices is None else np.asarray(indices, dtype=np.intp)
         if not len(self._pixels):
             return np.stack(self._decode_all(rows)) if len(rows) else np.empty((0, *self.shape, 3), np.uint8)
@@ -154,19 +164,19 @@ def _read_with_datasets(name: str, split: str) -> tuple[Sources, Columns]:
     import datasets
 
     try:
-        found = datasets.load_dataset("imagefolder", data_dir=name)
+        splits = datasets.load_dataset("imagefolder", data_dir=name)
     except (OSError, ValueError) as error:
         first = str(error).strip().partition("\n")[0]
         raise BadInput(
             f"{name} is not an imagefolder (images, or train/ validation/ test/ of images): {first}"
         ) from None
-    if split not in found:
-        raise BadInput(f"{name} has no split '{split}'; it has: {', '.join(found)}")
-    return _unpack(name, found[split])
+    if split not in splits:
+        raise BadInput(f"{name} has no split '{split}'; it has: {', '.join(splits)}")
+    return _unpack(name, splits[split])
 
 
 def read_hub(name: str, split: str) -> tuple[Sources, Columns]:
-    """Undecoded images and the columns beside them. BadInput: no such set or split, or none to be had."""
+    """The undecoded images and the other columns of a set on the Hub. BadInput: no such set or split, or none to be had."""
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise BadInput(f"no folder {name}: give a folder, or a data set's name on the Hub")
     import datasets
@@ -186,7 +196,10 @@ def read_hub(name: str, split: str) -> tuple[Sources, Columns]:
 
 
 def read_parquet(files: Sequence[Path]) -> tuple[Sources, Columns]:
-    """The same of parquet files as the Hub keeps them. BadInput: they cannot be read, or hold no images."""
+    """The undecoded images and the other columns of parquet files as the Hub stores them.
+
+    BadInput: they cannot be read, or hold no images.
+    """
     import datasets
 
     try:

@@ -1,4 +1,4 @@
-"""Gives images the columns of the tables that know their number or name; knows nothing of pixels or captions."""
+"""Give images the columns of the tables that know their number or name; it knows nothing of pixels or captions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from base.errors import BadInput
 from data import tables
 from data.cleaning_report import Dropped
 from data.join_keys import JoinKeys
-from data.sources import Found
+from data.sources import SourceImages
 
 
 class TableConfig(Config):
@@ -25,9 +25,9 @@ class TableConfig(Config):
     file: str
     """Below `root`; `*` stands for anything, and the last file in the order of names is taken."""
     number: str | None = None
-    """Its column of numbers."""
+    """The column that holds numbers of images."""
     name: str | None = None
-    """Its column of names."""
+    """The column that holds names of images."""
     columns: dict[str, str] = {}
     """Column → what the set calls it; none: all of them, by their own names."""
 
@@ -38,7 +38,7 @@ class TableConfig(Config):
         return self
 
 
-def joined(found: Found, root: Path, configs: Sequence[TableConfig], names: str | None) -> Found:
+def joined(images: SourceImages, root: Path, configs: Sequence[TableConfig], names: str | None) -> SourceImages:
     """Every image with the columns of the rows that have its key, and `key`; the first row that says something counts.
 
     Dropped: images that no table knows. `names` is a JSON file of number → name. BadInput: a file that is missing or
@@ -55,17 +55,17 @@ def joined(found: Found, root: Path, configs: Sequence[TableConfig], names: str 
         for row in rows:
             if (key := _key(table, row, keys)) is not None:
                 columns[key] = _renamed(table, row) | columns[key]
-    kept, dropped = [], list(found.dropped)
-    for item in found.captioned:
+    captioned, dropped = [], list(images.dropped)
+    for item in images.captioned:
         key = keys(item.path.stem)
         if key is None or (configs and key not in columns):
             dropped.append(Dropped(item.path.relative_to(root).as_posix(), "no table knows this name or number"))
             continue
         name = {"name": keys.names[key]} if key in keys.names else {}
-        kept.append(replace(item, columns={**item.columns, **name, **columns.get(key, {}), "key": key}))
-    if not kept:
-        raise BadInput(f"none of the {len(found.captioned)} images has a name or number that the tables know")
-    return Found(kept, dropped)
+        captioned.append(replace(item, columns={**item.columns, **name, **columns.get(key, {}), "key": key}))
+    if not captioned:
+        raise BadInput(f"none of the {len(images.captioned)} images has a name or number that the tables know")
+    return SourceImages(captioned, dropped)
 
 
 def _key(table: TableConfig, row: Mapping[str, str], keys: JoinKeys) -> str | None:

@@ -1,4 +1,4 @@
-"""Numbers and names of one thing to one key, however a file or a table spells them; knows nothing of images."""
+"""Numbers and names of one thing to one key, however a file or a table spells them; it knows nothing of images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class JoinKeys:
         self._keys = {"".join(plain(name)): key for key, name in reversed(self.names.items())}
 
     def __call__(self, spelled: str) -> str | None:
-        """`025`, `25-pikachu`, `Pikachu (2)` and `mega_pikachu` are all `25`; None: nothing that is known."""
+        """The key of a spelling: `025`, `25-pikachu`, `Pikachu (2)` and `mega_pikachu` are all `25`; None: it is unknown."""
         words = plain(spelled)
         if (whole := self._keys.get("".join(words))) is not None:
             return whole
@@ -35,8 +35,8 @@ class JoinKeys:
 
 def number(spelled: str) -> str | None:
     """The number that a spelling begins with, without zeros in front: `#007.png` is 7."""
-    found = _NUMBER.match(spelled)
-    return found[1] if found else None
+    match = _NUMBER.match(spelled)
+    return match[1] if match else None
 
 
 def plain(spelled: str) -> list[str]:

@@ -1,7 +1,9 @@
-"""Writes small grey pictures with class labels as an imagefolder; knows nothing of where they come from.
+"""Write small grey pictures with class labels as an imagefolder; it knows nothing of where they come from.
 
 Shapes: `N` pictures, `H W` pixels.
 """
+
+from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
@@ -19,6 +21,7 @@ from base.files import atomic_folder
 from data.cleaning_report import CleaningReport, write_metadata
 
 Rows = NDArray[np.intp]
+"""`(N,)` indices of rows."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,13 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def rows(self, places: Rows) -> "Labelled":
-        return Labelled(self.pictures[places], self.labels[places])
+    def rows(self, indices: Rows) -> Labelled:
+        """The rows `indices` `(M,)`: M pictures and their labels."""
+        return Labelled(self.pictures[indices], self.labels[indices])
 
 
 def stratify(labels: NDArray[np.int64], counts: Mapping[str, int], seed: int) -> dict[str, Rows]:
-    """Each split's rows in their own order: `counts` of every label, and what is left goes to `train`.
+    """Each split's rows `(M,)` in their own order, of labels `(N,)`: `counts` of every label, and what is left goes to `train`.
 
     Rows are chosen by a hash of seed and row number, so that every machine chooses the same.
     """
@@ -52,7 +56,10 @@ def stratify(labels: NDArray[np.int64], counts: Mapping[str, int], seed: int) ->
 
 
 def write(plan: CleaningReport, splits: Mapping[str, Labelled]) -> CleaningReport:
-    """The imagefolder `plan.folder`, RGB PNGs with columns `file_name, text, label`, where `text` is the label's name."""
+    """Write the imagefolder `plan.folder`: RGB PNGs, and columns `file_name, text, label`, where `text` is the label's name.
+
+    The result is `plan` with the rows of every split.
+    """
     with atomic_folder(plan.folder) as folder:
         for name, split in splits.items():
             (folder / name).mkdir()
@@ -71,7 +78,7 @@ def write(plan: CleaningReport, splits: Mapping[str, Labelled]) -> CleaningRepor
 def plan(
     made_by: str, out: Path, parameters: dict[str, object], versions: dict[str, str], *code: Path
 ) -> CleaningReport:
-    """What is going to be made, to be compared with what lies there; `code` are the files that make it."""
+    """The report of a set that is yet to be made, to compare with one that is there; `code` are the files that make it."""
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in (Path(__file__), *code))).hexdigest()
     known = {"code sha256": digest, "pillow": PIL.__version__, "numpy": np.__version__}
     return CleaningReport(made_by, Path(out), {}, (), parameters, {**versions, **known})

@@ -1,7 +1,9 @@
-"""Writes MNIST, or any set in its format, as a labelled imagefolder; knows nothing of who reads it.
+"""Write MNIST, or any set in its format, as a labelled imagefolder; it knows nothing of who reads it.
 
 IDX is the format of yann.lecun.com/exdb/mnist: big-endian, two zero bytes, type (8: uint8), dimensions, sizes, content.
 """
+
+from __future__ import annotations
 
 import gzip
 import struct
@@ -19,14 +21,17 @@ from data.labelled import Labelled
 
 MADE_BY = "ippo data mnist"
 SIDE = 32
+"""Pixels of the set's pictures' side; the originals are padded to it."""
 HELD_OUT = 500
 """Pictures of each label, taken from the training files."""
 FILES = {"train": "train", "test": "t10k"}
+"""Split → what the names of its files begin with."""
 _KINDS = {"images": 3, "labels": 1}
+"""Kind of file → dimensions of its array."""
 
 
 def mnist(source: str, out: Path, seed: int = 0, held_out: int = HELD_OUT) -> CleaningReport:
-    """Writes the set: pictures padded with black to 32×32; `test` is the original's, `validation` part of its training set.
+    """Write the set: pictures padded with black to 32×32; `test` is the original's, `validation` part of its training set.
 
     `source`: a folder of the four IDX files, gz or not, or a data set's name on the Hub with splits train and test.
     A folder made before with the same parameters is left as it is. BadInput: files missing, damaged or at odds, or a
@@ -40,7 +45,7 @@ def mnist(source: str, out: Path, seed: int = 0, held_out: int = HELD_OUT) -> Cl
     rows = labelled.stratify(train.labels, {"validation": held_out}, seed)
     if not len(rows["train"]):
         raise BadInput(f"{source}: {held_out} held-out pictures a label leave none to train on")
-    return labelled.write(plan, {**{name: train.rows(places) for name, places in rows.items()}, "test": test})
+    return labelled.write(plan, {**{name: train.rows(indices) for name, indices in rows.items()}, "test": test})
 
 
 def _read(source: str, split: str) -> Labelled:
@@ -60,14 +65,17 @@ def _read(source: str, split: str) -> Labelled:
 
 def _file(folder: Path, stem: str, dimensions: int) -> Path:
     names = [f"{stem}{sign}idx{dimensions}-ubyte{end}" for sign in "-." for end in ("", ".gz")]
-    found = next((folder / name for name in names if (folder / name).is_file()), None)
-    if found is None:
+    file = next((folder / name for name in names if (folder / name).is_file()), None)
+    if file is None:
         raise BadInput(f"{folder} holds no {names[0]} (or {names[0]}.gz)")
-    return found
+    return file
 
 
 def read_idx(file: Path, dimensions: int) -> NDArray[np.uint8]:
-    """The array in an IDX file of uint8. BadInput: damaged, or another kind."""
+    """The array in an IDX file of uint8: images `(N, H, W)` of 3 `dimensions`, labels `(N,)` of 1.
+
+    BadInput: damaged, or another kind.
+    """
     try:
         content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
     except (OSError, EOFError, zlib.error) as error:

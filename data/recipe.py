@@ -1,4 +1,4 @@
-"""Makes an image set as a YAML file says: sources, tables, captions, cleaning, splits; knows nothing of training."""
+"""Make an image set as a YAML file says: sources, tables, captions, cleaning, splits; it knows nothing of training."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from data.captioners import BlipConfig, EndpointConfig
 from data.cleaning_report import CleaningReport, Dropped
 from data.imagefolder import Sources, read_hub, read_parquet
 from data.join import TableConfig, joined
-from data.sources import CaptionedFile, Found, find
+from data.sources import CaptionedFile, SourceImages, find
 
 
 class CaptionConfig(Config):
-    """Where captions come from; nothing of it: what lies beside the images."""
+    """Where captions come from; where nothing is set, from the files next to the images."""
 
     column: str | None = None
     """A column of the tables or of the Hub's set."""
@@ -44,7 +44,7 @@ class CaptionConfig(Config):
 
 
 class RecipeConfig(Config):
-    """`ippo data build RECIPE`."""
+    """A recipe for an image set, as `ippo data build RECIPE` reads it."""
 
     name: str
     """The set's folder is `data/NAME` below the runs."""
@@ -55,14 +55,15 @@ class RecipeConfig(Config):
     images: list[str] = ["."]
     """Folders of images, or of parquet files that hold them."""
     hub: str | None = None
-    """A set on the Hub in their place."""
+    """A set on the Hub, instead of folders."""
     split: str = "train"
-    """Of the Hub's set; it is split anew."""
+    """The split of the Hub's set that is read; it is split anew."""
     names: str | None = None
     """JSON of number → name."""
     tables: list[TableConfig] = []
     caption: CaptionConfig = CaptionConfig()
     size: int = 512
+    """Pixels of the pictures' side."""
     background: str = "white"
     fit: build.Fit = "crop"
     stratify: str | None = None
@@ -73,23 +74,23 @@ class RecipeConfig(Config):
 
 
 def make(config: RecipeConfig) -> CleaningReport:
-    """The imagefolder of a recipe, with `labels.csv` and `labels.xlsx`; see `build.build` for what is dropped.
+    """Make the imagefolder of a recipe, with `labels.csv` and `labels.xlsx`; see `build.build` for what is dropped.
 
     BadInput: sources that are missing or do not fit each other, a caption's column that is not there, nothing left.
     """
     out = Path(config.out) if config.out else runs_root() / "data" / config.name
     with tempfile.TemporaryDirectory() as scratch:
-        root, found = _found(config, Path(scratch).resolve())
+        root, images = _read_images(config, Path(scratch).resolve())
         if config.tables or config.names:
-            found = joined(found, root, config.tables, config.names)
-        _check_columns(config.caption, found.captioned)
+            images = joined(images, root, config.tables, config.names)
+        _check_columns(config.caption, images.captioned)
         form = build.Form.checked(config.size, config.background, config.fit)
         making = build.Making(root, out.absolute(), form, config.seed, config.stratify, config.near)
-        return build.make(making, found, config.model_dump(mode="json"), _describer(config.caption), labels)
+        return build.make(making, images, config.model_dump(mode="json"), _describer(config.caption), labels)
 
 
 def labels(folder: Path) -> None:
-    """`labels.csv` and `labels.xlsx` beside the splits: one row an image, its file first."""
+    """Write `labels.csv` and `labels.xlsx` next to the splits: one row an image, its file first."""
     rows: list[dict[str, object]] = []
     for split in ("train", "validation", "test"):
         if (file := folder / split / "metadata.jsonl").is_file():
@@ -101,7 +102,7 @@ def labels(folder: Path) -> None:
     )
 
 
-def _found(config: RecipeConfig, scratch: Path) -> tuple[Path, Found]:
+def _read_images(config: RecipeConfig, scratch: Path) -> tuple[Path, SourceImages]:
     """The images and where they are; those of the Hub and of parquet files are written into `scratch`."""
     if config.hub is not None:
         return scratch, _staged(*read_hub(config.hub, config.split), scratch)
@@ -118,25 +119,25 @@ def _found(config: RecipeConfig, scratch: Path) -> tuple[Path, Found]:
         one = find(folder, needed=False)
         captioned |= {item.path: item for item in one.captioned}
         dropped += [replace(entry, what=(folder.relative_to(root) / entry.what).as_posix()) for entry in one.dropped]
-    return root, Found(list(captioned.values()), dropped)
+    return root, SourceImages(list(captioned.values()), dropped)
 
 
-def _staged(sources: Sources, columns: Mapping[str, Sequence[Any]], scratch: Path) -> Found:
+def _staged(sources: Sources, columns: Mapping[str, Sequence[Any]], scratch: Path) -> SourceImages:
     captioned = []
-    for place, source in enumerate(sources):
-        file = scratch / f"{place:06d}.png"  # whatever it is: the content tells
+    for index, source in enumerate(sources):
+        file = scratch / f"{index:06d}.png"  # of whatever format: readers go by the content
         file.write_bytes(source if isinstance(source, bytes) else source.read_bytes())
-        row = {name: values[place] for name, values in columns.items() if isinstance(values[place], str | int | float)}
+        row = {name: values[index] for name, values in columns.items() if isinstance(values[index], str | int | float)}
         text = row.pop("text", "")
         captioned.append(CaptionedFile(file, text if isinstance(text, str) else "", row))
-    return Found(captioned, [])
+    return SourceImages(captioned, [])
 
 
 def _check_columns(config: CaptionConfig, captioned: Sequence[CaptionedFile]) -> None:
     """BadInput: captions are made of a column that no image has."""
     known = {name for item in captioned for name in item.columns}
-    wanted = [config.column] if config.column else [name for text in config.templates for name in _fields(text)]
-    for name in wanted:
+    needed = [config.column] if config.column else [name for text in config.templates for name in _fields(text)]
+    for name in needed:
         if name not in known:
             raise BadInput(f"caption: no column '{name}'{nearest(name, known)}")
 

@@ -1,4 +1,6 @@
-"""Finds the images of a folder and the captions that belong to them; knows nothing of pixels or splits."""
+"""Find the images of a folder and the captions that belong to them; it knows nothing of pixels or splits."""
+
+from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,12 +19,16 @@ Value = Scalar | list[Any]
 """What a column may hold: a number, a text, or a list of them such as `attributes`."""
 
 _SPLITS = {"train", "validation", "valid", "val", "test", "images"}
+"""Folder names that are no classes."""
 
 NAME_COLUMNS = ("file_name", "filename", "file", "image", "image_path", "path", "img")
+"""Columns of a table that may hold the image's file, the first that is there."""
 TEXT_COLUMNS = ("text", "caption", "prompt", "description", "title")
+"""Columns of a table that may hold the caption, the first that is there."""
 LISTS = tuple(table_reader.READERS)
-"""Endings of tables; a `.json` beside an image of its name is that image's alone."""
+"""Endings of tables; a `.json` next to an image of its name is that image's alone."""
 SIDECARS = (".txt", ".caption", ".json")
+"""Endings of files that caption the image of their name."""
 ACCEPTED = (
     f"a .txt or .caption beside each image, a table with columns {NAME_COLUMNS[0]} and {TEXT_COLUMNS[0]} "
     f"(or {', '.join(TEXT_COLUMNS[1:4])}), or metadata.jsonl; or a folder a class"
@@ -39,8 +45,8 @@ class CaptionedFile:
 
 
 @dataclass
-class Found:
-    """What a folder holds: captioned images in the order of their paths, and what cannot be used, with the reason."""
+class SourceImages:
+    """The images of a source: those with captions in the order of their paths, and what cannot be used, with the reason."""
 
     captioned: list[CaptionedFile]
     dropped: list[Dropped]
@@ -54,8 +60,8 @@ class _Caption:
     columns: Mapping[str, Value] = field(default_factory=dict)
 
 
-def find(source: Path, needed: bool = True) -> Found:
-    """Every captioned image under `source`. metadata.jsonl counts before other lists, and these before a .txt.
+def find(source: Path, needed: bool = True) -> SourceImages:
+    """Find every captioned image under `source`. metadata.jsonl counts before other lists, and these before a .txt.
 
     Where captions are not `needed`, images without one stay, with an empty text.
     BadInput: no such folder, nothing in it, no image, no caption at all, a table that cannot be read.
@@ -81,13 +87,13 @@ def find(source: Path, needed: bool = True) -> Found:
     if not captions:
         raise BadInput(f"no captions for the images in {source}: accepted are {ACCEPTED}")
     dropped += [_drop(path, source, "image without a caption") for path in images if path not in captions]
-    return Found([captions[path] for path in images if path in captions], dropped)
+    return SourceImages([captions[path] for path in images if path in captions], dropped)
 
 
 def _captions(files: list[Path], images: list[Path], source: Path, dropped: list[Dropped]) -> Iterator[_Caption]:
-    """Captions in the order in which they count: metadata.jsonl, other lists, files beside the images."""
+    """Captions in the order in which they count: metadata.jsonl, other lists, sidecar files."""
     known = ImageNames(images, source)
-    lists = [path for path in files if path.suffix.lower() in LISTS and not known.beside(path)]
+    lists = [path for path in files if path.suffix.lower() in LISTS and not known.of_sidecar(path)]
     lists.sort(key=lambda path: path.name != "metadata.jsonl")
     for path in lists:
         yield from _from_list(path, known, source, dropped)
@@ -153,7 +159,7 @@ def _from_list(table: Path, known: ImageNames, source: Path, dropped: list[Dropp
 def _from_sidecars(files: list[Path], known: ImageNames, source: Path, dropped: list[Dropped]) -> Iterator[_Caption]:
     """cat.txt, cat.png.txt, cat.caption and cat.json all caption cat.png."""
     for path in files:
-        owners = known.beside(path) or known.of_stem(path.stem)
+        owners = known.of_sidecar(path) or known.of_stem(path.stem)
         if not owners and path.suffix.lower() == ".json":
             continue
         if not owners and _names_columns(path):
@@ -176,7 +182,7 @@ def _names_columns(path: Path) -> bool:
 
 
 def _sidecar(path: Path) -> tuple[str, dict[str, Value]]:
-    """The caption of a file beside an image, and what else a JSON object there says. BadInput: it cannot be read."""
+    """The caption in a sidecar file, and what else a JSON object there says. BadInput: it cannot be read."""
     text = table_reader.read_text(path)
     if path.suffix.lower() != ".json":
         return text, {}

@@ -10,6 +10,7 @@ import pandas
 from base import table_reader
 
 Rows = list[dict[str, str]]
+"""A row: column → text."""
 
 
 def read(file: Path) -> Rows:
@@ -23,7 +24,7 @@ def read(file: Path) -> Rows:
 
 
 def write(rows: Sequence[Mapping[str, object]], folder: Path, stem: str) -> None:
-    """`STEM.csv` and `STEM.xlsx`; what looks like a formula stays text."""
+    """Write `STEM.csv` and `STEM.xlsx` into `folder`; what looks like a formula stays text."""
     frame = pandas.DataFrame(list(rows))
     frame.to_csv(folder / f"{stem}.csv", index=False)
     with pandas.ExcelWriter(folder / f"{stem}.xlsx", engine="openpyxl") as book:

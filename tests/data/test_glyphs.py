@@ -22,7 +22,7 @@ def test_a_placed_glyph_never_touches_the_edge(
     glyph = Image.new("RGBA", (136, 128))
     glyph.paste((255, 0, 0, 255), (10, 30, 130, 120))
     at = glyphs.Placement(scale, shift, tilt)
-    picture = np.asarray(glyphs.place(glyph, glyphs.outline(glyph), (0, 0, 255), at, size)).astype(int)
+    picture = np.asarray(glyphs.composite(glyph, glyphs.outline(glyph), (0, 0, 255), at, size)).astype(int)
     assert picture.shape == (size, size, 3)
     edge = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
     assert edge[:, 0].max() <= 255 * 0.75  # at most what half a pixel of margin lets through
@@ -33,7 +33,7 @@ def test_a_half_transparent_edge_has_no_fringe() -> None:
     glyph = Image.new("RGBA", (136, 128))  # transparent black outside: blended unpremultiplied it would darken the edge
     glyph.paste((200, 200, 200, 255), (30, 30, 100, 100))
     at = glyphs.Placement(0.9, (0.3, 0.7), 7)
-    picture = np.asarray(glyphs.place(glyph, glyphs.outline(glyph), (200, 200, 200), at, 64)).astype(int)
+    picture = np.asarray(glyphs.composite(glyph, glyphs.outline(glyph), (200, 200, 200), at, 64)).astype(int)
     assert np.abs(picture - 200).max() <= 1
 
 
