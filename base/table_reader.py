@@ -1,4 +1,4 @@
-"""Reads a list of rows, in any form people keep one in, strictly; it knows nothing about what its columns mean.
+"""Read a list of rows, in any form people keep one in, strictly; it knows nothing about what its columns mean.
 
 Every list that ippo takes comes through here: image tables, data tables, prompts in bulk. A row is read exactly, or
 refused with its line; nothing moves into a neighbouring column, and no quotation mark swallows rows.
@@ -21,6 +21,7 @@ from zipfile import BadZipFile
 from base.errors import BadInput
 
 DELIMITERS = ",;\t|"
+"""Characters that may separate the fields of a line; the commonest in the header does."""
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -90,7 +91,7 @@ def refuse_pointer(file: Path) -> None:
 
 
 def column(names: Iterable[str], accepted: Sequence[str]) -> str | None:
-    """The first of `accepted` among the columns, whatever their case; none: it is not there."""
+    """The first of `accepted` among the columns, whatever their case; None: none of them is there."""
     spelled = {name.strip().casefold(): name for name in reversed(list(names))}
     return next((spelled[name.casefold()] for name in accepted if name.casefold() in spelled), None)
 
@@ -105,7 +106,7 @@ def as_text(value: Any) -> str:
 
 
 def whole(value: Any) -> int | None:
-    """A whole number from 0, also one written `7.0`; none: it is something else."""
+    """A whole number from 0, also one written `7.0`; None: it is something else."""
     text = as_text(value)
     digits = text.partition(".")[0] if re.fullmatch(r"\d+\.0+", text, re.ASCII) else text
     return int(digits) if digits.isascii() and digits.isdigit() else None

@@ -36,7 +36,7 @@ class Architecture(Protocol):
 
     @property
     def text_width(self) -> int:
-        """D of `encoder_hidden_states`."""
+        """D, the width of `encoder_hidden_states` `(N, S, D)`."""
 
     def feature_maps(self, sample: Tensor, timesteps: Tensor, conditioning: Conditioning) -> list[Tensor]:
         """Inner maps `(N, C_i, h_i, w_i)` of noisy latents `(N, C, h, w)` at timesteps `(N,)`, for a discriminator's heads."""
@@ -60,7 +60,7 @@ class Architecture(Protocol):
         """Another network of the same configuration, with random weights."""
 
     def checkpoint_activations(self) -> None:
-        """Compute activations again in the backward pass in place of storing them."""
+        """Compute activations again in the backward pass instead of storing them."""
 
     def use_plain_attention(self) -> None:
         """Write attention out as matrix products, without torch's fused kernels."""

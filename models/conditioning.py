@@ -29,7 +29,7 @@ class Conditioning:
         return self.encoder_hidden_states[:, -1]
 
     def map(self, function: Any) -> Conditioning:
-        """The same with `function` applied to every array that is there, `weights` among them."""
+        """A conditioning with `function` applied to every array that is there, `weights` among them; shapes are up to it."""
         return Conditioning(**{name: function(array) for name, array in self._present().items()})
 
     def _present(self) -> dict[str, Any]:

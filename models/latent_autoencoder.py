@@ -31,7 +31,7 @@ class LatentAutoencoder(Autoencoder):
 
     @property
     def latent_channels(self) -> int:
-        """C."""
+        """C, the channels of its latents `(N, C, h, w)`."""
         return int(self.vae.config["latent_channels"])
 
     @abstractmethod

@@ -124,7 +124,7 @@ class Pipeline:
 
     @property
     def device(self) -> torch.device:
-        """Where the denoiser lies."""
+        """The device on which the denoiser's weights are."""
         return next(self.denoiser.parameters()).device
 
     def denoise(self, conditioning: Conditioning, guidance: float | None = None) -> sampling.Denoise:

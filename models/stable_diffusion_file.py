@@ -91,7 +91,7 @@ def configuration(file: Path) -> Path:
 
 
 def sizes(file: Path) -> dict[str, int]:
-    """Component → numbers in its weights."""
+    """Component → count of the numbers in its weights."""
     shapes = _shapes(file)
     return {
         part: sum(prod(shape) for name, shape in shapes.items() if name.startswith(front))

@@ -237,7 +237,7 @@ class UnconditionalImageGeneration(Task):
     does, action, verb = "draws without being asked for anything", "Draw", "Turn the dice"
 
     def parse(self, value: object) -> str:
-        """Nothing, whatever is said."""
+        """The empty input, whatever the field holds."""
         return ""
 
     def row(self, input: Input) -> list[int]:

@@ -59,7 +59,7 @@ class UNetArchitecture:
 
     @property
     def text_width(self) -> int:
-        """D of `encoder_hidden_states`."""
+        """D, the width of `encoder_hidden_states` `(N, S, D)`."""
         return int(self.config["cross_attention_dim"])
 
     def feature_maps(self, sample: Tensor, timesteps: Tensor, conditioning: Conditioning) -> list[Tensor]:
@@ -120,7 +120,7 @@ class UNetArchitecture:
         return cast(nn.Module, type(self.unet).from_config(self.config))
 
     def checkpoint_activations(self) -> None:
-        """diffusers' gradient checkpointing."""
+        """Compute activations again in the backward pass: diffusers' gradient checkpointing."""
         self.unet.enable_gradient_checkpointing()
 
     def use_plain_attention(self) -> None:

@@ -50,7 +50,7 @@ class Timings:
     total: float
 
     def milliseconds(self) -> dict[str, float]:
-        """The same by name, in milliseconds."""
+        """Each time by its name, in milliseconds."""
         seconds = {"wait": self.wait, "draw": self.draw, "encode": self.encode, "total": self.total}
         return {name: 1e3 * value for name, value in seconds.items()}
 
@@ -105,7 +105,7 @@ class Artist:
 
     @property
     def depth(self) -> int:
-        """How many images wait."""
+        """How many images wait to be drawn."""
         return self._batcher.depth
 
     @property

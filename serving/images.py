@@ -19,7 +19,7 @@ from serving.serve_config import QUALITY, Format
 
 SOFTWARE = f"ippo {VERSION}"
 MAX_PIXELS = 1 << 24
-"""Of a picture that a client sends: a small file can hold a huge one."""
+"""Most pixels of a picture that a client sends: a small file can hold a huge picture."""
 TRAINED_ALGORITHM = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's word for a picture that a generative model made."""
 XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">\

@@ -20,7 +20,7 @@ OPEN = ("/ui", "/openapi.json", "/metrics")
 """What needs no key besides `/`: the page asks with its user's."""
 ADMIN = "/admin/"
 SUBPROTOCOL = "ippo-key."
-"""Browsers cannot send headers with a websocket: a key comes as the subprotocol `ippo-key.KEY`, beside `ippo`."""
+"""Browsers cannot send headers with a websocket: a key comes as the subprotocol `ippo-key.KEY`, with `ippo`."""
 
 
 class Keys:

@@ -122,9 +122,9 @@ def layout(model: Manifest, names: Sequence[str] = (), starts: bool = False) -> 
 
 def _pictures(names: Sequence[str]) -> str:
     figures = []
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         shown = html.escape(name) if len(names) > 1 else ""
-        figures.append(PICTURE.format(number=f"-{place + 1}" if place else "", name=html.escape(name), shown=shown))
+        figures.append(PICTURE.format(number=f"-{index + 1}" if index else "", name=html.escape(name), shown=shown))
     return f'<div class="ippo-pictures">{"".join(figures)}</div>'
 
 

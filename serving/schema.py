@@ -68,7 +68,7 @@ class GenerateBody(Body):
 
 @cache
 def body_of(task: type[Task]) -> type[GenerateBody]:
-    """What `POST /generate` takes of a task: the field that the task names, beside those of every task."""
+    """What `POST /generate` takes of a task: the field that the task names, with those of every task."""
     if task.field is None:
         return GenerateBody
     name, doc = f"{task.field.name.title()}Body", f"`POST /generate` of a model that {task.does}."

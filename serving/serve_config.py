@@ -16,7 +16,7 @@ from base.errors import BadInput
 from base.shipped import SHIPPED_BUNDLE
 
 QUALITY = 90
-"""Of JPEG and WebP, when a request names none."""
+"""Quality of JPEG and WebP where a request names none."""
 KEY = re.compile(r"[A-Za-z0-9._~-]{8,}")
 """What every header can hold."""
 PREFIX = "IPPO_"

@@ -30,7 +30,7 @@ TITLE = "<h1>ippo studio</h1><p>From captioned images to a model that draws in o
 
 
 def page() -> gr.Blocks:
-    """The five tabs."""
+    """The page: five tabs."""
     with gr.Blocks(title="ippo studio", analytics_enabled=False) as blocks:
         gr.HTML(TITLE, elem_id="ippo-title")
         run = gr.Dropdown([], value=None, label="Run", elem_id="run", render=False)
@@ -73,7 +73,7 @@ def serve(host: str, port: int) -> None:
 
 
 def picture(name: str) -> Response:
-    """A picture below IPPO_RUNS."""
+    """Answer with the file of a picture below IPPO_RUNS."""
     try:
         return FileResponse(library.picture(name), headers={"cache-control": "max-age=31536000, immutable"})
     except BadInput as error:

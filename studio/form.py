@@ -35,12 +35,12 @@ class Field:
 
     @property
     def group(self) -> str:
-        """What stands before the last dot."""
+        """The part of the key before the last dot; `""` without one."""
         return self.key.rpartition(".")[0]
 
     @property
     def name(self) -> str:
-        """What stands after it."""
+        """The part of the key after the last dot."""
         return self.key.rpartition(".")[2]
 
 
@@ -54,10 +54,10 @@ def fields(config: Config, before: str = "") -> Iterator[Field]:
             yield _field(f"{before}{name}", info.annotation, value, " ".join((info.description or "").split()))
 
 
-def grouped(found: Iterator[Field]) -> dict[str, list[Field]]:
-    """Fields by their group, what stands in none first."""
+def grouped(fields: Iterator[Field]) -> dict[str, list[Field]]:
+    """Group → its fields, those of no group first under `""`."""
     groups: dict[str, list[Field]] = {"": []}
-    for field in found:
+    for field in fields:
         groups.setdefault(field.group, []).append(field)
     return groups
 
@@ -90,7 +90,7 @@ def _field(key: str, annotation: Any, value: Any, doc: str) -> Field:
 
 
 def _plain(value: Any) -> Any:
-    """What YAML can say."""
+    """A value as mappings, lists and scalars, which YAML can write."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, Mapping):
@@ -99,7 +99,7 @@ def _plain(value: Any) -> Any:
 
 
 def _read(field: Field, value: Any) -> Any:
-    """What the page gave, as a value."""
+    """The value that the page gave for a field. BadInput: text that is not YAML."""
     if field.kind == "number" and isinstance(value, float) and math.isfinite(value) and isinstance(field.value, int):
         return int(value) if value.is_integer() else value
     if field.kind != "yaml":
@@ -111,5 +111,5 @@ def _read(field: Field, value: Any) -> Any:
 
 
 def _yaml(value: Any) -> str:
-    """One line."""
+    """A value as YAML in one line."""
     return yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False).removesuffix("...\n").strip()

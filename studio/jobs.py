@@ -54,23 +54,23 @@ class Progress:
 
     @property
     def left(self) -> float | None:
-        """Seconds to the last step."""
+        """Seconds to the last step; None: the rate is not known yet."""
         return (self.steps - self.step) / self.rate if self.rate else None
 
     @property
     def busy(self) -> bool:
-        """Whether a process works on it."""
+        """Whether a process is training the run, or about to."""
         return self.state in ("starting", "running")
 
 
 def config_class(method: str) -> type[Config]:
-    """The configuration of a method; the first call loads torch."""
+    """The configuration class of a training method; the first call loads torch. BadInput: no such method."""
     from training.launch import METHODS
 
     if method not in METHODS:
         raise BadInput(f"no training method '{method}'; accepted: {', '.join(METHODS)}")
-    found: type[Config] = importlib.import_module(f"training.{METHODS[method]}").CONFIG
-    return found
+    config: type[Config] = importlib.import_module(f"training.{METHODS[method]}").CONFIG
+    return config
 
 
 def method_of(file: Path) -> str:
@@ -94,7 +94,7 @@ def _method_of(file: Path, written: float) -> str:
 
 
 def command(method: str, file: Path, overrides: Sequence[str]) -> str:
-    """What one would type."""
+    """The command line that starts this training, as a person would type it."""
     return shlex.join(["ippo", "train", method, str(file), *overrides])
 
 
@@ -141,7 +141,7 @@ def method(name: str) -> str:
 
 
 def progress(name: str) -> Progress:
-    """How far a run is. BadInput: it is gone."""
+    """How far a run is: state, step and rate. BadInput: the run is gone."""
     run = library.run(name)
     loop = library.values(name).get("loop", {})
     steps = int(loop.get("steps") or _planned(run)) if isinstance(loop, dict) else 0
@@ -152,7 +152,7 @@ def progress(name: str) -> Progress:
 
 
 def _planned(run: Path) -> int:
-    """Steps of a run whose length is told in epochs, once it has a checkpoint."""
+    """Steps of a run whose length is configured in epochs, once it has a checkpoint."""
     newest = checkpoint.newest(run)
     try:
         return int(json.loads((newest / "state.json").read_text())["steps"]) if newest else 0
@@ -179,10 +179,10 @@ def _metrics(file: Path) -> list[dict[str, float]]:
     try:
         with file.open("rb") as lines:
             lines.seek(max(0, file.stat().st_size - _TAIL))
-            found = lines.read().decode(errors="replace").splitlines()
+            texts = lines.read().decode(errors="replace").splitlines()
     except OSError:
         return []
-    return [json.loads(line) for line in found if line.startswith("{") and line.endswith("}")]
+    return [json.loads(line) for line in texts if line.startswith("{") and line.endswith("}")]
 
 
 def _rate(lines: Sequence[dict[str, float]]) -> float | None:

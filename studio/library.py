@@ -35,7 +35,7 @@ def config(name: str) -> Path:
 
 
 def sets() -> list[str]:
-    """Names of the image sets."""
+    """Names of the image sets below IPPO_RUNS."""
     return sorted(folder.name for folder in (runs_root() / "data").glob("*/") if not folder.name.startswith("."))
 
 
@@ -49,8 +49,10 @@ def image_set(name: str) -> Path:
 
 def runs() -> list[str]:
     """Names of the runs, the one that wrote last first."""
-    found = {folder: _touched(folder) for folder in _run_folders(runs_root(), 0)}
-    return [folder.relative_to(runs_root()).as_posix() for folder in sorted(found, key=lambda folder: -found[folder])]
+    touched = {folder: _touched(folder) for folder in _run_folders(runs_root(), 0)}
+    return [
+        folder.relative_to(runs_root()).as_posix() for folder in sorted(touched, key=lambda folder: -touched[folder])
+    ]
 
 
 def run(name: str) -> Path:

@@ -17,27 +17,27 @@ T = TypeVar("T")
 
 
 def one_line(error: Exception) -> str:
-    """What a person reads."""
+    """The one line on the page for an error."""
     if isinstance(error, FileNotFoundError):
         return f"{error.filename} is gone: it was deleted meanwhile"
     return str(error)
 
 
 def tells(function: Callable[P, T]) -> Callable[P, T]:
-    """The handler of a button: bad input is shown in the corner."""
+    """Decorate the handler of a button: bad input is shown as a note in the corner of the page."""
 
     @wraps(function)
-    def told(*args: P.args, **kwargs: P.kwargs) -> T:
+    def handler(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return function(*args, **kwargs)
         except (BadInput, FileNotFoundError) as error:
             raise gr.Error(escape(one_line(error)), title="", duration=12, print_exception=False) from error
 
-    return told
+    return handler
 
 
 def shows(function: Callable[P, str]) -> Callable[P, str]:
-    """The maker of a piece of the page: bad input stands in its place."""
+    """Decorate a function that makes a piece of the page: bad input is shown instead of the piece."""
 
     @wraps(function)
     def shown(*args: P.args, **kwargs: P.kwargs) -> str:

@@ -20,27 +20,30 @@ from studio.jobs import Progress
 PICTURES = "/picture"
 """Where the pictures below IPPO_RUNS are served."""
 FRAME_MS, LAST_MS = 120, 1600
+"""Milliseconds for which a GIF shows a frame, and its last one."""
 SMALLEST = 256
 """Pixels of a GIF's side: smaller pictures are enlarged."""
 THUMBNAILS = 12
+"""Small pictures in a row, at most about so many."""
 
 
 def trouble(message: str) -> str:
-    """One clear line."""
+    """HTML of an error in one line."""
     return f'<p class="studio-trouble" role="alert">{escape(message)}</p>'
 
 
 def hint(text: str, command: str = "") -> str:
-    """What to do where there is nothing to show."""
+    """HTML that says what to do where there is nothing to show, with a command to type."""
     return f'<p class="studio-hint">{escape(text)}{f" <code>{escape(command)}</code>" if command else ""}</p>'
 
 
 def title(text: str) -> str:
+    """HTML of a heading."""
     return f"<h3>{escape(text)}</h3>"
 
 
 def card(progress: Progress) -> str:
-    """How far a run is: state, bar, rate, time left."""
+    """HTML that says how far a run is: state, bar, rate, time left."""
     share = min(1.0, progress.step / progress.steps) if progress.steps else 0.0
     facts = [f"step {progress.step:,} of {progress.steps:,}" if progress.steps else f"step {progress.step:,}"]
     if progress.rate and progress.state == "running":
@@ -56,31 +59,31 @@ def card(progress: Progress) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`2 h 05 min`, `3 min 20 s`, `40 s`."""
+    """Seconds as a person reads them: `2 h 05 min`, `3 min 20 s`, `40 s`."""
     whole = round(seconds)
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
 
 
-def charts(found: Mapping[str, Mapping[str, Points]]) -> str:
-    """Curves: what chooses the model first, then the totals, then the rest."""
-    drawn = "".join(
-        f"<figure>{svg}</figure>" for name in sorted(found, key=_place) if (svg := chart(name, found[name]))
+def charts(curves: Mapping[str, Mapping[str, Points]]) -> str:
+    """Charts of curves by metric and run, as HTML: what chooses the model first, then the totals, then the rest."""
+    figures = "".join(
+        f"<figure>{svg}</figure>" for name in sorted(curves, key=_order) if (svg := chart(name, curves[name]))
     )
-    return f'<div class="studio-charts">{drawn}</div>'
+    return f'<div class="studio-charts">{figures}</div>'
 
 
 def samples(files: Sequence[Path]) -> str:
-    """The latest sample grid, and earlier ones that take its place when they are clicked."""
+    """HTML of the latest sample grid, and of earlier ones that replace it when they are clicked."""
     if not files:
         return hint("No sample grid yet: it is drawn at the first validation.")
     step = max(1, -(-len(files) // THUMBNAILS))
     chosen = files[::-1][::step][::-1]
     large = chosen[-1]
     swap = "const f = this.closest('.studio-samples'); f.querySelector('.large').src = this.src;"
-    told = "f.querySelector('figcaption').textContent = this.title;"
-    thumbs = "".join(f'<img src="{url(file)}" title="{_step(file)}" onclick="{swap} {told}">' for file in chosen)
+    caption = "f.querySelector('figcaption').textContent = this.title;"
+    thumbs = "".join(f'<img src="{url(file)}" title="{_step(file)}" onclick="{swap} {caption}">' for file in chosen)
     return (
         f'<div class="studio-samples"><figure><img class="large" src="{url(large)}" alt="">'
         f"<figcaption>{_step(large)}</figcaption></figure><div>{thumbs}</div></div>"
@@ -88,7 +91,7 @@ def samples(files: Sequence[Path]) -> str:
 
 
 def gallery(files: Sequence[Path | bytes], captions: Sequence[str]) -> str:
-    """Pictures of a set with their captions."""
+    """HTML of pictures of a set with their captions."""
     shown = "".join(
         f'<figure><img src="{url(file)}" loading="lazy" alt=""><figcaption>{escape(text)}</figcaption></figure>'
         for file, text in zip(files, captions, strict=True)
@@ -98,7 +101,7 @@ def gallery(files: Sequence[Path | bytes], captions: Sequence[str]) -> str:
 
 
 def bars(counts: Mapping[str, int]) -> str:
-    """Label counts."""
+    """HTML of label counts as bars."""
     most = max(counts.values(), default=1)
     rows = "".join(
         f'<span title="{escape(name)}">{escape(name)}</span><i style="width: {100 * count / most:.1f}%"></i><b>{count:,}</b>'
@@ -107,22 +110,22 @@ def bars(counts: Mapping[str, int]) -> str:
     return f'<div class="studio-bars">{rows}</div>'
 
 
-def drawing(name: str, images: NDArray[np.uint8], told: str) -> str:
-    """Images `(N, H, W, 3)` of one model in a row, and what they took."""
+def drawing(name: str, images: NDArray[np.uint8], description: str) -> str:
+    """HTML of the images `(N, H, W, 3)` of one model in a row, under its name and `description`."""
     shown = "".join(f'<img src="{data_uri(image)}" alt="">' for image in images)
     return (
-        f'<figure class="studio-row"><figcaption><b>{escape(name)}</b><output>{escape(told)}</output></figcaption>'
+        f'<figure class="studio-row"><figcaption><b>{escape(name)}</b><output>{escape(description)}</output></figcaption>'
         f'<div style="--count: {len(images)}">{shown}</div></figure>'
     )
 
 
 def film(name: str, seen: Sequence[NDArray[np.uint8]], expected: Sequence[NDArray[np.uint8]]) -> str:
-    """A denoising step by step: what the model saw above what it expected, and both as a GIF."""
+    """HTML of a denoising, one image `(H, W, 3)` a step: what the model saw above what it expected, and both as a GIF."""
     step = max(1, -(-len(seen) // THUMBNAILS))
-    places = [*range(0, len(seen) - 1, step), len(seen) - 1]
+    indices = [*range(0, len(seen) - 1, step), len(seen) - 1]
     rows = [
-        f'<div style="--count: {len(places)}">'
-        + "".join(f'<img src="{data_uri(frames[place])}" alt="" title="step {place + 1}">' for place in places)
+        f'<div style="--count: {len(indices)}">'
+        + "".join(f'<img src="{data_uri(frames[index])}" alt="" title="step {index + 1}">' for index in indices)
         + "</div>"
         for frames in (seen, expected)
     ]
@@ -136,7 +139,7 @@ def film(name: str, seen: Sequence[NDArray[np.uint8]], expected: Sequence[NDArra
 
 
 def gif(seen: Sequence[NDArray[np.uint8]], expected: Sequence[NDArray[np.uint8]]) -> bytes:
-    """Images `(H, W, 3)` side by side as a moving picture that rests at its end."""
+    """Pairs of images `(H, W, 3)` side by side as an animated GIF that rests at its end."""
     frames = [Image.fromarray(np.concatenate(pair, axis=1)) for pair in zip(seen, expected, strict=True)]
     scale = -(-SMALLEST // frames[0].height)
     large = [frame.resize((frame.width * scale, frame.height * scale), Image.Resampling.NEAREST) for frame in frames]
@@ -147,21 +150,21 @@ def gif(seen: Sequence[NDArray[np.uint8]], expected: Sequence[NDArray[np.uint8]]
 
 
 def data_uri(image: NDArray[np.uint8]) -> str:
-    """An image `(H, W, 3)` inside the page."""
+    """An image `(H, W, 3)` as a PNG in a `data:` address."""
     content = io.BytesIO()
     Image.fromarray(image).save(content, "PNG")
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
 def url(file: Path) -> str:
-    """Of a picture below IPPO_RUNS, another one when it has been written again; empty where it lies elsewhere."""
+    """The address of a picture below IPPO_RUNS, a new one whenever it is written again; `""` for one that lies elsewhere."""
     root = runs_root().absolute()
     if not file.absolute().is_relative_to(root) or not file.is_file():
         return ""
     return f"{PICTURES}/{quote(file.absolute().relative_to(root).as_posix())}?{file.stat().st_mtime_ns}"
 
 
-def _place(metric: str) -> tuple[bool, bool, str]:
+def _order(metric: str) -> tuple[bool, bool, str]:
     return metric != "validation/score", not metric.endswith("/total"), metric
 
 

@@ -28,24 +28,24 @@ def build(opened: Sequence[Any]) -> None:
 
 def page(names: list[str]) -> str:
     """The runs side by side; one that is gone, or has logged nothing, is one line among the others."""
-    found, lines = [], []
+    runs, lines = [], []
     for name in names:
         try:
             library.run(name)
-            found.append(record.read(name))
+            runs.append(record.read(name))
         except (BadInput, FileNotFoundError) as error:
             lines.append(pieces.trouble(one_line(error)))
-    if not found:
+    if not runs:
         return "".join(lines) or CHOOSE
     grids = "".join(
         f'<figure><img src="{pieces.url(run.sample)}" alt=""><figcaption>{escape(run.name)}</figcaption></figure>'
-        for run in found
+        for run in runs
         if run.sample
     )
-    differing = record.differences(found)
+    differing = record.differences(runs)
     parts = {
-        "Curves": pieces.charts(record.curves(found)),
-        "Last figures": sheet.html(record.figures(found), "studio-table"),
+        "Curves": pieces.charts(record.curves(runs)),
+        "Last figures": sheet.html(record.figures(runs), "studio-table"),
         "What differs in the configurations": sheet.html(differing, "studio-table") or pieces.hint("Nothing."),
         "Latest samples": f'<div class="studio-grids">{grids}</div>' if grids else "",
     }

@@ -57,17 +57,17 @@ def rows(images: ImageFolder, column: str | None, label: str) -> list[int]:
 
 
 def label_columns(images: ImageFolder) -> list[str]:
-    """Columns whose values come back: labels, or lists of attributes."""
-    found = []
+    """Columns whose values recur: labels, or lists of attributes."""
+    columns = []
     for column in images.columns:
         distinct = Counter(word for value in images.column(column) for word in _words(value))
         if 1 < len(distinct) <= min(MOST_LABELS, len(images) - 1):
-            found.append(column)
-    return sorted(found, key=lambda column: column not in ("label", "attributes"))
+            columns.append(column)
+    return sorted(columns, key=lambda column: column not in ("label", "attributes"))
 
 
 def label_counts(images: ImageFolder, column: str) -> dict[str, int]:
-    """How often each label, numbers in their order, names by frequency."""
+    """Label → the number of its rows, numbers in their order, names by frequency."""
     counts = Counter(word for value in images.column(column) for word in _words(value))
     if all(name.isdigit() for name in counts):
         return dict(sorted(counts.items(), key=lambda item: int(item[0])))
@@ -76,15 +76,15 @@ def label_counts(images: ImageFolder, column: str) -> dict[str, int]:
 
 @shows
 def report_of(name: str) -> str:
-    """The cleaning report: rows, what was dropped, how it was made."""
-    found = CleaningReport.load(library.image_set(name))
-    if found is None:
+    """HTML of a set's cleaning report: rows, what was dropped, how it was made."""
+    report = CleaningReport.load(library.image_set(name))
+    if report is None:
         return pieces.hint("This set has no report: it was not made by ippo.")
-    reasons = Counter(entry.why for entry in found.dropped)
-    examples = {why: next(entry.what for entry in found.dropped if entry.why == why) for why in reasons}
-    made = {"made by": found.made_by, **found.parameters, **found.versions}
+    reasons = Counter(entry.why for entry in report.dropped)
+    examples = {why: next(entry.what for entry in report.dropped if entry.why == why) for why in reasons}
+    made = {"made by": report.made_by, **report.parameters, **report.versions}
     tables = [
-        Sheet("Rows", ["split", "rows"], [[split, f"{count:,}"] for split, count in found.rows.items()]),
+        Sheet("Rows", ["split", "rows"], [[split, f"{count:,}"] for split, count in report.rows.items()]),
         Sheet(
             "Dropped",
             ["because", "how many", "for example"],
@@ -98,7 +98,7 @@ def report_of(name: str) -> str:
 
 @shows
 def gallery_of(name: str, split: str, column: str | None, label: str, page: int) -> str:
-    """One page of pictures."""
+    """HTML of one page of pictures."""
     images = _opened(name, split)
     chosen = rows(images, column, label)[(page - 1) * PAGE : page * PAGE]
     sources = images.sources
@@ -107,8 +107,8 @@ def gallery_of(name: str, split: str, column: str | None, label: str, page: int)
 
 
 def _names(name: str | None) -> Any:
-    found = library.sets()
-    return gr.Dropdown(found, value=name if name in found else next(iter(found), None))
+    names = library.sets()
+    return gr.Dropdown(names, value=name if name in names else next(iter(names), None))
 
 
 def _columns(name: str | None, split: str) -> tuple[Any, Any]:
@@ -116,8 +116,8 @@ def _columns(name: str | None, split: str) -> tuple[Any, Any]:
         images = _opened(name or "", split)
     except BadInput:
         return gr.Dropdown([], value=None), gr.Slider(1, 2, 1)
-    found = label_columns(images)
-    return gr.Dropdown(found, value=next(iter(found), None)), gr.Slider(1, _last_page(len(images)), 1)
+    columns = label_columns(images)
+    return gr.Dropdown(columns, value=next(iter(columns), None)), gr.Slider(1, _last_page(len(images)), 1)
 
 
 def _labels(name: str | None, split: str, column: str | None) -> tuple[Any, str]:

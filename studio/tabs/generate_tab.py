@@ -1,4 +1,4 @@
-"""The tab that draws: a model beside its teacher, with their times, and step by step; it knows no family and no task's name.
+"""The tab that draws: a model next to its teacher, with their times, and step by step; it knows no family and no task's name.
 
 The widgets for the input are those of the control that the pipeline's task names.
 """

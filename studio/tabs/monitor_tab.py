@@ -41,13 +41,13 @@ def build(opened: Sequence[Any], run: gr.Dropdown) -> None:
 
 def choices(name: str | None) -> Any:
     """The runs there are, and the one that is looked at although it may be gone; the newest where none is."""
-    found = library.runs()
-    return gr.Dropdown(list(dict.fromkeys([*found, *([name] if name else [])])), value=name or next(iter(found), None))
+    runs = library.runs()
+    return gr.Dropdown(list(dict.fromkeys([*runs, *([name] if name else [])])), value=name or next(iter(runs), None))
 
 
 @shows
 def curves_of(name: str) -> str:
-    """All curves of a run."""
+    """HTML of all curves of a run."""
     return pieces.charts(record.curves([record.read(name)]))
 
 

@@ -108,18 +108,18 @@ def _group(group: str, fields: list[Field]) -> list[gr.components.Component]:
 
 
 def _control(field: Field) -> gr.components.Component:
-    told: dict[str, Any] = {"label": field.name, "info": field.doc or None, "elem_id": _id(field), "min_width": 220}
+    options: dict[str, Any] = {"label": field.name, "info": field.doc or None, "elem_id": _id(field), "min_width": 220}
     if field.kind != "switch" and len(str(field.value)) > NARROW:
-        told["elem_classes"] = "studio-wide"
+        options["elem_classes"] = "studio-wide"
     match field.kind:
         case "switch":
-            return gr.Checkbox(field.value, **told)
+            return gr.Checkbox(field.value, **options)
         case "choice":
-            return gr.Dropdown(list(field.choices), value=field.value, **told)
+            return gr.Dropdown(list(field.choices), value=field.value, **options)
         case "number":
-            return gr.Number(field.value, **told)
+            return gr.Number(field.value, **options)
         case "words" | "yaml":
-            return gr.Textbox(field.value, lines=1, max_lines=4, **told)
+            return gr.Textbox(field.value, lines=1, max_lines=4, **options)
 
 
 def _id(field: Field) -> str:
