@@ -22,7 +22,7 @@ from base.files import atomic_folder
 from data.cleaning_report import CleaningReport, Dropped, write_metadata
 from data.decode import UnreadableError, to_rgb
 from data.near_duplicates import BITS, Fingerprint, Twins, fingerprint
-from data.sources import CaptionedFile, Scalar, SourceImages, find
+from data.sources import CaptionedFile, CaptionedImages, Scalar, find
 
 Fit = Literal["crop", "pad"]
 """How an oblong picture becomes a square: cut on its longer side, or padded with the background."""
@@ -121,7 +121,7 @@ def _own_captions(pictures: Sequence[Path], rows: Sequence[CaptionedFile]) -> li
 
 def make(
     making: Making,
-    images: SourceImages,
+    images: CaptionedImages,
     parameters: dict[str, object],
     describe: Describe = _own_captions,
     finish: Callable[[Path], None] = lambda _: None,

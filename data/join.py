@@ -16,7 +16,7 @@ from base.errors import BadInput
 from data import tables
 from data.cleaning_report import Dropped
 from data.join_keys import JoinKeys
-from data.sources import SourceImages
+from data.sources import CaptionedImages
 
 
 class TableConfig(Config):
@@ -38,7 +38,7 @@ class TableConfig(Config):
         return self
 
 
-def joined(images: SourceImages, root: Path, configs: Sequence[TableConfig], names: str | None) -> SourceImages:
+def joined(images: CaptionedImages, root: Path, configs: Sequence[TableConfig], names: str | None) -> CaptionedImages:
     """Every image with the columns of the rows that have its key, and `key`; the first row that says something counts.
 
     Dropped: images that no table knows. `names` is a JSON file of number → name. BadInput: a file that is missing or
@@ -65,7 +65,7 @@ def joined(images: SourceImages, root: Path, configs: Sequence[TableConfig], nam
         captioned.append(replace(item, columns={**item.columns, **name, **columns.get(key, {}), "key": key}))
     if not captioned:
         raise BadInput(f"none of the {len(images.captioned)} images has a name or number that the tables know")
-    return SourceImages(captioned, dropped)
+    return CaptionedImages(captioned, dropped)
 
 
 def _key(table: TableConfig, row: Mapping[str, str], keys: JoinKeys) -> str | None:

@@ -21,7 +21,7 @@ from data.captioners import BlipConfig, EndpointConfig
 from data.cleaning_report import CleaningReport, Dropped
 from data.imagefolder import Sources, read_hub, read_parquet
 from data.join import TableConfig, joined
-from data.sources import CaptionedFile, SourceImages, find
+from data.sources import CaptionedFile, CaptionedImages, find
 
 
 class CaptionConfig(Config):
@@ -102,7 +102,7 @@ def labels(folder: Path) -> None:
     )
 
 
-def _read_images(config: RecipeConfig, scratch: Path) -> tuple[Path, SourceImages]:
+def _read_images(config: RecipeConfig, scratch: Path) -> tuple[Path, CaptionedImages]:
     """The images and where they are; those of the Hub and of parquet files are written into `scratch`."""
     if config.hub is not None:
         return scratch, _staged(*read_hub(config.hub, config.split), scratch)
@@ -119,10 +119,10 @@ def _read_images(config: RecipeConfig, scratch: Path) -> tuple[Path, SourceImage
         one = find(folder, needed=False)
         captioned |= {item.path: item for item in one.captioned}
         dropped += [replace(entry, what=(folder.relative_to(root) / entry.what).as_posix()) for entry in one.dropped]
-    return root, SourceImages(list(captioned.values()), dropped)
+    return root, CaptionedImages(list(captioned.values()), dropped)
 
 
-def _staged(sources: Sources, columns: Mapping[str, Sequence[Any]], scratch: Path) -> SourceImages:
+def _staged(sources: Sources, columns: Mapping[str, Sequence[Any]], scratch: Path) -> CaptionedImages:
     captioned = []
     for index, source in enumerate(sources):
         file = scratch / f"{index:06d}.png"  # of whatever format: readers go by the content
@@ -130,7 +130,7 @@ def _staged(sources: Sources, columns: Mapping[str, Sequence[Any]], scratch: Pat
         row = {name: values[index] for name, values in columns.items() if isinstance(values[index], str | int | float)}
         text = row.pop("text", "")
         captioned.append(CaptionedFile(file, text if isinstance(text, str) else "", row))
-    return SourceImages(captioned, [])
+    return CaptionedImages(captioned, [])
 
 
 def _check_columns(config: CaptionConfig, captioned: Sequence[CaptionedFile]) -> None:

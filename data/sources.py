@@ -45,7 +45,7 @@ class CaptionedFile:
 
 
 @dataclass
-class SourceImages:
+class CaptionedImages:
     """The images of a source: those with captions in the order of their paths, and what cannot be used, with the reason."""
 
     captioned: list[CaptionedFile]
@@ -60,7 +60,7 @@ class _Caption:
     columns: Mapping[str, Value] = field(default_factory=dict)
 
 
-def find(source: Path, needed: bool = True) -> SourceImages:
+def find(source: Path, needed: bool = True) -> CaptionedImages:
     """Find every captioned image under `source`. metadata.jsonl counts before other lists, and these before a .txt.
 
     Where captions are not `needed`, images without one stay, with an empty text.
@@ -87,7 +87,7 @@ def find(source: Path, needed: bool = True) -> SourceImages:
     if not captions:
         raise BadInput(f"no captions for the images in {source}: accepted are {ACCEPTED}")
     dropped += [_drop(path, source, "image without a caption") for path in images if path not in captions]
-    return SourceImages([captions[path] for path in images if path in captions], dropped)
+    return CaptionedImages([captions[path] for path in images if path in captions], dropped)
 
 
 def _captions(files: list[Path], images: list[Path], source: Path, dropped: list[Dropped]) -> Iterator[_Caption]:
