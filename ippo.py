@@ -8,7 +8,7 @@ import typer
 
 import base.environment  # noqa: F401
 from base.errors import BadInput
-from commands import convert, data, evaluate, export, generate, serve, train
+from commands import bulk, convert, data, evaluate, export, generate, sample, serve, train
 
 app = typer.Typer(
     help="ippo: a folder of captioned images becomes a model that draws in one step, served over HTTP.",
@@ -25,6 +25,8 @@ app.command()(evaluate.evaluate)
 app.command()(evaluate.compare)
 app.command()(convert.convert)
 app.command()(generate.generate)
+app.command()(sample.sample)
+app.command()(bulk.bulk)
 app.command(cls=serve.WithSettings)(serve.serve)
 app.command()(serve.studio)
 

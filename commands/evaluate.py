@@ -11,6 +11,7 @@ from rich.console import Console
 from commands.options import Decoder
 from evaluation.effort import GUIDANCES, QUICK, Effort, parse_guidances
 from models.sampling import SAMPLERS
+from runtime import available
 
 SWEEP = ",".join(f"{guidance:g}" for guidance in GUIDANCES)
 
@@ -25,7 +26,7 @@ def evaluate(
         str, typer.Option(help="More networks, e.g. clip:FOLDER,dinov2:HUB-NAME,inception:FOLDER,lpips:FOLDER.")
     ] = "judge",
     decoder: Decoder = None,
-    backend: Annotated[str, typer.Option(help="Of a bundle: auto, openvino, ort or eager.")] = "auto",
+    backend: Annotated[str, typer.Option(help=f"Of a bundle: {available.described()}.")] = "auto",
     steps: Annotated[int, typer.Option(help="Of the teacher.")] = 50,
     student_steps: Annotated[str, typer.Option(help="Of the student.")] = "1,2,4",
     images: Annotated[int, typer.Option(help="N of the distances.")] = Effort.images,

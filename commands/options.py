@@ -1,9 +1,55 @@
-"""Options that several commands share."""
+"""Options that several commands share, and what they mean together; it draws nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from base.errors import BadInput
+from runtime import available
+
 Decoder = Annotated[str | None, typer.Option(help="Run of a sharpened decoder to put in the autoencoder's place.")]
+Inputs = Annotated[list[str] | None, typer.Argument(help="Prompts, labels or attributes, one image each.")]
+Attributes = Annotated[
+    list[str] | None,
+    typer.Option("--attribute", help="Of one character, with its weight or without: Zombie, Cap=2.0; repeat it."),
+]
+Labels = Annotated[list[str] | None, typer.Option("--class", help="Number or name of a class; repeat it.")]
+BundleFolder = Annotated[
+    Path, typer.Option("--bundle", help="Bundle; by default the one that ships.", show_default=False)
+]
+Seed = Annotated[int, typer.Option(help="Seed of the first image; image i has seed + i.")]
+Count = Annotated[int, typer.Option(help="Images of each.", min=1)]
+Grid = Annotated[bool, typer.Option("--grid", help="One picture of all images.")]
+StudentSteps = Annotated[int, typer.Option(help="Steps, 1 to 4.")]
+BackendName = Annotated[str, typer.Option("--backend", help=f"Who runs the graphs: {available.described()}.")]
+Device = Annotated[str, typer.Option(help=f"Where the backend runs: {', '.join(available.devices())}.")]
+Reproducible = Annotated[
+    bool, typer.Option("--reproducible", help="The same bytes whatever an image's neighbours in the batch are.")
+]
+
+
+def requested(
+    inputs: Sequence[str] | None, attributes: Sequence[str] | None, labels: Sequence[str] | None
+) -> list[str]:
+    """Everything to draw, as text: the arguments, the classes, and one character of all attributes. BadInput: nothing."""
+    together = [", ".join(attributes)] if attributes else []
+    if not (every := [*(inputs or ()), *(labels or ()), *together]):
+        raise BadInput(
+            "what is to be drawn? Accepted: prompts or labels, --class, --attribute; of a file: ippo bulk FILE"
+        )
+    return every
+
+
+def check_kinds(
+    attributes: Sequence[str] | None, labels: Sequence[str] | None, accepted: Sequence[str], model: object
+) -> None:
+    """BadInput: --attribute or --class of a model that takes something else; `accepted` are the keys of its requests."""
+    kinds = {"attributes": attributes, "label": labels}
+    if other := [kind for kind, given in kinds.items() if given and kind not in accepted]:
+        raise BadInput(
+            f"{model} does not take {' and '.join(other)}; accepted: {', '.join(accepted) or 'a seed alone'}"
+        )

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from runtime import available
+
 
 class WithSettings(TyperCommand):
     """A command whose help ends in all settings of the service."""
@@ -28,9 +30,7 @@ def serve(
     bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; by default the one that ships.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; by default 3000.")] = None,
     host: Annotated[str | None, typer.Option(help="Address; by default 127.0.0.1.")] = None,
-    backend: Annotated[
-        str | None, typer.Option(help="auto, openvino, ort, eager, or trt, which has never run.")
-    ] = None,
+    backend: Annotated[str | None, typer.Option(help=f"Who runs the graphs: {available.described()}.")] = None,
 ) -> None:
     """Serve a bundle over HTTP.
 

@@ -70,7 +70,7 @@ def frames(pipeline: Pipeline, inputs: Sequence[Input], seeds: Sequence[int], wa
     ]
 
 
-def animate(pictures: Sequence[Image.Image], out: Path) -> Path:
+def animate(pictures: Sequence[Image.Image], out: Path, comment: str = "") -> Path:
     """Write an endless GIF that rests on its last picture, atomically. BadInput: another ending, or no such folder."""
     if out.suffix.lower() != ".gif":
         raise BadInput(f"{out}: an animation is a .gif")
@@ -80,5 +80,5 @@ def animate(pictures: Sequence[Image.Image], out: Path) -> Path:
     durations = [each] * (len(pictures) - 1) + [LAST]
     first, *others = (picture.quantize(256, dither=Image.Dither.NONE) for picture in pictures)
     with atomic_file(out) as hidden:
-        first.save(hidden, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
+        first.save(hidden, "GIF", save_all=True, append_images=others, duration=durations, loop=0, comment=comment)
     return out

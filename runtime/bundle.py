@@ -143,6 +143,11 @@ class Bundle:
         return tuple(sorted({axes["batch"] for axes in self.planned(graph, inputs)}))
 
     @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the manifest, which holds that of every file: the bundle's name in provenance."""
+        return sha256(self.folder / MANIFEST)
+
+    @cached_property
     def schedule(self) -> Schedule:
         """The student's noise schedule, from the scheduler that diffusers reads as well."""
         return Schedule.from_config(json.loads(self.path("scheduler/scheduler_config.json").read_text()))

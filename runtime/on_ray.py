@@ -12,7 +12,7 @@ from typing import Any
 import ray
 from ray.data import ActorPoolStrategy, DataContext
 
-from runtime.shards import Drawn, Engine, Painter, Shard
+from runtime.shards import Engine, Painter, Shard, ShardProgress
 
 
 class Actor:
@@ -22,9 +22,9 @@ class Actor:
         self._painter = painter()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Paint the shard of a row of Ray Data; what becomes of it, as a row."""
-        drawn = list(self._painter.paint(row["item"]))
-        return {"images": sum(one.images for one in drawn), "shard": drawn[-1].shard, "digest": drawn[-1].digest}
+        """Paint the shard of a row of Ray Data; its progress, which is then complete, as a row."""
+        news = list(self._painter.paint(row["item"]))
+        return {"images": sum(one.images for one in news), "shard": news[-1].shard, "digest": news[-1].digest}
 
 
 def engine(actors: int | None = None) -> Engine:
@@ -32,7 +32,7 @@ def engine(actors: int | None = None) -> Engine:
     return partial(_paint, actors)
 
 
-def _paint(actors: int | None, painter: Callable[[], Painter], shards: Sequence[Shard]) -> Iterator[Drawn]:
+def _paint(actors: int | None, painter: Callable[[], Painter], shards: Sequence[Shard]) -> Iterator[ShardProgress]:
     ray.init(ignore_reinit_error=True, include_dashboard=False, log_to_driver=False, logging_level="error")
     DataContext.get_current().enable_progress_bars = False  # ours counts images
     there = ray.cluster_resources()
@@ -42,4 +42,4 @@ def _paint(actors: int | None, painter: Callable[[], Painter], shards: Sequence[
     work = ray.data.from_items(list(shards), override_num_blocks=len(shards))
     painted = work.map(Actor, fn_constructor_args=(painter,), compute=ActorPoolStrategy(size=actors), **share)
     for row in painted.iter_rows():
-        yield Drawn(**row)
+        yield ShardProgress(**row)

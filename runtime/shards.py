@@ -1,8 +1,8 @@
-"""Many prompts → shards of images with their metadata, resumable; it knows nothing about encoders, clusters or HTTP.
+"""Many prompts → shards of images with their metadata, resumable; it knows nothing about clusters or HTTP.
 
-A folder holds `manifest.json` (what was asked, and the shards that are done) and `shard-00000/` with its images and a
-`metadata.jsonl`: an imagefolder. A shard is written beside and renamed, so what is there is whole; what a killed run left
-is drawn again in the same batches, and so has the same bytes.
+A folder holds `manifest.json` (the job, and the shards that are done) and `shard-00000/` with its images and a
+`metadata.jsonl`: an imagefolder. A shard appears whole; what a killed run left is drawn again in the same batches, and so has
+the same bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +23,22 @@ from rich.console import Console
 from base.errors import BadInput
 from base.files import atomic_file, atomic_folder
 from base.progress import progress
-from runtime.bundle import MANIFEST, sha256
+from models.task import task_of
+from runtime import backend
+from runtime.backend import BackendOptions
+from runtime.bundle import MANIFEST, open_bundle, sha256
+from runtime.formats import Format
 from runtime.generator import Generator, Request
+from runtime.images import encode
 from runtime.prompts import Row
+from runtime.provenance import Provenance
 
 METADATA = "metadata.jsonl"
 LOCK = ".lock"
 Encode = Callable[[NDArray[np.uint8], Request], bytes]
-"""Pixels (H, W, 3) and what they were asked with → a file."""
-Format = Literal["png", "jpeg", "webp"]
+"""Pixels `(H, W, 3)` and their request → a file's bytes."""
 Numbered = tuple[int, Request]
+"""An image's place among all, and its request."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Job:
     """SHA-256 of the bundle's manifest."""
     backend: str
     device: str
-    """As it was asked for."""
+    """As it was named, or `auto`."""
     reproducible: bool
     prompts: str
     """SHA-256 of all inputs and seeds."""
@@ -64,8 +70,8 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """So many images more; behind the last of a shard its name, and the SHA-256 of its metadata."""
+class ShardProgress:
+    """So many images more; with the last of a shard its name, and the SHA-256 of its metadata."""
 
     images: int
     shard: str = ""
@@ -74,21 +80,14 @@ class Drawn:
 
 def requests_of(rows: Sequence[Row], seed: int, count: int = 1) -> list[Request]:
     """`count` images a row: image i of row r has the row's seed + i, or `seed + count·r + i` where it names none."""
-    starts = [seed + count * place if row.seed is None else row.seed for place, row in enumerate(rows)]
+    starts = [seed + count * index if row.seed is None else row.seed for index, row in enumerate(rows)]
     return [Request(row.input, start + i) for row, start in zip(rows, starts, strict=True) for i in range(count)]
 
 
 def job_of(
-    generator: Generator,
-    requests: Sequence[Request],
-    device: str,
-    reproducible: bool,
-    steps: int,
-    format: Format,
-    batch: int,
-    shard: int,
+    generator: Generator, requests: Sequence[Request], steps: int, format: Format, batch: int, shard: int
 ) -> Job:
-    """Checks every request as well. Raises BadInput."""
+    """The job of drawing these requests; every one of them is checked. BadInput: what the bundle does not offer."""
     generator.check_steps(steps)
     for number, request in enumerate(requests, 1):
         try:
@@ -96,13 +95,14 @@ def job_of(
             generator.tokenizer.ids([request.input])
         except BadInput as error:
             raise BadInput(f"image {number}: {error}") from None
-    asked = json.dumps([[request.input, request.seed] for request in requests]).encode()
+    every = json.dumps([[request.input, request.seed] for request in requests]).encode()
+    options = generator.backend.options
     return Job(
-        bundle=sha256(generator.bundle.folder / MANIFEST),
+        bundle=generator.bundle.hash,
         backend=generator.backend.name,
-        device=device,
-        reproducible=reproducible,
-        prompts=hashlib.sha256(asked).hexdigest(),
+        device=options.device,
+        reproducible=options.reproducible,
+        prompts=hashlib.sha256(every).hexdigest(),
         images=len(requests),
         steps=steps,
         format=format,
@@ -120,16 +120,16 @@ class Painter:
     out: Path
     encode: Encode
 
-    def paint(self, shard: Shard) -> Iterator[Drawn]:
+    def paint(self, shard: Shard) -> Iterator[ShardProgress]:
         """Draw and write a shard, batch by batch."""
         with atomic_folder(self.out / shard.name) as folder:
             lines = []
             for start in range(0, len(shard.requests), self.job.batch):
                 batch = shard.requests[start : start + self.job.batch]
                 lines += self._draw(batch, folder)
-                yield Drawn(len(batch))
+                yield ShardProgress(len(batch))
             (folder / METADATA).write_text("\n".join(lines) + "\n")
-        yield Drawn(0, shard.name, sha256(self.out / shard.name / METADATA))  # which holds that of every image
+        yield ShardProgress(0, shard.name, sha256(self.out / shard.name / METADATA))  # which holds that of every image
 
     def _draw(self, batch: Sequence[Numbered], folder: Path) -> list[str]:
         """Write a batch of numbered images; their lines of metadata."""
@@ -138,16 +138,29 @@ class Painter:
         for (number, request), pixels in zip(batch, images, strict=True):
             file, name = self.encode(pixels, request), f"{number:08d}.{self.job.format}"
             (folder / name).write_bytes(file)
-            told = {"file_name": name, **dict.fromkeys(self.generator.bundle.manifest.inputs, request.input)}
-            lines.append(json.dumps({**told, "seed": request.seed, "sha256": hashlib.sha256(file).hexdigest()}))
+            inputs = dict.fromkeys(self.generator.bundle.manifest.inputs, request.input)
+            facts = {"seed": request.seed, "sha256": hashlib.sha256(file).hexdigest()}
+            lines.append(json.dumps({"file_name": name, **inputs, **facts}))
         return lines
 
 
-Engine = Callable[[Callable[[], Painter], Sequence[Shard]], Iterable[Drawn]]
-"""How to make a painter, and shards → what is drawn of them, in any order."""
+def open_painter(job: Job, bundle: Path, out: Path) -> Painter:
+    """Open a bundle for a job; the files are those of the service. To be called where the painter is to work."""
+    opened = open_bundle(bundle)
+    task, options = task_of(opened.manifest), BackendOptions(device=job.device, reproducible=job.reproducible)
+
+    def encoded(pixels: NDArray[np.uint8], request: Request) -> bytes:
+        source = Provenance(task.shown(request.input), request.seed, job.steps, opened.manifest.model_name, job.bundle)
+        return encode(pixels, job.format, source)
+
+    return Painter(Generator(opened, backend.load(job.backend, opened, options)), job, out, encoded)
 
 
-def here(painter: Callable[[], Painter], shards: Sequence[Shard]) -> Iterator[Drawn]:
+Engine = Callable[[Callable[[], Painter], Sequence[Shard]], Iterable[ShardProgress]]
+"""How to make a painter, and shards → how far they are, in any order."""
+
+
+def here(painter: Callable[[], Painter], shards: Sequence[Shard]) -> Iterator[ShardProgress]:
     """The engine of one process: this one."""
     painting = painter()
     for shard in shards:
@@ -157,37 +170,37 @@ def here(painter: Callable[[], Painter], shards: Sequence[Shard]) -> Iterator[Dr
 def run(
     painter: Callable[[], Painter], job: Job, out: Path, requests: Sequence[Request], engine: Engine = here
 ) -> Path:
-    """Draw what the folder does not hold yet; its manifest. Raises BadInput where it holds another job."""
+    """Draw what the folder does not hold yet; its manifest. BadInput: it holds another job, or another run is at work in it."""
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out), progress(Console(stderr=True)) as shown:
         done = _resumed(out, job)
         numbered = list(enumerate(requests))
         shards = [
-            Shard(f"shard-{place:05d}", numbered[first : first + job.shard])
-            for place, first in enumerate(range(0, job.images, job.shard))
+            Shard(f"shard-{number:05d}", numbered[first : first + job.shard])
+            for number, first in enumerate(range(0, job.images, job.shard))
         ]
         left = [shard for shard in shards if shard.name not in done]
         there = job.images - sum(len(shard.requests) for shard in left)
         bar = shown.add_task("images", total=job.images, completed=there)
-        for drawn in engine(painter, left) if left else ():
-            shown.advance(bar, drawn.images)
-            if drawn.shard:
-                done[drawn.shard] = drawn.digest
+        for news in engine(painter, left) if left else ():
+            shown.advance(bar, news.images)
+            if news.shard:
+                done[news.shard] = news.digest
                 _write_manifest(out, job, done)
     return out / MANIFEST
 
 
 def _resumed(out: Path, job: Job) -> dict[str, str]:
-    """Shard → SHA-256 of its metadata, of those that are done. Raises BadInput."""
+    """Shard → SHA-256 of its metadata, of those that are done. BadInput: the folder holds something else."""
     if not (out / MANIFEST).exists():
-        others = [file.name for file in out.iterdir() if file.name != LOCK]
+        others = [file.name for file in out.iterdir() if not file.name.startswith(".")]
         if others:
             raise BadInput(f"{out} holds other things ({others[0]}); name a new folder, or one of the same job")
         _write_manifest(out, job, {})
         return {}
     try:
-        found: dict[str, Any] = json.loads((out / MANIFEST).read_text())
-        before, done = found["job"], dict(found["shards"])
+        manifest: dict[str, Any] = json.loads((out / MANIFEST).read_text())
+        before, done = manifest["job"], dict(manifest["shards"])
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{out / MANIFEST} is no manifest of bulk generation") from error
     differing = [name for name, value in asdict(job).items() if before.get(name) != value]
@@ -198,9 +211,9 @@ def _resumed(out: Path, job: Job) -> dict[str, str]:
 
 def _write_manifest(out: Path, job: Job, done: dict[str, str]) -> None:
     complete = len(done) * job.shard >= job.images
-    told = {"job": asdict(job), "complete": complete, "shards": dict(sorted(done.items()))}
+    manifest = {"job": asdict(job), "complete": complete, "shards": dict(sorted(done.items()))}
     with atomic_file(out / MANIFEST) as hidden:
-        hidden.write_text(json.dumps(told, indent=1) + "\n")
+        hidden.write_text(json.dumps(manifest, indent=1) + "\n")
 
 
 @contextmanager

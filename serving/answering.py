@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
+from runtime.formats import MEDIA_TYPE
 from serving.error_answers import CLIENT_GONE
 from serving.schema import Order, Refused
-from serving.serve_config import MEDIA_TYPE
 
 if TYPE_CHECKING:  # both import what draws
     from serving.artist import Artist, OrderResult

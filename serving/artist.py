@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from base.errors import BadInput
 from runtime.generator import Request
+from runtime.images import decode, encode
+from runtime.provenance import Provenance
 from serving import prometheus
 from serving.batcher import Batcher
-from serving.images import Provenance, decode, encode
 from serving.registry import Model
 from serving.schema import Order, Refused
 from serving.serve_config import ServeConfig

@@ -19,9 +19,9 @@ from starlette.routing import Mount
 from models.controls import Choice, Pickers, TextBox
 from models.task import Task, task_of
 from runtime.bundle import Manifest
+from runtime.formats import MEDIA_TYPE
 from runtime.shapes import size_list
 from serving.content_security import OwnOnly
-from serving.serve_config import MEDIA_TYPE
 
 PATH = "/ui"
 SEEDS = 1000

@@ -17,8 +17,9 @@ from models.labels import Input
 from models.noise import MAX_SEED
 from models.task import Task, task_named, task_of
 from runtime.bundle import Manifest
+from runtime.formats import QUALITY, Format
 from runtime.shapes import size_list
-from serving.serve_config import QUALITY, Format, ServeConfig
+from serving.serve_config import ServeConfig
 
 RANDOM_SEEDS = 2**32
 """Random seeds stay below it, so that every JSON reader holds them exactly."""

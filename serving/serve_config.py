@@ -14,18 +14,14 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from base.config import Config, closest
 from base.errors import BadInput
 from base.shipped import SHIPPED_BUNDLE
+from runtime.formats import Format
 
-QUALITY = 90
-"""Quality of JPEG and WebP where a request names none."""
 KEY = re.compile(r"[A-Za-z0-9._~-]{8,}")
 """What every header can hold."""
 PREFIX = "IPPO_"
 """`IPPO_PORT=8080` in the environment sets `port`."""
 ALMOST = 0.7
 """How alike a variable and a field must be to be taken for a slip: other programs have variables of our prefix."""
-
-Format = Literal["png", "jpeg", "webp"]
-MEDIA_TYPE: dict[Format, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 
 class ServeConfig(Config):

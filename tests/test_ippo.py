@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -31,11 +32,17 @@ EVALUATE = ["evaluate", "s", "--data", "d", "--teacher", "t", "--judge", "j", "-
         (["data", "build", "empty", "set"], "empty"),
         (["data", "mnist", "empty", "--out", "set"], "empty holds no train-images-idx3-ubyte"),
         (["generate", "a cat", "--bundle", "empty"], "empty"),
-        (["generate"], "Accepted: prompts or labels, --class, --attribute, or --prompts FILE"),
-        (["generate", "a", "--gif", "--bundle", "empty"], "name a run with --run"),
-        (["generate", "a", "--run", "nowhere"], "nowhere"),
-        (["generate", "a", "b", "--class", "3"], "the one argument is a bundle or a run"),
-        (["generate", "--prompts", "p.txt", "--grid"], "--grid, --image and --size"),
+        (
+            ["generate"],
+            "what is to be drawn? Accepted: prompts or labels, --class, --attribute; of a file: ippo bulk FILE",
+        ),
+        (["generate", "a", "--bundle", "nowhere"], "nowhere"),
+        (["generate", "--prompts", "p.txt"], "prompts from a file are drawn by ippo bulk p.txt"),
+        (["generate", "a", "--device", "tpu"], "runs on cpu, not on tpu; accepted: auto, cpu"),
+        (["sample", "nowhere", "a"], "nowhere"),
+        (["sample", "nowhere"], "what is to be drawn?"),
+        (["sample", "nowhere", "a", "--out", "cat.bmp"], "unknown image format '.bmp'"),
+        (["bulk", "nowhere.txt"], "no file nowhere.txt"),
         (["serve", "max_queu=3"], "unknown key 'max_queu'; did you mean 'max_queue'?"),
         (["serve", "page"], "setting 'page' is not of the form name=value"),
         (["serve", "api_keys=short"], "a key has at least 8"),
@@ -85,25 +92,40 @@ def test_generate_composes_attributes(attribute_bundle: Path, tmp_path: Path) ->
         assert result.returncode == 0, result.stderr
     first, again, other = (np.asarray(Image.open(tmp_path / name)) for name in ("a.png", "b.png", "c.png"))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
-    result = ippo("generate", str(attribute_bundle), *asked, "--seed", "3", "--out", str(tmp_path / "d.png"))
-    assert result.returncode == 0 and np.array_equal(np.asarray(Image.open(tmp_path / "d.png")), first), result.stderr
     refused = ippo("generate", "--attribute", "Cap", "--attribute", "Fez", *options)
     assert refused.returncode == 2 and "exclude each other: one hat at most" in refused.stderr
     refused = ippo("generate", "--class", "Ape", *options)
     assert refused.returncode == 2 and "does not take label; accepted: attributes" in refused.stderr
 
 
-def test_generate_draws_with_a_run_and_shows_its_denoising(tmp_path: Path) -> None:
+def test_sample_draws_with_a_run_and_shows_its_denoising(tmp_path: Path) -> None:
     folders.save(tiny.attribute_teacher(), tmp_path / "teacher")
-    options = ("--run", str(tmp_path / "teacher"), "--attribute", "Ape=2", "--steps", "5")
-    drawn = ippo("generate", *options, "--count", "2", "--grid", "--out", str(tmp_path / "a.png"))
-    assert drawn.returncode == 0, drawn.stderr
-    assert Image.open(tmp_path / "a.png").size == (8 + 2 + 8, 8)
-    shown = ippo("generate", *options, "--gif", "--out", str(tmp_path / "a.gif"))
-    assert shown.returncode == 0, shown.stderr
-    assert Image.open(tmp_path / "a.gif").n_frames == 5  # type: ignore[attr-defined]
-    refused = ippo("generate", *options, "--prompts", "p.txt")
-    assert refused.returncode == 2
+    options = (str(tmp_path / "teacher"), "--attribute", "Ape=2", "--steps", "5")
+    several = ippo("sample", *options, "--count", "2", "--grid", "--out", str(tmp_path / "a.png"))
+    assert several.returncode == 0, several.stderr
+    image = Image.open(tmp_path / "a.png")
+    assert image.size == (8 + 2 + 8, 8)
+    assert [image.info[name] for name in ("attributes", "seed", "steps", "sampler")] == ["Ape=2", "0", "5", "ddim"]
+    animated = ippo("sample", *options, "--gif", "--out", str(tmp_path / "a.gif"))
+    assert animated.returncode == 0, animated.stderr
+    animation = Image.open(tmp_path / "a.gif")
+    assert animation.n_frames == 5  # type: ignore[attr-defined]
+    assert json.loads(animation.info["comment"])["guidance"] == 1.0
+    refused = ippo("generate", "Ape", "--bundle", str(tmp_path / "teacher"))
+    assert refused.returncode == 2 and "ippo sample draws from a run" in refused.stderr
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
+def test_generate_writes_the_file_that_bulk_writes(ending: str, tiny_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("red\n")
+    options = ("--bundle", str(tiny_bundle), "--seed", "7", "--steps", "2", "--backend", "ort")
+    one = ippo("generate", "red", *options, "--out", str(tmp_path / f"one.{ending}"))
+    kind = ("--format", ending.replace("jpg", "jpeg"))
+    many = ippo("bulk", str(tmp_path / "prompts.txt"), *options, *kind, "--out", str(tmp_path / "many"))
+    assert one.returncode == many.returncode == 0, one.stderr + many.stderr
+    (file,) = (tmp_path / "many").glob("shard-00000/*.*g*" if ending != "webp" else "shard-00000/*.webp")
+    assert (tmp_path / f"one.{ending}").read_bytes() == file.read_bytes()
+    assert b"trainedAlgorithmicMedia" in file.read_bytes()
 
 
 def test_generate_starts_from_a_picture_of_any_size(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -25,8 +25,9 @@ from runtime import available
 from runtime import backend as backends
 from runtime.bundle import MANIFEST, Bundle, Manifest, sha256
 from runtime.generator import Generator, Request
+from runtime.images import encode
+from runtime.provenance import Provenance
 from runtime.signature import conditioner_input
-from serving.images import Provenance, encode
 
 TEACHER, STOCK = "teacher (torch eager)", "diffusers eager"
 SPLIT = "image by split graphs"

@@ -30,7 +30,7 @@ def killed(bundle: Path, images: int, folder: Path, *options: str) -> dict[str, 
     task = task_of(open_bundle(bundle).manifest)
     texts = [text for text in map(task.text, task.examples(2 * images)) if text]  # an empty line is no prompt
     prompts.write_text("\n".join(texts[:images]))
-    command = [sys.executable, "ippo.py", "generate", "--prompts", str(prompts), "--bundle", str(bundle)]
+    command = [sys.executable, "ippo.py", "bulk", str(prompts), "--bundle", str(bundle)]
     command += ["--shard", str(shard), *options, "--out"]
     subprocess.run([*command, str(folder / "whole")], check=True, capture_output=True)
     kills = [_kill([*command, str(folder / "out")], folder / "out", int(place * images / shard)) for place in PLACES]

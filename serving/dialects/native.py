@@ -12,12 +12,12 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import JSONResponse
 
 from models.task import task_named
+from runtime.formats import MEDIA_TYPE
 from serving import error_answers, schema
 from serving.answering import IMAGES_SCHEMA, artist_of, draw, headers, images_json, registry_of
 from serving.dialect import Dialect
 from serving.live import live
 from serving.schema import GenerateBody, Refused, body_of
-from serving.serve_config import MEDIA_TYPE
 
 if TYPE_CHECKING:
     from runtime.bundle import Manifest

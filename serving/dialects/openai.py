@@ -11,11 +11,12 @@ from starlette.responses import JSONResponse
 
 from models.noise import MAX_SEED
 from runtime.bundle import Manifest
+from runtime.formats import Format
 from serving import schema
 from serving.answering import IMAGES_SCHEMA, artist_of, draw, headers, images_json, registry_of
 from serving.dialect import Dialect
 from serving.schema import Order, Refused
-from serving.serve_config import Format, ServeConfig
+from serving.serve_config import ServeConfig
 
 if TYPE_CHECKING:
     from serving.registry import Model

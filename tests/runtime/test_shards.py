@@ -45,7 +45,7 @@ def files(out: Path) -> dict[str, bytes]:
 
 
 def job(generator: Generator, requests: Sequence[Request] = (), steps: int = 1) -> shards.Job:
-    return shards.job_of(generator, requests or asked(), "auto", False, steps, "png", batch=4, shard=5)
+    return shards.job_of(generator, requests or asked(), steps, "png", batch=4, shard=5)
 
 
 def run(generator: Generator, out: Path, encode: shards.Encode = raw, **changed: Any) -> Path:
@@ -133,7 +133,7 @@ def test_requests_have_the_rows_seeds(generator: Generator) -> None:
 
 def ippo(bundle: Path, prompts: Path, *options: str) -> list[str]:
     """The command that draws `prompts`; the folder to draw into follows."""
-    command = [sys.executable, str(Path(__file__).parents[2] / "ippo.py"), "generate", "--prompts", str(prompts)]
+    command = [sys.executable, str(Path(__file__).parents[2] / "ippo.py"), "bulk", str(prompts)]
     return [
         *command,
         "--bundle",

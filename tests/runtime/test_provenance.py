@@ -17,8 +17,9 @@ from base.errors import BadInput
 from base.shipped import ROOT
 from base.version import VERSION
 from models.noise import MAX_SEED
-from serving.images import SOFTWARE, Provenance, decode, encode
-from serving.serve_config import Format
+from runtime.formats import Format
+from runtime.images import decode, encode
+from runtime.provenance import SOFTWARE, Provenance
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 SMOOTH = np.broadcast_to(np.arange(32, dtype=np.uint8)[None, :, None] * 8, (24, 32, 3))

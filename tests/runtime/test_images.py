@@ -9,20 +9,24 @@ import pytest
 from PIL import Image
 
 from base.errors import BadInput
-from runtime.pictures import fit, read, tile, write
+from runtime.images import fit, read, tile, write
+from runtime.provenance import Provenance, together
 
+SOURCES = [Provenance({"prompt": f"cat {number % 2}"}, number, 1, "tiny", "1f") for number in range(5)]
 IMAGES = np.random.default_rng(0).integers(0, 255, (5, 8, 6, 3), dtype=np.uint8)
 
 
 def test_several_images_are_numbered(tmp_path: Path) -> None:
-    files = write(IMAGES, tmp_path / "cat.png", columns=5, grid=False)
+    files = write(IMAGES, SOURCES, tmp_path / "cat.png")
     assert [file.name for file in files] == [f"cat-{number}.png" for number in range(5)]
     assert sorted(path.name for path in tmp_path.iterdir()) == [file.name for file in files]
     assert all(np.array_equal(np.asarray(Image.open(file)), image) for file, image in zip(files, IMAGES, strict=True))
+    assert [Image.open(file).info["seed"] for file in files] == ["0", "1", "2", "3", "4"]
 
 
 def test_a_grid_holds_every_image_in_reading_order(tmp_path: Path) -> None:
-    (file,) = write(IMAGES, tmp_path / "grid.png", columns=3, grid=True)
+    (file,) = write(tile(IMAGES, 3)[None], [together(SOURCES)], tmp_path / "grid.png")
+    assert Image.open(file).info["prompt"] == "cat 0 | cat 1"
     pixels = np.asarray(Image.open(file))
     assert pixels.shape == (2 * 10 - 2, 3 * 8 - 2, 3)
     assert np.array_equal(pixels, tile(IMAGES, 3))
@@ -34,7 +38,7 @@ def test_a_grid_holds_every_image_in_reading_order(tmp_path: Path) -> None:
 )
 def test_bad_names_are_one_line(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        write(IMAGES, tmp_path / name, columns=1, grid=False)
+        write(IMAGES, SOURCES, tmp_path / name)
 
 
 def test_a_picture_to_start_from_is_upright_opaque_and_of_the_wanted_size(tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""`ippo sample`: images of a run or a diffusers folder, teacher or student, drawn by torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands import options
+from models.sampling import ANCESTRAL, SAMPLERS
+
+
+def sample(
+    run: Annotated[str, typer.Argument(help="Run, diffusers folder or Hub name.")],
+    inputs: options.Inputs = None,
+    attribute: options.Attributes = None,
+    label: options.Labels = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File, out.png or out.gif by default; with several images a number is added.")
+    ] = None,
+    seed: options.Seed = 0,
+    steps: Annotated[
+        int | None, typer.Option(help="Of a student 1 to 4, by default 1; of a teacher up to 1000, by default 50.")
+    ] = None,
+    guidance: Annotated[float, typer.Option(help="Of a teacher; it multiplies the weights of attributes.")] = 1.0,
+    sampler: Annotated[str, typer.Option(help=f"Of a teacher: {', '.join((*SAMPLERS, *ANCESTRAL))}.")] = "ddim",
+    count: options.Count = 1,
+    grid: options.Grid = False,
+    gif: Annotated[bool, typer.Option("--gif", help="The denoising step by step, as an animation.")] = False,
+) -> None:
+    """Draw images from a run before it is a bundle; of a teacher with guidance and a sampler."""
+    from evaluation import denoising
+    from models.task import task_of
+    from runtime import images
+    from runtime.provenance import Provenance, together
+    from training.assemble import opened
+
+    every = options.requested(inputs, attribute, label)
+    out = out or Path("out.gif" if gif else "out.png")
+    if not gif:
+        images.check_out(out)
+    pipeline = opened(run)
+    options.check_kinds(attribute, label, pipeline.inputs, run)
+    texts = [text for text in every for _ in range(count)]
+    seeds = [seed + number for _ in every for number in range(count)]
+    how = denoising.Way(steps, guidance, sampler)
+    taken = steps or (1 if pipeline.is_student else denoising.TEACHER_STEPS)
+    guided = (None, None) if pipeline.is_student else (guidance, sampler)
+    task = task_of(pipeline)
+    sources = [
+        Provenance(task.shown(text), number, taken, run, None, None, *guided)
+        for text, number in zip(texts, seeds, strict=True)
+    ]
+    if gif:
+        print(denoising.animate(denoising.frames(pipeline, texts, seeds, how), out, together(sources).as_json()))
+        return
+    pixels = denoising.draw(pipeline, texts, seeds, how)  # (N, H, W, 3)
+    if grid:
+        columns = count if count > 1 else len(texts)
+        pixels, sources = images.tile(pixels, columns)[None], [together(sources)]
+    print(*images.write(pixels, sources, out), sep="\n")
