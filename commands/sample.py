@@ -44,7 +44,7 @@ def sample(
     options.check_kinds(attribute, label, pipeline.inputs, run)
     texts = [text for text in every for _ in range(count)]
     seeds = [seed + number for _ in every for number in range(count)]
-    how = denoising.Way(steps, guidance, sampler)
+    how = denoising.SamplingOptions(steps, guidance, sampler)
     taken = steps or (1 if pipeline.is_student else denoising.TEACHER_STEPS)
     guided = (None, None) if pipeline.is_student else (guidance, sampler)
     task = task_of(pipeline)

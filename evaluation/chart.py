@@ -24,23 +24,26 @@ INKS = ("#1f6f8b", "#b0413e", "#4c9f70", "#8a6fae", "#c08a3e", "#5b6270", "#d07a
 
 
 def chart(title: str, series: Mapping[str, Points]) -> str:
-    """An SVG element; points that are not finite are left out. A name keeps its colour where it has no points."""
-    found = {name: _thinned([p for p in points if all(map(math.isfinite, p))]) for name, points in series.items()}
-    everything = [point for points in found.values() for point in points]
+    """An SVG element with a curve for each name; points that are not finite are left out.
+
+    A name keeps its colour where it has no points.
+    """
+    thinned = {name: _thinned([p for p in points if all(map(math.isfinite, p))]) for name, points in series.items()}
+    everything = [point for points in thinned.values() for point in points]
     if not everything:
         return ""
     across = _Axis([x for x, _ in everything], LEFT, WIDTH - RIGHT, False)
     down = _Axis([y for _, y in everything], HEIGHT - BOTTOM, TOP, True)
     inks = {name: INKS[turn % len(INKS)] for turn, name in enumerate(series)}
-    curves = {name: points for name, points in found.items() if points}
-    parts = [_text(LEFT, 14, title, "start", INK, 13), *_grid(across, down)]
-    parts += [_curve(name, points, inks[name], across, down) for name, points in curves.items()]
+    curves = {name: points for name, points in thinned.items() if points}
+    elements = [_text(LEFT, 14, title, "start", INK, 13), *_grid(across, down)]
+    elements += [_curve(name, points, inks[name], across, down) for name, points in curves.items()]
     legend = [_entry(turn, name, inks[name]) for turn, name in enumerate(curves)] if len(series) > 1 else []
     high = HEIGHT + LINE * len(legend) + 6
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{high}" viewBox="0 0 {WIDTH} {high}" '
         f'font-family="system-ui, sans-serif" role="img" aria-label="{escape(title)}">'
-        f"{''.join(parts + legend)}</svg>"
+        f"{''.join(elements + legend)}</svg>"
     )
 
 
@@ -58,8 +61,8 @@ class _Axis:
             self.low, self.high = self.low - room, self.high + room
 
     def __call__(self, value: float) -> float:
-        place = math.log10(value) if self.bent else value
-        return self.start + (place - self.low) / (self.high - self.low) * (self.end - self.start)
+        position = math.log10(value) if self.bent else value
+        return self.start + (position - self.low) / (self.high - self.low) * (self.end - self.start)
 
     def ticks(self) -> list[float]:
         """Round values, about five; on a bent axis powers of ten."""
@@ -70,7 +73,7 @@ class _Axis:
         unit = 10.0 ** math.floor(math.log10(rough))
         step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
-        return [place * step for place in range(first, last + 1)]
+        return [multiple * step for multiple in range(first, last + 1)]
 
 
 def _entry(turn: int, name: str, ink: str) -> str:
@@ -82,21 +85,21 @@ def _entry(turn: int, name: str, ink: str) -> str:
 
 
 def _grid(across: _Axis, down: _Axis) -> list[str]:
-    parts = []
+    elements = []
     for value in down.ticks():
         y = down(value)
-        parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#e6e8ec"/>')
-        parts.append(_text(LEFT - 6, y + 4, f"{value:.4g}", "end"))
-    parts += [_text(across(value), HEIGHT - 8, f"{value:g}", "middle") for value in across.ticks()]
-    return parts
+        elements.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#e6e8ec"/>')
+        elements.append(_text(LEFT - 6, y + 4, f"{value:.4g}", "end"))
+    elements += [_text(across(value), HEIGHT - 8, f"{value:g}", "middle") for value in across.ticks()]
+    return elements
 
 
 def _curve(name: str, points: Points, ink: str, across: _Axis, down: _Axis) -> str:
-    places = [(across(x), down(y)) for x, y in points]
+    pixels = [(across(x), down(y)) for x, y in points]
     shown = f"<title>{escape(name)}</title>"
-    few = places if len(places) <= DOTTED else []
+    few = pixels if len(pixels) <= DOTTED else []
     dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.2" fill="{ink}"/>' for x, y in few)
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in pixels)
     return f'<g>{shown}<polyline points="{line}" fill="none" stroke="{ink}" stroke-width="1.5"/>{dots}</g>'
 
 

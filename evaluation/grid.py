@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from metrics.sharpness import Images
+
 CELL = 128
 """Least side of a picture in the grid, in pixels; smaller ones are enlarged by a whole factor."""
 GAP, MARGIN, CORNER = 10, 24, 10
@@ -21,13 +23,11 @@ LINES = 4
 """Of a caption; the rest is cut."""
 FONTS = ("DejaVuSans.ttf", "LiberationSans-Regular.ttf", "Arial.ttf", "Helvetica.ttc")
 
-Images = NDArray[np.uint8]
-"""`(N, H, W, 3)` uint8 RGB."""
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def grid(rows: Mapping[str, Images], captions: Sequence[str], columns: int = 8) -> Image.Image:
-    """One row of images a title, `{"teacher, 50 steps": …, "student, 1 step": …}`, the captions under each column.
+    """One row of images `(N, H, W, 3)` a title, `{"teacher, 50 steps": …, "student, 1 step": …}`, N captions below.
 
     More captions than `columns` make further bands, one below the other.
     """
@@ -36,11 +36,11 @@ def grid(rows: Mapping[str, Images], captions: Sequence[str], columns: int = 8) 
     starts = range(0, len(captions), columns)
     bands = [_Band({title: images[i : i + columns] for title, images in rows.items()}, captions[i : i + columns])
              for i in starts]  # fmt: skip
-    drawn = [band.draw() for band in bands]
-    width, height = max(band.width for band in drawn), sum(band.height for band in drawn)
+    pictures = [band.draw() for band in bands]
+    width, height = max(picture.width for picture in pictures), sum(picture.height for picture in pictures)
     sheet = Image.new("RGB", (width, height + 2 * MARGIN), PAPER)
     top = MARGIN
-    for picture in drawn:
+    for picture in pictures:
         sheet.paste(picture, (0, top))
         top += picture.height
     return sheet
@@ -116,10 +116,10 @@ def wrap(text: str, face: Font, width: int) -> list[str]:
             lines.append(word)
         else:
             lines[-1] = longer
-    kept = lines[:LINES]
+    shown = lines[:LINES]
     if len(lines) > LINES:
-        kept[-1] += "…"
-    return [_fit(line, face, width) for line in kept]
+        shown[-1] += "…"
+    return [_fit(line, face, width) for line in shown]
 
 
 def _fit(line: str, face: Font, width: int) -> str:

@@ -19,7 +19,7 @@ SPEED_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16")
 def hardware() -> dict[str, str | int | float]:
     """The machine in words and numbers; GPUs only where torch sees one."""
     flags = set(_cpuinfo("flags").split())
-    gpus = [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
         "cpu": _cpuinfo("model name") or platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
@@ -31,14 +31,14 @@ def hardware() -> dict[str, str | int | float]:
 
 
 def versions() -> dict[str, str]:
-    """Of every package that takes part, where it is installed."""
-    found = {}
+    """Version of every package that takes part and is installed."""
+    installed = {}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def load() -> float:
@@ -56,5 +56,5 @@ def results_folder() -> Path:
 def _cpuinfo(field: str) -> str:
     file = Path("/proc/cpuinfo")
     text = file.read_text() if file.is_file() else ""
-    found = re.search(rf"^{field}\s*: (.*)$", text, re.MULTILINE)
-    return found.group(1).strip() if found else ""
+    match = re.search(rf"^{field}\s*: (.*)$", text, re.MULTILINE)
+    return match.group(1).strip() if match else ""

@@ -21,40 +21,40 @@ WORSE = 1.05
 def notes(report: Report) -> list[str]:
     """What the figures mean and rest on, a sentence each."""
     verdict = "valid" if report.validity.valid else "NOT VALID"
-    found = [
+    sentences = [
         figure.note
         for figure in report.figures
         if figure.note and any(line[figure] not in (None, {}) for line in report.lines)
     ]
-    found.append(
+    sentences.append(
         f"Judge {verdict}: reals blurred by σ = 1 px lie at {report.validity.margin:.1f} × the teacher's FD "
         f"(at least {MARGIN:g}); {_rise(report)}."
     )
     if report.floor.n < FEW:
-        found.append(
+        sentences.append(
             f"N = {report.floor.n}: an FD of so few images is too high by an amount that depends on N; compare it only at "
             "the same N and by the same network, and read KID beside it."
         )
     if report.autoencoder:
         after = report.autoencoder
-        found.append(
+        sentences.append(
             f"Autoencoder on held-out reals: PSNR {after.psnr:.1f} dB, detail {after.detail:.2f}, FD {after.fd:.4f}: "
             "no teacher or student on top of it can do better."
         )
-    return found
+    return sentences
 
 
 def warnings(report: Report, compositions: Sequence[Composition] = ()) -> list[str]:
     """What should worry one, a sentence each; none if nothing does."""
-    found = [] if report.validity.valid else ["The judge is not valid here: its distances rank nothing."]
-    found += _of_the_sweep(report)
+    sentences = [] if report.validity.valid else ["The judge is not valid here: its distances rank nothing."]
+    sentences += _of_the_sweep(report)
     for student in report.students:
         remarks = [figure.remark(student, report.teacher) for figure in report.figures]
-        found += [f"{student.name}: {remark}" for remark in remarks if remark]
-    found += _of_more_steps(report)
+        sentences += [f"{student.name}: {remark}" for remark in remarks if remark]
+    sentences += _of_more_steps(report)
     for one in compositions[1:]:
-        found += _of_attributes(one, compositions[0])
-    return found
+        sentences += _of_attributes(one, compositions[0])
+    return sentences
 
 
 def _of_the_sweep(report: Report) -> list[str]:
@@ -68,16 +68,18 @@ def _of_the_sweep(report: Report) -> list[str]:
 
 
 def _of_attributes(line: Composition, reals: Composition) -> list[str]:
-    found = []
+    sentences = []
     if not line.rises:
         listed = ", ".join(f"{share:.3f} at {weight:g}" for weight, share in sorted(line.weights.items()))
-        found.append(f"{line.name}: heavier attributes are not seen more often ({listed}): it does not honour weights.")
+        sentences.append(
+            f"{line.name}: heavier attributes are not seen more often ({listed}): it does not honour weights."
+        )
     if line.unseen < UNSEEN * reals.unseen:
-        found.append(
+        sentences.append(
             f"{line.name}: on combinations that training never shows {line.unseen / reals.unseen:.2f} of the reals' "
             "attributes are seen: it repeats combinations more than it composes."
         )
-    return found
+    return sentences
 
 
 def _of_more_steps(report: Report) -> list[str]:

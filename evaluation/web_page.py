@@ -35,22 +35,23 @@ img { max-width: 100% } figure { margin: 1rem 0 } figcaption { color: #6a6e76; f
 table = sheet.html
 
 
-def page(title: str, below: str, parts: Iterable[str]) -> str:
-    """The whole document; `below` is a line under the title."""
+def page(title: str, subtitle: str, parts: Iterable[str]) -> str:
+    """The whole document; `subtitle` is a line under the title."""
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>\n'
-        f'<h1>{escape(title)}</h1><p class="faint">{escape(below)}</p>\n' + "\n".join(parts) + "\n</body></html>\n"
+        f'<h1>{escape(title)}</h1><p class="faint">{escape(subtitle)}</p>\n' + "\n".join(parts) + "\n</body></html>\n"
     )
 
 
 def section(title: str, *parts: str) -> str:
     """A heading and what belongs to it; nothing where there is nothing."""
-    kept = [part for part in parts if part]
-    return f"<section><h2>{escape(title)}</h2>\n" + "\n".join(kept) + "</section>" if kept else ""
+    shown = [part for part in parts if part]
+    return f"<section><h2>{escape(title)}</h2>\n" + "\n".join(shown) + "</section>" if shown else ""
 
 
 def paragraph(text: str) -> str:
+    """A paragraph of plain text."""
     return f"<p>{escape(text)}</p>"
 
 
@@ -72,10 +73,10 @@ def picture_file(file: Path, caption: str) -> str:
     return _figure(file.read_bytes(), caption)
 
 
-def charts(found: Mapping[str, Mapping[str, Points]]) -> str:
+def charts(titles: Mapping[str, Mapping[str, Points]]) -> str:
     """One chart a title: title → name of the curve → its points."""
-    drawn = "".join(chart(title, series) for title, series in found.items())
-    return f'<div class="charts">{drawn}</div>' if drawn else ""
+    charted = "".join(chart(title, series) for title, series in titles.items())
+    return f'<div class="charts">{charted}</div>' if charted else ""
 
 
 def _figure(png: bytes, caption: str) -> str:

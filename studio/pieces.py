@@ -15,6 +15,7 @@ from PIL import Image
 
 from base.runs import runs_root
 from evaluation.chart import Points, chart
+from evaluation.gif import encode_gif
 from studio.jobs import Progress
 
 PICTURES = "/picture"
@@ -143,10 +144,7 @@ def gif(seen: Sequence[NDArray[np.uint8]], expected: Sequence[NDArray[np.uint8]]
     frames = [Image.fromarray(np.concatenate(pair, axis=1)) for pair in zip(seen, expected, strict=True)]
     scale = -(-SMALLEST // frames[0].height)
     large = [frame.resize((frame.width * scale, frame.height * scale), Image.Resampling.NEAREST) for frame in frames]
-    content = io.BytesIO()
-    times = [FRAME_MS] * (len(large) - 1) + [LAST_MS]
-    large[0].save(content, "GIF", save_all=True, append_images=large[1:], duration=times, loop=0)
-    return content.getvalue()
+    return encode_gif(large, FRAME_MS, LAST_MS)
 
 
 def data_uri(image: NDArray[np.uint8]) -> str:

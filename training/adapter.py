@@ -35,7 +35,7 @@ class Adapter:
 
 
 def read(name: str, unet: Any) -> Adapter:
-    """The adapter in a folder or a `.safetensors` file; `unet`: the configuration of the base's, as diffusers holds it.
+    """Read the adapter in a folder or a `.safetensors` file; `unet`: the configuration of the base's, as diffusers holds it.
 
     BadInput: there is none, or it adapts more than a denoiser.
     """
@@ -43,18 +43,18 @@ def read(name: str, unet: Any) -> Adapter:
     try:
         with safe_open(file, "pt") as opened:
             stored = {key.removeprefix("base_model.model."): opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-            told = opened.metadata() or {}
-        found, alphas = StableDiffusionLoraLoaderMixin.lora_state_dict(stored, unet_config=unet)
+            metadata = opened.metadata() or {}
+        converted, alphas = StableDiffusionLoraLoaderMixin.lora_state_dict(stored, unet_config=unet)
     except (SafetensorError, ValueError, KeyError) as error:
         raise BadInput(f"{file} is no adapter that can be read: {str(error).splitlines()[0]:.200}") from error
-    if text := [key for key in found if key.startswith("text_encoder")]:
+    if text := [key for key in converted if key.startswith("text_encoder")]:
         raise BadInput(
             f"{file} adapts the text encoder too ({text[0]}), and that stays as it is; accepted: of a UNet alone"
         )
-    weights = {key.removeprefix("unet."): value for key, value in convert_unet_state_dict_to_peft(found).items()}
+    weights = {key.removeprefix("unet."): value for key, value in convert_unet_state_dict_to_peft(converted).items()}
     if odd := [key for key in weights if not key.endswith(tuple(_RANKS))]:
         raise BadInput(f"{file} is no plain LoRA: it has {odd[0]}; accepted: lora_A and lora_B of every layer")
-    return Adapter(file, weights, _alpha(file, alphas or {}, told))
+    return Adapter(file, weights, _alpha(file, alphas or {}, metadata))
 
 
 @torch.no_grad()
@@ -83,20 +83,20 @@ def go_on(network: nn.Module, adapter: Adapter, rank: int, alpha: float) -> None
 def _file(path: Path) -> Path:
     if path.is_file() and path.suffix == ".safetensors":
         return path
-    if found := next((path / name for name in FILES if (path / name).is_file()), None):
-        return found
+    if file := next((path / name for name in FILES if (path / name).is_file()), None):
+        return file
     raise BadInput(
         f"lora.start: no adapter in {path}; accepted: a .safetensors file, or a folder with {' or '.join(FILES)}"
     )
 
 
-def _alpha(file: Path, of_layers: Mapping[str, Any], told: Mapping[str, str]) -> float | None:
-    """Of kohya's files (one a layer), of peft's configuration beside the file, or of diffusers' inside it."""
-    beside = file.with_name("adapter_config.json")
+def _alpha(file: Path, of_layers: Mapping[str, Any], metadata: Mapping[str, str]) -> float | None:
+    """Of kohya's files (one a layer), of peft's configuration in the same folder, or of diffusers' inside the file."""
+    configuration = file.with_name("adapter_config.json")
     known = {float(value) for value in of_layers.values()}
-    if not known and beside.is_file():
-        known = {float(json.loads(beside.read_text())["lora_alpha"])}
-    for key, value in json.loads(told.get("lora_adapter_metadata", "{}")).items():
+    if not known and configuration.is_file():
+        known = {float(json.loads(configuration.read_text())["lora_alpha"])}
+    for key, value in json.loads(metadata.get("lora_adapter_metadata", "{}")).items():
         known |= {float(value)} if key.endswith("lora_alpha") else set()
     if len(known) > 1:
         raise BadInput(f"lora.start: {file} counts every layer with an alpha of its own; accepted: one for all")
@@ -105,4 +105,4 @@ def _alpha(file: Path, of_layers: Mapping[str, Any], told: Mapping[str, str]) ->
 
 def _without(weight: Tensor, kind: str) -> list[int]:
     """The sides that are the base's."""
-    return [side for place, side in enumerate(weight.shape) if place != _RANKS[kind]]
+    return [size for side, size in enumerate(weight.shape) if side != _RANKS[kind]]

@@ -14,7 +14,10 @@ from models.schedule import Schedule
 
 
 def opened(name: str, decoder: str | None = None) -> Pipeline:
-    """A run, a diffusers folder or a Hub name as a pipeline; `decoder` is a run of `ippo train decoder`."""
+    """Open a run, a diffusers folder or a Hub name as a pipeline; `decoder` is a run of `ippo train decoder`.
+
+    BadInput: there is no such pipeline or decoder.
+    """
     pipeline = load(named(name))
     if decoder is not None:
         pipeline.autoencoder = latent_autoencoder.load(trained(decoder))
@@ -31,7 +34,7 @@ def earlier(name: str, teacher: nn.Module, schedule: Schedule) -> nn.Module:
     for key, needed in architecture(teacher).interface.items():
         if ours.get(key) != needed:
             raise BadInput(f"start: {name} has {key} {ours.get(key)}, its teacher {needed}")
-    predicts, wanted = student.schedule.prediction_type, schedule.prediction_type
-    if predicts != wanted:
-        raise BadInput(f"start: {name} predicts {predicts}, and this student is to predict {wanted}")
+    predicts, expected = student.schedule.prediction_type, schedule.prediction_type
+    if predicts != expected:
+        raise BadInput(f"start: {name} predicts {predicts}, and this student is to predict {expected}")
     return student.denoiser

@@ -1,4 +1,7 @@
-"""Train the judge of a set with attributes: the judge's training, with one answer a slot in place of one label."""
+"""Train the judge of a set with attributes: one answer a slot in place of one label; it knows nothing about generators.
+
+Shapes: `N` batch, `H W` pixels, `K` uniform draws an image.
+"""
 
 from __future__ import annotations
 
@@ -47,21 +50,21 @@ class AttributeJudgeMethod(JudgeMethod):
     def classify(self, indices: list[int], draws: Draws) -> Losses:
         """Cross-entropy on augmented images, the mean over the slots."""
         images = from_uint8(self.train_images.images(indices)).to(draws.device)
-        shown = augment(images, _upright(draws.uniform(DRAWS)))
-        return {"total": attributes.attribute_loss(self.judge, shown, self.labels[indices].to(draws.device))}
+        augmented = augment(images, _upright(draws.uniform(DRAWS)))
+        return {"total": attributes.attribute_loss(self.judge, augmented, self.labels[indices].to(draws.device))}
 
     def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
         """Share of the attributes of held-out images that it sees, and of whole images read without a mistake."""
         judge = cast(Judge, averages["judge"])
-        asked = self.held_out.column(self.config.attributes)[:1000]
-        images = self.held_out.images(list(range(len(asked))))
-        share, _ = attributes.accuracy(judge, images, asked)
-        whole = (attributes.read(judge, images) == self.held_out_labels[: len(asked)].numpy()).all(axis=1).mean()
+        shown = self.held_out.column(self.config.attributes)[:1000]
+        images = self.held_out.images(list(range(len(shown))))  # (N, H, W, 3)
+        share, _ = attributes.accuracy(judge, images, shown)
+        whole = (attributes.read(judge, images) == self.held_out_labels[: len(shown)].numpy()).all(axis=1).mean()
         return {"score": -share, "accuracy": share, "whole": float(whole)}
 
 
 def _upright(draws: Tensor) -> Tensor:
-    """Draws of `augment` in whose middle nothing is turned, zoomed or cut out."""
+    """Draws `(N, K)` of `augment`, changed so that nothing is turned, zoomed or cut out."""
     draws[:, :2], draws[:, 11] = 0.5, 1.0
     return draws
 

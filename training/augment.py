@@ -1,4 +1,7 @@
-"""Augmentation of image tensors on the device; it knows nothing about data sets or networks."""
+"""Augmentation of image tensors on the device; it knows nothing about data sets or networks.
+
+Shapes: `N` batch, `C` channels, `H W` pixels.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,6 @@ def shift(images: Tensor, draws: Draws, reach: int) -> Tensor:
 
 
 def mirror(images: Tensor, draws: Draws) -> Tensor:
-    """Flip half of the images from left to right."""
-    chosen = (draws.uniform() < 0.5)[:, None, None, None]
-    return torch.where(chosen, images.flip(3), images)
+    """Flip half of the images from left to right: `(N, C, H, W)` → the same."""
+    flipped = (draws.uniform() < 0.5)[:, None, None, None]
+    return torch.where(flipped, images.flip(3), images)

@@ -34,6 +34,7 @@ from training.run.optimizer import OptimizerConfig
 from training.subsets import evenly
 
 Codec = Callable[[Tensor], Tensor]
+"""Images `(N, 3, H, W)` → latents `(N, C, h, w)`, or back."""
 
 
 class AutoencoderConfig(Config):
@@ -96,7 +97,7 @@ class AutoencoderMethod(Method):
         return reconstruction_figures(*_codec(averages["vae"]), self.held_out)
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
-        """Held-out images above their reconstructions."""
+        """Held-out images above their reconstructions: `(2·H, 16·W, 3)` uint8."""
         return reconstruction_grid(*_codec(averages["vae"]), self.held_out)
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
@@ -111,7 +112,7 @@ class AutoencoderMethod(Method):
 
 @torch.no_grad()
 def reconstruction_figures(encode: Codec, decode: Codec, images: ImageFolder) -> dict[str, float]:
-    """PSNR in dB over the set, and mean absolute Laplacian of the reconstructions over the originals'."""
+    """PSNR in dB of the set's reconstructions, and their mean absolute Laplacian over the originals'."""
     originals = images.images(list(range(len(images))))  # (N, H, W, 3)
     batches = np.array_split(originals, range(50, len(images), 50))
     decoded = np.concatenate([to_uint8(decode(encode(from_uint8(batch)))) for batch in batches])
@@ -122,7 +123,7 @@ def reconstruction_figures(encode: Codec, decode: Codec, images: ImageFolder) ->
 
 @torch.no_grad()
 def reconstruction_grid(encode: Codec, decode: Codec, images: ImageFolder, count: int = 16) -> NDArray[np.uint8]:
-    """Originals in the upper row, reconstructions below."""
+    """Originals in the upper row, reconstructions below: `(2·H, count·W, 3)` uint8."""
     originals = images.images(evenly(len(images), count))
     rows = [originals, to_uint8(decode(encode(from_uint8(originals))))]
     return np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)

@@ -1,4 +1,7 @@
-"""Captions or labels of a data set as ids, one column drawn at random for each sample; it knows nothing about networks."""
+"""Captions or labels of a data set as ids, one column drawn at random for each sample; it knows nothing about networks.
+
+Shapes: `N` samples, `S` tokens, labels or attributes.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from training.run.draws import Draws
 
 
 class Captions:
-    """Ids of every input column of one split, kept in memory: `(N, columns, S)`. BadInput: inputs of another kind."""
+    """Ids `(N, columns, S)` of every input column of one split, in memory. BadInput: inputs of another kind."""
 
     def __init__(
         self, images: ImageFolder, columns: Sequence[str], tokenize: Callable[[Sequence[Any]], Tensor]
@@ -30,6 +33,6 @@ class Captions:
         self.ids = torch.stack(ids, dim=1)
 
     def draw(self, indices: Sequence[int], draws: Draws) -> Tensor:
-        """Ids `(N, S)` of the samples, the column drawn."""
+        """Ids `(N, S)` of the samples at `indices`, each from a column drawn at random."""
         columns = draws.integers(self.ids.shape[1]).cpu()
         return self.ids[torch.as_tensor(indices), columns].to(draws.device)

@@ -92,11 +92,11 @@ class ClipMethod(Method):
         ids = self.held_out_captions.ids[: len(images), 0].to(device)
         logits = clip(input_ids=ids, pixel_values=images).logits_per_text.float()
         same = (ids[:, None] == ids[None, :]).all(dim=-1)
-        found = same[torch.arange(len(ids), device=device), logits.argmax(dim=1)].float().mean()
-        return {"score": float(contrastive(logits, ids)), "retrieval": float(found)}
+        retrieval = same[torch.arange(len(ids), device=device), logits.argmax(dim=1)].float().mean()
+        return {"score": float(contrastive(logits, ids)), "retrieval": float(retrieval)}
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
-        """Similarity of the first held-out captions and images, as a grey picture."""
+        """Similarity of the first M held-out captions and images as a grey picture `(8·M, 8·M, 3)` uint8."""
         clip = averages["clip"]
         images = from_uint8(self.held_out.images(list(range(min(len(self.held_out), 32)))))
         ids = self.held_out_captions.ids[: len(images), 0]

@@ -1,8 +1,8 @@
 """Train a decoder alone on a frozen encoder's latents, sharpened by a patch discriminator; it trains no denoiser.
 
 `kind: kl` goes on with the autoencoder's own decoder. `kind: tiny` trains an `AutoencoderTiny` in its place, and its
-encoder beside it, which learns to give the same latents. With a `student` the patches of what it draws must pass for real
-ones too: a student's latents are softer than encoded ones, and a decoder that saw only the latter shows it.
+encoder with it, which learns to give the same latents. With a `student` the patches of its images must pass for real ones
+too: a student's latents are softer than encoded ones, and a decoder that saw only the latter shows it.
 Shapes: `N` batch, `C` latent channels, `h w` latent, `H W` pixels.
 """
 
@@ -37,7 +37,7 @@ from training.run.loop_config import LoopConfig
 from training.run.method import Losses, Method, Phase
 from training.run.optimizer import OptimizerConfig
 from training.student import losses
-from training.student_samples import Drawn, layout
+from training.student_samples import StudentSamples, layout
 
 
 class DecoderConfig(Config):
@@ -56,11 +56,11 @@ class DecoderConfig(Config):
     start: str | None = None
     """Run or folder of a decoder of this kind to go on from; none: the autoencoder's own, or a new tiny one."""
     student: str | None = None
-    """Run, folder or Hub name of a student for whose pictures the decoder is made; none: for encoded images alone."""
-    drawn: int = Field(default=4096, ge=1)
-    """Pictures of the student, in one step, over the captions in turn."""
+    """Run, folder or Hub name of a student for whose images the decoder is made; none: for encoded images alone."""
+    student_images: int = Field(default=4096, ge=1)
+    """Images that the student draws in one step, over the captions in turn."""
     captions: list[str] = ["text"]
-    """Caption columns of these pictures."""
+    """Caption columns of these images."""
     latent_noise: float = 0.1
     """Noise on the latents, in units of their spread."""
     gradient_weight: float = 0.5
@@ -74,7 +74,7 @@ class DecoderConfig(Config):
     warmup: int = 0
     """Steps of squared error before the discriminator joins."""
     warmup_optimizer: OptimizerConfig
-    """Of the warm-up, and of a tiny encoder all along."""
+    """For the warm-up, and for a tiny encoder all along."""
     optimizer: OptimizerConfig
     discriminator: OptimizerConfig
     loop: LoopConfig
@@ -96,7 +96,7 @@ class PatchDiscriminator(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """The mean logit of all patches."""
+        """Images `(N, 3, H, W)` in [−1, 1] → the mean logit of all patches `(N,)`."""
         logits: Tensor = self.layers(images).mean(dim=(1, 2, 3))
         return logits
 
@@ -111,7 +111,7 @@ class DecoderMethod(Method):
         self.config = config
         encoder = AutoencoderKL.from_pretrained(trained(config.vae)).requires_grad_(False).eval().to(device())
         self.encoder = latent_autoencoder(encoder)
-        self.vae = _begun(config, encoder).to(memory_format=torch.channels_last)
+        self.vae = _start(config, encoder).to(memory_format=torch.channels_last)
         self.trainable = latent_autoencoder(self.vae).decoder_weights()
         for weight in self.trainable:
             weight.requires_grad_(True)
@@ -120,7 +120,7 @@ class DecoderMethod(Method):
         self.train_images = ImageFolder(data_folder(config.data), "train")
         self.held_out = ImageFolder(data_folder(config.data), "validation")
         self.size = len(self.train_images)
-        self.drawn = self._drawn(config.student) if config.student else None
+        self.student_samples = self._student_samples(config.student) if config.student else None
         self.perceptual = Perceptual(config.perceptual).to(device()) if config.perceptual else None
 
     def phases(self, steps: int) -> Sequence[Phase]:
@@ -128,61 +128,63 @@ class DecoderMethod(Method):
         patches = list(self.discriminator.parameters())
         begin = self.config.warmup
         alone = [
-            Phase("warmup", self.trainable, self.config.warmup_optimizer, self.fit, stop=begin),
-            Phase("discriminator", patches, self.config.discriminator, self.discern, start=begin),
-            Phase("decoder", self.trainable, self.config.optimizer, self.reconstruct, start=begin),
+            Phase("warmup", self.trainable, self.config.warmup_optimizer, self.warmup_step, stop=begin),
+            Phase("discriminator", patches, self.config.discriminator, self.discriminator_step, start=begin),
+            Phase("decoder", self.trainable, self.config.optimizer, self.decoder_step, start=begin),
         ]
         if self.config.kind == "kl":
             return alone
         return [
             *alone,
-            Phase("encoder", list(self.vae.encoder.parameters()), self.config.warmup_optimizer, self.encode),
+            Phase("encoder", list(self.vae.encoder.parameters()), self.config.warmup_optimizer, self.encoder_step),
         ]
 
-    def fit(self, indices: list[int], draws: Draws) -> Losses:
-        """Squared error, where a decoder from scratch learns fastest, and blurred; the perceptual term beside it."""
+    def warmup_step(self, indices: list[int], draws: Draws) -> Losses:
+        """Squared error, where a decoder from scratch learns fastest, and blurred; with the perceptual term."""
         images = self._images(indices, draws)
         decoded = self._decode(images, draws)
         pixels = functional.mse_loss(decoded, images)
         features = self._features(decoded, images)
         return {"total": sum(features.values(), pixels), "pixels": pixels, **features}
 
-    def encode(self, indices: list[int], draws: Draws) -> Losses:
+    def encoder_step(self, indices: list[int], draws: Draws) -> Losses:
         """Squared error of the tiny encoder's latents."""
         images = self._images(indices, draws)
         return {
             "total": functional.mse_loss(latent_autoencoder(self.vae).encode(images).float(), self._latents(images))
         }
 
-    def discern(self, indices: list[int], draws: Draws) -> Losses:
-        """Tell originals from decoded latents, of the same images and of the student's pictures."""
+    def discriminator_step(self, indices: list[int], draws: Draws) -> Losses:
+        """Tell originals from decoded latents, of the same images and of the student's."""
         images = self._images(indices, draws)
         with torch.no_grad():
             decoded = self._decode(images, draws)
-            if self.drawn is not None:
-                decoded = torch.cat([decoded, _decode_with(self.vae)(self.drawn.some(draws)[0])])
+            if self.student_samples is not None:
+                decoded = torch.cat([decoded, _decode_with(self.vae)(self.student_samples.batch(draws)[0])])
         with torch.autocast(draws.device.type, enabled=False):
             real, fake = self._ranked(images, decoded)
             game = losses.discriminator("relativistic", real, fake)
-            few = max(1, len(images) // 4)  # an unbiased estimate at a quarter of the cost
-            penalty = losses.gradient_penalty(self.discriminator, images[:few])
-            penalty = penalty + losses.gradient_penalty(self.discriminator, decoded[:: len(decoded) // few][:few])
+            quarter = max(1, len(images) // 4)  # an unbiased estimate at a quarter of the cost
+            penalty = losses.gradient_penalty(self.discriminator, images[:quarter])
+            penalty = penalty + losses.gradient_penalty(
+                self.discriminator, decoded[:: len(decoded) // quarter][:quarter]
+            )
         accuracy = (real > fake).float().mean()
         return {"total": game + self.config.penalty * penalty, "game": game, "penalty": penalty, "accuracy": accuracy}
 
-    def reconstruct(self, indices: list[int], draws: Draws) -> Losses:
-        """L1 on pixels and edges, on the student's pictures on their layout, and the game."""
+    def decoder_step(self, indices: list[int], draws: Draws) -> Losses:
+        """L1 on pixels and edges, on the student's images on their layout, and the game."""
         images = self._images(indices, draws)
         decoded = self._decode(images, draws)
         pixels, edges = functional.l1_loss(decoded, images), edge_distance(decoded, images)
         features = self._features(decoded, images)
         figures = {"pixels": pixels, "edges": edges, **features}
         total = sum(features.values(), pixels + self.config.gradient_weight * edges)
-        if self.drawn is not None:
-            latents, wanted = self.drawn.some(draws)
-            pictures = _decode_with(self.vae)(latents)
-            figures["layout"] = functional.l1_loss(layout(pictures), wanted)
-            total, decoded = total + figures["layout"], torch.cat([decoded, pictures])
+        if self.student_samples is not None:
+            latents, expected_layout = self.student_samples.batch(draws)
+            samples = _decode_with(self.vae)(latents)
+            figures["layout"] = functional.l1_loss(layout(samples), expected_layout)
+            total, decoded = total + figures["layout"], torch.cat([decoded, samples])
         with torch.autocast(draws.device.type, enabled=False):
             game = losses.generator("relativistic", *self._ranked(images, decoded))
         return {"total": total + self.config.adversarial_weight * game, "adversarial": game, **figures}
@@ -193,7 +195,7 @@ class DecoderMethod(Method):
         return {**figures, "score": 10 * abs(1 - figures["laplacian"]) - figures["psnr"]}
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
-        """Held-out images above their reconstructions."""
+        """Held-out images above their reconstructions: `(2·H, 16·W, 3)` uint8."""
         return reconstruction_grid(self._latents, _decode_with(averages["vae"]), self.held_out)
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
@@ -203,17 +205,19 @@ class DecoderMethod(Method):
         latent_autoencoder(vae).fit_for_half(from_uint8(images))
         save_network(vae, folder)
 
-    def _drawn(self, student: str) -> Drawn:
-        """Over the captions in turn, mixed."""
+    def _student_samples(self, student: str) -> StudentSamples:
+        """An image for each of the captions in turn, mixed."""
         captions = [caption for column in self.config.captions for caption in self.train_images.column(column)]
         order = np.random.default_rng(self.config.loop.seed).permutation(len(captions))
-        return Drawn.by(student, [captions[place] for place in np.resize(order, self.config.drawn)], self.encoder)
+        return StudentSamples.draw(
+            student, [captions[index] for index in np.resize(order, self.config.student_images)], self.encoder
+        )
 
     def _features(self, decoded: Tensor, images: Tensor) -> dict[str, Tensor]:
         return {} if self.perceptual is None else {"perceptual": self.perceptual(decoded, images)}
 
     def _ranked(self, images: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of the originals, as often as needed, and of everything decoded."""
+        """Originals `(N, 3, H, W)`, decoded images `(M, 3, H, W)` → their logits `(M,)`, the originals' as often as needed."""
         real = self.discriminator(images)
         return real.repeat(len(decoded) // len(images)), self.discriminator(decoded)
 
@@ -239,17 +243,17 @@ def edge_distance(images: Tensor, others: Tensor) -> Tensor:
     return horizontal + vertical
 
 
-def _begun(config: DecoderConfig, encoder: AutoencoderKL) -> AutoencoderKL | AutoencoderTiny:
+def _start(config: DecoderConfig, encoder: AutoencoderKL) -> AutoencoderKL | AutoencoderTiny:
     """What is trained. BadInput: the decoder to go on from is of another kind, or takes other latents."""
     if config.start is None:
         return encoder if config.kind == "kl" else AutoencoderTiny(**config.tiny)
     folder, kind = trained(config.start), {"kl": AutoencoderKL, "tiny": AutoencoderTiny}[config.kind]
-    found = json.loads((folder / "config.json").read_text())
-    if found["_class_name"] != kind.__name__:
+    values = json.loads((folder / "config.json").read_text())
+    if values["_class_name"] != kind.__name__:
         raise BadInput(
-            f"start: {config.start} is an {found['_class_name']}; kind {config.kind} goes on from an {kind.__name__}"
+            f"start: {config.start} is an {values['_class_name']}; kind {config.kind} goes on from an {kind.__name__}"
         )
-    taken, given = found["latent_channels"], encoder.config["latent_channels"]
+    taken, given = values["latent_channels"], encoder.config["latent_channels"]
     if taken != given:
         raise BadInput(f"start: {config.start} takes latents of {taken} channels, {config.vae} gives {given}")
     return kind.from_pretrained(folder)

@@ -1,4 +1,4 @@
-"""What a run will need before it starts: parameters, memory by part, time; it trains nothing and loads no weights."""
+"""What a run will need before it starts: parameters, memory by use, time; it trains nothing and loads no weights."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _EFFICIENCY = 0.4
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of one run on one device."""
+    """What one run needs on one device."""
 
     parameters: Mapping[str, int]
     """`learnt`, and those of the whole pipeline."""
-    parts: Mapping[str, int]
-    """Bytes by what they are for; all of them together are the peak."""
+    memory: Mapping[str, int]
+    """Bytes by use; all of them together are the peak."""
     free: int
     """Bytes that the device has."""
     seconds: float
@@ -48,117 +48,145 @@ class Estimate:
 
     @property
     def peak(self) -> int:
-        return sum(self.parts.values())
+        """Bytes that a step needs at most."""
+        return sum(self.memory.values())
 
     def table(self) -> Table:
-        """For a person."""
+        """The estimate for a person, sizes in GiB."""
         table = Table("needs", "", title=f"about {self.seconds / 3600:.1f} hours of steps")
         for name, count in self.parameters.items():
             table.add_row(f"parameters, {name}", f"{count / 1e6:,.1f} M")
-        for name, size in (*self.parts.items(), ("peak", self.peak), ("free on this device", self.free)):
+        for name, size in (*self.memory.items(), ("peak", self.peak), ("free on this device", self.free)):
             table.add_row(name, f"{size / 2**30:,.2f} GiB")
         return table
 
 
 def teacher(config: TeacherConfig) -> Estimate:
-    """Of `ippo train teacher`. BadInput: a base from scratch."""
+    """The needs of `ippo train teacher`. BadInput: a base from scratch."""
     if not isinstance(config.base, str):
         raise BadInput("--dry-run reads the sizes of a base that exists; this one is made from scratch")
 
-    def begin(unet: nn.Module) -> nn.Module:
-        return unet if config.lora is None else adapted(_kept(unet, config.loop), config.lora)
+    def learner(base: nn.Module) -> nn.Module:
+        return base if config.lora is None else adapted(_frozen(base, config.loop), config.lora)
 
-    def loss(unet: nn.Module, learning: nn.Module, sample: Tensor, told: Conditioning) -> Tensor:
-        return denoiser_pass(learning, sample, told).float().square().mean()
+    def loss(base: nn.Module, learning: nn.Module, sample: Tensor, conditioning: Conditioning) -> Tensor:
+        return denoiser_pass(learning, sample, conditioning).float().square().mean()
 
-    learnt = folders.component_names(_local(config.base))["conditioner"] if config.train_conditioner else ()
-    return _estimate(config, config.base, begin, loss, learnt)
+    conditioners = folders.component_names(_local(config.base))["conditioner"] if config.train_conditioner else ()
+    return _estimate(config, config.base, learner, loss, conditioners)
 
 
 def student(config: StudentConfig) -> Estimate:
-    """Of `ippo train student`: the generator's phase, which needs most."""
+    """The needs of `ippo train student` in its generator's phase, which needs most."""
 
-    def begin(unet: nn.Module) -> nn.Module:
+    def learner(base: nn.Module) -> nn.Module:
         if config.lora is not None:
-            return adapted(_kept(unet, config.loop), config.lora)
-        start = unet
+            return adapted(_frozen(base, config.loop), config.lora)
+        start = base
         if config.goes_on:
             start = _fresh(_local(config.start))
         learning = architecture(start).reduced(config.reduce)
         configure(learning, config.loop)
-        _kept(unet, config.loop)
+        _frozen(base, config.loop)
         return learning.requires_grad_(True)
 
-    def loss(unet: nn.Module, learning: nn.Module, sample: Tensor, told: Conditioning) -> Tensor:
-        rehearsal = Rehearsal(unet, learning, sample, told)
+    def loss(base: nn.Module, learning: nn.Module, sample: Tensor, conditioning: Conditioning) -> Tensor:
+        rehearsal = Rehearsal(base, learning, sample, conditioning)
         losses = [loss for term in config.terms.values() if (loss := term.rehearse(rehearsal)) is not None]
         return torch.stack(losses or [rehearsal.fake.square().mean()]).sum()
 
-    return _estimate(config, config.teacher, begin, loss, ())
+    return _estimate(config, config.teacher, learner, loss, ())
 
 
 METHODS: Mapping[str, Callable[[Any], Estimate]] = {"student": student, "teacher": teacher}
 """Those that start from a base."""
 
-Begin = Callable[[nn.Module], nn.Module]
+Learner = Callable[[nn.Module], nn.Module]
+"""The base's denoiser → the network that learns, which may be the same one."""
 Loss = Callable[[nn.Module, nn.Module, Tensor, Conditioning], Tensor]
+"""The base's denoiser, the network that learns, a sample `(N, C, h, w)` and its conditioning → a scalar."""
 
 
 def _estimate(
-    config: TeacherConfig | StudentConfig, base: str, begin: Begin, loss: Loss, learnt: tuple[str, ...]
+    config: TeacherConfig | StudentConfig, base: str, learner: Learner, loss: Loss, also_learning: tuple[str, ...]
 ) -> Estimate:
-    """`begin`: the base's UNet → the network that learns; `loss` of both; `learnt`: other components that learn too."""
+    """`also_learning`: the base's components that learn along with the denoiser."""
     loop, folder, others = config.loop, _local(base), components.sizes(str(named(base)))
     whole = sum(others.values())
     for component in folders.component_names(folder)["denoiser"]:
         others.pop(component, None)
-    parts: dict[str, int] = {}
-    counted: dict[str, int] = {}
-    kept = 2 if loop.frozen == "bf16" else 4
+
+    # The denoiser's step is rehearsed, with every tensor that it makes.
+    rehearsed = _rehearse(config, folder, learner, loss)
+    memory, learnt = dict(rehearsed.memory), rehearsed.learnt
+
+    # The other components are counted: float32 weights and gradients, two moments of Adam, an average.
+    more = sum(others[name] for name in also_learning if name in others)
+    memory["weights that stay"] += 4 * (sum(others.values()) - more)
+    average = 2 if loop.frozen == "bf16" else 4
+    for name, size in (("weights that learn", 4), ("gradients", 4), ("optimizer", 8), ("moving average", average)):
+        memory[name] += size * more
+    parameters = {"learnt": learnt + more, "whole pipeline": whole}
+
+    # Time is arithmetic over what this device reaches.
+    here = device()
+    steps = loop.steps or loop.length(len(ImageFolder(data_folder(config.data), "train")))
+    seconds = steps * loop.accumulate * rehearsed.operations / (_EFFICIENCY * _rate(here, loop.precision))
+    return Estimate(parameters, memory, available(here), seconds)
+
+
+@dataclass(frozen=True)
+class _Rehearsed:
+    memory: Mapping[str, int]
+    """Bytes by use."""
+    learnt: int
+    """Parameters of the denoiser that learn."""
+    operations: int
+    """Floating-point operations of one forward and backward pass of a part of the batch."""
+
+
+def _rehearse(config: TeacherConfig | StudentConfig, folder: Path, learner: Learner, loss: Loss) -> _Rehearsed:
+    """One optimizer step on networks without numbers; each use of memory is what is alive more after it than before."""
+    loop, memory, learnt = config.loop, dict[str, int](), 0
 
     def prepare() -> Play:
         with torch.device("meta"):
-            unet = _fresh(folder)
-            configure(unet, loop)
-            learning = begin(unet)
-            unet.requires_grad_(learning is unet)
+            base = _fresh(folder)
+            configure(base, loop)
+            learning = learner(base)
+            base.requires_grad_(learning is base)
 
         def play(peak: Peak) -> None:
-            appear([unet, learning])
+            nonlocal learnt
+            # Weights.
+            appear([base, learning])
             weights = [weight for weight in learning.parameters() if weight.requires_grad]
-            counted["learnt"] = sum(weight.numel() for weight in weights)
-            parts["weights that learn"] = 4 * counted["learnt"]
-            parts["weights that stay"] = peak.now - parts["weights that learn"]
-            stepping = build(config.optimizer, weights)
+            learnt = sum(weight.numel() for weight in weights)
+            memory["weights that learn"] = 4 * learnt
+            memory["weights that stay"] = peak.now - memory["weights that learn"]
+            optimizer = build(config.optimizer, weights)
             before = peak.now
             average = Ema(learning, loop.ema, torch.bfloat16 if loop.frozen == "bf16" else torch.float32)
-            parts["moving average"] = peak.now - before
+            memory["moving average"] = peak.now - before
+            # Forward and backward; autocast keeps its casts of the weights unless activations are computed again.
             mixed, keeps = loop.precision != "no", not loop.checkpointing
             with torch.autocast("cpu", torch.bfloat16, enabled=mixed, cache_enabled=keeps):
-                total = loss(unet, learning, *architecture(unet).example_inputs(loop.batch // loop.accumulate))
+                total = loss(base, learning, *architecture(base).example_inputs(loop.batch // loop.accumulate))
             for weight, gradient in zip(weights, torch.autograd.grad(total, weights, allow_unused=True), strict=True):
                 weight.grad = gradient
             del total, gradient
-            parts["gradients"] = sum(weight.grad.nbytes for weight in weights if weight.grad is not None)
+            memory["gradients"] = sum(weight.grad.nbytes for weight in weights if weight.grad is not None)
+            # The optimizer makes its moments in its first step.
             before = peak.now
-            stepping.step()
-            parts["optimizer"] = peak.now - before
+            optimizer.step()
+            memory["optimizer"] = peak.now - before
             average.update(0)
 
         return play
 
     most, operations = rehearse(prepare)
-    parts["activations and what passes"] = max(0, most - sum(parts.values()))
-    more = sum(others[part] for part in learnt if part in others)
-    parts["weights that stay"] += 4 * (sum(others.values()) - more)
-    for name, size in (("weights that learn", 4), ("gradients", 4), ("optimizer", 8), ("moving average", kept)):
-        parts[name] += size * more
-    counted["learnt"] += more
-    counted["whole pipeline"] = whole
-    here = device()
-    steps = loop.steps or loop.length(len(ImageFolder(data_folder(config.data), "train")))
-    seconds = steps * loop.accumulate * operations / (_EFFICIENCY * _rate(here, loop.precision))
-    return Estimate(counted, parts, available(here), seconds)
+    memory["activations and what passes"] = max(0, most - sum(memory.values()))
+    return _Rehearsed(memory, learnt, operations)
 
 
 def _fresh(folder: Path) -> nn.Module:
@@ -171,8 +199,9 @@ def _local(base: str) -> Path:
     return components.local(str(named(base)))
 
 
-def _kept(unet: nn.Module, loop: LoopConfig) -> nn.Module:
-    return unet.to(torch.bfloat16) if loop.frozen == "bf16" else unet
+def _frozen(denoiser: nn.Module, loop: LoopConfig) -> nn.Module:
+    """In the precision of weights that stay."""
+    return denoiser.to(torch.bfloat16) if loop.frozen == "bf16" else denoiser
 
 
 def _rate(device: torch.device, precision: str) -> float:
@@ -182,7 +211,7 @@ def _rate(device: torch.device, precision: str) -> float:
     matrix = torch.ones(side, side, device=device, dtype=dtype)
     best = float("inf")
     for _ in range(4):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         float((matrix @ matrix)[0, 0])  # waits for the device
-        best = min(best, time.perf_counter() - begun)
+        best = min(best, time.perf_counter() - start)
     return 2 * side**3 / best

@@ -1,4 +1,7 @@
-"""Train the judge of a data set: the network that gives every figure, never used in any other training."""
+"""Train the judge of a data set: the network that gives every figure, never used in any other training.
+
+Shapes: `N` batch, `H W` pixels.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ class JudgeMethod(Method):
         return [Phase("judge", list(self.judge.parameters()), self.config.optimizer, self.classify)]
 
     def classify(self, indices: list[int], draws: Draws) -> Losses:
-        """Cross-entropy on augmented images."""
+        """Cross-entropy on augmented images `(N, 3, H, W)`."""
         images = from_uint8(self.train_images.images(indices)).to(draws.device)
         augmented = augment(images, draws.uniform(DRAWS))
         return {"total": judge_loss(self.judge, augmented, self.labels[indices].to(draws.device))}
@@ -68,12 +71,12 @@ class JudgeMethod(Method):
         judge = cast(Judge, averages["judge"])
         images = from_uint8(self.held_out.images(list(range(min(len(self.held_out), 1000)))))
         device = next(judge.parameters()).device
-        guesses = torch.cat([judge(part.to(device)).argmax(dim=1).cpu() for part in images.split(100)])
+        guesses = torch.cat([judge(batch.to(device)).argmax(dim=1).cpu() for batch in images.split(100)])  # (N,)
         accuracy = float((guesses == self.held_out_labels[: len(guesses)]).float().mean())
         return {"score": -accuracy, "accuracy": accuracy}
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
-        """What the judge is shown: augmented training images."""
+        """Sixteen augmented training images side by side, `(H, 16·W, 3)`."""
         shown = evenly(self.size, 16)
         draws = Draws.at(0, 0, range(len(shown)), torch.device("cpu"))
         images = augment(from_uint8(self.train_images.images(shown)), draws.uniform(DRAWS))

@@ -1,4 +1,7 @@
-"""Latents of a data set, encoded once for all runs; it knows nothing about what trains on them."""
+"""Latents of a data set, encoded once for all runs; it knows nothing about what trains on them.
+
+Shapes: `N` images, `C` channels, `h w` latent.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from training.subsets import split
 
 @torch.no_grad()
 def encode(pipeline: Pipeline, images: ImageFolder) -> Tensor:
-    """Latents `(N, C, h, w)` float32 of all images, kept for whoever asks with the same weights and images.
+    """Latents `(N, C, h, w)` float32 of all images; the same weights and images are encoded once.
 
     BadInput, before all are encoded: images of another size than the denoiser draws.
     """
@@ -25,29 +28,29 @@ def encode(pipeline: Pipeline, images: ImageFolder) -> Tensor:
     name = tensor_cache.digest(
         [autoencoder], autoencoder.scaling_factor, images.digest, shape
     )  # identities have no weights
-    parts = split(len(images), (3, *images.shape), 64)
+    batches = split(len(images), (3, *images.shape), 64)
     return tensor_cache.cached(
-        f"latents-{name}", lambda: torch.cat([_encode(autoencoder, images, part) for part in parts])
+        f"latents-{name}", lambda: torch.cat([_encode(autoencoder, images, indices) for indices in batches])
     )
 
 
-def _check(shape: torch.Size, wanted: tuple[int, int, int], images: ImageFolder) -> None:
-    if tuple(shape) == wanted:
+def _check(shape: torch.Size, expected: tuple[int, int, int], images: ImageFolder) -> None:
+    if tuple(shape) == expected:
         return
-    if shape[0] != wanted[0]:
+    if shape[0] != expected[0]:
         raise BadInput(
-            f"the autoencoder gives latents of {shape[0]} channels, the denoiser takes {wanted[0]}: "
+            f"the autoencoder gives latents of {shape[0]} channels, the denoiser takes {expected[0]}: "
             "they belong to different bases"
         )
     height, width = images.shape
-    size = f"{width * wanted[2] // shape[2]}x{height * wanted[1] // shape[1]}"
+    size = f"{width * expected[2] // shape[2]}x{height * expected[1] // shape[1]}"
     raise BadInput(
-        f"images of {images.name} are {width}x{height} pixels, latents of {list(shape)}; the base draws {list(wanted)}, "
+        f"images of {images.name} are {width}x{height} pixels, latents of {list(shape)}; the base draws {list(expected)}, "
         f"which is {size}: build the data with that size"
     )
 
 
-def _encode(autoencoder: Autoencoder, images: ImageFolder, part: Tensor) -> Tensor:
+def _encode(autoencoder: Autoencoder, images: ImageFolder, indices: Tensor) -> Tensor:
     device = next((weight.device for weight in autoencoder.parameters()), torch.device("cpu"))
-    pixels = from_uint8(images.images(part.tolist())).to(device)
+    pixels = from_uint8(images.images(indices.tolist())).to(device)
     return autoencoder.encode(pixels).float().cpu()

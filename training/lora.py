@@ -22,7 +22,7 @@ class LoraConfig(Config):
     """An adapter."""
 
     rank: int = Field(default=16, ge=1)
-    """Of the two matrices that are learnt for every one that stays."""
+    """Rank of the two matrices that are learnt for every one that stays."""
     alpha: float | None = None
     """The update counts `alpha / rank` times; none: once."""
     targets: list[str] = ATTENTION

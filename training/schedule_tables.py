@@ -1,4 +1,7 @@
-"""A schedule as tensors, gathered at timesteps; it knows no network."""
+"""A schedule as tensors, gathered at timesteps; it knows no network.
+
+Shapes: `N` batch, `C` channels, `h w` latent.
+"""
 
 from __future__ import annotations
 

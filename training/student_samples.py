@@ -1,6 +1,6 @@
-"""What a student draws in one step, and how its colours lie: what a decoder for its pictures learns from.
+"""What a student draws in one step, and how its colours lie: what a decoder for its images learns from.
 
-It knows nothing about the decoder that is trained. Shapes: `N` batch, `P` pictures, `C` channels, `h w` latent, `H W` pixels.
+It knows nothing about the decoder that is trained. Shapes: `N` batch, `P` images, `C` channels, `h w` latent, `H W` pixels.
 """
 
 from __future__ import annotations
@@ -26,40 +26,43 @@ _SEED = 2_000_000
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A student's pictures, and the layouts that a new decoder may not change."""
+class StudentSamples:
+    """A student's latents, and the layouts of their images, which a new decoder may not change."""
 
     latents: Tensor  # (P, C, h, w)
     layouts: Tensor  # (P, 3, H / 4, W / 4)
 
     @classmethod
-    def by(cls, name: str, captions: Sequence[str], before: LatentAutoencoder) -> Drawn:
-        """One picture a caption; `before` decodes the layouts. BadInput: the student draws other latents than it decodes."""
+    def draw(cls, name: str, captions: Sequence[str], autoencoder: LatentAutoencoder) -> StudentSamples:
+        """Draw P captions, or open what was drawn before; `autoencoder` decodes the layouts.
+
+        BadInput: the student draws other latents than it decodes.
+        """
         student = opened(name).to(device())
-        given, taken = student.latent_shape[0], before.latent_channels
+        given, taken = student.latent_shape[0], autoencoder.latent_channels
         if given != taken:
             raise BadInput(f"student: {name} draws latents of {given} channels, the autoencoder has {taken}")
-        networks = (student.conditioner, student.denoiser, before.vae)
+        networks = (student.conditioner, student.denoiser, autoencoder.vae)
         made_by = tensor_cache.digest(networks, student.scheduler, list(captions), _SEED)
-        kept = tensor_cache.cached_tensors(f"drawn-{made_by}", lambda: _draw(student, captions, before, name))
-        return cls(kept["latents"], kept["layouts"])
+        arrays = tensor_cache.cached_tensors(f"drawn-{made_by}", lambda: _draw(student, captions, autoencoder, name))
+        return cls(arrays["latents"], arrays["layouts"])
 
-    def some(self, draws: Draws) -> tuple[Tensor, Tensor]:
-        """As many latents and layouts as there are draws."""
-        places = draws.integers(len(self.latents)).cpu()
-        return self.latents[places].to(draws.device), self.layouts[places].to(draws.device)
+    def batch(self, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Latents `(N, C, h, w)` and layouts `(N, 3, H/4, W/4)`, one for each draw."""
+        indices = draws.integers(len(self.latents)).cpu()
+        return self.latents[indices].to(draws.device), self.layouts[indices].to(draws.device)
 
 
 def layout(images: Tensor) -> Tensor:
-    """Means over squares of 4 by 4 pixels."""
+    """Means over squares of 4 by 4 pixels: images `(N, 3, H, W)` → `(N, 3, H/4, W/4)`."""
     return functional.avg_pool2d(images, 4)
 
 
 @torch.no_grad()
-def _draw(student: Pipeline, captions: Sequence[str], before: LatentAutoencoder, name: str) -> dict[str, Tensor]:
+def _draw(student: Pipeline, captions: Sequence[str], autoencoder: LatentAutoencoder, name: str) -> dict[str, Tensor]:
     latents, layouts = [], []
-    for part in track(split(len(captions), student.latent_shape, 64), f"pictures of {name}"):
-        drawn = student.sample([captions[place] for place in part], [_SEED + int(place) for place in part])
-        latents.append(drawn.float().cpu())
-        layouts.append(layout(before.decode(drawn)).float().cpu())
+    for indices in track(split(len(captions), student.latent_shape, 64), f"pictures of {name}"):
+        samples = student.sample([captions[i] for i in indices], [_SEED + int(i) for i in indices])  # (N, C, h, w)
+        latents.append(samples.float().cpu())
+        layouts.append(layout(autoencoder.decode(samples)).float().cpu())
     return {"latents": torch.cat(latents), "layouts": torch.cat(layouts)}

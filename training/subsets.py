@@ -10,25 +10,25 @@ import torch
 from torch import Tensor
 
 _NUMBERS = 2**18
-"""Of latents at once: sixteen samples of 4×64×64, and as many small ones as anybody asks for."""
+"""Numbers of latents at once: sixteen samples of 4×64×64, and any count of small ones."""
 
 
 def at_once(shape: Sequence[int], most: int) -> int:
-    """How many samples of `shape` (C, h, w), `most` at most."""
+    """How many samples of `shape` `(C, h, w)` go through a network together, `most` at most."""
     return max(1, min(most, _NUMBERS // math.prod(shape)))
 
 
 def split(count: int, shape: Sequence[int], most: int) -> Sequence[Tensor]:
-    """The indices of `count` samples in such parts."""
+    """The indices of `count` samples in batches of `at_once`, each `(N,)`."""
     return torch.arange(count).split(at_once(shape, most))
 
 
 def evenly(count: int, most: int) -> list[int]:
-    """`most` of `count` places, or all: one in each of as many equal stretches, at another point of each.
+    """`most` of `count` indices, or all: one in each of as many equal stretches, at another point of each.
 
     Sets are often sorted, so the first of them look alike; and they often repeat, so what lies equally apart may too.
     """
     shown = min(count, most)
-    edges = [place * count // shown for place in range(shown + 1)]
+    edges = [index * count // shown for index in range(shown + 1)]
     golden = (5**0.5 - 1) / 2
-    return [low + int((high - low) * (place * golden % 1)) for place, (low, high) in enumerate(pairwise(edges))]
+    return [low + int((high - low) * (index * golden % 1)) for index, (low, high) in enumerate(pairwise(edges))]

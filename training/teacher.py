@@ -56,7 +56,7 @@ class TeacherConfig(Config):
     train_conditioner: bool = False
     """Whether the conditioner (a text encoder, a table of classes) learns with the denoiser."""
     cache_text: bool = False
-    """Whether what a frozen conditioner makes of the captions is computed once and kept (0.24 MB each for SD 1.x)."""
+    """Whether what a frozen conditioner makes of the captions is computed once and stored (0.24 MB each for SD 1.x)."""
     condition_dropout: float = 0.1
     """How often an input is replaced by the null condition (arXiv 2207.12598)."""
     attribute_dropout: float = 0.0
@@ -64,7 +64,7 @@ class TeacherConfig(Config):
     min_snr_gamma: float | None = 5.0
     """Min-SNR weighting (arXiv 2303.09556), with SNR + 1 for v-prediction; none weighs every timestep alike."""
     noise_offset: float = 0.0
-    """Adds as much noise that is the same at every place of a channel, so that dark and bright pictures are learnt."""
+    """Adds as much noise that is the same all over a channel, so that dark and bright pictures are learnt."""
     shift: float = 1.0
     """Moves the uniform timesteps towards noise, where the picture is decided (arXiv 2403.03206, equation 23)."""
     guidance: float = 2.0
@@ -152,27 +152,27 @@ class TeacherMethod(Method):
 
     def _loss(self, averages: Mapping[str, nn.Module], encoded: Tensor, captions: Captions) -> float:
         pipeline = self._averaged(averages)
-        rows = evenly(len(encoded), 512)
-        count, draws = len(rows), Draws.at(0, 0, range(len(rows)), pipeline.device)
-        ids = self._freed(captions.draw(rows, draws), draws)
-        timesteps, x0 = draws.integers(len(pipeline.schedule)), encoded[rows].to(pipeline.device)
+        chosen = evenly(len(encoded), 512)
+        count, draws = len(chosen), Draws.at(0, 0, range(len(chosen)), pipeline.device)
+        ids = self._freed(captions.draw(chosen, draws), draws)
+        timesteps, x0 = draws.integers(len(pipeline.schedule)), encoded[chosen].to(pipeline.device)
         noise = draws.normal(*x0.shape[1:])
         errors = [
-            self._error(pipeline, x0[part], ids[part], timesteps[part], noise[part])
-            for part in split(count, x0.shape[1:], 64)
+            self._error(pipeline, x0[rows], ids[rows], timesteps[rows], noise[rows])
+            for rows in split(count, x0.shape[1:], 64)
         ]
         return float(torch.cat(errors).mean())
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
-        """Sixteen held-out inputs, twenty guided steps; fewer where there are fewer, in rows of one length."""
+        """Sixteen held-out inputs, twenty guided steps, in two rows of one length: `(2·H, 8·W, 3)`; fewer of fewer inputs."""
         texts = self.held_out_captions.texts[0]
-        inputs = [texts[place] for place in evenly(len(texts), 16)]
+        inputs = [texts[index] for index in evenly(len(texts), 16)]
         inputs = inputs[: max(1, len(inputs) // 2 * 2)]
-        drawn = self._averaged(averages)
+        pipeline = self._averaged(averages)
         images = np.concatenate(
             [
-                drawn.generate([inputs[place] for place in part], part.tolist(), 20, self.config.guidance)
-                for part in split(len(inputs), drawn.latent_shape, 16)
+                pipeline.generate([inputs[index] for index in seeds], seeds.tolist(), 20, self.config.guidance)
+                for seeds in split(len(inputs), pipeline.latent_shape, 16)
             ]
         )
         return np.concatenate(
@@ -180,7 +180,7 @@ class TeacherMethod(Method):
         )
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
-        """The pipeline as a diffusers folder."""
+        """The pipeline as a diffusers folder, an adapter merged."""
         pipeline = self._averaged(averages)
         folders.save(replace(pipeline, denoiser=merged(pipeline.denoiser)), folder)
 
@@ -191,8 +191,8 @@ class TeacherMethod(Method):
 
     def _all_ids(self) -> Tensor:
         """Ids `(M, S)` of every caption, and of none."""
-        kept = (self.captions, self.held_out_captions)
-        return torch.cat([self.null, *(captions.ids.flatten(0, 1) for captions in kept)])
+        splits = (self.captions, self.held_out_captions)
+        return torch.cat([self.null, *(captions.ids.flatten(0, 1) for captions in splits)])
 
     def _averaged(self, averages: Mapping[str, nn.Module]) -> Pipeline:
         changed: dict[str, Any] = dict(averages)
@@ -242,10 +242,10 @@ class TeacherMethod(Method):
 
 
 def open_base(base: str | Config, loop: LoopConfig) -> Pipeline:
-    """The pipeline to train: an existing one, or parts put together around a fresh denoiser."""
+    """The pipeline to train: an existing one, or components put together around a fresh denoiser."""
     pipeline = opened(base) if isinstance(base, str) else folders.build(base, trained)
-    for part in (pipeline.conditioner, pipeline.denoiser, pipeline.autoencoder):
-        part.to(device())
+    for component in (pipeline.conditioner, pipeline.denoiser, pipeline.autoencoder):
+        component.to(device())
     configure(pipeline.denoiser, loop)
     return pipeline
 

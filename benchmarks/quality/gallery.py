@@ -18,7 +18,7 @@ import typer
 from PIL import Image
 
 from benchmarks.command import run
-from evaluation.denoising import Way, animate, draw
+from evaluation.denoising import SamplingOptions, animate, draw
 from evaluation.grid import grid
 from models import folder, noise, sampling
 from models.conditioning import Conditioning
@@ -36,12 +36,12 @@ FRAMES = 12
 """Of the walk, from one prompt to the next."""
 
 
-def beside(student: Pipeline, teacher: Pipeline, inputs: Sequence[Input], way: Way) -> Image.Image:
+def beside(student: Pipeline, teacher: Pipeline, inputs: Sequence[Input], way: SamplingOptions) -> Image.Image:
     """The teacher above the student, prompt by prompt, from the same noise."""
     seeds = list(range(len(inputs)))
     rows = {
         f"teacher, {way.steps} steps": draw(teacher, inputs, seeds, way),
-        "student, 1 step": draw(student, inputs, seeds, Way()),
+        "student, 1 step": draw(student, inputs, seeds, SamplingOptions()),
     }
     return grid(rows, [str(wanted) for wanted in inputs])
 
@@ -79,9 +79,11 @@ def main(
     inputs = [row.input for row in prompts.read(file)]
     drawing = folder.load(str(open_bundle(student).folder))
     out.mkdir(parents=True, exist_ok=True)
-    beside(drawing, opened(teacher), inputs, Way(steps, guidance, sampler)).save(out / "prompts.png", optimize=True)
+    beside(drawing, opened(teacher), inputs, SamplingOptions(steps, guidance, sampler)).save(
+        out / "prompts.png", optimize=True
+    )
     seeds = list(range(SEEDS))
-    images = draw(drawing, [inputs[0]] * SEEDS, seeds, Way())
+    images = draw(drawing, [inputs[0]] * SEEDS, seeds, SamplingOptions())
     grid({str(inputs[0]): images}, [f"seed {seed}" for seed in seeds]).save(out / "seeds.png", optimize=True)
     print(
         *(out / name for name in ("prompts.png", "seeds.png")), animate(walk(drawing, inputs[:legs]), out / "walk.gif")

@@ -94,7 +94,7 @@ def estimate(scratch: Path, name: str) -> None:
     from training import launch
 
     found = launch.rehearse("student", scratch / f"{name}.yaml")
-    parts = {part: round(size / 1e9, 3) for part, size in found.parts.items()}
+    parts = {part: round(size / 1e9, 3) for part, size in found.memory.items()}
     print(json.dumps({"estimated GB": round(found.peak / 1e9, 3), "parts GB": parts}))
 
 

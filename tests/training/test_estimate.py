@@ -56,7 +56,7 @@ def test_the_parts_are_what_they_should_be(estimate: Any) -> None:
     rest = sum(weight.numel() for part in (pipeline.conditioner, pipeline.autoencoder) for weight in part.parameters())
     found = estimate("teacher")
     assert found.parameters == {"learnt": count, "whole pipeline": count + rest}
-    parts = found.parts
+    parts = found.memory
     assert parts["weights that learn"] == parts["gradients"] == parts["moving average"] == 4 * count
     assert parts["optimizer"] == pytest.approx(8 * count, rel=0.01)
     assert parts["weights that stay"] == pytest.approx(4 * rest, rel=0.01)

@@ -167,7 +167,7 @@ def test_a_decoder_goes_on_for_the_pictures_of_a_student(data: Path, runs: Path,
         AutoencoderTiny(**TINY).save_pretrained(begun)
     told = {"vae": str(tmp_path / "student" / "vae"), "start": str(begun), "student": str(tmp_path / "student")}
     rates = {"discriminator": RATE, "warmup_optimizer": {"rate": 0.0}, "optimizer": {"rate": 0.0}}
-    train("decoder", tmp_path, data=str(data), kind=kind, drawn=6, **told, **rates)
+    train("decoder", tmp_path, data=str(data), kind=kind, student_images=6, **told, **rates)
     first, *_ = (runs / "decoder" / "metrics.jsonl").read_text().splitlines()
     assert "decoder/layout" in first
     network = {"kl": AutoencoderKL, "tiny": AutoencoderTiny}[kind]
