@@ -149,7 +149,7 @@ few: digits
 			data=digits-$$images || exit 1; done
 evidence: digits few
 	@for file in $(or $(NAME:%=configs/evidence/%.yaml),$(wildcard configs/evidence/*.yaml)); do \
-		OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.quality.evidence $$file || exit 1; done
+		OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.evidence $$file || exit 1; done
 
 # The whole line of attributes, from nothing to a bundle, its figures and grids: an hour of training on two cores, and a quarter.
 .PHONY: avatars

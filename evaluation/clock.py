@@ -13,6 +13,7 @@ from rich.progress import track
 
 LEAST, MOST = 3, 200
 """Calls a case gets in one round, if it is not said otherwise."""
+TIMING_HEADS = ("median ms", "p25 to p75", "p90", "least", "N")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Timing:
     calls: int
     rounds: tuple[float, ...]
     """Median of each round."""
+
+    def cells(self) -> list[str]:
+        """A row of a table under `TIMING_HEADS`."""
+        spread = f"{self.p25:.4g} to {self.p75:.4g}"
+        return [f"{self.median:.4g}", spread, f"{self.p90:.4g}", f"{self.least:.4g}", str(self.calls)]
 
 
 def interleaved(cases: Sequence[Case], rounds: int, seconds: float, seed: int = 0, least: int = LEAST) -> list[Timing]:

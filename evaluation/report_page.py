@@ -8,7 +8,7 @@ from PIL import Image
 
 from evaluation import record, report_tables, web_page
 from evaluation.chart import Points
-from evaluation.clock import Timing
+from evaluation.clock import TIMING_HEADS, Timing
 from evaluation.evaluation import SEARCHED, Evaluation
 from evaluation.figures import fd
 from evaluation.line import Line
@@ -83,12 +83,8 @@ def sweep_curves(report: Report) -> dict[str, Points]:
 
 def timings(cases: Sequence[Timing]) -> Sheet:
     """Whole images, batch 1, timed in turns; the first row is the teacher."""
-    heads = ["whole image, batch 1", "median ms", "p25 to p75", "teacher ÷ this", "N"]
-    rows = [
-        [one.by, f"{one.median:.3g}", f"{one.p25:.3g} to {one.p75:.3g}", f"{cases[0].median / one.median:.3g}",
-         str(one.calls)]
-        for one in cases
-    ]  # fmt: skip
+    heads = ["whole image, batch 1", *TIMING_HEADS, "teacher ÷ this"]
+    rows = [[one.by, *one.cells(), f"{cases[0].median / one.median:.3g}"] for one in cases]
     return Sheet("", heads, rows)
 
 

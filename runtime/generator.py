@@ -45,10 +45,12 @@ class Request:
 class Generator:
     """Draws batches of requests; threads may share one, a lock lets one batch through at a time."""
 
-    def __init__(self, bundle: Bundle, backend: Backend) -> None:
+    def __init__(self, bundle: Bundle, backend: Backend, fused: bool = True) -> None:
+        """Without `fused`, one step runs the split graphs, as several steps always do."""
         self.bundle = bundle
         self.backend = backend
         self.tokenizer = tokenize.load(bundle)
+        self._fused = fused
         self._conditioner_input = conditioner_input(bundle.manifest.task)
         self._lock = threading.Lock()
 
@@ -107,6 +109,11 @@ class Generator:
         """How many tokens of the input the model will not see."""
         return self.tokenizer.dropped(input)
 
+    def conditioning(self, ids: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Ids `(N, S)` or weights `(N, A)` → what the conditioner gives the denoiser, by the names of its inputs."""
+        outputs = self.backend.outputs("conditioner", {self._conditioner_input: ids})
+        return dict(zip(self.bundle.manifest.conditioning, outputs.values(), strict=True))
+
     def warm(
         self,
         batches: Sequence[int] = (1,),
@@ -132,7 +139,7 @@ class Generator:
         with self._lock:
             if images:
                 noises[0] = self._renoise(np.stack(images), noises[0], timesteps[0])
-            elif len(timesteps) == 1:
+            elif self._fused and len(timesteps) == 1:
                 return self._one_step(ids, noises[0])
             return self._split(ids, noises, timesteps)
 
@@ -150,8 +157,7 @@ class Generator:
 
     def _split(self, ids: NDArray[Any], noises: NDArray[np.float32], timesteps: Sequence[int]) -> NDArray[np.uint8]:
         """The k-step student from `noises[0]`, re-noised with the others `(steps, N, C, h, w)` → images `(N, H, W, 3)`."""
-        outputs = self.backend.outputs("conditioner", {self._conditioner_input: ids})
-        conditioning = dict(zip(self.bundle.manifest.conditioning, outputs.values(), strict=True))
+        conditioning = self.conditioning(ids)
 
         def denoise(sample: NDArray[Any], timestep: int) -> NDArray[Any]:
             time = np.array(timestep, np.int64)

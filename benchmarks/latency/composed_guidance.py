@@ -5,17 +5,16 @@ python -m benchmarks.latency.composed_guidance avatars/teacher
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import torch
 import typer
 
+from base.command import run
 from base.errors import BadInput
-from benchmarks.command import run
 from benchmarks.latency.cases import TIMESTEP
-from evaluation import machine
 from evaluation.clock import Case, interleaved
+from evaluation.result import Result, publish, timing_sheet
 from models import noise
 from models.pipeline import Pipeline
 from training.assemble import opened
@@ -50,19 +49,13 @@ def main(
 ) -> None:
     """Time them in turns; the last line of stdout is one JSON document with a ratio for each batch."""
     pipeline = opened(teacher)
-    measured = [case for batch in map(int, batches.split(",")) for case in cases(pipeline, attributes, batch)]
-    timings = {(timing.stage, timing.batch): timing.median for timing in interleaved(measured, rounds, seconds)}
-    ratios = {
-        f"batch {batch}": {
-            "composed ms": median,
-            "composed ÷ guided one by one": median / timings[SINGLE, batch],
-            "composed ÷ bare one by one": median / timings[BARE, batch],
-        }
-        for (stage, batch), median in timings.items()
-        if stage == COMPOSED
-    }
-    hardware = {**machine.hardware(), "load": machine.load(), "torch threads": torch.get_num_threads()}
-    print(json.dumps({"attributes": attributes, **ratios, "where": hardware}, ensure_ascii=False))
+    sizes, figures = [int(size) for size in batches.split(",")], dict[str, object](attributes=attributes)
+    timings = interleaved([case for size in sizes for case in cases(pipeline, attributes, size)], rounds, seconds)
+    for index, size in enumerate(sizes):
+        composed, guided, bare = (timing.median for timing in timings[3 * index : 3 * index + 3])
+        ratios = {"composed ÷ guided one by one": composed / guided, "composed ÷ bare one by one": composed / bare}
+        figures[f"batch {size}"] = {"composed ms": composed, **ratios}
+    publish(Result(f"A guided step of {attributes} attributes", [timing_sheet("", timings)], figures), None)
 
 
 if __name__ == "__main__":

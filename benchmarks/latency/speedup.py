@@ -1,119 +1,110 @@
-"""Latency of the one-step student beside its guided teacher, interleaved in one run; it knows no quality.
+"""Latency of a one-step student beside its guided teacher and other ways to the same image; it knows no quality.
 
 python -m benchmarks.latency.speedup --bundle models/pretrained/emoji/student --teacher models/pretrained/emoji/teacher
+python -m benchmarks.latency.speedup --bundle digits-half --teacher digits/teacher --other digits    # two bundles
 """
 
 from __future__ import annotations
 
-import datetime
-import json
-from collections.abc import Mapping
-from contextlib import closing
-from dataclasses import asdict
-from http import HTTPStatus
-from http.client import HTTPConnection
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import httpx
 import torch
 import typer
-from rich.console import Console
 
-from base.errors import BadInput
+from base.command import run
 from base.shipped import SHIPPED_BUNDLE, SHIPPED_TEACHER
-from benchmarks.command import run
-from benchmarks.latency import speedup_page as page
-from benchmarks.latency.cases import Settings, body, ceiling, label, png, stock_cases, student_cases, teacher_cases
-from benchmarks.latency.result import HTTP, Overhead, Result
-from benchmarks.load.served import served
+from benchmarks.latency.cases import (
+    IMAGE,
+    SPLIT,
+    STOCK,
+    TEACHER,
+    label,
+    requests,
+    stock_cases,
+    student_cases,
+    teacher_cases,
+)
+from benchmarks.latency.flops import ceiling
+from benchmarks.latency.http_overhead import Overhead, overhead
 from evaluation import machine
-from evaluation.clock import Case, interleaved
+from evaluation.clock import Case, Timing, interleaved
+from evaluation.result import Result, cell, publish, timing_sheet
+from evaluation.sheet import Sheet
 from models import folder
-from models.labels import Input
 from runtime import backend as backends
 from runtime.bundle import Bundle, open_bundle
 from runtime.generator import Generator
 
-HTTP_ROUNDS, HTTP_SECONDS = 10, 1.0
+OTHER = "bundle"
 
 
-def overhead(bundle: Bundle, url: str | None) -> Overhead:
-    """The same image over HTTP and without it, in turns; `url` of a running service, else one of our own."""
-    generator, asked = Generator(bundle, backends.load("auto", bundle)), body(bundle.manifest)
-    opened = httpx.Client(base_url=url, timeout=30) if url else served(str(bundle.folder.resolve()))
-    with opened as client, closing(HTTPConnection(client.base_url.host, client.base_url.port)) as lean:
-        cases = [
-            Case(HTTP, "http.client, kept alive", 1, lambda: ask(lean, asked)),
-            Case("image as PNG", label(generator), 1, lambda: png(generator)),
-            Case(HTTP, "httpx, kept alive", 1, lambda: client.post("/generate", json=asked).raise_for_status().content),
-        ]
-        http, bare, comfortable = interleaved(cases, HTTP_ROUNDS, HTTP_SECONDS)
-    return Overhead(http, bare, comfortable)
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as fast the student is as another way to the same image."""
+
+    other: Timing
+    student: Timing
+
+    def figures(self) -> dict[str, Any]:
+        """Ratio of the medians, and its least and greatest in a round."""
+        rounds = [slow / fast for slow, fast in zip(self.other.rounds, self.student.rounds, strict=True)]
+        who = {"batch": self.student.batch, "other": f"{self.other.stage}, {self.other.by}", "student": self.student.by}
+        return {**who, "ratio": self.other.median / self.student.median, "low": min(rounds), "high": max(rounds)}
 
 
-def ask(connection: HTTPConnection, asked: Mapping[str, Input]) -> bytes:
-    """One PNG over a connection that stays open."""
-    connection.request("POST", "/generate", json.dumps(asked), {"content-type": "application/json"})
-    answer = connection.getresponse()
-    content = answer.read()
-    if answer.status != HTTPStatus.OK:
-        raise BadInput(f"the service answered {answer.status}: {content[:200].decode(errors='replace')}")
-    return content
+def ratios(timings: Sequence[Timing]) -> Iterator[Ratio]:
+    """Each batch: the teacher at its best, diffusers and other bundles ÷ the fastest backend; split ÷ fused graphs."""
+    for batch in sorted({timing.batch for timing in timings}):
+        images = [one for one in timings if (one.stage, one.batch) == (IMAGE, batch)]
+        images.sort(key=lambda one: one.median)
+        students = [one for one in images if not one.by.startswith((TEACHER, STOCK, OTHER))]
+        yield from [Ratio(one, students[0]) for one in images if one.by.startswith(TEACHER)][:1]
+        yield from [Ratio(one, students[0]) for one in images if one.by.startswith((STOCK, OTHER))]
+        split = {one.by: one for one in timings if (one.stage, one.batch) == (SPLIT, batch)}
+        yield from (Ratio(split[one.by], one) for one in students if one.by in split)
 
 
-def measure(
-    bundle: Bundle, teacher_folder: Path, settings: Settings, rounds: int, seconds: float,
-    url: str | None, http: bool,
-) -> Result:  # fmt: skip
-    """Time everything; HTTP first, while no other runtime's threads are there."""
-    before = machine.load()
-    found = overhead(bundle, url) if http else None
-    teacher = folder.load(teacher_folder)
-    threads = sorted({1, torch.get_num_threads()})
-    cases = [*student_cases(bundle, settings.batches), *stock_cases(bundle, settings.batches)]
-    cases += teacher_cases(teacher, settings, threads)
-    timings = interleaved(cases, rounds, seconds)
-    return Result(
-        date=datetime.date.today().isoformat(),
-        hardware=machine.hardware(),
-        versions=machine.versions(),
-        load=(before, machine.load()),
-        settings={
-            "model": bundle.manifest.model_name,
-            "teacher steps": settings.steps,
-            "guidance": settings.guidance,
-            "rounds": rounds,
-            "seconds a case and round": seconds,
-        },
-        ceiling=ceiling(teacher, folder.load(bundle.folder), settings),
-        timings=tuple(timings),
-        overhead=found,
-    )
+def other_cases(bundle: Bundle, batches: Sequence[int]) -> Iterator[Case]:
+    """The whole image of another bundle on its best backend."""
+    generator = Generator(bundle, backends.load("auto", bundle))
+    for batch in batches:
+        by = f"{OTHER} {bundle.folder.name}, {label(generator)}"
+        yield Case(IMAGE, by, batch, partial(generator.generate, requests(bundle.manifest, batch)))
 
 
-def write(result: Result, out: Path) -> str:
-    """`latency.json`, `latency.md`, `latency.png`; returns the summary as one line of JSON."""
-    ratios = [
-        {"batch": found.batch, "teacher ms": found.teacher.median, "student ms": found.student.median,
-         "student": found.student.by, "ratio": found.ratio, "low": found.low, "high": found.high}
-        for found in result.ratios
-    ]  # fmt: skip
-    http = result.overhead and {
-        "p50 ms": result.overhead.http.median,
-        "bare p50 ms": result.overhead.bare.median,
-        "overhead ms": result.overhead.milliseconds,
-    }
-    summary = {"folder": out.name, "ratios": ratios, "http": http}
-    (out / "latency.json").write_text(json.dumps({"summary": summary, **asdict(result)}, indent=1) + "\n")
-    (out / "latency.md").write_text(page.markdown(result))
-    page.plot(result, out / "latency.png")
-    return json.dumps(summary)
+def result(
+    timings: Sequence[Timing], http: Overhead | None, gigaflop: dict[str, float], facts: dict[str, object]
+) -> Result:
+    """The tables of a run, its chart and its figures."""
+    found, images = [ratio.figures() for ratio in ratios(timings)], [one for one in timings if one.stage == IMAGE]
+    rows = [[cell(value) for value in ratio.values()] for ratio in found]
+    heads = ["batch", "other", "student", "ratio of medians", "least round", "greatest"]
+    sheets = [Sheet("Times as fast", heads, rows)]
+    sheets.append(Sheet("GFLOP of one image", list(gigaflop), [[cell(value) for value in gigaflop.values()]]))
+    if http:
+        over = (http.http, http.bare, http.comfortable)
+        sheets.append(timing_sheet(f"Over HTTP: {http.milliseconds:.2f} ms more", over))
+    sheets.append(timing_sheet("Whole image and its stages", sorted(timings, key=lambda one: (one.stage, one.batch))))
+    over_http = http and {"overhead ms": http.milliseconds, "p50 ms": http.http.median, "bare p50 ms": http.bare.median}
+    figures = {"ratios": found, "ceiling": gigaflop, "http": over_http, "timings": [asdict(one) for one in timings]}
+    names = dict.fromkeys(one.by for one in images)
+    curves = {by: [(one.batch, one.median / one.batch) for one in images if one.by == by] for by in names}
+    return Result("One step beside its teacher", sheets, figures, facts, {"ms an image over the batch": curves})
+
+
+def megabytes(path: Path) -> float:
+    """All files of a folder."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e6
 
 
 def main(
     bundle: Annotated[Path, typer.Option(help="The student's bundle.")] = SHIPPED_BUNDLE,
     teacher: Annotated[Path, typer.Option(help="The teacher's diffusers folder.")] = SHIPPED_TEACHER,
+    other: Annotated[list[Path] | None, typer.Option(help="Another bundle to put beside it; may be repeated.")] = None,
     steps: Annotated[int, typer.Option(help="Of the teacher.")] = 50,
     guidance: Annotated[float, typer.Option(help="Of the teacher.")] = 2.0,
     batches: Annotated[str, typer.Option(help="Batch sizes; the ratio is taken at each.")] = "1,4,8",
@@ -121,16 +112,22 @@ def main(
     seconds: Annotated[float, typer.Option(help="For a case in a round; three calls at least.")] = 0.3,
     url: Annotated[str | None, typer.Option(help="A running service; without it one is started.")] = None,
     http: Annotated[bool, typer.Option(help="Measure the service as well.")] = True,
-    out: Annotated[Path | None, typer.Option(help="By default results/MACHINE-DATE beside this file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder, by default benchmarks/results/MACHINE-DATE.")] = None,
 ) -> None:
     """Measure latency; the last line of stdout is one JSON document."""
-    results = out or machine.results_folder()
-    settings = Settings(steps, guidance, tuple(int(size) for size in batches.split(",")))
-    result = measure(open_bundle(bundle), teacher, settings, rounds, seconds, url, http)
-    results.mkdir(parents=True, exist_ok=True)
-    summary = write(result, results)
-    Console(stderr=True).print(f"written: {results}")
-    print(summary)
+    opened, others = open_bundle(bundle), [open_bundle(one) for one in other or []]
+    sizes = [int(size) for size in batches.split(",")]
+    over = overhead(opened, url) if http else None  # first, while no other runtime's threads are there
+    guided = folder.load(teacher).to("cuda" if torch.cuda.is_available() else "cpu")
+    cases = [*student_cases(opened, sizes), *stock_cases(opened, sizes)]
+    cases += [case for one in others for case in other_cases(one, sizes)]
+    cases += teacher_cases(guided, steps, guidance, sizes, sorted({1, torch.get_num_threads()}))
+    timings = interleaved(cases, rounds, seconds)
+    facts: dict[str, object] = {"model": opened.manifest.model_name, "teacher steps": steps, "guidance": guidance}
+    facts |= {"rounds": rounds, "seconds a case and round": seconds}
+    facts |= {f"MB of {one.manifest.model_name}": megabytes(one.folder) for one in (opened, *others)}
+    gigaflop = ceiling(guided, folder.load(bundle).to(guided.device), steps, guidance)
+    publish(result(timings, over, gigaflop, facts), (out or machine.results_folder()) / "latency")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The service's bars in one run, as ratios: overhead, throughput, tail, overload, start; load by locust.
+"""The service beside its bars, as ratios: start, overhead, throughput, tail, overload, memory; load by locust.
 
 python -m benchmarks.load.http_load BUNDLE PROMPT|LABEL [batches=1,8 ...] [--seconds 20 --clients 16 --overload 60]
 """
@@ -6,27 +6,20 @@ python -m benchmarks.load.http_load BUNDLE PROMPT|LABEL [batches=1,8 ...] [--sec
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.command import run
+from base.command import run
+from benchmarks.child import JsonObject, last_object
 from benchmarks.latency.cases import requests
-from benchmarks.latency.speedup import overhead
-from benchmarks.load.footprint import memory
+from benchmarks.latency.http_overhead import overhead
 from benchmarks.load.served import Server, started
+from evaluation.result import Bar, bars_result, publish
 from runtime import backend as backends
 from runtime.bundle import open_bundle
 from runtime.generator import Generator
@@ -38,143 +31,106 @@ BATCHES = (1, 2, 4, 8)
 CROWD = 200
 """Clients that make Poisson arrivals together: each asks seldom."""
 ROUNDS = 3
+LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 
 
-@dataclass(frozen=True)
-class Bar:
-    """A figure beside what it should be."""
-
-    what: str
-    found: float
-    bar: str
-    met: bool
-
-
-def drive(address: str, asked: dict[str, str], clients: int, seconds: int, rate: float = 0.0) -> dict[str, Any]:
+def drive(address: str, body: dict[str, str], clients: int, seconds: int, rate: float = 0.0) -> JsonObject:
     """Closed loops of `clients`, or Poisson arrivals of `rate` a second: status → how many, and percentiles in ms."""
-    command = [sys.executable, "-m", "locust", "--locustfile", str(Path(__file__).with_name("locustfile.py"))]
-    command += ["--headless", "--host", address, "--users", str(clients), "--spawn-rate", str(clients)]
-    command += ["--run-time", f"{seconds}s", "--stop-timeout", "60s", "--loglevel", "ERROR"]
-    pause = clients / rate if rate else 0.0
-    environment = {**os.environ, "IPPO_LOAD_BODY": json.dumps(asked), "IPPO_LOAD_PAUSE": str(pause)}
-    output = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds + 120)
-    line = next((line for line in reversed(output.stdout.splitlines()) if line.startswith("{")), None)
-    if line is None:
-        raise SystemExit(f"locust ended with {output.returncode}: {output.stderr.strip()[-300:]}")
-    found: dict[str, Any] = json.loads(line)
-    return found
+    options = ["--locustfile", str(LOCUSTFILE), "--headless", "--host", address, "--users", str(clients)]
+    options += [
+        "--spawn-rate",
+        str(clients),
+        "--run-time",
+        f"{seconds}s",
+        "--stop-timeout",
+        "60s",
+        "--loglevel",
+        "ERROR",
+    ]
+    environment = {"IPPO_LOAD_BODY": json.dumps(body), "IPPO_LOAD_PAUSE": str(clients / rate if rate else 0.0)}
+    return last_object("locust", *options, environment=environment)
 
 
-def times(found: dict[str, Any], status: str) -> dict[str, float]:
-    """Percentiles in ms of the answers of a status, or nothing but zeros."""
-    percentiles: dict[str, float] = found["ms"].get(status, {"p50": 0.0, "p90": 0.0, "p99": 0.0, "most": 0.0})
-    return percentiles
+def percentiles(load: JsonObject, status: str) -> dict[str, float]:
+    """Percentiles in ms of the answers of a status; zeros where there were none."""
+    return dict(load["ms"].get(status, {"p50": 0.0, "p90": 0.0, "p99": 0.0, "most": 0.0}))
 
 
-def offline(generator: Generator, seconds: float) -> dict[int, float]:
-    """Batch → images a second of the generator alone."""
-    found = {}
+def offline(generator: Generator, seconds: float) -> float:
+    """Images a second of the generator alone, at its best batch."""
+    rates = []
     for batch in BATCHES:
-        wanted, count = requests(generator.bundle.manifest, batch), 0
-        generator.generate(wanted)
+        asked, count = requests(generator.bundle.manifest, batch), 0
+        generator.generate(asked)
         began = time.perf_counter()
         while (passed := time.perf_counter() - began) < seconds / len(BATCHES):
-            generator.generate(wanted)
+            generator.generate(asked)
             count += batch
-        found[batch] = count / passed
-    return found
+        rates.append(count / passed)
+    return max(rates)
 
 
-def throughput(server: Server, generator: Generator, asked: dict[str, str], clients: int, seconds: int) -> list[float]:
-    """Images a second by HTTP, and offline at the best batch; in turns, medians."""
-    served, alone, turn = [], [], -(-seconds // ROUNDS)
+def throughput(
+    server: Server, generator: Generator, body: dict[str, str], clients: int, seconds: int
+) -> tuple[float, float]:
+    """Images a second by HTTP, and offline; in turns, medians."""
+    over_http, alone, turn = [], [], -(-seconds // ROUNDS)
     for _ in range(ROUNDS):
-        rates = offline(generator, turn)
-        alone.append(max(rates.values()))
-        found = drive(server.address, asked, clients, turn)
-        served.append(found["statuses"].get(ANSWERED, 0) / turn)
-    return [statistics.median(served), statistics.median(alone)]
+        alone.append(offline(generator, turn))
+        statuses = drive(server.address, body, clients, turn)["statuses"]
+        over_http.append(statuses.get(ANSWERED, 0) / turn)
+    return statistics.median(over_http), statistics.median(alone)
 
 
-@contextmanager
-def watched(server: Server) -> Iterator[list[float]]:
-    """The server's memory in MB, once a second meanwhile."""
-    found, over = [memory(server)], threading.Event()
-
-    def watch() -> None:
-        while not over.wait(1.0):
-            found.append(memory(server))
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield found
-    finally:
-        over.set()
-        thread.join()
-        found.append(memory(server))
-
-
-def overloaded(server: Server, asked: dict[str, str], rate: float, seconds: int) -> list[Bar]:
+def overloaded(server: Server, body: dict[str, str], rate: float, seconds: int) -> list[Bar]:
     """More than it can do: who is accepted is answered in time, all others are refused at once."""
-    with watched(server) as megabytes:
-        found = drive(server.address, asked, 2 * CROWD, seconds, rate)
-    statuses: dict[str, int] = found["statuses"]
-    accepted, refused = times(found, ANSWERED), times(found, REFUSED)
-    total = max(1, sum(statuses.values()))
-    other = sum(statuses.values()) - statuses.get(ANSWERED, 0) - statuses.get(REFUSED, 0)
-    grown, slowest = megabytes[-1] - megabytes[0], accepted["most"] / 1e3
+    before = server.pss_mb
+    load = drive(server.address, body, 2 * CROWD, seconds, rate)
+    statuses: dict[str, int] = load["statuses"]
+    accepted, refused = percentiles(load, ANSWERED), percentiles(load, REFUSED)
+    total = sum(statuses.values())
+    other = total - statuses.get(ANSWERED, 0) - statuses.get(REFUSED, 0)
     return [
-        Bar("overload: answers but 200 and 429", other, "0", other == 0),
-        Bar("overload: slowest accepted, s", slowest, f"<= {DEADLINE:g}", slowest <= DEADLINE),
-        Bar("overload: share refused", statuses.get(REFUSED, 0) / total, "-", True),
-        Bar("overload: refused p99 / accepted p50", refused["p99"] / max(accepted["p50"], 1e-9), "<= 0.5",
-            refused["p99"] <= 0.5 * accepted["p50"]),
-        Bar("overload: refused without Retry-After", found["without_retry_after"], "0", not found["without_retry_after"]),
-        Bar("overload: memory grown, MB", grown, "<= 20", grown <= 20),
-    ]  # fmt: skip
+        Bar("overload: answers but 200 and 429", other, most=0),
+        Bar("overload: slowest accepted, s", accepted["most"] / 1e3, most=DEADLINE),
+        Bar("overload: share refused", statuses.get(REFUSED, 0) / max(1, total)),
+        Bar("overload: refused p99 / accepted p50", refused["p99"] / max(accepted["p50"], 1e-9), most=0.5),
+        Bar("overload: refused without Retry-After", load["without_retry_after"], most=0),
+        Bar("overload: memory grown, MB", server.pss_mb - before, most=20),
+    ]
 
 
 def measure(
-    bundle: str, wanted: str, seconds: int, clients: int, overload: int, settings: Sequence[str] = ()
+    bundle: str, text: str, seconds: int, clients: int, overload: int, settings: Sequence[str] = ()
 ) -> list[Bar]:
     """All bars, one after the other on one server."""
     opened = open_bundle(Path(bundle))
-    asked, began = dict.fromkeys(opened.manifest.inputs, wanted), time.perf_counter()
-    with started(bundle, f"deadline={DEADLINE:g}", *settings) as server:
-        server.client.post("/generate", json=asked).raise_for_status()
+    body, began = dict.fromkeys(opened.manifest.inputs, text), time.perf_counter()
+    with started("serve", "--bundle", bundle, f"deadline={DEADLINE:g}", *settings) as server:
+        server.client.post("/generate", json=body).raise_for_status()
         first = time.perf_counter() - began
-        bars = [Bar("exec to ready, s", server.ready, "<= 5", server.ready <= 5)]
-        bars += [Bar("exec to first image, s", first, "<= 6", first <= 6)]
-        spent = overhead(opened, server.address)
-        bars += [Bar("HTTP over bare p50, ms", spent.milliseconds, "<= 1.5", spent.milliseconds <= 1.5)]
+        bars = [Bar("exec to ready, s", server.ready, most=5), Bar("exec to first image, s", first, most=6)]
+        bars += [Bar("HTTP over bare p50, ms", overhead(opened, server.address).milliseconds, most=1.5)]
         generator = Generator(opened, backends.load("auto", opened))
-        served, alone = throughput(server, generator, asked, clients, seconds)
-        bars += [Bar(f"throughput of {clients} clients / offline", served / alone, ">= 0.85", served / alone >= 0.85)]
-        half = times(drive(server.address, asked, CROWD, seconds, served / 2), ANSWERED)
-        tail = half["p99"] / max(half["p50"], 1e-9)
-        bars += [Bar("half load: p99 / p50", tail, "<= 4", tail <= 4)]
-        bars += overloaded(server, asked, 2 * served, overload)
-        held = memory(server)
-        bars += [Bar("memory (PSS), MB", held, "<= 500", held <= 500)]
-    return bars
+        over_http, alone = throughput(server, generator, body, clients, seconds)
+        bars += [Bar(f"throughput of {clients} clients / offline", over_http / alone, least=0.85)]
+        half = percentiles(drive(server.address, body, CROWD, seconds, over_http / 2), ANSWERED)
+        bars += [Bar("half load: p99 / p50", half["p99"] / max(half["p50"], 1e-9), most=4)]
+        bars += overloaded(server, body, 2 * over_http, overload)
+        return [*bars, Bar("memory (PSS), MB", server.pss_mb, most=500)]
 
 
 def main(
     bundle: Annotated[str, typer.Argument(help="Folder of the bundle.")],
-    wanted: Annotated[str, typer.Argument(help="Prompt or label.")],
+    text: Annotated[str, typer.Argument(help="Prompt or label.")],
     settings: Annotated[list[str] | None, typer.Argument(help="Of `ippo serve`, e.g. batches=1,8.")] = None,
     seconds: Annotated[int, typer.Option(help="Of each measurement.")] = 20,
     clients: Annotated[int, typer.Option(help="Closed loops.")] = 16,
     overload: Annotated[int, typer.Option(help="Seconds of twice the most it can do.")] = 60,
 ) -> None:
     """Measure the service beside its bars; the last line is JSON."""
-    bars = measure(bundle, wanted, seconds, clients, overload, settings or [])
-    table = Table("", "found", "bar", "")
-    for bar in bars:
-        table.add_row(bar.what, f"{bar.found:.3g}", bar.bar, "" if bar.met else "missed")
-    Console(stderr=True).print(table)
-    print(json.dumps([asdict(bar) for bar in bars]))
+    bars = measure(bundle, text, seconds, clients, overload, settings or [])
+    publish(bars_result("The service under load", bars), None)
 
 
 if __name__ == "__main__":

@@ -46,11 +46,11 @@ class Client(FastHttpUser):
 @events.quitting.add_listener  # type: ignore[untyped-decorator]
 def tell(**_: Any) -> None:
     """The result as one line of JSON: percentiles in milliseconds for each status."""
-    found = {status: _percentiles(sorted(row)) for status, row in times.items()}
-    print(json.dumps({"statuses": statuses, "ms": found, "without_retry_after": without_retry_after}), flush=True)
+    percentiles = {status: _percentiles(sorted(row)) for status, row in times.items()}
+    print(json.dumps({"statuses": statuses, "ms": percentiles, "without_retry_after": without_retry_after}), flush=True)
 
 
 def _percentiles(ordered: list[float]) -> dict[str, float]:
     last = len(ordered) - 1
-    places = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "most": 1.0}
-    return {name: round(ordered[round(last * place)], 2) for name, place in places.items()}
+    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "most": 1.0}
+    return {name: round(ordered[round(last * share)], 2) for name, share in shares.items()}

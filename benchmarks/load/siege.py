@@ -14,23 +14,23 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from http.client import HTTPResponse
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, TextMessage
 from wsproto.events import Request as Upgrade
 
-from benchmarks.command import run
-from benchmarks.load.footprint import footprint, settled
+from base.command import run
+from benchmarks.child import JsonObject
 from benchmarks.load.served import Server, started
+from evaluation.result import Result, publish
+from evaluation.sheet import Sheet
 from runtime.bundle import open_bundle
 
 OPTIONS = ("page=false", "body_seconds=1", "deadline=5")
@@ -47,11 +47,46 @@ ALLOWED_MB = 10.0
 
 
 @dataclass(frozen=True)
+class Footprint:
+    """What a server's processes hold together."""
+
+    pss_mb: float
+    """Proportional set size: what is shared counts once."""
+    tasks: int
+    """Of asyncio, as the service's metrics say."""
+    threads: int
+    handles: int
+
+    def back_to(self, before: Footprint, megabytes: float) -> bool:
+        """Whether nothing of what came in between is left, but for so much memory."""
+        counts = self.tasks <= before.tasks and self.threads <= before.threads and self.handles <= before.handles
+        return counts and self.pss_mb <= before.pss_mb + megabytes
+
+
+def footprint(server: Server) -> Footprint:
+    """The footprint now, this question included: the connection that asks is one that is always there."""
+    lines = server.client.get("/metrics").text.splitlines()
+    tasks = next(line.rpartition(" ")[2] for line in lines if line.startswith("ippo_tasks "))
+    threads, handles = zip(*((one.num_threads(), one.num_fds()) for one in server.processes), strict=True)
+    return Footprint(server.pss_mb, int(float(tasks)), sum(threads), sum(handles))
+
+
+def settled(server: Server, before: Footprint, megabytes: float, seconds: float) -> Footprint:
+    """The footprint as soon as it is back to `before`, or what is left after `seconds`."""
+    until = time.monotonic() + seconds
+    while True:
+        now = footprint(server)
+        if now.back_to(before, megabytes) or time.monotonic() > until:
+            return now
+        time.sleep(0.5)
+
+
+@dataclass(frozen=True)
 class Siege:
     """A server under attack, and the body of a good request."""
 
     server: Server
-    asked: dict[str, str]
+    body: dict[str, str]
 
     def connect(self) -> socket.socket:
         where = urlsplit(self.server.address)
@@ -65,12 +100,12 @@ class Siege:
 
     def answers(self) -> None:
         """It still draws."""
-        answer = self.server.client.post("/generate", json=self.asked)
+        answer = self.server.client.post("/generate", json=self.body)
         assert answer.status_code == HTTPStatus.OK, f"the server answered {answer.status_code}: {answer.text[:200]}"
 
     def kills(self, count: int) -> None:
         """`kill -9` of a client: every second one in the middle of its body, the others while they are drawn for."""
-        body = json.dumps(self.asked).encode()
+        body = json.dumps(self.body).encode()
         for number in range(count):
             there, here = os.pipe()
             child = os.fork()
@@ -129,7 +164,7 @@ class Siege:
                 assert isinstance(next(live.events()), AcceptConnection)
                 with suppress(ConnectionResetError, BrokenPipeError):  # those that are one too many
                     for _ in range(MESSAGES):
-                        client.sendall(live.send(TextMessage(json.dumps(self.asked))))
+                        client.sendall(live.send(TextMessage(json.dumps(self.body))))
                 if number % 2:
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             self.answers()
@@ -146,11 +181,11 @@ class Siege:
         return seconds
 
 
-def siege(bundle: str, wanted: str, counts: dict[str, int]) -> dict[str, Any]:
+def siege(bundle: str, text: str, counts: dict[str, int]) -> JsonObject:
     """A tenth of it first, so that pools have the size they keep; then all of it, and what is left of it."""
-    asked = dict.fromkeys(open_bundle(Path(bundle)).manifest.inputs, wanted)
-    with started(bundle, *OPTIONS) as server:
-        attacked = Siege(server, asked)
+    body = dict.fromkeys(open_bundle(Path(bundle)).manifest.inputs, text)
+    with started("serve", "--bundle", bundle, *OPTIONS) as server:
+        attacked = Siege(server, body)
         attacked.attack({kind: -(-count // 10) for kind, count in counts.items()})
         time.sleep(SETTLE_SECONDS)
         before = footprint(server)
@@ -158,7 +193,7 @@ def siege(bundle: str, wanted: str, counts: dict[str, int]) -> dict[str, Any]:
         after = settled(server, before, ALLOWED_MB, SETTLE_SECONDS)
         attacked.answers()
     held = after.back_to(before, ALLOWED_MB)
-    return {"counts": counts, "seconds": seconds, "before": before.told(), "after": after.told(), "held": held}
+    return {"counts": counts, "seconds": seconds, "before": asdict(before), "after": asdict(after), "held": held}
 
 
 def _status(client: socket.socket) -> int:
@@ -170,20 +205,17 @@ def _status(client: socket.socket) -> int:
 
 def main(
     bundle: Annotated[str, typer.Argument(help="Folder of the bundle.")],
-    wanted: Annotated[str, typer.Argument(help="Prompt or label.")],
+    text: Annotated[str, typer.Argument(help="Prompt or label.")],
     kills: Annotated[int, typer.Option(help="Clients killed in the middle of a request.")] = 1000,
     loris: Annotated[int, typer.Option(help="Clients that send a byte now and then.")] = 100,
     bodies: Annotated[int, typer.Option(help="Bodies of 10 MB.")] = 100,
     floods: Annotated[int, typer.Option(help="Websockets that send and do not read.")] = 100,
 ) -> None:
     """Besiege the server of a bundle; the last line is JSON, and the exit code says whether it held."""
-    found = siege(bundle, wanted, {"kills": kills, "loris": loris, "bodies": bodies, "floods": floods})
-    table = Table("", "before", "after")
-    for name in found["before"]:
-        table.add_row(name, f"{found['before'][name]:g}", f"{found['after'][name]:g}")
-    Console(stderr=True).print(table)
-    print(json.dumps(found))
-    sys.exit(not found["held"])
+    figures = siege(bundle, text, {"kills": kills, "loris": loris, "bodies": bodies, "floods": floods})
+    rows = [[name, f"{value:.4g}", f"{figures['after'][name]:.4g}"] for name, value in figures["before"].items()]
+    publish(Result("A siege", [Sheet("", ["", "before", "after"], rows)], figures), None)
+    sys.exit(not figures["held"])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What an export and a start cost in memory, time and disk, each in a process of its own; it times no image.
 
-python -m benchmarks.size.export_costs unet      # the graph of Stable Diffusion 1.4's UNet in fp16; aims: 3.5 GB, 60 s
-python -m benchmarks.size.export_costs bundle    # a whole export, its gate included; bundle ÷ safetensors, aim: 1.02
+python -m benchmarks.size.export_costs unet      # the graph of Stable Diffusion 1.4's UNet in fp16
+python -m benchmarks.size.export_costs bundle    # a whole export of that size, its gate included
 python -m benchmarks.size.export_costs first FOLDER    # from opening a bundle to its first image
 
 Imports lie inside of the functions: the process that is measured holds no more than it needs.
@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,52 +18,54 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.child import JsonObject, last_object
+
 app = typer.Typer(add_completion=False, help=__doc__)
 Small = Annotated[bool, typer.Option("--small", help="Tiny networks of the same classes.")]
-MEMORY_GB, SECONDS, DISK = 3.5, 60.0, 1.02
-"""What is asked at full size."""
+MEMORY_GB, SECONDS, DISK, FIRST_SECONDS = 3.5, 60.0, 1.02, 15.0
+"""The bars at full size: of the UNet's graph, of a bundle ÷ its safetensors, of a first image."""
 
 
 @app.command()
 def unet(small: Small = False) -> None:
     """The denoiser's graph: fp16 weights on disk → ONNX beside them."""
     with tempfile.TemporaryDirectory() as scratch:
-        _elsewhere("weights", scratch, *(["--small"] if small else []))
+        random_weights(scratch, small)
         import torch
         from diffusers import UNet2DConditionModel
 
         from export import graphs
         from runtime.networks import DenoiserGraph
 
-        network = UNet2DConditionModel.from_pretrained(scratch, torch_dtype=torch.float16).eval()
+        network = UNet2DConditionModel.from_pretrained(f"{scratch}/unet", torch_dtype=torch.float16).eval()
         opened, began = peak_gb(), time.perf_counter()
         side, width = int(network.config["sample_size"]), int(network.config["cross_attention_dim"])
-        inputs = {
-            "sample": torch.randn(2, 4, side, side),
-            "timestep": torch.tensor(999),
-            "encoder_hidden_states": torch.randn(2, 77, width),
-        }
-        graph = graphs.write(
-            "denoiser", DenoiserGraph(network), inputs, Path(scratch) / "diffusion_pytorch_model.safetensors"
-        )
-        found = {"seconds": round(time.perf_counter() - began, 1), "peak GB": peak_gb(), "peak GB when opened": opened}
-        aims = {"aims": {"seconds": SECONDS, "peak GB": MEMORY_GB}}
-        print(json.dumps({"unet": {**found, "graph MB": round(graph.stat().st_size / 1e6, 2), **aims}}))
+        sample, hidden = torch.randn(2, 4, side, side), torch.randn(2, 77, width)
+        inputs = {"sample": sample, "timestep": torch.tensor(999), "encoder_hidden_states": hidden}
+        weights = Path(scratch) / "unet" / "diffusion_pytorch_model.safetensors"
+        graph = graphs.write("denoiser", DenoiserGraph(network), inputs, weights)
+        seconds, peak, size = time.perf_counter() - began, peak_gb(), graph.stat().st_size / 1e6
+    from evaluation.result import Bar, bars_result, publish
+
+    bars = [Bar("seconds", seconds, most=SECONDS), Bar("peak GB", peak, most=MEMORY_GB)]
+    bars += [Bar("peak GB when the weights are opened", opened), Bar("graph MB", size)]
+    publish(bars_result("The graph of a UNet", bars), None)
 
 
 @app.command()
 def bundle(small: Small = False) -> None:
     """A whole export with its gate, and how much more than its safetensors a bundle is."""
     with tempfile.TemporaryDirectory() as scratch:
-        saved, out = Path(scratch) / "student", Path(scratch) / "bundle"
-        _elsewhere("student", str(saved), *(["--small"] if small else []))
+        random_weights(f"{scratch}/student", small)
         from export.write_bundle import ExportOptions, export
 
         began = time.perf_counter()
-        made = export(str(saved), out, ExportOptions(trained=False, inputs=["a cat"]))
-        took = round(time.perf_counter() - began, 1)
-        found = {"seconds": took, "peak GB": peak_gb(), **disk(made.folder)}
-        print(json.dumps({"bundle": {**found, "aims": {"÷ safetensors": DISK}}}))
+        made = export(f"{scratch}/student", Path(scratch) / "bundle", ExportOptions(trained=False, inputs=["a cat"]))
+        seconds, peak, disk = time.perf_counter() - began, peak_gb(), over_safetensors(made.folder)
+    from evaluation.result import Bar, bars_result, publish
+
+    bars = [Bar("seconds", seconds), Bar("peak GB", peak), Bar("bundle ÷ safetensors", disk, most=DISK)]
+    publish(bars_result("The export of a bundle", bars), None)
 
 
 @app.command()
@@ -79,57 +79,29 @@ def first(folder: Path, backend: str = "auto") -> None:
     opened = open_bundle(folder)
     checked = time.perf_counter() - began
     Generator(opened, backends.load(backend, opened)).generate([Request("a cat", 0)])
-    took = {"seconds": round(time.perf_counter() - began, 2), "of it checking files": round(checked, 2)}
-    print(json.dumps({"first image": {**took, "peak GB": peak_gb()}}))
+    print(json.dumps({"seconds": time.perf_counter() - began, "of it checking files": checked, "peak GB": peak_gb()}))
 
 
-@app.command(hidden=True)
-def weights(folder: Path, small: Small = False) -> None:
-    """Write a UNet with random fp16 weights."""
-    from benchmarks.size.random_networks import FULL, SMALL
-    from benchmarks.size.random_networks import unet as random_unet
-
-    random_unet(SMALL if small else FULL).half().save_pretrained(folder)
+def first_image(folder: Path) -> JsonObject:
+    """Seconds to the first image of a bundle and the peak in GB, in a process of its own."""
+    return last_object("benchmarks.size.export_costs", "first", str(folder))
 
 
-@app.command(hidden=True)
-def student(folder: Path, small: Small = False) -> None:
-    """Write a student with random fp16 weights."""
-    import torch
-
-    from benchmarks.size.random_networks import FULL, SMALL
-    from benchmarks.size.random_networks import student as random_student
-    from models import folder as folders
-
-    folders.save(random_student(SMALL if small else FULL, "KL"), folder, torch.float16)
+def random_weights(folder: str, small: bool, *options: str) -> JsonObject:
+    """Write random weights from a process of its own, whose memory is then free again."""
+    return last_object("benchmarks.size.random_networks", folder, *options, *(["--small"] if small else []))
 
 
-def first_image(folder: Path) -> dict[str, float]:
-    """What `first` finds, in a process of its own."""
-    return dict(json.loads(_elsewhere("first", str(folder)))["first image"])
-
-
-def disk(folder: Path) -> dict[str, float]:
-    """Bytes of a bundle beside those of its weights; another name of a file counts nothing."""
+def over_safetensors(folder: Path) -> float:
+    """Bytes of a bundle ÷ those of its weights; another name of a file counts nothing."""
     sizes = {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
-    safetensors = sum(size for path, size in sizes.items() if path.suffix == ".safetensors")
-    return {"MB": round(sum(sizes.values()) / 1e6, 2), "÷ safetensors": round(sum(sizes.values()) / safetensors, 4)}
+    return sum(sizes.values()) / sum(size for path, size in sizes.items() if path.suffix == ".safetensors")
 
 
 def peak_gb() -> float:
     """The most memory that this process has held (Linux). Not getrusage's figure, which begins with its parent's."""
-    found = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
-    return round(int(found[1]) * 1024 / 1e9, 2) if found else 0.0
-
-
-def _elsewhere(*command: str) -> str:
-    """The last line that another process of this program prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.size.export_costs", *command], stdout=subprocess.PIPE, text=True
-    )
-    if done.returncode:
-        sys.exit(done.returncode)
-    return done.stdout.strip().rpartition("\n")[2]
+    line = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return int(line[1]) * 1024 / 1e9 if line else 0.0
 
 
 if __name__ == "__main__":

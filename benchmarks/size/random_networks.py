@@ -1,17 +1,21 @@
-"""Pipelines of the real classes with random weights, at Stable Diffusion 1.4's size or tiny; they draw nothing worth seeing."""
+"""Pipelines of the real classes with random weights, at Stable Diffusion 1.4's size or tiny; they draw nothing worth seeing.
+
+python -m benchmarks.size.random_networks FOLDER [--teacher] [--small]
+"""
 
 from __future__ import annotations
 
+import json
 import string
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from pathlib import Path
 
-import diffusers
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from base.command import run
+from models import folder as folders
 from models import stable_diffusion
 from models.pipeline import Pipeline
 from models.schedule import student_scheduler
@@ -32,6 +36,7 @@ FULL, SMALL = Size(), Size(32, (32, 32, 64, 64), (32, 32, 64, 64), (32, 1, 2))
 
 
 def unet(size: Size) -> UNet2DConditionModel:
+    """The denoiser, in float32."""
     return UNet2DConditionModel(
         sample_size=size.latent, block_out_channels=size.blocks, cross_attention_dim=size.text[0]
     ).eval()
@@ -59,21 +64,23 @@ def students(size: Size) -> dict[str, Pipeline]:
     return {"KL": whole, "tiny": replace(whole, autoencoder=student(SMALL, "tiny").autoencoder)}
 
 
-def in_diffusers(pipeline: Pipeline, scheduler: Mapping[str, Any] | None = None) -> StableDiffusionPipeline:
-    """The same networks, not copied, in stock diffusers, with their own scheduler or another."""
-    conditioner, config = cast(Any, pipeline.conditioner), scheduler or pipeline.scheduler
-    stock = StableDiffusionPipeline(
-        vae=cast(Any, pipeline.autoencoder).vae, text_encoder=conditioner.text_encoder, tokenizer=conditioner.tokenizer,
-        unet=pipeline.denoiser, scheduler=getattr(diffusers, config["_class_name"]).from_config(dict(config)),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )  # fmt: skip
-    stock.set_progress_bar_config(disable=True)
-    return stock
-
-
 def _tokenizer() -> CLIPTokenizer:
     """Letters only, with CLIP's special tokens and length: what a prompt becomes does not change the time it takes."""
     pieces = [*string.ascii_lowercase, *(f"{letter}</w>" for letter in string.ascii_lowercase)]
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     special = {"<|startoftext|>": 49406, "<|endoftext|>": 49407}
     return CLIPTokenizer(vocab={**vocabulary, **special}, merges=[], model_max_length=77)
+
+
+def main(folder: Path, teacher: bool = False, small: bool = False) -> None:
+    """Write a student or its teacher in fp16 as diffusers does, for another process; the last line of stdout is JSON."""
+    size = SMALL if small else FULL
+    pipeline = student(size, "KL")
+    if teacher:
+        pipeline.scheduler = dict(stable_diffusion.TEACHER_SCHEDULER)
+    folders.save(pipeline, folder, torch.float16)
+    print(json.dumps({"written": str(folder), "side": 8 * size.latent}))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,140 +1,133 @@
-"""Memory of one full ADD step at the size of Stable Diffusion 1.4, measured, beside what --dry-run says of it before.
+"""Memory and time of one full ADD step at the size of Stable Diffusion 1.4, measured, beside what --dry-run says of it before.
 
 python -m benchmarks.size.step_memory    # an adapter and a whole student, 512², bf16, a CPU: minutes, 25 GB
 python -m benchmarks.size.step_memory --small    # tiny networks of the same classes
 
-Weights are random, classes, sizes and code are the real ones. Every case has a process of its own; what is measured is the
-resident memory of the steps (discriminator and generator) with everything that a run holds by then, less nothing.
+Weights are random; classes, sizes and code are the real ones. Every case has a process of its own; what is measured is the
+resident memory of the steps (discriminator and generator) with everything that a run holds by then.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
-from benchmarks.size.export_costs import peak_gb
+from benchmarks.child import JsonObject, last_object
+from benchmarks.size.export_costs import peak_gb, random_weights
 
 app = typer.Typer(add_completion=False, help=__doc__)
-Small = Annotated[bool, typer.Option("--small", help="Tiny networks of the same classes.")]
 RATE = {"rate": 1e-5, "warmup": 0}
 STUDENTS: Mapping[str, Mapping[str, Any]] = {"lora": {"lora": {"rank": 64}}, "full": {}}
-AIMS = {"lora": 8.0, "full": 20.0}
-"""GB of the peak."""
+PEAK_GB = {"lora": 8.0, "full": 20.0}
+"""The bar of each student's peak."""
+STEPS = 2
 WITHIN = 0.15
-"""Of the measured peak, that the dry run may be off."""
+"""Share of the measured peak that the dry run may be off."""
 
 
-class Enough(Exception):
+class Stop(Exception):
     """Ends a run where it would validate."""
 
 
 @app.callback(invoke_without_command=True)
-def main(context: typer.Context, small: Small = False) -> None:
-    """Both students: one line of JSON each."""
+def main(
+    context: typer.Context, small: Annotated[bool, typer.Option("--small", help="Tiny networks.")] = False
+) -> None:
+    """Measure both students; the last line is JSON."""
     if context.invoked_subcommand:
         return
+    from evaluation.result import Bar, bars_result, publish
+
+    bars, figures = list[Bar](), {}
     with tempfile.TemporaryDirectory() as scratch:
-        _elsewhere(scratch, "prepare", scratch, *(["--small"] if small else []))
+        prepare(Path(scratch), small)
         for name in STUDENTS:
-            said = json.loads(_elsewhere(scratch, "estimate", scratch, name))
-            found = json.loads(_elsewhere(scratch, "measure", scratch, name))
-            ratio = round(said["estimated GB"] / (found["peak GB"] - found["libraries GB"]), 3)
-            aims = {"peak GB": AIMS[name], "estimated ÷ measured": [1 - WITHIN, 1 + WITHIN]}
-            print(json.dumps({name: {**found, **said, "estimated ÷ measured": ratio, "aims": aims}}), flush=True)
+            estimated, measured = (child(command, scratch, name) for command in ("estimate", "measure"))
+            ratio = estimated["estimated GB"] / (measured["peak GB"] - measured["libraries GB"])
+            bars += [Bar(f"{name}: peak GB", measured["peak GB"], most=PEAK_GB[name])]
+            bars += [Bar(f"{name}: estimated ÷ measured", ratio, 1 - WITHIN, 1 + WITHIN)]
+            figures[name] = {**estimated, **measured}
+    publish(bars_result("Memory of one ADD step", bars, figures=figures), None)
 
 
-@app.command(hidden=True)
-def prepare(scratch: Path, small: Small = False) -> None:
-    """Write a base in fp16, a set of eight pictures, and a configuration for each student."""
+def child(command: str, scratch: str, name: str) -> JsonObject:
+    """`estimate` or `measure` of a student that was prepared, in a process of its own."""
+    return last_object("benchmarks.size.step_memory", command, scratch, name, environment={"IPPO_RUNS": scratch})
+
+
+def prepare(scratch: Path, small: bool) -> None:
+    """Write a base in fp16, a set of ten pictures, and a configuration for each student."""
     import numpy as np
-    import torch
+    import yaml
     from PIL import Image
 
-    from benchmarks.size.random_networks import FULL, SMALL, student
     from data.build import build
-    from models import folder as folders
-    from models.stable_diffusion import TEACHER_SCHEDULER
 
-    size = SMALL if small else FULL
-    folders.save(replace(student(size, "KL"), scheduler=dict(TEACHER_SCHEDULER)), scratch / "base", torch.float16)
+    side = random_weights(f"{scratch}/base", small, "--teacher")["side"]
     (scratch / "pictures").mkdir()
     for seed in range(10):
         pixels = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(scratch / "pictures" / f"{seed}.png")
         (scratch / "pictures" / f"{seed}.txt").write_text("a picture")
-    build(scratch / "pictures", scratch / "set", size=8 * size.latent)
+    build(scratch / "pictures", scratch / "set", size=side)
+    config = {
+        "teacher": f"{scratch}/base", "data": f"{scratch}/set", "warmup": 0, "optimizer": RATE, "warmup_optimizer": RATE,
+        "loop": {"steps": STEPS, "log_every": 1, "batch": 1, "precision": "bf16", "frozen": "bf16", "checkpointing": True},
+        "adversarial": {"discriminator": RATE}, "distillation": {}, "pairs": {"count": 1, "steps": 1},
+    }  # fmt: skip
     for name, values in STUDENTS.items():
-        loop = {"steps": 2, "batch": 1, "precision": "bf16", "frozen": "bf16", "checkpointing": True}
-        common = {
-            "run": name,
-            "teacher": str(scratch / "base"),
-            "data": str(scratch / "set"),
-            "warmup": 0,
-            "loop": loop,
-        }
-        terms = {"adversarial": {"discriminator": RATE}, "distillation": {}, "pairs": {"count": 1, "steps": 1}}
-        rates = {"optimizer": RATE, "warmup_optimizer": RATE}
-        (scratch / f"{name}.yaml").write_text(yaml.safe_dump({**common, **terms, **rates, **values}))
+        (scratch / f"{name}.yaml").write_text(yaml.safe_dump({"run": name, **config, **values}))
 
 
 @app.command(hidden=True)
 def estimate(scratch: Path, name: str) -> None:
-    """What --dry-run says."""
+    """Print what --dry-run says."""
     from training import launch
 
-    found = launch.rehearse("student", scratch / f"{name}.yaml")
-    parts = {part: round(size / 1e9, 3) for part, size in found.memory.items()}
-    print(json.dumps({"estimated GB": round(found.peak / 1e9, 3), "parts GB": parts}))
+    estimated = launch.rehearse("student", scratch / f"{name}.yaml")
+    parts = {part: size / 1e9 for part, size in estimated.memory.items()}
+    print(json.dumps({"estimated GB": estimated.peak / 1e9, "parts GB": parts}))
 
 
 @app.command(hidden=True)
 def measure(scratch: Path, name: str) -> None:
-    """Two steps of the run itself, which ends where it would validate."""
+    """Some steps of the run itself, which ends where it would validate."""
+    import torch
+
     from training.run.loop import train
+    from training.run.method import Phase
     from training.student.add import AddMethod
     from training.student.student_config import StudentConfig
 
-    libraries = _resident_gb()
-    found: dict[str, float] = {}
-
-    class Measured(AddMethod):
-        def validate(self, averages: Any) -> dict[str, float]:
-            found["peak GB"] = peak_gb()
-            raise Enough
-
-    config = StudentConfig.load(scratch / f"{name}.yaml")
-    method = Measured(config)
-    opening = peak_gb()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    with suppress(Enough):
-        train(method, config.loop, scratch / "run" / name)
-    print(json.dumps({**found, "opening it GB": opening, "libraries GB": libraries}))
-
-
-def _resident_gb() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e9, 2)
+    figures, gpu = {"libraries GB": pages * os.sysconf("SC_PAGE_SIZE") / 1e9}, torch.cuda.is_available()
 
+    class SomeSteps(AddMethod):
+        """The student's method; its peak begins anew when everything is open, and is read before the validation."""
 
-def _elsewhere(scratch: str, *command: str) -> str:
-    """The last line that another process of this program prints."""
-    environment = {**os.environ, "IPPO_RUNS": str(Path(scratch) / "runs")}
-    started = [sys.executable, "-m", "benchmarks.size.step_memory", *command]
-    done = subprocess.run(started, stdout=subprocess.PIPE, text=True, env=environment)
-    if done.returncode:
-        sys.exit(done.returncode)
-    return done.stdout.strip().rpartition("\n")[2]
+        def phases(self, steps: int) -> Sequence[Phase]:
+            figures["opening it GB"] = peak_gb()
+            Path("/proc/self/clear_refs").write_text("5")
+            if gpu:
+                torch.cuda.reset_peak_memory_stats()
+            return super().phases(steps)
+
+        def validate(self, averages: Any) -> dict[str, float]:
+            figures["peak GB"] = torch.cuda.max_memory_allocated() / 1e9 if gpu else peak_gb()
+            raise Stop
+
+    config, folder = StudentConfig.load(scratch / f"{name}.yaml"), scratch / "run" / name
+    with suppress(Stop):
+        train(SomeSteps(config), config.loop, folder)
+    seconds = [json.loads(line)["seconds"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    print(json.dumps({**figures, "s a step": seconds[-1] - seconds[-2]}))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.size.peer import INTEROP, Peer
+from benchmarks.child import Peer
 from benchmarks.size.random_networks import SMALL, student
+from benchmarks.size.sd14_latency import INTEROP, OPTIMUM_PEER
 from export.adopt import adopt
 from export.write_bundle import ExportOptions, export
 from metrics.sharpness import psnr
@@ -24,7 +25,7 @@ PROMPT = "a cat with heart eyes"
 
 @pytest.fixture(scope="module")
 def optimum() -> Iterator[Peer]:
-    with Peer(INTEROP) as peer:
+    with Peer(INTEROP, OPTIMUM_PEER) as peer:
         yield peer
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +15,7 @@ import pytest
 from base.shipped import ROOT
 from benchmarks.latency import studio_lag as timing
 from benchmarks.latency.browser import Browser, executable
-from tests.serving.conftest import free_port
+from benchmarks.load.served import started
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not executable(), reason="no Chromium")]
 
@@ -28,14 +26,8 @@ CARD = "document.querySelector('#train-status .studio-card')"
 @pytest.fixture
 def address(home: Path) -> Iterator[str]:
     """`ippo studio`, started as people start it."""
-    port = free_port()
-    command = [sys.executable, str(ROOT / "ippo.py"), "studio", "--port", str(port)]
-    with subprocess.Popen(command, cwd=home, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
-        deadline = time.monotonic() + WITHIN
-        while not timing.answers(f"http://127.0.0.1:{port}"):
-            assert process.poll() is None and time.monotonic() < deadline
-        yield f"http://127.0.0.1:{port}"
-        process.terminate()
+    with started("studio", ready="/", environment={"OMP_NUM_THREADS": "1"}, folder=home) as server:
+        yield server.address
 
 
 @pytest.fixture
@@ -81,8 +73,9 @@ def test_a_training_from_the_page_to_a_picture(browser: Browser, address: str, r
 
 def test_the_studio_is_timed_in_a_browser(capsys: pytest.CaptureFixture[str]) -> None:
     timing.main(starts=1, lines=2)
-    first, lag = capsys.readouterr().out.splitlines()[-2:]
-    assert "N = 1)" in first and "N = 2)" in lag
+    bars = json.loads(capsys.readouterr().out.splitlines()[-1])["bars"]
+    assert [bar["what"] for bar in bars] == ["first page, median s", "curve lag, median s"]
+    assert all(0 < bar["value"] < WITHIN for bar in bars)
 
 
 def test_no_other_file_is_served_and_none_is_taken(address: str, home: Path, runs: Path) -> None:

@@ -31,9 +31,9 @@ def test_load_measures_every_bar(tiny_bundle: Path) -> None:
     for word in ("ready", "first image", "HTTP over bare", "throughput", "p99 / p50", "overload", "PSS"):
         assert word in told
     bad = next(bar for bar in bars if "answers but" in bar.what)
-    assert bad.found == 0
+    assert bad.value == 0
 
 
 def test_bulk_that_is_killed_has_the_same_bytes(tiny_bundle: Path, tmp_path: Path) -> None:
     found = killed(tiny_bundle, 440, tmp_path, "--backend", "ort")
-    assert found["images"] == found["asked"] == 440 and found["same"]
+    assert found["images"] == found["requested"] == 440 and found["same"]

@@ -15,10 +15,9 @@ from benchmarks.size.step_memory import STUDENTS
 def test_both_students_are_measured_and_estimated() -> None:
     command = [sys.executable, "-m", "benchmarks.size.step_memory", "--small"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, dict[str, float]] = {}
-    for line in done.stdout.splitlines():
-        found |= json.loads(line)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert len(found.pop("bars")) == 2 * len(STUDENTS)
     assert list(found) == list(STUDENTS)
     for figures in found.values():
         assert 0 < figures["libraries GB"] < figures["peak GB"] < 4  # the libraries, and not much more
-        assert 0 < figures["estimated GB"] < 1
+        assert 0 < figures["estimated GB"] < 1 and figures["s a step"] > 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.quality import gallery
+from evaluation import gallery
 from models import folder
 from tests import tiny
 

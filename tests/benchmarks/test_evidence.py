@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from base.errors import BadInput
-from benchmarks.quality.evidence import Experiment, markdown, run
+from benchmarks.evidence import Experiment, result, run
+from evaluation.result import markdown
 from metrics import judge_network
 from metrics.judge_network import Judge, JudgeConfig
 from models import folder
@@ -64,7 +65,7 @@ def test_every_variant_is_trained_judged_and_written_once(experiment: Experiment
         "terms-generator-total.svg",
         "default, 1 step | 2",
         "default, 2 steps | 2",
-        "N = 12",
+        "N: 12 a line",
     ):
         assert row in table
 
@@ -73,7 +74,7 @@ def test_a_table_shows_medians_and_ranges(experiment: Experiment) -> None:
     figures = dict.fromkeys(("recall", "accuracy", "detail", "nearest", "parameters"), 1.0)
     found = {"teacher": {f"{experiment.teacher}, 50 steps": [{**figures, "FD ×10³": 2.0, "n": 12}]}}
     found |= {f"default | 1 | {seed}": {**figures, "FD ×10³": fd, "CPU s": None} for seed, fd in ((0, 3.0), (1, 5.0))}  # type: ignore[dict-item]
-    assert "| default, 1 step | 2 | 2 (1.5 to 2.5) | 4 (3 to 5) | 1 |" in markdown(experiment, found, "terms")
+    assert "| default, 1 step | 2 | 2 (1.5 to 2.5) | 4 (3 to 5) | 1 |" in markdown(result(experiment, found), "terms")
 
 
 def test_a_misspelt_key_is_named(tmp_path: Path) -> None:

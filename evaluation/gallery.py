@@ -1,12 +1,14 @@
 """Pictures of a text-to-image model for its page: fixed prompts beside the teacher, seeds of one, a walk between them.
 
-python -m benchmarks.quality.gallery configs/emoji/gallery.txt --student BUNDLE --teacher FOLDER --out docs/emoji
+python -m evaluation.gallery configs/emoji/gallery.txt --student BUNDLE --teacher FOLDER --out docs/emoji
 
-Nothing is chosen: what stands in the file is drawn with the seeds 0, 1, … and shown in its order.
+Nothing is chosen: what stands in the file is drawn with the seeds 0, 1, … and shown in its order. It judges nothing.
+Shapes: `N` inputs, `C` channels, `h w` latent.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +19,7 @@ import torch
 import typer
 from PIL import Image
 
-from benchmarks.command import run
+from base.command import run
 from evaluation.denoising import SamplingOptions, animate, draw
 from evaluation.grid import grid
 from models import folder, noise, sampling
@@ -36,33 +38,22 @@ FRAMES = 12
 """Of the walk, from one prompt to the next."""
 
 
-def beside(student: Pipeline, teacher: Pipeline, inputs: Sequence[Input], way: SamplingOptions) -> Image.Image:
-    """The teacher above the student, prompt by prompt, from the same noise."""
-    seeds = list(range(len(inputs)))
-    rows = {
-        f"teacher, {way.steps} steps": draw(teacher, inputs, seeds, way),
-        "student, 1 step": draw(student, inputs, seeds, SamplingOptions()),
-    }
-    return grid(rows, [str(wanted) for wanted in inputs])
-
-
 @torch.no_grad()
 def walk(student: Pipeline, inputs: Sequence[Input], frames: int = FRAMES) -> list[Image.Image]:
     """From each input to the next and back to the first: embeddings on a line, noise on a great circle."""
-    told = student.condition(inputs).arrays()
+    arrays = student.condition(inputs).arrays()
     start = noise.gaussian(list(range(len(inputs))), 1, student.latent_shape)[0]  # (N, C, h, w)
-    shown = []
+    shares, images = np.arange(frames) / frames, []
+    line = torch.tensor(shares, dtype=torch.float32)[:, None, None]
     for here in range(len(inputs)):
         there = (here + 1) % len(inputs)
-        way = torch.arange(frames) / frames
-        across = way[:, None, None]
-        between = {name: array[here] * (1 - across) + array[there] * across for name, array in told.items()}
-        angles = [math.pi / 2 * float(part) for part in way]
+        between = {name: array[here] * (1 - line) + array[there] * line for name, array in arrays.items()}
+        angles = shares * math.pi / 2
         noises = np.stack([math.cos(a) * start[here] + math.sin(a) * start[there] for a in angles])
         denoise = student.denoise(Conditioning(**between))
         x0 = sampling.student_loop(denoise, [torch.from_numpy(noises)], STUDENT_TIMESTEPS[1], student.schedule)
-        shown += list(to_uint8(student.autoencoder.decode(x0)))
-    return [Image.fromarray(image).resize(SHOWN, Image.Resampling.BICUBIC) for image in shown]
+        images += list(to_uint8(student.autoencoder.decode(x0)))
+    return [Image.fromarray(image).resize(SHOWN, Image.Resampling.BICUBIC) for image in images]
 
 
 def main(
@@ -75,19 +66,19 @@ def main(
     steps: Annotated[int, typer.Option(help="Of the teacher.")] = 50,
     legs: Annotated[int, typer.Option(help="Prompts of the walk, the first of the file.")] = 6,
 ) -> None:
-    """Write `prompts.png`, `seeds.png` of the first prompt, and `walk.gif`."""
-    inputs = [row.input for row in prompts.read(file)]
-    drawing = folder.load(str(open_bundle(student).folder))
+    """Write `prompts.png`, `seeds.png` of the first prompt, and `walk.gif`; the last line is JSON."""
+    inputs, pipeline = [row.input for row in prompts.read(file)], folder.load(str(open_bundle(student).folder))
     out.mkdir(parents=True, exist_ok=True)
-    beside(drawing, opened(teacher), inputs, SamplingOptions(steps, guidance, sampler)).save(
-        out / "prompts.png", optimize=True
-    )
-    seeds = list(range(SEEDS))
-    images = draw(drawing, [inputs[0]] * SEEDS, seeds, SamplingOptions())
-    grid({str(inputs[0]): images}, [f"seed {seed}" for seed in seeds]).save(out / "seeds.png", optimize=True)
-    print(
-        *(out / name for name in ("prompts.png", "seeds.png")), animate(walk(drawing, inputs[:legs]), out / "walk.gif")
-    )
+    seeds, first = list(range(len(inputs))), inputs[0]
+    rows = {
+        f"teacher, {steps} steps": draw(opened(teacher), inputs, seeds, SamplingOptions(steps, guidance, sampler)),
+        "student, 1 step": draw(pipeline, inputs, seeds, SamplingOptions()),
+    }
+    grid(rows, list(map(str, inputs))).save(out / "prompts.png", optimize=True)
+    images = draw(pipeline, [first] * SEEDS, list(range(SEEDS)), SamplingOptions())
+    grid({str(first): images}, [f"seed {seed}" for seed in range(SEEDS)]).save(out / "seeds.png", optimize=True)
+    animate(walk(pipeline, inputs[:legs]), out / "walk.gif")
+    print(json.dumps({"written": [str(out / name) for name in ("prompts.png", "seeds.png", "walk.gif")]}))
 
 
 if __name__ == "__main__":

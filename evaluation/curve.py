@@ -1,33 +1,33 @@
 """How quality grows with training: every snapshot of a run by the judge, against the core-minutes that it took.
 
-python -m benchmarks.quality.curve emoji/teacher --data emoji --judge emoji/judge --out curve
+python -m evaluation.curve emoji/teacher --data emoji --judge emoji/judge --out curve
 
 The run was trained with `loop.snapshots=true`. Minutes are those of the run's own clock times its threads.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from base.command import run
 from base.errors import BadInput
 from base.runs import run_folder
-from benchmarks.command import run
-from evaluation import machine, record
+from evaluation import record
 from evaluation.bench import Bench, Draw
 from evaluation.effort import Effort
-from evaluation.evaluation import write
 from evaluation.figures import DETAIL, IDENTIFIED, fd
-from evaluation.sheet import markdown_table
+from evaluation.result import Result, publish
+from evaluation.sheet import Sheet
 from evaluation.subjects import Subjects, open_instruments, open_reals, teacher_draw
 from training.assemble import opened
 
 
 def snapshots(name: str) -> dict[int, Path]:
-    """Step → the model that was kept then. BadInput: none were."""
+    """Step → the model that was saved then. BadInput: none was."""
     folder = run_folder(name) / "snapshots"
     found = {int(path.name): path for path in folder.glob("*") if path.name.isdecimal()}
     if not found:
@@ -64,24 +64,19 @@ def main(
         draw = pipeline.generate if pipeline.is_student else teacher_draw(pipeline, steps)(guidance, "ddim")
         minutes = seconds[min(seconds, key=lambda logged: abs(logged - step))] * threads / 60
         rows.append({"step": step, "core-minutes": minutes, **measure(bench, f"step {step}", draw)})
-    facts = {"machine": machine.hardware(), "versions": machine.versions(), "run": name, "rows": rows}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write(out.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
-    write(out.with_suffix(".md"), table(rows))
-    print(table(rows))
-    print(json.dumps(facts))
+    publish(Result(f"Quality of {name} over its training", [sheet(rows)], {"run": name, "rows": rows}), out)
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def sheet(rows: Sequence[Mapping[str, Any]]) -> Sheet:
     """A row a snapshot."""
-    sets = list(rows[0]["identified"])
-    heads = ["step", "core-minutes", "FD", "detail", *(f"{title}: top 1 / 5" for title in sets), "N"]
+    titles = list(rows[0]["identified"])
+    heads = ["step", "core-minutes", "FD", "detail", *(f"{title}: top 1 / 5" for title in titles), "N"]
     cells = [
         [str(row["step"]), f"{row['core-minutes']:.0f}", f"{row['FD']:.4g}", f"{row['detail']:.2f}",
-         *("{:.3f} / {:.3f}".format(*row["identified"][title]) for title in sets), str(row["n"])]
+         *("{:.3f} / {:.3f}".format(*row["identified"][title]) for title in titles), str(row["n"])]
         for row in rows
     ]  # fmt: skip
-    return markdown_table(heads, cells) + "\n"
+    return Sheet("", heads, cells)
 
 
 if __name__ == "__main__":

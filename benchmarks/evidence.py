@@ -1,6 +1,6 @@
-"""Experiments: variants of one training, several seeds each, all judged alike; every figure comes from `metrics`.
+"""Experiments: variants of one training, several seeds each, all judged alike; it knows nothing of what they change.
 
-python -m benchmarks.quality.evidence configs/evidence/ablations.yaml
+python -m benchmarks.evidence configs/evidence/ablations.yaml
 
 A run that is trained is not trained again, a variant that is measured not measured again: the same command goes on.
 """
@@ -18,17 +18,16 @@ from typing import Annotated, Any
 
 import typer
 
+from base.command import run as run_main
 from base.config import Config
 from base.runs import runs_root, trained
-from benchmarks import command
 from evaluation import machine, record
 from evaluation.bench import Bench
-from evaluation.chart import chart
 from evaluation.effort import GUIDANCES, Effort
-from evaluation.evaluation import write
 from evaluation.figures import FIGURES
 from evaluation.line import Line, numbers
-from evaluation.sheet import markdown_table
+from evaluation.result import Result, save
+from evaluation.sheet import Sheet
 from evaluation.subjects import Subjects, open_instruments, open_reals, open_teacher, student_draws, teacher_draw
 from models.folder import load
 from training.launch import launch
@@ -73,36 +72,47 @@ COLUMNS = [head for figure in FIGURES for head in figure.numbers]
 """Single numbers of a line; FD by the judge on held-out reals."""
 
 
-def run(experiment: Experiment, out: Path) -> None:
-    """Trains and measures whatever is missing, and writes table and figures after each variant."""
+def run(experiment: Experiment, stem: Path) -> None:
+    """Train and measure whatever is missing, and write table and charts after each variant."""
     subjects = Subjects(experiment.teacher, experiment.teacher, experiment.judge, experiment.data)
     effort = Effort(images=experiment.images, guidances=tuple(experiment.guidances), sweep=experiment.images)
     bench = Bench(open_instruments(subjects), open_reals(experiment.data), effort)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    file = out.with_suffix(".json")
-    found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
-    if "teacher" not in found:
-        found["teacher"] = {"floor: training reals": [_figures(bench.floor())]}
+    file = stem.with_name(f"{stem.name}.json")
+    figures: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    if "teacher" not in figures:
+        figures["teacher"] = {"floor: training reals": [_figures(bench.floor())]}
     for name in [experiment.teacher, *experiment.teachers]:
-        if not any(title.startswith(f"{name},") for title in found["teacher"]):
+        if not any(title.startswith(f"{name},") for title in figures["teacher"]):
             line = _teacher(replace(subjects, teacher=name), bench)
-            found["teacher"][line.name] = [_figures(line)]
+            figures["teacher"][line.name] = [_figures(line)]
     for seed in experiment.seeds:
         for title, variant in experiment.variants.items():
-            if _key(title, variant.steps[-1], seed) not in found:
-                found |= _student(experiment, title, variant, seed, bench)
-                _write(experiment, out, found)
+            if _key(title, variant.steps[-1], seed) not in figures:
+                figures |= _student(experiment, title, variant, seed, bench)
+                save(result(experiment, figures), stem)
 
 
-def _write(experiment: Experiment, out: Path, found: dict[str, Any]) -> None:
-    facts = {"machine": machine.hardware(), "versions": machine.versions()}
-    write(out.with_suffix(".json"), json.dumps(found | facts, indent=1))
-    write(out.with_suffix(".md"), markdown(experiment, found, out.name))
-    names = {title: _run(experiment, variant, experiment.seeds[0]) for title, variant in experiment.variants.items()}
-    curves = {title: record.read(name).curves for title, name in names.items() if record.is_run(name)}
-    for metric in experiment.curves:
-        drawn = {title: known[metric] for title, known in curves.items() if metric in known}
-        write(out.with_name(f"{out.name}-{metric.replace('/', '-')}.svg"), chart(metric, drawn))
+def result(experiment: Experiment, figures: Mapping[str, Any]) -> Result:
+    """The table: medians over seeds, and the range where there are several; then the curves of the first seed's runs."""
+    names = ["÷ teacher", *COLUMNS, "CPU s", "parameters"]
+    rows = [[title, "1", *_cells(lines, names)] for title, lines in figures["teacher"].items()]
+    (best,) = next(lines for title, lines in figures["teacher"].items() if title.startswith(experiment.teacher))
+    for title, variant in experiment.variants.items():
+        for steps in variant.steps:
+            done = [figures[key] for seed in experiment.seeds if (key := _key(title, steps, seed)) in figures]
+            done = [row | {"÷ teacher": row["FD ×10³"] / best["FD ×10³"]} for row in done]
+            if done:
+                name = f"{title}, {steps} {'step' if steps == 1 else 'steps'}"
+                rows.append([name, str(len(done)), *_cells(done, names)])
+    facts = {
+        "N": f"{next(iter(figures['teacher'].values()))[0]['n']} a line, medians and ranges over seeds",
+        "judge": f"{experiment.judge}, on held-out reals of {experiment.data}",
+        "÷ teacher": f"FD ÷ FD of {experiment.teacher} at the best of its sweep",
+    }
+    runs = {title: _run(experiment, variant, experiment.seeds[0]) for title, variant in experiment.variants.items()}
+    curves = {title: record.read(name).curves for title, name in runs.items() if record.is_run(name)}
+    charts = {name: {title: one[name] for title, one in curves.items() if name in one} for name in experiment.curves}
+    return Result(experiment.title, [Sheet("", ["", "seeds", *names], rows)], figures, facts, charts)
 
 
 def _teacher(subjects: Subjects, bench: Bench) -> Line:
@@ -145,29 +155,6 @@ def _key(title: str, steps: int, seed: int) -> str:
     return f"{title} | {steps} | {seed}"
 
 
-def markdown(experiment: Experiment, found: Mapping[str, Any], stem: str) -> str:
-    """The table: medians over seeds, and the range where there are several; then the curves."""
-    names = ["÷ teacher", *COLUMNS, "CPU s", "parameters"]
-    rows = [[title, "1", *_cells(rows, names)] for title, rows in found["teacher"].items()]
-    (best,) = next(rows for title, rows in found["teacher"].items() if title.startswith(experiment.teacher))
-    for title, variant in experiment.variants.items():
-        for steps in variant.steps:
-            done = [found[key] for seed in experiment.seeds if (key := _key(title, steps, seed)) in found]
-            done = [row | {"÷ teacher": row["FD ×10³"] / best["FD ×10³"]} for row in done]
-            if done:
-                rows.append([f"{title}, {steps} step{'' if steps == 1 else 's'}", str(len(done)), *_cells(done, names)])
-    n, facts = next(iter(found["teacher"].values()))[0]["n"], machine.hardware()
-    how = (
-        f"N = {n} a line, judge `{experiment.judge}`, held-out reals of `{experiment.data}`; medians and ranges over seeds; "
-        f"`÷ teacher` is FD ÷ FD of {experiment.teacher} at the best of its sweep. "
-        f"{facts['cores']} cores, {facts['cpu']}, torch {machine.versions()['torch']}."
-    )
-    lines = [f"# {experiment.title}", "", how, "", markdown_table(["", "seeds", *names], rows), ""]
-    return "\n".join(
-        [*lines, *(f"![{metric}]({stem}-{metric.replace('/', '-')}.svg)\n" for metric in experiment.curves)]
-    )
-
-
 def _cells(rows: list[dict[str, Any]], names: list[str]) -> list[str]:
     return [_cell([row[name] for row in rows if row.get(name) is not None]) for name in names]
 
@@ -175,12 +162,8 @@ def _cells(rows: list[dict[str, Any]], names: list[str]) -> list[str]:
 def _cell(values: list[float]) -> str:
     if not values:
         return ""
-    middle = f"{statistics.median(values):.4g}"
-    return (
-        middle
-        if len(values) == 1 or min(values) == max(values)
-        else f"{middle} ({min(values):.4g} to {max(values):.4g})"
-    )
+    spread = f" ({min(values):.4g} to {max(values):.4g})" if min(values) != max(values) else ""
+    return f"{statistics.median(values):.4g}{spread}"
 
 
 def main(
@@ -189,9 +172,8 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
 ) -> None:
     """Train and judge every variant with every seed."""
-    opened = Experiment.load(experiment, overrides or [])
-    run(opened, (out or machine.results_folder()) / experiment.stem)
+    run(Experiment.load(experiment, overrides or []), (out or machine.results_folder()) / experiment.stem)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run_main(main)

@@ -1,4 +1,4 @@
-"""A benchmark from the command line: bad input is one line on stderr and exit code 2."""
+"""Run a script from the command line: bad input is one line on stderr and exit code 2; it knows no command."""
 
 from __future__ import annotations
 
