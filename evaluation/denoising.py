@@ -78,7 +78,10 @@ def frames(
 
 
 def animate(pictures: Sequence[Image.Image], out: Path, comment: str = "") -> Path:
-    """Write an endless GIF that rests on its last picture; `comment` is stored in it. BadInput: another ending, or no such folder."""
+    """Write an endless GIF that rests on its last picture, `comment` stored in it.
+
+    BadInput: another ending, or no such folder.
+    """
     if out.suffix.lower() != ".gif":
         raise BadInput(f"{out}: an animation is a .gif")
     if not out.parent.is_dir():
