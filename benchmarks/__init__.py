@@ -1,3 +1,0 @@
-"""Measures; nothing here is deployed."""
-
-import base.environment  # noqa: F401

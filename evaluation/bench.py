@@ -15,7 +15,7 @@ from rich.progress import track
 from evaluation.effort import Effort
 from evaluation.figures import FIGURES, fd
 from evaluation.line import Figure, Line, measure
-from evaluation.reference import Instruments, Reals, Reference, SourceImages
+from evaluation.reference import EvaluationReference, Instruments, Reals, SourceImages
 from evaluation.report import Point, Report, Restored
 from metrics import sharpness, validity
 from metrics.features import Images
@@ -42,7 +42,7 @@ class Bench:
         figures: tuple[Figure[Any], ...] = FIGURES,
     ) -> None:
         self.effort, self.figures = effort, figures
-        self.reference = Reference(instruments, reals, effort)
+        self.reference = EvaluationReference(instruments, reals, effort)
         self.fixed_prompts = reals.train.even(effort.prompts, seed=1).captions
 
     @property

@@ -51,7 +51,7 @@ class Reals:
     """Sets of captions by the name of their column: `{"training captions": …, "held-out captions": …}`."""
 
 
-class Reference:
+class EvaluationReference:
     """The reals that an evaluation of this effort compares with, and all that is computed from them once."""
 
     def __init__(self, instruments: Instruments, reals: Reals, effort: Effort) -> None:
@@ -98,7 +98,7 @@ class SourceImages:
 
     def __init__(
         self,
-        reference: Reference,
+        reference: EvaluationReference,
         images: Images,
         requested: LabelledImages,
         by_caption_set: Mapping[str, Images],

@@ -22,7 +22,7 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
 def foreign(file: Path) -> dict[str, Tensor]:
-    """The tensors of a `.pth` state dict. ValueError, one line: no such file, or more in it than tensors."""
+    """The tensors of a `.pth` state dict, of any shape. ValueError, one line: no such file, or more in it than tensors."""
     if not file.is_file():
         raise ValueError(f"no file {file}")
     try:
@@ -35,7 +35,10 @@ def foreign(file: Path) -> dict[str, Tensor]:
 
 
 def fitting(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: object) -> dict[str, Tensor]:
-    """The `expected` tensors by name, in float32. ValueError names the first that is missing or of another shape."""
+    """The `expected` tensors by name, of their shapes, in float32.
+
+    ValueError names the first that is missing or of another shape.
+    """
     for name, like in expected.items():
         if name not in tensors:
             raise ValueError(f"{where} has no tensor {name}")
@@ -45,7 +48,7 @@ def fitting(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], where
 
 
 def write(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write both files, each atomically. ValueError: another model is there already."""
+    """Write configuration and tensors of any shape, each file atomically. ValueError: another model is there already."""
     if (folder / CONFIG).exists() or (folder / WEIGHTS).exists():
         raise ValueError(f"{folder} holds a model already: choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +58,10 @@ def write(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
 
 
 def read(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What `write` wrote with `{"kind": kind}`. ValueError, one line: it is not there, or damaged."""
+    """The configuration, and the tensors of any shape, that `write` wrote with `{"kind": kind}`.
+
+    ValueError, one line: it is not there, or damaged.
+    """
     try:
         config, tensors = json.loads((folder / CONFIG).read_text()), load_file(folder / WEIGHTS)
     except FileNotFoundError as error:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def write(folder: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
-    """Write one checkpoint folder atomically: it is complete, or it is not there."""
+    """Write tensors of any shape and facts as a checkpoint folder, atomically: it is complete, or it is not there."""
     from safetensors.torch import save_file
 
     whole = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
@@ -28,7 +28,7 @@ def write(folder: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any])
 
 
 def read(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The tensors by name and the facts of a checkpoint. BadInput: it is damaged."""
+    """The tensors, of any shape, by name, and the facts of a checkpoint. BadInput: it is damaged."""
     from safetensors.torch import load_file
 
     try:

@@ -42,6 +42,6 @@ class Ema:
 
 
 def rounded(values: Tensor, generator: torch.Generator) -> Tensor:
-    """float32 → bf16, up or down with a chance that makes the mean exact."""
+    """float32 of any shape → bf16, up or down with a chance that makes the mean exact."""
     noise = torch.randint(0, 1 << 16, values.shape, dtype=torch.int32, device=values.device, generator=generator)
     return ((values.view(torch.int32) + noise) & ~0xFFFF).view(torch.float32).bfloat16()

@@ -74,7 +74,7 @@ class AdversarialConfig(TermConfig):
         return self.reals
 
     def rehearse(self, rehearsal: Rehearsal) -> Tensor:
-        """The teacher's features of the student's samples; those of a vision transformer are not counted."""
+        """The teacher's features of the student's samples, as a scalar; those of a vision transformer are not counted."""
         if self.features != "teacher":
             return rehearsal.fake.square().mean()
         timesteps = torch.zeros(len(rehearsal.sample), dtype=torch.long)
@@ -119,7 +119,7 @@ class Adversarial(Term[AdversarialConfig]):
         return self.discriminator_loss(batch.real, fake, batch.conditioning, batch.draws)
 
     def loss(self, batch: Batch) -> Tensor:
-        """The student's side, weighted."""
+        """The student's side of the game, weighted: a scalar."""
         return self.config.weight * self.generator_loss(batch.real, batch.fake, batch.conditioning, batch.draws)
 
     def discriminator_loss(self, real: Tensor, fake: Tensor, conditioning: Conditioning, draws: Draws) -> Losses:
@@ -150,7 +150,7 @@ class Adversarial(Term[AdversarialConfig]):
 
     @torch.no_grad()
     def figures(self, real: Tensor, fake: Tensor, conditioning: Conditioning, draws: Draws) -> Mapping[str, float]:
-        """`accuracy`: how often heads rank a real above the fake of its caption; 0.5 is a draw."""
+        """`accuracy`: how often heads rank a real `(N, C, h, w)` above the fake of its caption; 0.5 is a draw."""
         view, condition = self._view(real, conditioning, draws)
         of_real, of_fake = (
             self.discriminator(self.features(sample, view, conditioning), condition) for sample in (real, fake)

@@ -64,7 +64,7 @@ class Checks:
 
     @cached_property
     def reals(self) -> NDArray[np.float64]:
-        """Features of the training latents."""
+        """Features `(N, D)` of the training latents."""
         return self._features(self.judged.latents, self.judged.ids)
 
     @cached_property

@@ -41,7 +41,7 @@ class ConsistencyConfig(TermConfig):
     """The teacher's guidance, 1 + ω in the paper."""
 
     def rehearse(self, rehearsal: Rehearsal) -> Tensor:
-        """A pass of the student, one of the guided teacher and one for the target."""
+        """A pass of the student, one of the guided teacher and one for the target, as a scalar."""
         rehearsal.guided_pass()
         with torch.no_grad():
             rehearsal.student_pass()
@@ -70,7 +70,7 @@ class Consistency(Term[ConsistencyConfig]):
         self.points = torch.tensor([*points, 0])
 
     def loss(self, batch: Batch) -> Tensor:
-        """The term, weighted; it starts from the batch's reals and needs none of the student's samples."""
+        """The term, weighted, a scalar; it starts from the batch's reals and needs none of the student's samples."""
         return self.config.weight * self.consistency_loss(batch.real, batch.conditioning, batch.draws)
 
     def consistency_loss(self, x0: Tensor, conditioning: Conditioning, draws: Draws) -> Tensor:

@@ -36,7 +36,7 @@ class DistillationConfig(TermConfig):
     """The teacher's guidance."""
 
     def rehearse(self, rehearsal: Rehearsal) -> Tensor:
-        """The guided teacher's pass over the student's samples."""
+        """The guided teacher's pass over the student's samples, as a scalar."""
         fake = rehearsal.fake
         rehearsal.guided_pass()
         return fake.square().mean()
@@ -56,7 +56,7 @@ class Distillation(Term[DistillationConfig]):
         self.vision = VisionFeatures(config.distance, self.decode) if named else None
 
     def loss(self, batch: Batch) -> Tensor:
-        """The term, weighted by λ."""
+        """The term, weighted by λ: a scalar."""
         return self.config.weight * self.distillation_loss(batch.fake, batch.conditioning, batch.draws)
 
     def distillation_loss(self, fake: Tensor, conditioning: Conditioning, draws: Draws) -> Tensor:

@@ -31,7 +31,7 @@ def discriminator(game: Game, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def generator(game: Game, real: Tensor, fake: Tensor) -> Tensor:
-    """What the student minimises in the same game; only the relativistic one looks at `real`."""
+    """What the student minimises in the same game, a scalar of logits `(N,)`; only the relativistic one looks at `real`."""
     match game:
         case "relativistic":
             return functional.softplus(real - fake).mean()
@@ -44,7 +44,8 @@ def generator(game: Game, real: Tensor, fake: Tensor) -> Tensor:
 def gradient_penalty(head: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
     """Zero-centred penalty ½·E‖∇D‖² on the *input of a head*: R1 on reals, R2 on fakes (arXiv 1801.04406, equation 9).
 
-    ADD takes it there and not on pixels (arXiv 2311.17042, section 3.2): no second backward through the feature network.
+    Inputs `(N, …)` → a scalar. ADD takes it there and not on pixels (arXiv 2311.17042, section 3.2): no second backward
+    through the feature network.
     """
     leaves = inputs.detach().requires_grad_(True)
     (gradient,) = torch.autograd.grad(head(leaves).sum(), leaves, create_graph=True)

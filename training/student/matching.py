@@ -40,7 +40,7 @@ class MatchingConfig(TermConfig):
     """Rank of a LoRA on the teacher as the fake score; none: a whole copy."""
 
     def rehearse(self, rehearsal: Rehearsal) -> Tensor:
-        """The guided teacher's pass over the student's samples; the fake score is not counted."""
+        """The guided teacher's pass over the student's samples, as a scalar; the fake score is not counted."""
         fake = rehearsal.fake
         rehearsal.guided_pass()
         return fake.square().mean()
@@ -73,7 +73,7 @@ class Matching(Term[MatchingConfig]):
         return {"total": self.fake_score_loss(fake, batch.conditioning, batch.draws)}
 
     def loss(self, batch: Batch) -> Tensor:
-        """The student's loss, weighted."""
+        """The student's loss, weighted: a scalar."""
         return self.config.weight * self.distribution_matching_loss(batch.fake, batch.conditioning, batch.draws)
 
     def fake_score_loss(self, fake: Tensor, conditioning: Conditioning, draws: Draws) -> Tensor:

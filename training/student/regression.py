@@ -28,7 +28,7 @@ class RegressionConfig(TermConfig):
         return self.weight > 0
 
     def rehearse(self, rehearsal: Rehearsal) -> Tensor | None:
-        """A pass of its own, on pairs."""
+        """A pass of its own, on pairs, as a scalar."""
         return rehearsal.student_pass().square().mean() if self.weight else None
 
 
@@ -54,7 +54,7 @@ class Regression(Term[RegressionConfig]):
         return {"total": self._error(batch)}
 
     def loss(self, batch: Batch) -> Tensor | None:
-        """The same error, weighted."""
+        """The error of the warm-up, weighted: a scalar."""
         return self.config.weight * self._error(batch) if self.config.weight else None
 
     def _error(self, batch: Batch) -> Tensor:
