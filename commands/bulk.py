@@ -24,7 +24,7 @@ def bulk(
     seed: options.Seed = 0,
     steps: options.StudentSteps = 1,
     count: options.Count = 1,
-    format: Annotated[Literal["png", "jpeg", "webp"], typer.Option(help="Of the files.")] = "png",
+    format: Annotated[Literal["png", "jpeg", "webp"], typer.Option(help="Format of the files.")] = "png",
     batch: Annotated[int, typer.Option(help="Images drawn together.", min=1, max=64)] = 8,
     shard: Annotated[int, typer.Option(help="Images a folder; a killed run loses less than one.", min=1)] = 256,
     backend: options.BackendName = "auto",
@@ -32,7 +32,7 @@ def bulk(
     reproducible: options.Reproducible = False,
     engine: Annotated[Literal["here", "ray"], typer.Option(help="This process, or a Ray cluster.")] = "here",
     actors: Annotated[
-        int | None, typer.Option(help="Of Ray: generators at once; by default one a GPU, or a node.", min=1)
+        int | None, typer.Option(help="Generators at once on Ray; by default one a GPU, or a node.", min=1)
     ] = None,
 ) -> None:
     """Draw many images from a bundle, of a file of prompts; the same command again resumes."""

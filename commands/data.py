@@ -52,7 +52,9 @@ def data_icons(
 @app.command("digits")
 def data_digits(
     out: Annotated[Path | None, typer.Option(help="Folder; by default data/digits below IPPO_RUNS.")] = None,
-    images: Annotated[int | None, typer.Option(min=10, help="Training images kept, evenly; by default all.")] = None,
+    images: Annotated[
+        int | None, typer.Option(min=10, help="So many training images, evenly chosen; by default all.")
+    ] = None,
 ) -> None:
     """Write scikit-learn's real handwritten digits, 8x8 shown at 16x16, with their labels."""
     from base.runs import runs_root
@@ -77,7 +79,7 @@ def data_mnist(
 def data_avatars(
     out: Annotated[Path | None, typer.Option(help="Folder; by default data/avatars below IPPO_RUNS.")] = None,
     count: Annotated[int, typer.Option(help="How many different characters.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 0,
 ) -> None:
     """Draw pixel-art characters of 24x24 from a grammar, with the attributes of each."""
     from base.runs import runs_root

@@ -1,4 +1,4 @@
-"""`ippo evaluate`, `ippo compare`: a student beside its teacher, runs beside each other; each one HTML page."""
+"""`ippo evaluate`, `ippo compare`: a student with its teacher, runs with each other; each on one HTML page."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def evaluate(
     ] = "judge",
     decoder: Decoder = None,
     backend: Annotated[str, typer.Option(help=f"Of a bundle: {available.described()}.")] = "auto",
-    steps: Annotated[int, typer.Option(help="Of the teacher.")] = 50,
-    student_steps: Annotated[str, typer.Option(help="Of the student.")] = "1,2,4",
+    steps: Annotated[int, typer.Option(help="Steps of the teacher.")] = 50,
+    student_steps: Annotated[str, typer.Option(help="Steps of the student.")] = "1,2,4",
     images: Annotated[int, typer.Option(help="N of the distances.")] = Effort.images,
     captions: Annotated[int, typer.Option(help="Captions drawn of each set that is identified.")] = Effort.captions,
     sweep: Annotated[int, typer.Option(help="Images drawn for each point of the teacher's sweep.")] = Effort.sweep,
     guidances: Annotated[str, typer.Option(help="The sweep.")] = SWEEP,
-    samplers: Annotated[str, typer.Option(help="Of the sweep.")] = ",".join(SAMPLERS),
+    samplers: Annotated[str, typer.Option(help="Samplers of the sweep.")] = ",".join(SAMPLERS),
     quick: Annotated[
         bool, typer.Option("--quick", help="A narrow sweep and few images, in place of the above.")
     ] = False,
     page: Annotated[bool, typer.Option(help="Without one, figures and grids alone, and nothing is timed.")] = True,
 ) -> None:
-    """Judge a student beside its teacher: one self-contained HTML page, figures and grids."""
+    """Judge a student against its teacher: one self-contained HTML page, figures and grids."""
     from evaluation import evaluation, report_page, report_tables
     from evaluation.subjects import Subjects, parse_steps
 

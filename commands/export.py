@@ -38,7 +38,7 @@ def export(
     ] = None,
     precision: Annotated[
         Literal["fp16", "fp32", "int8"],
-        typer.Option(help="Of the weights and inside the graphs; int8 adds quantised twins of the fused graph."),
+        typer.Option(help="Precision of weights and graphs; int8 adds quantised twins of the fused graph."),
     ] = "fp16",
     calibrate: Annotated[
         Path | None, typer.Option(help="Prompts or labels that calibrate int8: .txt, .csv, .parquet, metadata.jsonl.")

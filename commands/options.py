@@ -15,7 +15,9 @@ Decoder = Annotated[str | None, typer.Option(help="Run of a sharpened decoder to
 Inputs = Annotated[list[str] | None, typer.Argument(help="Prompts, labels or attributes, one image each.")]
 Attributes = Annotated[
     list[str] | None,
-    typer.Option("--attribute", help="Of one character, with its weight or without: Zombie, Cap=2.0; repeat it."),
+    typer.Option(
+        "--attribute", help="An attribute of one character, with its weight or without: Zombie, Cap=2.0; repeat it."
+    ),
 ]
 Labels = Annotated[list[str] | None, typer.Option("--class", help="Number or name of a class; repeat it.")]
 BundleFolder = Annotated[

@@ -21,10 +21,13 @@ def sample(
     ] = None,
     seed: options.Seed = 0,
     steps: Annotated[
-        int | None, typer.Option(help="Of a student 1 to 4, by default 1; of a teacher up to 1000, by default 50.")
+        int | None,
+        typer.Option(help="Steps: of a student 1 to 4, by default 1; of a teacher up to 1000, by default 50."),
     ] = None,
-    guidance: Annotated[float, typer.Option(help="Of a teacher; it multiplies the weights of attributes.")] = 1.0,
-    sampler: Annotated[str, typer.Option(help=f"Of a teacher: {', '.join((*SAMPLERS, *ANCESTRAL))}.")] = "ddim",
+    guidance: Annotated[
+        float, typer.Option(help="Guidance of a teacher; it multiplies the weights of attributes.")
+    ] = 1.0,
+    sampler: Annotated[str, typer.Option(help=f"Sampler of a teacher: {', '.join((*SAMPLERS, *ANCESTRAL))}.")] = "ddim",
     count: options.Count = 1,
     grid: options.Grid = False,
     gif: Annotated[bool, typer.Option("--gif", help="The denoising step by step, as an animation.")] = False,

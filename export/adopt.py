@@ -42,8 +42,8 @@ def adopt(folder: Path, out: Path, *, model_name: str | None = None, overwrite: 
             for name in ("scheduler", "tokenizer", "model_index.json"):
                 _copy(folder / name, bundle / name)
             save_tokenizer(CLIPTokenizer.from_pretrained(folder / "tokenizer"), bundle / "tokenizer")
-            there = {name: part for name, part in PARTS.items() if (folder / part).is_dir()}
-            paths = {name: _graph(name, folder / part, bundle / part) for name, part in there.items()}
+            parts = {name: part for name, part in PARTS.items() if (folder / part).is_dir()}
+            paths = {name: _graph(name, folder / part, bundle / part) for name, part in parts.items()}
             manifest = _manifest(bundle, paths, model_name or out.name)
             fused.write(bundle, paths, _schedule(bundle), manifest.scaling_factor)
             files = sorted(path for path in bundle.rglob("*") if path.is_file())
@@ -61,12 +61,12 @@ def _check(folder: Path) -> None:
     needed += [f"{PARTS[name]}/model.onnx" for name in ("conditioner", "denoiser", "decoder")]
     if missing := [name for name in needed if not (folder / name).exists()]:
         raise BadInput(f"{folder} is no folder that optimum exported: {', '.join(missing)} is missing")
-    if (found := _json(folder / "scheduler/scheduler_config.json")["_class_name"]) != STUDENT_SCHEDULER:
-        raise BadInput(f"{folder} is no student: its scheduler is {found}, a student's is {STUDENT_SCHEDULER}")
+    if (scheduler := _json(folder / "scheduler/scheduler_config.json")["_class_name"]) != STUDENT_SCHEDULER:
+        raise BadInput(f"{folder} is no student: its scheduler is {scheduler}, a student's is {STUDENT_SCHEDULER}")
 
 
 def _graph(name: str, source: Path, target: Path) -> str:
-    """Copy one graph with our edges, its weights in a file beside it; its place in the bundle."""
+    """Copy one graph with our edges, with its weights in a file of their own: the graph's path in the bundle."""
     model, signature = onnx.load(str(source / "model.onnx")), COMPONENTS[name]
     _inputs(model, name, signature)
     _output(model, signature)
@@ -82,39 +82,39 @@ def _graph(name: str, source: Path, target: Path) -> str:
 
 def _inputs(model: ModelProto, name: str, signature: Signature) -> None:
     """Our types and names of dimensions; a cast where optimum's type is another. BadInput: other inputs."""
-    graph, taken = model.graph, sorted(graph_inputs(name, TASK))
-    if (found := sorted(value.name for value in graph.input)) != taken:
-        raise BadInput(f"the {signature.part}'s graph takes {', '.join(found)}; accepted: {', '.join(taken)}")
+    graph, accepted = model.graph, sorted(graph_inputs(name, TASK))
+    if (names := sorted(value.name for value in graph.input)) != accepted:
+        raise BadInput(f"the {signature.part}'s graph takes {', '.join(names)}; accepted: {', '.join(accepted)}")
     for value in graph.input:
         kind, own = value.type.tensor_type, value.name
-        wanted = TensorProto.INT64 if own in ("input_ids", "timestep") else TensorProto.FLOAT
+        elem_type = TensorProto.INT64 if own in ("input_ids", "timestep") else TensorProto.FLOAT
         for index, axis in signature.inputs[own].items():
             kind.shape.dim[index].dim_param = axis
         if own == "encoder_hidden_states":
             kind.shape.dim[1].dim_param = "tokens"
-        if kind.elem_type != wanted:
+        if kind.elem_type != elem_type:
             for node in graph.node:
                 node.input[:] = [f"{own}_as_given" if name == own else name for name in node.input]
             graph.node.insert(0, helper.make_node("Cast", [own], [f"{own}_as_given"], to=kind.elem_type))
-            kind.elem_type = wanted
+            kind.elem_type = elem_type
 
 
 def _output(model: ModelProto, signature: Signature) -> None:
     """The one output that we read, as float32."""
     graph = model.graph
-    kept = next((value for value in graph.output if value.name in (signature.output, MOMENTS)), None)
-    if kept is None:
+    output = next((value for value in graph.output if value.name in (signature.output, MOMENTS)), None)
+    if output is None:
         raise BadInput(f"the {signature.part}'s graph does not give {signature.output}")
-    if kept.name == MOMENTS:
-        half = kept.type.tensor_type.shape.dim[1].dim_value // 2
+    if output.name == MOMENTS:
+        half = output.type.tensor_type.shape.dim[1].dim_value // 2
         graph.initializer.append(numpy_helper.from_array(np.array([half, half], np.int64), "halves"))
         graph.node.append(helper.make_node("Split", [MOMENTS, "halves"], [signature.output, "log_variance"], axis=1))
-    shape: list[str | int | None] = [dim.dim_value or None for dim in kept.type.tensor_type.shape.dim]
+    shape: list[str | int | None] = [dim.dim_value or None for dim in output.type.tensor_type.shape.dim]
     for index, axis in signature.output_axes.items():
         shape[index] = axis
-    shape[1] = None if kept.name == MOMENTS else shape[1]
+    shape[1] = None if output.name == MOMENTS else shape[1]
     del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(signature.output, kept.type.tensor_type.elem_type, shape))
+    graph.output.append(helper.make_tensor_value_info(signature.output, output.type.tensor_type.elem_type, shape))
 
 
 def _manifest(bundle: Path, paths: dict[str, str], model_name: str) -> Manifest:

@@ -27,11 +27,13 @@ class Tape:
     constants: list[TensorProto] = field(default_factory=list)
 
     def constant(self, value: float | int, dtype: type[np.generic]) -> str:
+        """Add a scalar; its name in the graph."""
         name = f"constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.array(value, dtype), name))
         return name
 
     def apply(self, operator: str, *inputs: str, output: str = "", **attributes: object) -> Symbol:
+        """Add a node that reads `inputs` and names its one result `output`; without a name it gets one of its own."""
         output = output or f"{operator.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, inputs, [output], name=f"node_{output}", **attributes))
         return Symbol(self, output)
@@ -66,6 +68,7 @@ class Symbol:
         return self._with("Mul", other)
 
     def clip(self, low: float, high: float) -> Symbol:
+        """The value, limited to low and high."""
         limits = (self.tape.constant(low, np.float32), self.tape.constant(high, np.float32))
         return self.tape.apply("Clip", self.name, *limits)
 
@@ -88,8 +91,8 @@ def write(
         _part(bundle, name, graphs[name]) for name in ("conditioner", "denoiser", "decoder")
     )
     tape, (timestep,) = Tape(), STUDENT_TIMESTEPS[1]
-    asked = conditioner.graph.input[0].name.rpartition("/")[2]
-    pairs = zip(conditioning, tape.splice(conditioner, {asked: asked}), strict=True)
+    input_name = conditioner.graph.input[0].name.rpartition("/")[2]
+    pairs = zip(conditioning, tape.splice(conditioner, {input_name: input_name}), strict=True)
     now = tape.constant(timestep, np.int64)
     fed = {"sample": "noise", "timestep": now, **{name: value.name for name, value in pairs}}
     (output,) = tape.splice(denoiser, fed)
@@ -100,7 +103,7 @@ def write(
     graph = helper.make_graph(
         tape.nodes,
         FUSED,
-        [_named(conditioner.graph.input[0], asked), _named(denoiser.graph.input[0], "noise")],
+        [_named(conditioner.graph.input[0], input_name), _named(denoiser.graph.input[0], "noise")],
         [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", "image_height", "image_width", 3])],
         tape.constants,
     )

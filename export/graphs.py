@@ -40,7 +40,7 @@ def write(
     wide: bool = False,
     precision: Precision = "fp16",
 ) -> Path:
-    """Export one component beside its weights (a safetensors file, if it has any), and let onnx check it.
+    """Export one component into the folder of its weights (a safetensors file, if it has any), and let onnx check it.
 
     Weights in several files, each in the folder that the parameters' paths name, have their graph above these folders.
     The weights are stored in `precision`. A graph of fp16 computes in fp16 but for `WIDE_OPERATORS`; a `wide` one computes in
@@ -69,7 +69,7 @@ def save(model: onnx.ModelProto, path: Path) -> None:
     onnx.checker.check_model(str(path))
 
 
-def tensor_places(weights: Path) -> dict[str, tuple[int, int]]:
+def tensor_spans(weights: Path) -> dict[str, tuple[int, int]]:
     """Tensor name → (offset, length) in bytes from the start of a safetensors file; nothing where there is no file."""
     if not weights.is_file():
         return {}
@@ -77,16 +77,18 @@ def tensor_places(weights: Path) -> dict[str, tuple[int, int]]:
         (size,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(size))
     header.pop("__metadata__", None)
-    spans = {name: entry["data_offsets"] for name, entry in header.items()}
-    return {name: (8 + size + start, end - start) for name, (start, end) in spans.items()}
+    offsets = {name: entry["data_offsets"] for name, entry in header.items()}
+    return {name: (8 + size + start, end - start) for name, (start, end) in offsets.items()}
 
 
 def _computing_in(network: Component, dtype: torch.dtype) -> Component:
     """A copy whose floats have `dtype`. Tensors that have it already are shared: a large network is held once, not twice."""
     shared: dict[int, object] = {}
     for tensor in (*network.parameters(), *network.buffers()):
-        kept = tensor.detach().to(dtype) if tensor.is_floating_point() else tensor
-        shared[id(tensor)] = torch.nn.Parameter(kept, False) if isinstance(tensor, torch.nn.Parameter) else kept
+        converted = tensor.detach().to(dtype) if tensor.is_floating_point() else tensor
+        shared[id(tensor)] = (
+            torch.nn.Parameter(converted, False) if isinstance(tensor, torch.nn.Parameter) else converted
+        )
     return copy.deepcopy(network, shared).eval()
 
 
@@ -149,17 +151,17 @@ def _widen(model: ir.Model) -> None:
 
 def _point_at(model: ir.Model, files: Sequence[Path], folder: Path, stored: torch.dtype) -> list[ir.Value]:
     """Make every parameter a reference to the tensor in a safetensors file, in the graph's `folder` or below."""
-    places, parameters = {file: tensor_places(file) for file in files}, []
+    spans, parameters = {file: tensor_spans(file) for file in files}, []
     kind = ir.DataType.FLOAT16 if stored is torch.float16 else ir.DataType.FLOAT
     for name, value in list(model.graph.initializers.items()):
         path = name.removeprefix("network.")
         file = next((file for file in files if file.parent.name in path.split(".")), files[0])
-        key, tensor = _stored(path, places[file]), value.const_value
+        key, tensor = _stored(path, spans[file]), value.const_value
         assert tensor is not None
-        if key not in places[file]:
+        if key not in spans[file]:
             assert tensor.nbytes <= INLINE_BYTES, f"{name} is large, but not in {file.name}"
             continue
-        offset, length = places[file][key]
+        offset, length = spans[file][key]
         held = f"{file.name} holds {key} in {length} bytes, not as {stored} {tensor.shape}"
         assert tensor.size * stored.itemsize == length, held
         value.name, value.dtype = key if len(files) == 1 else f"{file.parent.name}.{key}", kind
@@ -184,7 +186,7 @@ def _cast_up(model: ir.Model, parameter: ir.Value) -> None:
     model.graph.insert_before(model.graph[0], widened)
 
 
-def _stored(key: str, places: dict[str, tuple[int, int]]) -> str:
+def _stored(key: str, spans: dict[str, tuple[int, int]]) -> str:
     """A parameter's name in the file.
 
     Its path in the module may begin earlier, at the conditioner or autoencoder around the network that was saved, and
@@ -192,8 +194,8 @@ def _stored(key: str, places: dict[str, tuple[int, int]]) -> str:
     """
     parts = key.split(".")
     inner = [".".join(parts[start:]) for start in range(max(1, len(parts) - 1))]  # never the bare last name
-    exact = (name for name in inner if name in places)
-    longer = (name for tail in inner for name in places if name.endswith("." + tail))
+    exact = (name for name in inner if name in spans)
+    longer = (name for tail in inner for name in spans if name.endswith("." + tail))
     return next(exact, None) or next(longer, key)
 
 

@@ -50,7 +50,7 @@ def fits_fp16(largest_activation: float) -> bool:
 
 @torch.no_grad()
 def reference(name: str, network: Component, pipeline: Pipeline) -> Reference:
-    """Run the network in torch, listening to every layer."""
+    """Run the network `name` of a pipeline in torch, listening to every layer."""
     seen: list[float] = []
 
     def note(module: nn.Module, taken: Any, given: Any) -> None:
@@ -77,8 +77,8 @@ def component(name: str, expected: Reference, graph: Path) -> dict[str, float]:
     session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
     errors = {}
     for shape, (inputs, outputs) in expected.cases.items():
-        found = session.run(None, {key: value.numpy() for key, value in inputs.items()})
-        each = [relative_error(one, output) for one, output in zip(found, outputs, strict=True)]
+        results = session.run(None, {key: value.numpy() for key, value in inputs.items()})
+        each = [relative_error(one, output) for one, output in zip(results, outputs, strict=True)]
         errors[f"relative_error {shape}"] = float(np.max(each))
     worst = float(np.max(list(errors.values())))  # unlike Python's, numpy's max keeps NaN
     if not worst <= signature.tolerance:  # NaN fails too
@@ -91,15 +91,15 @@ def image(generator: Generator, pipeline: Pipeline, inputs: Sequence[Input]) -> 
 
     `psnr` is the worst of all; where there are several sizes each has its own figure as well.
     """
-    found = {size_list([size]): _psnr_at(size, generator, pipeline, inputs) for size in generator.sizes}
-    each = {f"psnr {size}": value for size, value in found.items()} if len(found) > 1 else {}
-    return {"psnr": min(found.values()), **each}
+    by_size = {size_list([size]): _psnr_at(size, generator, pipeline, inputs) for size in generator.sizes}
+    each = {f"psnr {size}": value for size, value in by_size.items()} if len(by_size) > 1 else {}
+    return {"psnr": min(by_size.values()), **each}
 
 
 def _psnr_at(size: tuple[int, int], generator: Generator, pipeline: Pipeline, inputs: Sequence[Input]) -> float:
     seeds = range(len(inputs))
     expected = at_size(pipeline, size).generate(inputs, list(seeds))  # (N, H, W, 3)
-    requests = [Request(wanted, seed) for wanted, seed in zip(inputs, seeds, strict=True)]
+    requests = [Request(input, seed) for input, seed in zip(inputs, seeds, strict=True)]
     alone = np.concatenate([generator.generate([request], size=size) for request in requests])
     return min(psnr(alone, expected), psnr(generator.generate(requests, size=size), expected))
 
@@ -107,13 +107,13 @@ def _psnr_at(size: tuple[int, int], generator: Generator, pipeline: Pipeline, in
 def require_psnr(backend: str, figures: dict[str, float]) -> None:
     """The gate for trained weights."""
     if figures["psnr"] < LEAST_PSNR:
-        found = f"{figures['psnr']:.1f} dB against torch float32, accepted {LEAST_PSNR:.0f} dB or more"
-        raise BadInput(f"one_step on {backend} failed the parity gate: {found}")
+        shortfall = f"{figures['psnr']:.1f} dB against torch float32, accepted {LEAST_PSNR:.0f} dB or more"
+        raise BadInput(f"one_step on {backend} failed the parity gate: {shortfall}")
 
 
-def relative_error(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    """`‖found − expected‖ / ‖expected‖`; NaN where either holds anything but finite numbers."""
-    if not (np.isfinite(found).all() and np.isfinite(expected).all()):
+def relative_error(values: NDArray[Any], expected: NDArray[Any]) -> float:
+    """`‖values − expected‖ / ‖expected‖` of two arrays of one shape; NaN where either holds anything but finite numbers."""
+    if not (np.isfinite(values).all() and np.isfinite(expected).all()):
         return math.nan
-    difference = np.linalg.norm(found.astype(np.float64) - expected)
+    difference = np.linalg.norm(values.astype(np.float64) - expected)
     return float(difference / np.linalg.norm(expected.astype(np.float64)))

@@ -31,11 +31,11 @@ from runtime.signature import COMPONENTS, FUSED, FUSED_PATH, LEAST_INT8_PSNR
 
 FOLDER = "int8"
 FIRST_SEED = 1_000_000
-"""Of the noise that calibrates: none that the gate draws."""
+"""The first seed of the noise that calibrates: none that the gate draws."""
 TIMED = 5
 OPERATORS = ["Conv", "Gemm", "MatMul"]
 Feeds = Sequence[Mapping[str, NDArray[Any]]]
-"""What the fused graph is asked, one image each."""
+"""Inputs of the fused graph, one image each: by name, `input_ids (1, S)` or `weights (1, A)`, and `noise (1, C, h, w)`."""
 
 
 def check() -> None:
@@ -60,8 +60,8 @@ def add(
         twins = {name: QUANTISERS[name].write(graph, feeds, bundle.folder / FOLDER) for name in names}
     written = sorted(path for path in (bundle.folder / FOLDER).iterdir() if path.is_file())
     files = {path.relative_to(bundle.folder).as_posix(): sha256(path) for path in written}
-    places = {name: twin.relative_to(bundle.folder).as_posix() for name, twin in twins.items()}
-    changes = {"files": bundle.manifest.files | files, "twins": places}
+    paths = {name: twin.relative_to(bundle.folder).as_posix() for name, twin in twins.items()}
+    changes = {"files": bundle.manifest.files | files, "twins": paths}
     quantised = Bundle(bundle.folder, bundle.manifest.model_copy(update=changes))
     figures = {f"{name}_int8": _figures(name, bundle, quantised, pipeline, inputs) for name in names}
     for name in names if trained else ():
@@ -73,21 +73,21 @@ def add(
 def require(backend: str, figures: Mapping[str, float]) -> None:
     """The gate for trained weights."""
     if figures["psnr"] < LEAST_INT8_PSNR:
-        kept = f"{figures['psnr']:.1f} dB against torch float32, accepted {LEAST_INT8_PSNR:.0f} dB or more"
-        raise BadInput(f"one_step in int8 on {backend} failed the parity gate: {kept}")
+        shortfall = f"{figures['psnr']:.1f} dB against torch float32, accepted {LEAST_INT8_PSNR:.0f} dB or more"
+        raise BadInput(f"one_step in int8 on {backend} failed the parity gate: {shortfall}")
 
 
 def _float32(pipeline: Pipeline, folder: Path) -> Path:
     """The fused graph in float32, which is what quantisers take."""
     folders.save(pipeline, folder)
-    inputs, weights, places = networks.examples(pipeline, batch=2), folders.weight_files(pipeline), {}
+    inputs, weights, paths = networks.examples(pipeline, batch=2), folders.weight_files(pipeline), {}
     for name, network in networks.components(pipeline).items():
         if name != "encoder":
-            beside = [folder / file for file in weights[COMPONENTS[name].part]]
-            graph = graphs.write(name, network, inputs[name], beside, precision="fp32")
-            places[name] = graph.relative_to(folder).as_posix()
+            files = [folder / file for file in weights[COMPONENTS[name].part]]
+            graph = graphs.write(name, network, inputs[name], files, precision="fp32")
+            paths[name] = graph.relative_to(folder).as_posix()
     fused.write(
-        folder, places, pipeline.schedule, networks.scaling_factor(pipeline), networks.conditioning_names(pipeline)
+        folder, paths, pipeline.schedule, networks.scaling_factor(pipeline), networks.conditioning_names(pipeline)
     )
     return folder / FUSED_PATH
 
@@ -110,19 +110,19 @@ class _Listener(Backend):
 
     def __init__(self) -> None:
         super().__init__()
-        self.heard: list[dict[str, NDArray[Any]]] = []
+        self.feeds: list[dict[str, NDArray[Any]]] = []
 
     def run_piece(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         assert graph == FUSED
-        self.heard.append(dict(inputs))
+        self.feeds.append(dict(inputs))
         return {"images": np.zeros((1, 1, 1, 3), np.uint8)}
 
 
 def _feeds(bundle: Bundle, inputs: Sequence[Input]) -> Feeds:
     listener = _Listener()
-    for place, wanted in enumerate(inputs):
-        Generator(bundle, listener).generate([Request(wanted, FIRST_SEED + place)])
-    return listener.heard
+    for index, input in enumerate(inputs):
+        Generator(bundle, listener).generate([Request(input, FIRST_SEED + index)])
+    return listener.feeds
 
 
 def _openvino(graph: Path, feeds: Feeds, out: Path) -> Path:
@@ -132,14 +132,14 @@ def _openvino(graph: Path, feeds: Feeds, out: Path) -> Path:
 
     nncf.set_log_level(logging.WARNING)  # else a line for every operation it leaves alone
     model = openvino.Core().read_model(str(graph))
-    found = nncf.quantize(
+    quantised = nncf.quantize(
         model,
         nncf.Dataset(list(feeds)),
         subset_size=len(feeds),
         model_type=nncf.ModelType.TRANSFORMER,
         ignored_scope=nncf.IgnoredScope(patterns=["conditioner/.*"], validate=False),
     )
-    openvino.save_model(found, str(out / "openvino.xml"), compress_to_fp16=True)
+    openvino.save_model(quantised, str(out / "openvino.xml"), compress_to_fp16=True)
     return out / "openvino.xml"
 
 
@@ -178,7 +178,7 @@ class Quantiser:
     """A runtime's own quantiser."""
 
     package: str
-    """What it needs beside the runtime."""
+    """What it needs in addition to the runtime."""
     write: Callable[[Path, Feeds, Path], Path]
     """The float32 graph, its feeds and a folder → the twin written there."""
 
@@ -194,16 +194,16 @@ def _figures(
     before, after = (
         Generator(bundle, backend.load(name, bundle, BackendOptions(device="cpu"))) for bundle in (exact, quantised)
     )
-    kept, reference = (parity.image(generator, pipeline, inputs)["psnr"] for generator in (after, before))
+    psnr, reference = (parity.image(generator, pipeline, inputs)["psnr"] for generator in (after, before))
     fast, slow = np.median([_times((after, before)) for _ in range(TIMED)], axis=0).tolist()
-    return {"psnr": kept, "psnr before": reference, "ms": fast, "ms before": slow, "times as fast": slow / fast}
+    return {"psnr": psnr, "psnr before": reference, "ms": fast, "ms before": slow, "times as fast": slow / fast}
 
 
 def _times(generators: Sequence[Generator]) -> list[float]:
     """Milliseconds of one image by each, one after the other; what was compiled before is warm."""
-    found = []
+    times = []
     for generator in generators:
-        began = time.perf_counter()
+        start = time.perf_counter()
         generator.generate([Request("", 0)])
-        found.append(1e3 * (time.perf_counter() - began))
-    return found
+        times.append(1e3 * (time.perf_counter() - start))
+    return times

@@ -25,7 +25,7 @@ class Doubled(nn.Module):
     def __init__(self, first: nn.Conv2d, last: nn.Conv2d) -> None:
         """Convolutions of 3 by 3 with padding, the first without bias."""
         super().__init__()
-        lies = _places()
+        lies = _taps()
         # Doubled pixels: whichever pixel j k of a square a tap falls on, it reads the same.
         inner = torch.einsum("mide,pdsj,qetk->pqmist", first.weight.float(), lies, lies)
         outer = torch.einsum("omde,adup,bevq->oabuvpqm", last.weight.float(), lies, lies)
@@ -34,8 +34,8 @@ class Doubled(nn.Module):
         squares = [(a, b, a + down, b + right) for a, b, down, right in itertools.product((0, 1), repeat=4)]
         weight = torch.stack([whole[:, a, b, u, v] for a, b, u, v in squares], 1)  # (O, 16, C, 3, 3)
         ones = torch.zeros(outputs, 2, 2, outputs, len(squares), 3, 3)
-        for place, (a, b, u, v) in enumerate(squares):
-            ones[range(outputs), a, b, range(outputs), place, u, v] = 1
+        for index, (a, b, u, v) in enumerate(squares):
+            ones[range(outputs), a, b, range(outputs), index, u, v] = 1
         self.summands = nn.Conv2d(inputs, 16 * outputs, 3, padding=1, bias=False)
         self.summands.weight.copy_(weight.reshape(-1, inputs, 3, 3))
         self.adding = nn.Conv2d(16 * outputs, 4 * outputs, 3, padding=1)
@@ -51,7 +51,7 @@ class Doubled(nn.Module):
 
 
 def simplify(network: nn.Module) -> None:
-    """In place. The gate holds the graphs against the network as it was."""
+    """Put layers of fewer operators in the place of others. The gate compares the graphs with the network as it was."""
     for part in list(network.modules()):
         if isinstance(part, PreTrainedModel):
             # Written out: with torch's own attention the exporter guards against rows that see nothing, and runtimes
@@ -72,7 +72,7 @@ def _keeps_size(layer: nn.Conv2d) -> bool:
     return plain and layer.kernel_size == (3, 3) and layer.padding == (1, 1)
 
 
-def _places() -> Tensor:
+def _taps() -> Tensor:
     """`[a, d, u, p]`: seen from pixel `a` of a square, tap `d` of three falls on pixel `p` of square `u` of three."""
     lies = torch.zeros(2, 3, 3, 2)
     for a in (0, 1):

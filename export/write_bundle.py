@@ -39,7 +39,7 @@ class ExportOptions:
     model_name: str | None = None
     """What people call the model; by default the name of the bundle's folder."""
     precision: Precision = "fp16"
-    """Of the weights and inside the graphs; `int8` is fp16 with quantised twins of the fused graph."""
+    """Precision of the weights and inside the graphs; `int8` is fp16 with quantised twins of the fused graph."""
     buckets: Sequence[Bucket] = ()
     """Static plans; their image sizes are added to the pipeline's own."""
     lora: Path | None = None
@@ -187,7 +187,7 @@ def _manifest(
 
 
 def versions() -> Iterator[tuple[str, str]]:
-    """Of the packages that export."""
+    """Name and version of every package that exports and is installed."""
     for package in PACKAGES:
         try:
             yield package, version(package)
@@ -207,8 +207,8 @@ def _name_for_optimum(bundle: Path) -> None:
 
 def _check_student(pipeline: Pipeline, name: str) -> None:
     if not pipeline.is_student:
-        found = pipeline.scheduler["_class_name"]
-        raise BadInput(f"{name} is no student: its scheduler is {found}, a student's is {STUDENT_SCHEDULER}")
+        scheduler = pipeline.scheduler["_class_name"]
+        raise BadInput(f"{name} is no student: its scheduler is {scheduler}, a student's is {STUDENT_SCHEDULER}")
 
 
 def _check_buckets(pipeline: Pipeline, buckets: Sequence[Bucket]) -> None:

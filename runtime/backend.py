@@ -44,7 +44,7 @@ class Backend(ABC):
         self.options = options or BackendOptions()
 
     def outputs(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Inputs by name, (N, …) or scalars → the graph's outputs (N, …) by name, in the graph's order."""
+        """Inputs by name, `(N, …)` or scalars → the graph's outputs `(N, …)` by name, in the graph's order."""
         batches = self.batches(graph, inputs)
         if self.options.reproducible:
             batches = batches[:1] if self.planned_only else (1,)
@@ -53,12 +53,12 @@ class Backend(ABC):
         return joined((self.run_piece(graph, piece), count) for piece, count in pieces(inputs, batches))
 
     def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """As `outputs`, of a graph that has one output: (N, …)."""
+        """Inputs by name, `(N, …)` or scalars → the output `(N, …)` of a graph that has one."""
         (output,) = self.outputs(graph, inputs).values()
         return output
 
     def batches(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> Sequence[int]:
-        """Sizes N, ascending, that this graph has plans for at these inputs' other dimensions; none: any N is one piece."""
+        """Batches N, ascending, that a graph has plans for, given inputs `(N, …)`; none: any N is run as one piece."""
         return ()
 
     def variants(self) -> dict[str, Backend]:
@@ -67,7 +67,7 @@ class Backend(ABC):
 
     @abstractmethod
     def run_piece(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """As `outputs`, of a batch whose N is one of `batches`. The arrays are the caller's: nothing writes into them later."""
+        """Inputs `(N, …)` or scalars, N one of `batches` → outputs `(N, …)` that nothing writes into later."""
 
 
 def load(name: str, bundle: Bundle, options: BackendOptions | None = None) -> Backend:
@@ -84,8 +84,8 @@ def chosen(name: str, device: str = "auto") -> str:
     """
     known = available.backends()
     if name == "auto":
-        ranked, there = [other for other, info in known.items() if info.rank is not None], available.installed(device)
-        name = next((other for other in ranked if other in there), ranked[0])
+        ranked, usable = [other for other, info in known.items() if info.rank is not None], available.installed(device)
+        name = next((other for other in ranked if other in usable), ranked[0])
     if name not in known:
         raise BadInput(f"unknown backend '{name}'{nearest(name, ['auto', *known])}")
     info = known[name]

@@ -28,7 +28,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
 
     version: int
-    """Of this format."""
+    """Version of this format."""
     task: str
     """In Hugging Face's words: `text-to-image`, `class-to-image`, `attributes-to-image`, `unconditional-image-generation`."""
     model_name: str
@@ -44,7 +44,7 @@ class Manifest(BaseModel):
     conditioning: tuple[str, ...]
     """Inputs of the denoiser that the conditioner gives, in the order of its outputs: fields of `Conditioning`."""
     precision: str
-    """Of the weights and inside the graphs: `fp16` or `fp32`; `int8` is fp16 with twins."""
+    """Precision of the weights and inside the graphs: `fp16` or `fp32`; `int8` is fp16 with twins."""
     twins: dict[str, str] = {}
     """Backend → the int8 twin of the fused graph that it runs in its place, on a CPU."""
     wide: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class Manifest(BaseModel):
     parity: dict[str, dict[str, float]]
     """Figures of the gate that this bundle passed."""
     versions: dict[str, str]
-    """Of the packages that exported it."""
+    """Package that exported it → its version."""
 
     def latent(self, size: tuple[int, int]) -> tuple[int, int, int]:
         """(C, h, w) of the noise of images of a size (W, H)."""
@@ -98,13 +98,13 @@ class Bundle:
         own = {axis for axes in INPUT_AXES[graph].values() for axis in axes.values()}
         every = [self.manifest.axes(bucket) for bucket in (*self.manifest.buckets, *without)]
         taken = [{axis: size for axis, size in axes.items() if axis in own} for axes in every]
-        return [axes for place, axes in enumerate(taken) if axes not in taken[:place]]
+        return [axes for index, axes in enumerate(taken) if axes not in taken[:index]]
 
-    def check_inputs(self, graph: str, found: Iterable[str]) -> None:
-        """BadInput: the graph wants something that this version of ippo would not give it."""
+    def check_inputs(self, graph: str, inputs: Iterable[str]) -> None:
+        """BadInput: a graph whose file takes `inputs` does not take what this version of ippo gives it."""
         taken = self.input_axes(graph).keys()
-        if set(found) != taken:
-            names, known = ", ".join(sorted(found)), ", ".join(sorted(taken))
+        if set(inputs) != taken:
+            names, known = ", ".join(sorted(inputs)), ", ".join(sorted(taken))
             raise BadInput(f"{self.folder}: {graph} takes {names}; this ippo knows {known}")
 
     def input_axes(self, graph: str) -> dict[str, dict[int, str]]:
@@ -118,7 +118,7 @@ class Bundle:
 
     def contents(self, graph: str, backend: str = "") -> dict[str, str]:
         """Path → SHA-256 of what a graph is made of: its own file, and all weights; of a twin all files named like it."""
-        files, own = self.manifest.files, self._place(graph, backend)
+        files, own = self.manifest.files, self._path(graph, backend)
         if own in self.manifest.twins.values():
             stem = own.rpartition(".")[0]
             return {name: files[name] for name in files if name.startswith(f"{stem}.")}
@@ -126,20 +126,20 @@ class Bundle:
 
     def graph(self, name: str, backend: str = "") -> Path:
         """The file of a graph: `conditioner`, `denoiser`, `decoder`, `encoder` or `one_step`, or the backend's twin of it."""
-        return self.path(self._place(name, backend))
+        return self.path(self._path(name, backend))
 
-    def _place(self, graph: str, backend: str) -> str:
+    def _path(self, graph: str, backend: str) -> str:
         usual = self.manifest.graphs.get(graph, graph)
         return self.manifest.twins.get(backend, usual) if graph == FUSED else usual
 
     def planned(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> list[dict[str, int]]:
-        """Dynamic dimensions of the buckets for these inputs' height and width, whatever the batch; none without such."""
+        """Dynamic dimensions of the buckets that have the height and width of inputs `(N, …)`, of whatever batch."""
         taken = dimensions(graph, inputs)
         every = (self.manifest.axes(bucket) for bucket in self.manifest.buckets)
         return [axes for axes in every if {**taken, "batch": axes["batch"]}.items() <= axes.items()]
 
     def batches(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> tuple[int, ...]:
-        """Batches of those buckets, ascending."""
+        """Batches N of the buckets for the height and width of inputs `(N, …)`, ascending."""
         return tuple(sorted({axes["batch"] for axes in self.planned(graph, inputs)}))
 
     @cached_property
@@ -169,12 +169,13 @@ def open_bundle(folder: str | Path) -> Bundle:
 
 
 def dimensions(graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, int]:
-    """The dynamic dimensions of a graph's inputs, by name."""
+    """The dynamic dimensions of a graph's inputs `(N, …)`: name → size."""
     taken = INPUT_AXES[graph]
     return {axis: array.shape[index] for name, array in inputs.items() for index, axis in taken[name].items()}
 
 
 def sha256(file: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -1,4 +1,4 @@
-"""What was compiled for this machine, kept between runs: content-addressed, built once; it knows no runtime.
+"""Compiled engines of this machine, stored between runs: content-addressed, built once; it knows no runtime.
 
 A compiled engine is executable content: it is read back only from a folder that is the user's own, and only if its checksum
 is the one that was written with it.
@@ -40,12 +40,12 @@ def folder(name: str) -> Path:
     try:
         path = base.expanduser() / name
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = path.stat()
+        status = path.stat()
     except (OSError, RuntimeError) as error:  # not writable, or nobody's home
         why = getattr(error, "strerror", None) or error
         raise BadInput(f"no cache folder {base / name}: {why}; IPPO_CACHE names another") from error
-    owner = os.getuid() if hasattr(os, "getuid") else found.st_uid
-    if found.st_uid != owner or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    owner = os.getuid() if hasattr(os, "getuid") else status.st_uid
+    if status.st_uid != owner or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise BadInput(f"cache folder {path} can be written by others, so nothing is loaded from it")
     return path
 
@@ -62,17 +62,17 @@ class EngineCache:
         return self.mapped(key, build)[:]
 
     def mapped(self, key: Key, build: Callable[[], bytes]) -> mmap.mmap | bytes:
-        """As `get`, in pages of its file, which need no memory once they were read; bytes where it could not be kept."""
+        """As `get`, in pages of its file, which need no memory once they were read; bytes where it could not be stored."""
         entry = self.folder / digest(key)
         with FileLock(self.folder / f"{entry.name}.lock"):  # free again when the process that holds it is killed
             engine = _read(entry, key)
             if engine is not None:
                 return engine
             built = build()
-            self._keep(entry, key, built)
+            self._store(entry, key, built)
             return _read(entry, key) or built
 
-    def _keep(self, entry: Path, key: Key, engine: bytes) -> None:
+    def _store(self, entry: Path, key: Key, engine: bytes) -> None:
         """A disk that is full costs the next start a build, not this one its engine."""
         shutil.rmtree(entry, ignore_errors=True)
         try:
@@ -87,8 +87,8 @@ class EngineCache:
 
     def _make_room(self, size: int) -> None:
         """Remove engines, those used longest ago first, until one more of `size` bytes is within the limit."""
-        kept = sorted(self.folder.glob(f"*/{MANIFEST}"), key=lambda file: file.stat().st_mtime, reverse=True)
-        for manifest in kept:
+        stored = sorted(self.folder.glob(f"*/{MANIFEST}"), key=lambda file: file.stat().st_mtime, reverse=True)
+        for manifest in stored:
             size += sum(file.stat().st_size for file in manifest.parent.iterdir())
             if size > self.limit:
                 shutil.rmtree(manifest.parent, ignore_errors=True)

@@ -49,7 +49,7 @@ class EagerBackend(Backend):
 
     @torch.no_grad()
     def run_piece(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """By the torch network; any N."""
+        """Inputs `(N, …)` or scalars → outputs `(N, …)`, by the torch network; any N."""
         given = networks.as_tuple(self._run(graph, inputs))
         return {name: tensor.cpu().numpy() for name, tensor in zip(self._names[graph], given, strict=True)}
 
@@ -82,9 +82,9 @@ def load(bundle: Bundle, options: BackendOptions) -> EagerBackend:
 
 def narrow(pipeline: Pipeline, wide: Sequence[str], device: str = "cuda") -> None:
     """Put every part on the device in fp16, those of `wide` components in float32, convolutions in their fast layout."""
-    kept = {COMPONENTS[name].part for name in wide}
+    wide_parts = {COMPONENTS[name].part for name in wide}
     for part in {signature.part for signature in COMPONENTS.values()}:
-        dtype = torch.float32 if part in kept else torch.float16
+        dtype = torch.float32 if part in wide_parts else torch.float16
         getattr(pipeline, part).to(device, dtype, memory_format=torch.channels_last)
 
 
@@ -96,8 +96,8 @@ def one_step(pipeline: Pipeline) -> Callable[..., Tensor]:
     parts, scale = networks.components(pipeline), networks.scaling_factor(pipeline)
     (timestep,), schedule, names = STUDENT_TIMESTEPS[1], pipeline.schedule, networks.conditioning_names(pipeline)
 
-    def images(noise: Tensor, **asked: Tensor) -> Tensor:
-        conditioning = dict(zip(names, networks.as_tuple(parts["conditioner"](**asked)), strict=True))
+    def images(noise: Tensor, **inputs: Tensor) -> Tensor:
+        conditioning = dict(zip(names, networks.as_tuple(parts["conditioner"](**inputs)), strict=True))
         time = torch.full((), timestep, dtype=torch.int64, device=noise.device)
         output = parts["denoiser"](sample=noise, timestep=time, **conditioning)
         x0 = sampling.to_x0(noise, output, schedule.alpha[timestep], schedule.sigma[timestep], schedule.prediction_type)
@@ -113,7 +113,7 @@ def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def _device(requested: str) -> str:
     """`cpu` or `cuda`; BadInput: torch sees no GPU."""
-    there = torch.cuda.is_available()
-    if requested == "cuda" and not there:
+    has_gpu = torch.cuda.is_available()
+    if requested == "cuda" and not has_gpu:
         raise BadInput("backend 'eager' finds no GPU: torch.cuda is not available; accepted here: auto, cpu")
-    return "cuda" if there and requested != "cpu" else "cpu"
+    return "cuda" if has_gpu and requested != "cpu" else "cpu"

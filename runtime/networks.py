@@ -32,7 +32,7 @@ class Component(nn.Module):
         self.outputs = outputs or (COMPONENTS[self.graph].output,)
 
     def narrow(self, array: Tensor) -> Tensor:
-        """To the network's own precision, if it has weights."""
+        """An array `(N, …)` in the network's own precision, if it has weights."""
         return array.to(next(self.network.parameters(), array).dtype)
 
 
@@ -118,13 +118,13 @@ def conditioning_names(pipeline: Pipeline) -> tuple[str, ...]:
 
 
 def as_tuple(outputs: Any) -> tuple[Tensor, ...]:
-    """What a component gives, whether it is one tensor or several."""
+    """What a component gives, one tensor `(N, …)` or several, as a tuple."""
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 @torch.no_grad()
 def examples(pipeline: Pipeline, batch: int, scale: float = 1) -> dict[str, dict[str, Tensor]]:
-    """Random inputs of every component; heights and widths are `scale` times the pipeline's own."""
+    """Random inputs `(N, …)` of every component, N = `batch`; heights and widths are `scale` times the pipeline's own."""
     draw = torch.Generator().manual_seed(batch)
     channels, *latent_sides = pipeline.latent_shape
     latent = torch.randn(batch, channels, *(int(side * scale) for side in latent_sides), generator=draw)

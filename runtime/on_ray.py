@@ -35,10 +35,10 @@ def engine(actors: int | None = None) -> Engine:
 def _paint(actors: int | None, painter: Callable[[], Painter], shards: Sequence[Shard]) -> Iterator[ShardProgress]:
     ray.init(ignore_reinit_error=True, include_dashboard=False, log_to_driver=False, logging_level="error")
     DataContext.get_current().enable_progress_bars = False  # ours counts images
-    there = ray.cluster_resources()
-    gpus = int(there.get("GPU", 0))
+    resources = ray.cluster_resources()
+    gpus = int(resources.get("GPU", 0))
     actors = min(actors or gpus or len(ray.nodes()), len(shards))
-    share = {"num_gpus": min(1.0, gpus / actors)} if gpus else {"num_cpus": there["CPU"] // actors or 1}
+    share = {"num_gpus": min(1.0, gpus / actors)} if gpus else {"num_cpus": resources["CPU"] // actors or 1}
     work = ray.data.from_items(list(shards), override_num_blocks=len(shards))
     painted = work.map(Actor, fn_constructor_args=(painter,), compute=ActorPoolStrategy(size=actors), **share)
     for row in painted.iter_rows():

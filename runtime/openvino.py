@@ -27,7 +27,7 @@ less than a dynamic plan."""
 
 
 class OpenVinoBackend(Backend):
-    """Plans are compiled when a graph first meets a shape, kept, and found again on disk by the next process."""
+    """Plans are compiled when a graph first meets a shape, and stored on disk for the next process."""
 
     name = "openvino"
 
@@ -49,11 +49,11 @@ class OpenVinoBackend(Backend):
         self._plans: dict[tuple[Any, ...], CompiledGraph] = {}
 
     def batches(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> Sequence[int]:
-        """Those of the bundle's buckets, else `BATCHES`."""
+        """Batches N of the bundle's buckets for inputs `(N, …)`, else `BATCHES`."""
         return self.bundle.batches(graph, inputs) or BATCHES
 
     def run_piece(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """By the plan of exactly these shapes."""
+        """Inputs `(N, …)` or scalars → outputs `(N, …)`, by the plan of exactly these shapes."""
         request = self._plan(graph, inputs).request
         request.infer(inputs, share_inputs=True, share_outputs=True)
         # By position, for a compiled output may go by other names too; copied, for the request's buffers are used again.
@@ -72,7 +72,7 @@ class OpenVinoBackend(Backend):
         return self._plans[key]
 
     def _made(self, graph: str, shapes: dict[str, list[int]]) -> CompiledGraph:
-        """From the cache, or compiled now and kept there.
+        """From the cache, or compiled now and stored there.
 
         Not OpenVINO's own cache: its key leaves out the precision, and it loads what was altered (both measured, 2026.4).
         """
@@ -120,6 +120,7 @@ class CompiledGraph:
 
 
 def load(bundle: Bundle, options: BackendOptions) -> OpenVinoBackend:
+    """The backend on a bundle."""
     return OpenVinoBackend(bundle, options)
 
 

@@ -38,11 +38,11 @@ class OrtBackend(Backend):
         self._static: dict[tuple[Any, ...], StaticSession] = {}
 
     def batches(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> Sequence[int]:
-        """Those of the bundle's buckets; without buckets any N runs as it is."""
+        """Batches N of the bundle's buckets for inputs `(N, …)`; without buckets any N runs as it is."""
         return self.bundle.batches(graph, inputs)
 
     def run_piece(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """By the session of fixed shapes where the bundle has a bucket of this height and width, else by the dynamic one."""
+        """Inputs `(N, …)` or scalars → outputs `(N, …)`: by a session of fixed shapes where there are buckets."""
         planned = self.bundle.planned(graph, inputs)
         return self._bucket(graph, planned[0], inputs) if planned else self._dynamic(graph, inputs)
 
@@ -94,7 +94,7 @@ class StaticSession:
             self._binding.bind_ortvalue_output(name, room)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Inputs → copies of the outputs."""
+        """Inputs of the fixed shapes, by name → copies of the outputs `(N, …)`."""
         for name, room in self._inputs.items():
             room.update_inplace(np.ascontiguousarray(inputs[name]))
         self._session.run_with_iobinding(self._binding)
@@ -108,12 +108,12 @@ def load(bundle: Bundle, options: BackendOptions) -> OrtBackend:
 
 def _device(requested: str) -> str:
     """`cpu` or `cuda`. BadInput: this ONNX Runtime was built without CUDA."""
-    there = PROVIDERS["cuda"] in onnxruntime.get_available_providers()
-    if requested == "cuda" and not there:
+    has_cuda = PROVIDERS["cuda"] in onnxruntime.get_available_providers()
+    if requested == "cuda" and not has_cuda:
         raise BadInput(
             "this ONNX Runtime has no CUDAExecutionProvider: pip install 'ippo[gpu]'; accepted here: auto, cpu"
         )
-    if requested == "cpu" or not there:
+    if requested == "cpu" or not has_cuda:
         return "cpu"
     onnxruntime.preload_dlls()  # finds the CUDA libraries that pip installed
     return "cuda"

@@ -36,9 +36,9 @@ class Provenance:
     strength: float | None = None
     """Where the image was made from another one."""
     guidance: float | None = None
-    """Of a teacher, which alone is guided."""
+    """Guidance of a teacher; a student has none."""
     sampler: str | None = None
-    """Of a teacher, which alone has several."""
+    """Sampler of a teacher; a student has one of its own."""
     software: str = SOFTWARE
 
     def fields(self) -> dict[str, str | int | float]:
@@ -73,7 +73,7 @@ class Provenance:
 
 
 def together(sources: Sequence[Provenance]) -> Provenance:
-    """Of one picture that shows several images: what each was asked for, once, and the first seed."""
+    """The provenance of one picture that shows several images: every input once, and the first seed."""
     first = sources[0]
     inputs = {name: " | ".join(dict.fromkeys(source.inputs[name] for source in sources)) for name in first.inputs}
     return replace(first, inputs=inputs)

@@ -25,10 +25,10 @@ class Bucket(NamedTuple):
 
 def parse(text: str) -> tuple[Bucket, ...]:
     """`1x64x64,4x64x64` → buckets (batch, width, height). BadInput: anything else."""
-    found = [_bucket(part) for part in text.split(",")]
-    if len(set(found)) < len(found):
+    buckets = [_bucket(part) for part in text.split(",")]
+    if len(set(buckets)) < len(buckets):
         raise BadInput(f"buckets {text}: one of them is there twice")
-    return tuple(found)
+    return tuple(buckets)
 
 
 def _bucket(text: str) -> Bucket:
@@ -52,9 +52,9 @@ def size_list(sizes: Sequence[tuple[int, int]]) -> str:
 
 
 def pieces(inputs: Mapping[str, NDArray[Any]], batches: Sequence[int]) -> Iterator[tuple[dict[str, NDArray[Any]], int]]:
-    """Cut a batch into pieces of planned sizes, ascending `batches`, and say how many rows of each are wanted.
+    """Cut a batch into pieces of planned sizes, ascending `batches`, and say how many rows of each count.
 
-    The last piece is filled up with its last row. Scalars go to all of them.
+    Inputs are `(N, …)` or scalars. The last piece is filled up with its last row; scalars go to all of them.
     """
     total = max(len(array) for array in inputs.values() if array.ndim)
     for start in range(0, total, batches[-1]):
@@ -67,7 +67,7 @@ def pieces(inputs: Mapping[str, NDArray[Any]], batches: Sequence[int]) -> Iterat
         yield {name: array[rows] if array.ndim else array for name, array in inputs.items()}, count
 
 
-def joined(found: Iterable[tuple[Mapping[str, NDArray[Any]], int]]) -> dict[str, NDArray[Any]]:
-    """Outputs of pieces by name, and how many rows of each are wanted → the outputs of the whole batch."""
-    parts = [{name: array[:count] for name, array in outputs.items()} for outputs, count in found]
+def joined(results: Iterable[tuple[Mapping[str, NDArray[Any]], int]]) -> dict[str, NDArray[Any]]:
+    """Outputs `(N, …)` of pieces by name, and how many rows of each count → the outputs of the whole batch."""
+    parts = [{name: array[:count] for name, array in outputs.items()} for outputs, count in results]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -180,8 +180,8 @@ def run(
             for number, first in enumerate(range(0, job.images, job.shard))
         ]
         left = [shard for shard in shards if shard.name not in done]
-        there = job.images - sum(len(shard.requests) for shard in left)
-        bar = shown.add_task("images", total=job.images, completed=there)
+        done_images = job.images - sum(len(shard.requests) for shard in left)
+        bar = shown.add_task("images", total=job.images, completed=done_images)
         for news in engine(painter, left) if left else ():
             shown.advance(bar, news.images)
             if news.shard:

@@ -28,7 +28,7 @@ BACKEND = BackendInfo(package="tensorrt", extra="trt", devices=("cuda",), note="
 
 OLDEST = (10, 12)
 BATCHES = (1, 4)
-"""Of the profiles at sizes for which the bundle has no buckets."""
+"""Batches of the profiles at sizes for which the bundle has no buckets."""
 LEVEL = 4
 """How many tactics the builder tries, 0 to 5; TensorRT's default is 3, and 5 takes several times as long."""
 
@@ -53,14 +53,14 @@ class TrtBackend(Backend):
         self._plans: dict[tuple[str, int], RecordedProfile] = {}
 
     def batches(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> Sequence[int]:
-        """Those of the profiles at these inputs' height and width."""
+        """Batches N of the profiles at the height and width of inputs `(N, …)`."""
         planned, own = self.bundle.plans(graph, BATCHES), dimensions(graph, inputs)
         batches = sorted(axes["batch"] for axes in planned if {**axes, "batch": 0} == {**own, "batch": 0})
         assert batches, f"no plan of {graph} for {own}"  # sizes are the generator's to check
         return batches
 
     def run_piece(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """By the profile of exactly these shapes."""
+        """Inputs `(N, …)` or scalars → outputs `(N, …)`, by the profile of exactly these shapes."""
         profile = self.bundle.plans(graph, BATCHES).index(dimensions(graph, inputs))
         if (graph, profile) not in self._plans:
             shapes = {name: array.shape for name, array in inputs.items()}
@@ -112,23 +112,23 @@ class RecordedProfile:
         for name in names:
             shape = tuple(self._context.get_tensor_shape(name))
             here = np.empty(shape, tensorrt.nptype(engine.get_tensor_dtype(name)))
-            there = int(_done(cuda.cudaMalloc(max(here.nbytes, 1))))
-            self._context.set_tensor_address(name, there)
-            self._rooms[name] = (there, here)
+            on_gpu = int(_done(cuda.cudaMalloc(max(here.nbytes, 1))))
+            self._context.set_tensor_address(name, on_gpu)
+            self._rooms[name] = (on_gpu, here)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Inputs → copies of the outputs."""
+        """Inputs of the profile's shapes, by name → copies of the outputs `(N, …)`."""
         for name, array in inputs.items():
-            there, here = self._rooms[name]
+            on_gpu, here = self._rooms[name]
             np.copyto(here, array)
             to_gpu = cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
-            _done(cuda.cudaMemcpyAsync(there, here.ctypes.data, here.nbytes, to_gpu, self._stream))
+            _done(cuda.cudaMemcpyAsync(on_gpu, here.ctypes.data, here.nbytes, to_gpu, self._stream))
         if self._recorded is None:
             self._recorded = self._record()
         _done(cuda.cudaGraphLaunch(self._recorded, self._stream))
         from_gpu = cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
-        for there, here in (self._rooms[name] for name in self._outputs):
-            _done(cuda.cudaMemcpyAsync(here.ctypes.data, there, here.nbytes, from_gpu, self._stream))
+        for on_gpu, here in (self._rooms[name] for name in self._outputs):
+            _done(cuda.cudaMemcpyAsync(here.ctypes.data, on_gpu, here.nbytes, from_gpu, self._stream))
         _done(cuda.cudaStreamSynchronize(self._stream))
         return {name: self._rooms[name][1].copy() for name in self._outputs}
 
@@ -143,6 +143,7 @@ class RecordedProfile:
 
 
 def load(bundle: Bundle, options: BackendOptions) -> TrtBackend:
+    """The backend on a bundle. BadInput: no GPU, or a TensorRT that is too old."""
     return TrtBackend(bundle, options)
 
 
@@ -161,7 +162,7 @@ def build(graph: Path, axes: Mapping[str, Mapping[int, str]], planned: list[dict
     for sizes in planned:
         profile = builder.create_optimization_profile()
         for value in values:
-            shape = [sizes[axes[value.name][place]] if size < 0 else size for place, size in enumerate(value.shape)]
+            shape = [sizes[axes[value.name][index]] if size < 0 else size for index, size in enumerate(value.shape)]
             if axes[value.name]:
                 profile.set_shape(value.name, shape, shape, shape)  # min, opt and max
         config.add_optimization_profile(profile)
@@ -183,8 +184,8 @@ def _strongly_typed() -> int:
 
 
 def _check_version(version: str) -> None:
-    found = tuple(int(part) for part in version.split(".")[:2])
-    if found < OLDEST:
+    numbers = tuple(int(part) for part in version.split(".")[:2])
+    if numbers < OLDEST:
         raise BadInput(f"TensorRT {version} is too old: 10.12 or newer is needed")
 
 

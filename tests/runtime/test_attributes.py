@@ -114,10 +114,8 @@ def test_a_table_of_attributes_is_drawn_in_bulk(composed: Bundle, tmp_path: Path
     (tmp_path / "wanted.csv").write_text('attributes,seed\n"Ape, Fez=2.5",7\nMan,1\n')
     generator = Generator(composed, backend.load("ort", composed, BackendOptions(threads=1)))
     requests = shards.requests_of(prompts.read(tmp_path / "wanted.csv"), 0)
-    shards.job_of(generator, requests, "auto", False, 1, "png", 2, 2)
+    shards.job_of(generator, requests, 1, "png", 2, 2)
     assert np.array_equal(generator.generate(requests[:1]), generator.generate(ASKED[:1]))
     (tmp_path / "wanted.txt").write_text("Ape, Hat\n")
     with pytest.raises(BadInput, match="image 1: attribute 'Hat' is unknown"):
-        shards.job_of(
-            generator, shards.requests_of(prompts.read(tmp_path / "wanted.txt"), 0), "auto", False, 1, "png", 2, 2
-        )
+        shards.job_of(generator, shards.requests_of(prompts.read(tmp_path / "wanted.txt"), 0), 1, "png", 2, 2)
