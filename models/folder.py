@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -13,12 +14,16 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
+from huggingface_hub import HfApi
 
 from base.config import Config, nearest
 from base.errors import BadInput
 from base.files import atomic_folder
 from models import stable_diffusion_file
 from models.pipeline import Pipeline
+
+_HUB_SECONDS = 10.0
+"""How long the Hub is waited for."""
 
 diffusers_logging.disable_progress_bar()  # our own bars are the ones that matter
 
@@ -36,11 +41,23 @@ def class_name(name: str | Path) -> str:
     single = stable_diffusion_file.is_single_file(name)
     where = str(stable_diffusion_file.configuration(Path(name)) if single else name)
     try:
-        return str(DiffusionPipeline.load_config(where)["_class_name"])
+        here_alone = not Path(where).exists() and not _on_hub(where)
+        with warnings.catch_warnings(action="ignore"):  # of diffusers' own use of the Hub's library
+            return str(DiffusionPipeline.load_config(where, local_files_only=here_alone)["_class_name"])
     except (OSError, ValueError) as error:
         raise BadInput(
-            f"{name} is neither a diffusers folder (no model_index.json), nor a .safetensors file, nor a reachable Hub name"
+            f"{name} is neither a run, nor a diffusers folder (no model_index.json), nor a .safetensors file, nor a reachable "
+            "Hub name"
         ) from error
+
+
+def _on_hub(name: str) -> bool:
+    """Whether the Hub has it; asked once, where opening it would try again and again before it says so."""
+    try:
+        HfApi().model_info(name, timeout=_HUB_SECONDS)
+    except Exception:  # the library and its transports share no narrower class
+        return False
+    return True
 
 
 def component_names(name: str | Path) -> dict[str, tuple[str, ...]]:

@@ -50,7 +50,7 @@ def test_stock_diffusers_draws_the_teachers_picture(tmp_path: Path) -> None:
 
 
 def test_what_is_no_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="neither a diffusers folder"):
+    with pytest.raises(BadInput, match="neither a run, nor a diffusers folder"):
         folders.load(tmp_path)
 
 
