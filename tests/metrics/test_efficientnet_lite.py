@@ -47,9 +47,9 @@ def test_maps_stop_where_nobody_asks_further(network: EfficientNetLite) -> None:
     assert [tuple(one.shape) for one in maps] == [(2, 24, 16, 12), (2, 80, 4, 3), (2, 192, 2, 2)]
 
 
-@pytest.mark.parametrize("side", [16, 33, 128])
+@pytest.mark.parametrize("side", [32, 57, 128])
 def test_features_of_any_size(network: EfficientNetLite, side: int) -> None:
-    found = network.embed(torch.rand(2, 3, side, side) * 2 - 1)
+    found = network.embed(torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1)
     assert found.shape == (2, 1280) and torch.allclose(found.norm(dim=1), torch.ones(2), atol=1e-5)
 
 
