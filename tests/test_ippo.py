@@ -15,7 +15,6 @@ from PIL import Image
 from models import folder as folders
 from tests import tiny
 
-
 FILELOCK = re.compile(r"Exception ignored in: [^\n]*\nTraceback[^\n]*\n(?:  [^\n]*\n)*KeyError: \d+\n")
 """What filelock 4.2 prints now and then where a process forks while it is imported; Python goes on without it."""
 
