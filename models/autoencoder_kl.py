@@ -1,6 +1,6 @@
 """diffusers' `AutoencoderKL` as an autoencoder: its latents normalised, its activations in fp16's range; it trains nothing.
 
-Shapes: `N` batch, `C` latent channels, `h w` latent, `H W` pixels.
+Shapes: `N` batch, `C` latent channels, `h w` latent, `H W` pixels, `p` patch size.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from models.latent_autoencoder import LatentAutoencoder
@@ -21,9 +20,9 @@ LARGEST = 128.0
 class KLAutoencoder(LatentAutoencoder):
     """An `AutoencoderKL`; its latents are the distribution's mode."""
 
-    def to_latents(self, images: Tensor) -> Tensor:
-        """Images `(N, 3, H, W)` in [−1, 1] → the mode of their latents as they are `(N, C, h, w)`."""
-        latents: Tensor = self.vae.encode(images).latent_dist.mode()
+    def encode_patches(self, patches: Tensor) -> Tensor:
+        """Patches `(N, 3·p², H/p, W/p)` in [−1, 1] → the mode of their latents as they are `(N, C, h, w)`."""
+        latents: Tensor = self.vae.encode(patches).latent_dist.mode()
         return latents
 
     def decoder_weights(self) -> list[nn.Parameter]:
@@ -33,19 +32,20 @@ class KLAutoencoder(LatentAutoencoder):
 
     def fit_for_half(self, images: Tensor) -> None:
         """`balance` it, by its activations on `images (N, 3, H, W)` in [−1, 1]."""
-        balance(self.vae, images)
+        balance(self, images)
 
 
 Wrapped = KLAutoencoder
 
 
 @torch.no_grad()
-def normalise(vae: AutoencoderKL, images: Tensor) -> None:
+def normalise(autoencoder: KLAutoencoder, images: Tensor) -> None:
     """Fold an affine map into the quant convolutions in place: latents of `images` get mean 0 and spread 1 a channel.
 
     `images (N, 3, H, W)` in [−1, 1].
     """
-    latents = torch.cat([vae.encode(batch).latent_dist.mode() for batch in images.split(64)])  # (N, C, h, w)
+    vae = autoencoder.vae
+    latents = torch.cat([autoencoder.to_latents(batch) for batch in images.split(64)])  # (N, C, h, w)
     mean, spread = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
     channels = len(mean)
     into, out = vae.quant_conv, vae.post_quant_conv
@@ -58,12 +58,13 @@ def normalise(vae: AutoencoderKL, images: Tensor) -> None:
 
 
 @torch.no_grad()
-def balance(vae: AutoencoderKL, images: Tensor) -> None:
+def balance(autoencoder: KLAutoencoder, images: Tensor) -> None:
     """Rescale encoder and decoder in place, by their activations on `images (N, 3, H, W)`; what they compute stays.
 
     Every residual stream of the network ends in a GroupNorm, so its scale is free, and training lets it drift: by tens of
     thousands, with one position far above the others. Scaling all that is written into a stream by one factor undoes that.
     """
+    vae = autoencoder.vae
     streams = [*_streams(vae.encoder, "down"), *_streams(vae.decoder, "up")]
     largest = [0.0] * len(streams)
     hooks = [
@@ -71,7 +72,7 @@ def balance(vae: AutoencoderKL, images: Tensor) -> None:
         for index, (_, blocks) in enumerate(streams)
         for block in blocks
     ]
-    vae.decode(vae.encode(images).latent_dist.mode())
+    autoencoder.to_images(autoencoder.to_latents(images))
     for hook in hooks:
         hook.remove()
     before = 1.0

@@ -1,6 +1,6 @@
 """diffusers' `AutoencoderTiny` (TAESD) as an autoencoder: small, without a distribution over latents.
 
-Shapes: `N` batch, `C` latent channels, `h w` latent, `H W` pixels.
+Shapes: `N` batch, `C` latent channels, `h w` latent, `H W` pixels, `p` patch size.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from models.latent_autoencoder import LatentAutoencoder
 class TinyAutoencoder(LatentAutoencoder):
     """An `AutoencoderTiny`."""
 
-    def to_latents(self, images: Tensor) -> Tensor:
-        """Images `(N, 3, H, W)` in [−1, 1] → latents as they are `(N, C, h, w)`."""
-        latents: Tensor = self.vae.encode(images).latents
+    def encode_patches(self, patches: Tensor) -> Tensor:
+        """Patches `(N, 3·p², H/p, W/p)` in [−1, 1] → latents as they are `(N, C, h, w)`."""
+        latents: Tensor = self.vae.encode(patches).latents
         return latents
 
 

@@ -1,17 +1,19 @@
 """A VAE of diffusers as a pipeline's autoencoder; what differs between their classes is in a file for each.
 
-Shapes: `N` batch, `C` latent channels, `h w` latent, `H W` pixels.
+Shapes: `N` batch, `C` latent channels, `h w` latent, `H W` pixels, `p` patch size.
 """
 
 from __future__ import annotations
 
 import json
 from abc import abstractmethod
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
 import diffusers
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.implementation import file_of
 from models.pipeline import Autoencoder
@@ -34,14 +36,27 @@ class LatentAutoencoder(Autoencoder):
         """C, the channels of its latents `(N, C, h, w)`."""
         return int(self.vae.config["latent_channels"])
 
-    @abstractmethod
+    @property
+    def patch_size(self) -> int:
+        """p, the side of the blocks of pixels that its VAE takes as 3·p² channels each; 1: pixels as they are.
+
+        Space to depth: nothing convolves at full resolution, where a stage costs as much as all those below it.
+        """
+        return isqrt(int(self.vae.config["in_channels"]) // 3)
+
     def to_latents(self, images: Tensor) -> Tensor:
         """Images `(N, 3, H, W)` in [−1, 1] → latents as they are `(N, C, h, w)`, without a random draw."""
+        patch = self.patch_size
+        return self.encode_patches(images if patch == 1 else functional.pixel_unshuffle(images, patch))
 
     def to_images(self, latents: Tensor) -> Tensor:
         """Latents as they are `(N, C, h, w)` → images `(N, 3, H, W)`."""
-        images: Tensor = self.vae.decode(latents).sample
-        return images
+        patches: Tensor = self.vae.decode(latents).sample
+        return patches if self.patch_size == 1 else functional.pixel_shuffle(patches, self.patch_size)
+
+    @abstractmethod
+    def encode_patches(self, patches: Tensor) -> Tensor:
+        """What the VAE takes `(N, 3·p², H/p, W/p)` → latents as they are `(N, C, h, w)`, without a random draw."""
 
     def decoder_weights(self) -> list[nn.Parameter]:
         """The weights of everything behind the latents."""

@@ -5,6 +5,7 @@ Shapes: `N` batch, `C` latent channels, `h w` latent, `H W` pixels.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from base.config import Config
+from base.errors import BadInput
 from base.files import atomic_folder
-from base.runs import data_folder
+from base.runs import data_folder, trained
 from data.imagefolder import ImageFolder
 from metrics import sharpness
 from models.autoencoder_kl import KLAutoencoder, normalise
@@ -46,6 +48,8 @@ class AutoencoderConfig(Config):
     """Folder or name of the image set."""
     vae: dict[str, Any]
     """Keyword arguments of diffusers' `AutoencoderKL`."""
+    start: str | None = None
+    """Run or folder of an autoencoder of this shape to go on from; none: from random weights."""
     loop: LoopConfig
     optimizer: OptimizerConfig
     latent_noise: float = 0.1
@@ -64,8 +68,9 @@ class AutoencoderMethod(Method):
     def __init__(self, config: AutoencoderConfig) -> None:
         torch.manual_seed(config.loop.seed)
         self.config = config
-        self.vae = AutoencoderKL(**config.vae).to(memory_format=torch.channels_last)  # a sixth off a step on a CPU
-        self.modules: Mapping[str, nn.Module] = {"vae": self.vae}
+        vae = _start(config).to(memory_format=torch.channels_last)  # a sixth off a step on a CPU
+        self.autoencoder = KLAutoencoder(vae)
+        self.modules: Mapping[str, nn.Module] = {"vae": vae}
         self.perceptual = Perceptual(config.perceptual).to(device()) if config.perceptual else None
         self.train_images = ImageFolder(data_folder(config.data), "train")
         self.held_out = ImageFolder(data_folder(config.data), "validation")
@@ -73,7 +78,7 @@ class AutoencoderMethod(Method):
 
     def phases(self, steps: int) -> Sequence[Phase]:
         """One phase: reconstruction."""
-        return [Phase("autoencoder", list(self.vae.parameters()), self.config.optimizer, self.reconstruct)]
+        return [Phase("autoencoder", list(self.autoencoder.parameters()), self.config.optimizer, self.reconstruct)]
 
     def reconstruct(self, indices: list[int], draws: Draws) -> Losses:
         """Squared error through noisy latents, and the perceptual term.
@@ -82,10 +87,10 @@ class AutoencoderMethod(Method):
         """
         images = from_uint8(self.train_images.images(indices)).to(draws.device)
         images = mirror(shift(images, draws, self.config.shift), draws)  # (N, 3, H, W)
-        latents = self.vae.encode(images).latent_dist.mode()  # (N, C, h, w)
+        latents = self.autoencoder.to_latents(images)  # (N, C, h, w)
         spread = latents.detach().std(dim=(0, 2, 3), keepdim=True)
         noise = draws.normal(*latents.shape[1:]) * spread * self.config.latent_noise
-        decoded = self.vae.decode(latents + noise).sample.float()
+        decoded = self.autoencoder.to_images(latents + noise).float()
         pixels = functional.mse_loss(decoded, images)
         if self.perceptual is None:
             return {"total": pixels}
@@ -102,11 +107,11 @@ class AutoencoderMethod(Method):
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
         """A diffusers VAE folder whose latents have mean 0 and spread 1 in every channel, fit for fp16."""
-        vae = AutoencoderKL(**self.config.vae)
-        vae.load_state_dict(averages["vae"].state_dict())
+        vae = copy.deepcopy(averages["vae"])
         sample = from_uint8(self.train_images.images(list(range(0, self.size, max(1, self.size // 1000)))))
-        normalise(vae.eval(), sample)
-        KLAutoencoder(vae).fit_for_half(sample[:: max(1, len(sample) // 64)])
+        autoencoder = KLAutoencoder(vae.cpu().eval())
+        normalise(autoencoder, sample)
+        autoencoder.fit_for_half(sample[:: max(1, len(sample) // 64)])
         save_network(vae, folder)
 
 
@@ -129,11 +134,26 @@ def reconstruction_grid(encode: Codec, decode: Codec, images: ImageFolder, count
     return np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
 
 
-def _codec(vae: Any) -> tuple[Codec, Codec]:
-    device = next(vae.parameters()).device
+def _start(config: AutoencoderConfig) -> AutoencoderKL:
+    """The network to train. BadInput: the one to go on from has another shape."""
+    vae = AutoencoderKL(**config.vae)
+    if config.start is None:
+        return vae
+    start = AutoencoderKL.from_pretrained(trained(config.start))
+    shapes, given = ({name: weight.shape for name, weight in net.state_dict().items()} for net in (vae, start))
+    different = [name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name)]
+    if different:
+        raise BadInput(
+            f"start: {config.start} has another shape than vae, in {len(different)} weights: {min(different)}, …"
+        )
+    return start.float()
+
+
+def _codec(vae: nn.Module) -> tuple[Codec, Codec]:
+    autoencoder, device = KLAutoencoder(vae), next(vae.parameters()).device
     return (
-        lambda images: vae.encode(images.to(device)).latent_dist.mode(),
-        lambda latents: vae.decode(latents).sample.float().cpu(),
+        lambda images: autoencoder.to_latents(images.to(device)),
+        lambda latents: autoencoder.to_images(latents).float().cpu(),
     )
 
 

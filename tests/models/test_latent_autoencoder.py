@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import AutoencoderTiny
+from diffusers import AutoencoderKL, AutoencoderTiny
 from torch import nn
 
 from base.errors import BadInput
@@ -24,7 +24,17 @@ def tiny_vae() -> AutoencoderTiny:
     return AutoencoderTiny(**blocks, **numbers, scaling_factor=0.5).eval()
 
 
-@pytest.mark.parametrize(("vae", "kind"), [(tiny.vae, KLAutoencoder), (tiny_vae, TinyAutoencoder)])
+def patched_vae() -> AutoencoderKL:
+    torch.manual_seed(0)
+    blocks = {"block_out_channels": (8, 8), "norm_num_groups": 1, "layers_per_block": 1}
+    kinds = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
+    return AutoencoderKL(**blocks, **kinds, in_channels=12, out_channels=12, latent_channels=3).eval()
+
+
+KINDS = [(tiny.vae, KLAutoencoder), (tiny_vae, TinyAutoencoder), (patched_vae, KLAutoencoder)]
+
+
+@pytest.mark.parametrize(("vae", "kind"), KINDS)
 @torch.no_grad()
 def test_the_class_says_which_and_a_folder_gives_the_same(
     vae: Any, kind: type[LatentAutoencoder], tmp_path: Path
@@ -45,7 +55,20 @@ def test_the_class_says_which_and_a_folder_gives_the_same(
     assert autoencoder.decode(latents).shape == images.shape
 
 
-@pytest.mark.parametrize("vae", [tiny.vae, tiny_vae])
+@torch.no_grad()
+def test_a_vae_of_patches_takes_blocks_of_pixels_as_channels() -> None:
+    autoencoder = latent_autoencoder(patched_vae())
+    assert autoencoder.patch_size == 2
+    images = torch.rand(1, 3, 16, 24) * 2 - 1
+    latents = autoencoder.to_latents(images)
+    assert latents.shape == (1, 3, 4, 6)
+    blocks = images.reshape(1, 3, 8, 2, 12, 2).permute(0, 1, 3, 5, 2, 4).reshape(1, 12, 8, 12)
+    assert torch.equal(latents, autoencoder.vae.encode(blocks).latent_dist.mode())
+    decoded = autoencoder.vae.decode(latents).sample.reshape(1, 3, 2, 2, 8, 12).permute(0, 1, 4, 2, 5, 3)
+    assert torch.equal(autoencoder.to_images(latents), decoded.reshape(1, 3, 16, 24))
+
+
+@pytest.mark.parametrize("vae", [tiny.vae, tiny_vae, patched_vae])
 def test_decoder_weights_are_all_that_a_decoded_image_depends_on(vae: Any) -> None:
     autoencoder = latent_autoencoder(vae())
     latents = torch.randn(1, autoencoder.latent_channels, 4, 4)

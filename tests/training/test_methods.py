@@ -17,7 +17,7 @@ from base.errors import BadInput
 from data.imagefolder import ImageFolder
 from metrics import judge_network as judges
 from models import folder as folders
-from models.autoencoder_kl import normalise
+from models.autoencoder_kl import KLAutoencoder, normalise
 from models.latent_autoencoder import latent_autoencoder
 from models.pixel_tensors import from_uint8
 from tests import tiny
@@ -212,7 +212,7 @@ def test_normalised_latents_have_mean_zero_and_spread_one(data: Path) -> None:
     images = from_uint8(ImageFolder(data, "train").images())
     with torch.no_grad():
         before = vae.decode(vae.encode(images).latent_dist.mode()).sample
-        normalise(vae, images)
+        normalise(KLAutoencoder(vae), images)
         latents = vae.encode(images).latent_dist.mode()
         after = vae.decode(latents).sample
     assert torch.allclose(latents.mean(dim=(0, 2, 3)), torch.zeros(2), atol=1e-4)
