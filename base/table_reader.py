@@ -19,6 +19,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 from base.errors import BadInput
+from base.pointers import refuse_pointer
 
 DELIMITERS = ",;\t|"
 """Characters that may separate the fields of a line; the commonest in the header does."""
@@ -29,7 +30,6 @@ _MARKS = (
 )
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _SPACED_QUOTE = re.compile(rf'[{re.escape(DELIMITERS)}] +"')
-_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True)
@@ -75,19 +75,6 @@ def read_text(file: Path) -> str:
 def lines(text: str) -> list[str]:
     """The lines of a text, ended by LF or CRLF alone: U+2028 and its like may stand inside a caption."""
     return [line.removesuffix("\r") for line in text.split("\n")]
-
-
-def refuse_pointer(file: Path) -> None:
-    """BadInput: the file is missing, or only points at its content (git-lfs, git-annex)."""
-    if file.is_symlink() and not file.exists():
-        raise BadInput(
-            f"{file} is a link to content that is not here: fetch it first (`git annex get`, `git lfs pull`)"
-        )
-    if not file.is_file():
-        raise BadInput(f"no file {file}")
-    with file.open("rb") as stream:
-        if stream.read(len(_POINTER)) == _POINTER:
-            raise BadInput(f"{file} is a git-lfs pointer, its content is not here: run `git lfs pull` in that folder")
 
 
 def column(names: Iterable[str], accepted: Sequence[str]) -> str | None:

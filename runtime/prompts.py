@@ -8,6 +8,7 @@ from pathlib import Path
 
 from base import table_reader
 from base.errors import BadInput
+from base.pointers import refuse_pointer
 
 COLUMNS = ("prompt", "attributes", "text", "label", "caption")
 """Where a table's row says what to draw, behind the keys of the model's task; the first that is there counts."""
@@ -31,7 +32,7 @@ def read(file: Path, keys: Sequence[str] = ()) -> list[Row]:
     if suffix != TEXT and suffix not in table_reader.READERS:
         kinds = ", ".join((TEXT, *table_reader.READERS))
         raise BadInput(f"{file}: unknown kind of file '{file.suffix}'; accepted: {kinds}")
-    table_reader.refuse_pointer(file)
+    refuse_pointer(file)
     rows = _lines(file) if suffix == TEXT else _rows(file, accepted)
     if not rows:
         raise BadInput(f"{file} holds no prompt")
