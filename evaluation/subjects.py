@@ -22,7 +22,7 @@ from metrics import judge_network as judges
 from metrics.labelled_images import LabelledImages, join
 from models.pipeline import Pipeline
 from models.pixel_tensors import from_uint8, to_uint8
-from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS
+from models.schedule import STUDENT_TIMESTEPS, check_student
 from runtime import backend as backends
 from runtime.bundle import MANIFEST, open_bundle
 from runtime.generator import Generator, Request
@@ -176,8 +176,7 @@ def _bundle_draw(student: str, backend: str) -> Callable[[int], Draw]:
 
 def _pipeline_draw(student: str, decoder: str | None) -> Callable[[int], Draw]:
     pipeline = opened(student, decoder)
-    if not pipeline.is_student:
-        raise BadInput(f"{student} is no student: its scheduler is not {STUDENT_SCHEDULER}; is it a teacher?")
+    check_student(pipeline.scheduler, student)
     pipeline.to(device())
 
     def by_steps(steps: int) -> Draw:

@@ -20,7 +20,7 @@ from base.errors import BadInput
 from base.files import atomic_folder
 from export import fused
 from export.write_bundle import check_out, versions
-from models.schedule import STUDENT_SCHEDULER, Schedule
+from models.schedule import Schedule, check_student
 from models.stable_diffusion import TASK, save_tokenizer
 from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, open_bundle, sha256
 from runtime.signature import COMPONENTS, CONDITIONING, FUSED, FUSED_PATH, Signature, graph_inputs
@@ -61,8 +61,7 @@ def _check(folder: Path) -> None:
     needed += [f"{PARTS[name]}/model.onnx" for name in ("conditioner", "denoiser", "decoder")]
     if missing := [name for name in needed if not (folder / name).exists()]:
         raise BadInput(f"{folder} is no folder that optimum exported: {', '.join(missing)} is missing")
-    if (scheduler := _json(folder / "scheduler/scheduler_config.json")["_class_name"]) != STUDENT_SCHEDULER:
-        raise BadInput(f"{folder} is no student: its scheduler is {scheduler}, a student's is {STUDENT_SCHEDULER}")
+    check_student(_json(folder / "scheduler/scheduler_config.json"), str(folder))
 
 
 def _graph(name: str, source: Path, target: Path) -> str:

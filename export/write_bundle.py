@@ -17,7 +17,7 @@ from export import fused, graphs, lora_fusion, parity, quantize
 from models import folder as folders
 from models.labels import Input
 from models.pipeline import Pipeline
-from models.schedule import STUDENT_SCHEDULER
+from models.schedule import check_student
 from models.task import task_of
 from runtime import available, backend, networks
 from runtime.backend import Backend, BackendOptions
@@ -69,7 +69,7 @@ def export(student: str, out: Path, options: ExportOptions | None = None) -> Bun
     pipeline = folders.load(student)
     if options.lora:
         lora_fusion.fuse(pipeline, options.lora)
-    _check_student(pipeline, student)
+    check_student(pipeline.scheduler, student)
     _check_buckets(pipeline, options.buckets)
     inputs = options.inputs or task_of(pipeline).examples(GATE_IMAGES)
 
@@ -203,12 +203,6 @@ def _name_for_optimum(bundle: Path) -> None:
     if (bundle / "vae").is_dir():
         with suppress(OSError):
             (bundle / "vae_decoder").symlink_to("vae")
-
-
-def _check_student(pipeline: Pipeline, name: str) -> None:
-    if not pipeline.is_student:
-        scheduler = pipeline.scheduler["_class_name"]
-        raise BadInput(f"{name} is no student: its scheduler is {scheduler}, a student's is {STUDENT_SCHEDULER}")
 
 
 def _check_buckets(pipeline: Pipeline, buckets: Sequence[Bucket]) -> None:

@@ -16,6 +16,7 @@ class Conditioning:
     encoder_hidden_states: Any | None = None  # (N, S, D)
     text_embeds: Any | None = None  # (N, D)
     time_ids: Any | None = None  # (N, 6)
+    encoder_attention_mask: Any | None = None  # (N, S), 1 where there is text, 0 where it is padded
     weights: Any | None = None
     """`(N, A)`: weights of the conditions that guidance composes; no denoiser takes them."""
 

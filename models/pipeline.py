@@ -21,7 +21,8 @@ from models.conditioning import Conditioning
 from models.guidance import guidance_terms
 from models.labels import Input
 from models.pixel_tensors import to_uint8
-from models.schedule import STUDENT_SCHEDULER, STUDENT_TIMESTEPS, Schedule
+from models.schedule import STUDENT_TIMESTEPS, Schedule
+from models.schedule import is_student as is_student_scheduler
 from models.task import task_named
 
 Watch = Callable[[int, NDArray[np.uint8], NDArray[np.uint8]], None]
@@ -109,7 +110,7 @@ class Pipeline:
     @property
     def is_student(self) -> bool:
         """Whether it draws in a few steps, without guidance."""
-        return bool(self.scheduler["_class_name"] == STUDENT_SCHEDULER)
+        return is_student_scheduler(self.scheduler)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Pipeline:
         """Move every network, in place."""

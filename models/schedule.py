@@ -21,8 +21,10 @@ BETAS: dict[BetaSchedule, tuple[float, float]] = {
 
 STUDENT_TIMESTEPS: dict[int, tuple[int, ...]] = {1: (999,), 2: (999, 499), 3: (999, 749, 499), 4: (999, 749, 499, 249)}
 """Steps → timesteps of ADD's student, as diffusers' LCMScheduler walks them with `original_inference_steps: 4`."""
-STUDENT_SCHEDULER = "LCMScheduler"
-"""By which a student is known on disk."""
+STUDENT_SCHEDULERS = ("LCMScheduler", "SCMScheduler")
+"""By which a student is known on disk; the second is of the trigonometric schedule."""
+TRIGONOMETRIC_STEPS = 1000
+"""Timesteps that a trigonometric schedule is cut into."""
 
 
 def student_timesteps(steps: int, strength: float = 1.0) -> tuple[int, ...]:
@@ -57,7 +59,9 @@ class Schedule:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:
-        """Build from a diffusers `scheduler_config.json`."""
+        """Build from a diffusers `scheduler_config.json`. BadInput: one that is not read."""
+        if is_flow(config):
+            return cls.trigonometric()
         total = int(config.get("num_train_timesteps", 1000))
         products = _alphas_cumprod(config, total)
         if config.get("rescale_betas_zero_snr", False):
@@ -71,6 +75,34 @@ class Schedule:
             prediction_type=prediction,
         )
 
+    @classmethod
+    def trigonometric(cls) -> Schedule:
+        """α = cos, σ = sin of an angle that grows evenly up to π/2 (TrigFlow, arXiv 2410.11081, section 4).
+
+        Every flow-matching network is a v-prediction of it: `models/sana_transformer.py` shows how.
+        """
+        angles = [(index + 1) / TRIGONOMETRIC_STEPS * math.pi / 2 for index in range(TRIGONOMETRIC_STEPS)]
+        alpha = (*(math.cos(angle) for angle in angles[:-1]), 0.0)
+        return cls(alpha, tuple(math.sin(angle) for angle in angles), "v_prediction")
+
+
+def is_flow(config: Mapping[str, Any]) -> bool:
+    """Whether a `scheduler_config.json` is one of flow matching, straight or trigonometric."""
+    predicts = config.get("prediction_type") in ("flow_prediction", "trigflow")
+    return predicts or str(config.get("_class_name", "")).startswith("FlowMatch")
+
+
+def is_student(config: Mapping[str, Any]) -> bool:
+    """Whether a `scheduler_config.json` is a student's."""
+    return config["_class_name"] in STUDENT_SCHEDULERS
+
+
+def check_student(config: Mapping[str, Any], name: str) -> None:
+    """BadInput: the scheduler of what the user calls `name` is no student's."""
+    if not is_student(config):
+        accepted = " or ".join(STUDENT_SCHEDULERS)
+        raise BadInput(f"{name} is no student: its scheduler is {config['_class_name']}, a student's is {accepted}")
+
 
 def base_scheduler(base: Mapping[str, Any]) -> dict[str, Any]:
     """The scheduler of an opened pipeline: stock diffusers then samples as we do.
@@ -80,7 +112,7 @@ def base_scheduler(base: Mapping[str, Any]) -> dict[str, Any]:
     """
     if base.get("trained_betas") is not None:
         raise BadInput("a scheduler with trained_betas is not read: beta_schedule, beta_start and beta_end are")
-    if base.get("_class_name") == "LCMScheduler":
+    if base.get("_class_name") in STUDENT_SCHEDULERS:
         return dict(base)
     keys = ("num_train_timesteps", "beta_schedule", "beta_start", "beta_end")
     return {
@@ -124,11 +156,18 @@ def student_scheduler(teacher: Mapping[str, Any], prediction: Prediction | None 
 
     Students of v and x0 have zero terminal SNR whatever their teacher had; one of epsilon cannot (α would be 0).
     """
+    if is_flow(teacher):
+        if prediction not in (None, "v_prediction"):
+            raise BadInput(
+                f"prediction: {prediction} is not to be had of a flow-matching teacher; accepted: v_prediction"
+            )
+        config = {"num_train_timesteps": TRIGONOMETRIC_STEPS, "prediction_type": "trigflow", "sigma_data": 0.5}
+        return {"_class_name": STUDENT_SCHEDULERS[1], **config}
     prediction = prediction or teacher.get("prediction_type", "epsilon")
     keys = ("num_train_timesteps", "beta_schedule", "beta_start", "beta_end")
     return {
         **{key: teacher[key] for key in keys if key in teacher},
-        "_class_name": STUDENT_SCHEDULER,
+        "_class_name": STUDENT_SCHEDULERS[0],
         "prediction_type": prediction,
         "rescale_betas_zero_snr": prediction != "epsilon",
         "original_inference_steps": 4,
