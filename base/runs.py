@@ -34,6 +34,11 @@ def named(name: str) -> str | Path:
 
 
 def data_folder(name: str) -> str:
-    """A data set: a folder, a set rendered under `<root>/data`, or else a Hub name."""
-    rendered = runs_root() / "data" / name
-    return str(rendered) if rendered.is_dir() and not Path(name).is_dir() else name
+    """A data set: one made under `<root>/data`, a folder by its path, or else a Hub name."""
+    made = runs_root() / "data" / name
+    return str(made) if made.is_dir() and not name.startswith(".") else name
+
+
+def new_data_folder(name: str) -> Path:
+    """Where a set of this name is made: below `<root>/data`; what is written as a path (`./x`, `a/b`, `~/x`) is one."""
+    return Path(name).expanduser() if name.startswith((".", "~")) or os.sep in name else runs_root() / "data" / name

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 
 from base.errors import BadInput
 
+if TYPE_CHECKING:
+    from data.cleaning_report import CleaningReport
+
 app = typer.Typer(help="Make data sets: render the emoji, or clean a folder of one's own.", no_args_is_help=True)
+
+
+def _show(report: CleaningReport) -> None:
+    Console(stderr=True).print(Group(*report.tables()))
 
 
 @app.command("emoji")
@@ -23,7 +30,7 @@ def data_emoji(
     from base.runs import runs_root
     from data import emoji
 
-    Console(stderr=True).print(*emoji.render(out or runs_root() / "data" / subset, subset, font).tables())
+    _show(emoji.render(out or runs_root() / "data" / subset, subset, font))
 
 
 @app.command("icons")
@@ -46,7 +53,7 @@ def data_icons(
     from data.icons import icons
 
     report = icons(out or runs_root() / "data" / "icons", sets or None, count, modules, size, colours)
-    Console(stderr=True).print(*report.tables())
+    _show(report)
 
 
 @app.command("digits")
@@ -60,7 +67,7 @@ def data_digits(
     from base.runs import runs_root
     from data.digits import digits
 
-    Console(stderr=True).print(*digits(out or runs_root() / "data" / "digits", images=images).tables())
+    _show(digits(out or runs_root() / "data" / "digits", images=images))
 
 
 @app.command("mnist")
@@ -72,7 +79,7 @@ def data_mnist(
     from base.runs import runs_root
     from data.mnist import mnist
 
-    Console(stderr=True).print(*mnist(source, out or runs_root() / "data" / "mnist").tables())
+    _show(mnist(source, out or runs_root() / "data" / "mnist"))
 
 
 @app.command("avatars")
@@ -85,7 +92,7 @@ def data_avatars(
     from base.runs import runs_root
     from data.avatars import avatars
 
-    Console(stderr=True).print(*avatars(out or runs_root() / "data" / "avatars", count, seed).tables())
+    _show(avatars(out or runs_root() / "data" / "avatars", count, seed))
 
 
 @app.command("cryptopunks")
@@ -98,7 +105,7 @@ def data_cryptopunks(
     from base.runs import runs_root
     from data.cryptopunks import cryptopunks
 
-    Console(stderr=True).print(*cryptopunks(source, out or runs_root() / "data" / "cryptopunks", seed).tables())
+    _show(cryptopunks(source, out or runs_root() / "data" / "cryptopunks", seed))
 
 
 @app.command("build")
@@ -106,31 +113,42 @@ def data_build(
     source: Annotated[Path, typer.Argument(help="A recipe such as configs/data/naruto.yaml, or images with captions.")],
     rest: Annotated[
         list[str] | None,
-        typer.Argument(help="Of images: the new set's folder. Of a recipe: overrides, e.g. root=FOLDER."),
+        typer.Argument(
+            help="Of images: the new set's name, made in data/NAME below IPPO_RUNS, or ./a/folder. Of a recipe: overrides."
+        ),
     ] = None,
     size: Annotated[int | None, typer.Option(help="Side of the square images in pixels; by default 512.")] = None,
     background: Annotated[str | None, typer.Option(help="Colour behind transparent images; by default white.")] = None,
     fit: Annotated[str | None, typer.Option(help="How other shapes become square: crop, the default, or pad.")] = None,
     stratify: Annotated[str | None, typer.Option(help="Column whose values every split shares alike.")] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="Column, such as name, text or label, of which training has every value.")
+    ] = None,
+    trim: Annotated[
+        bool, typer.Option("--trim", help="Keep only the square around what is drawn, on a ground of one colour.")
+    ] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of the 80/10/10 split; by default 0.")] = None,
     near: Annotated[
         int | None,
         typer.Option(help="Drop near-duplicates: bits of 192 that may differ, e.g. 12; by default none are."),
     ] = None,
 ) -> None:
-    """Clean captioned images into a Hugging Face imagefolder, and say what was dropped and why.
+    """Clean captioned images into a Hugging Face imagefolder, and say what was made, what was dropped and why.
 
-    Images and captions (sidecar .txt, CSV or metadata.jsonl) come from a folder, or from where a recipe says.
+    Images and captions (sidecar .txt, CSV, metadata.jsonl, class folders, parquet) come from a folder, or from where a recipe
+    says. `classes.json` and `slots.json` beside the splits name classes and attributes for judges and teachers.
     """
+    from base.runs import new_data_folder
     from data import build, recipe
 
-    options = {"size": size, "background": background, "fit": fit, "stratify": stratify, "seed": seed, "near": near}
+    options = {"size": size, "background": background, "fit": fit, "stratify": stratify, "keep": keep}
+    options |= {"trim": trim or None, "seed": seed, "near": near}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if source.suffix in (".yaml", ".yml"):
         overrides = [*(rest or ()), *(f"{name}={value!r}" for name, value in given.items())]
         report = recipe.make(recipe.RecipeConfig.load(source, overrides))
     elif len(rest or ()) == 1:
-        report = build.build(source, Path((rest or [""])[0]), **given)
+        report = build.build(source, new_data_folder((rest or [""])[0]), **given)
     else:
-        raise BadInput("a folder of images needs the folder of the new set beside it, and nothing else")
-    Console(stderr=True).print(*report.tables())
+        raise BadInput("a folder of images needs the name or folder of the new set beside it, and nothing else")
+    _show(report)

@@ -2,73 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Self, cast, get_args
 
 import PIL
-from PIL import Image, ImageColor, ImageOps
 from rich.console import Console
 from rich.progress import track
 
 from base.config import nearest
 from base.errors import BadInput
 from base.files import atomic_folder
-from data.cleaning_report import CleaningReport, Dropped, write_metadata
-from data.decode import UnreadableError, to_rgb
-from data.near_duplicates import BITS, Fingerprint, Twins, fingerprint
-from data.sources import CaptionedFile, CaptionedImages, Scalar, find
+from base.table_reader import as_text
+from data.cleaning_report import CleaningReport, Dropped
+from data.decode import UnreadableError
+from data.near_duplicates import BITS, NEAR, Fingerprint, Twins
+from data.parquet_images import find_or_unpack
+from data.set_folder import write_set
+from data.sources import NO_CAPTION, CaptionedFile, CaptionedImages
+from data.splits import NEEDED, keeping, split
+from data.square_picture import Fit, Form
 
-Fit = Literal["crop", "pad"]
-"""How an oblong picture becomes a square: cut on its longer side, or padded with the background."""
 MADE_BY = "ippo data build"
-SMALLEST = 16
-"""Pixels of the shorter side; a smaller image is dropped."""
-_SHARES = ("train", "train", "train", "train", "validation", "train", "train", "train", "train", "test")
-"""The splits of ten rows in turn, 80/10/10; among any five that follow one another, one is held out."""
-
-
-@dataclass(frozen=True)
-class Form:
-    """How one file becomes one picture of the set."""
-
-    size: int
-    """Pixels of the square's side."""
-    background: tuple[int, int, int]
-    """RGB of 0 to 255, under what is transparent and around what is padded."""
-    fit: Fit
-
-    @classmethod
-    def checked(cls, size: int, background: str, fit: str) -> Self:
-        """A form from what a user writes. BadInput: a size out of range, an unknown colour or fit."""
-        return cls(_checked_size(size), _colour(background), _checked_fit(fit))
-
-    def convert(self, source: Path, target: Path) -> Fingerprint:
-        """Write `source` as a (size, size) PNG to `target`; return the fingerprint of its pixels as decoded.
-
-        UnreadableError: the file gives no image, or a smaller one than `SMALLEST`.
-        """
-        image = to_rgb(source, self.background)
-        if min(image.size) < SMALLEST:
-            raise UnreadableError(f"smaller than {SMALLEST} pixels")
-        self.resize(image).save(target, compress_level=1)
-        return fingerprint(image)
-
-    def resize(self, image: Image.Image) -> Image.Image:
-        """The RGB image at (size, size), cropped or padded as `fit` says."""
-        square = (self.size, self.size)
-        if self.fit == "crop":
-            return ImageOps.fit(image, square, Image.Resampling.LANCZOS)
-        return ImageOps.pad(image, square, Image.Resampling.LANCZOS, color=self.background)
-
-
-Describe = Callable[[Sequence[Path], Sequence[CaptionedFile]], list[str]]
-"""Cleaned pictures and their rows → captions."""
+_MANY = 0.1
+"""Share of a set from which it is told what near duplicates took."""
+Describe = Callable[[Sequence[Path], Sequence[CaptionedFile]], list[dict[str, str]]]
+"""Cleaned pictures and their rows → their captions by column, `text` and further ones; an empty `text` drops the picture."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +44,7 @@ class Making:
     seed: int = 0
     stratify: str | None = None
     near: int | None = None
+    keep: str | None = None
 
     def __post_init__(self) -> None:
         if self.near is not None and not 0 <= self.near < BITS // 2:
@@ -100,66 +64,88 @@ def build(
     seed: int = 0,
     stratify: str | None = None,
     near: int | None = None,
+    trim: bool = False,
+    keep: str | None = None,
 ) -> CleaningReport:
     """Write `out` as a Hugging Face imagefolder of (size, size) RGB PNGs, 80/10/10 train, validation and test.
 
-    Dropped and listed: files that cannot be read, images below 16 pixels or of the very same pixels as another, images
-    without a caption and captions without an image; with `near`, images whose look differs in so few of 192 bits from
-    another's (`near_duplicates.py`), which across splits would make held-out figures too good. `stratify` names the column of
-    the captions' table whose values all splits share alike; without it that is `label` where there is one, else the subfolder.
-    BadInput: see `sources.find`; parameters out of range; `out` not empty; nothing left.
+    `source` holds images, or parquet files with images in them. Dropped and listed: files that cannot be read, images below
+    16 pixels or of the very same pixels as another, images without a caption and captions without an image; with `near`,
+    images whose look differs in so few of 192 bits from another's (`near_duplicates.py`), which across splits would make
+    held-out figures too good. `trim` keeps the square around what is drawn. `stratify` names the column of the captions' table
+    whose values all splits share alike; without it that is `label` where there is one, else the subfolder. Every value of the
+    column `keep` is in training. BadInput: see `sources.find`; parameters out of range; `out` not empty; nothing left.
     """
     source, out = Path(source).absolute(), Path(out).absolute()
-    making = Making(source, out, Form.checked(size, background, fit), seed, stratify, near)
+    making = Making(source, out, Form.checked(size, background, fit, trim), seed, stratify, near, keep)
     parameters = {"size": size, "background": background, "fit": fit, "seed": seed, "stratify": stratify, "near": near}
-    return make(making, find(source), parameters)
+    with tempfile.TemporaryDirectory() as scratch:
+        root, images = find_or_unpack(source, Path(scratch).resolve())
+        return make(replace(making, source=root), images, {**parameters, "trim": trim, "keep": keep})
 
 
-def _own_captions(pictures: Sequence[Path], rows: Sequence[CaptionedFile]) -> list[str]:
-    return [row.text for row in rows]
+def _own_captions(pictures: Sequence[Path], rows: Sequence[CaptionedFile]) -> list[dict[str, str]]:
+    return [{"text": row.text} for row in rows]
 
 
 def make(
     making: Making,
     images: CaptionedImages,
-    parameters: dict[str, object],
+    parameters: Mapping[str, object],
     describe: Describe = _own_captions,
     finish: Callable[[Path], None] = lambda _: None,
 ) -> CleaningReport:
     """Clean, caption and split the images of a source; `finish` adds to the folder before it appears.
 
-    BadInput: no image can be used, none has a caption, or there is no column to stratify by.
+    BadInput: no image can be used, none has a caption, or there is no column to stratify by or to keep the values of.
     """
     source = making.source
     strata = _strata(images.captioned, source, making.stratify)
+    kept = _values(images.captioned, making.keep) if making.keep else None
     with atomic_folder(making.out) as folder:
         usable, dropped = _convert_all(making, images.captioned, folder)
         pictures = [_staged(folder, item) for item in usable]
         texts = dict(zip(usable, describe(pictures, [images.captioned[item] for item in usable]), strict=True))
-        for silent in [item for item, text in texts.items() if not text]:
-            dropped.append(Dropped(_relative_name(images.captioned[silent], source), "image without a caption"))
+        for silent in [item for item, columns in texts.items() if not columns["text"]]:
+            dropped.append(Dropped(_relative_name(images.captioned[silent], source), NO_CAPTION))
             _staged(folder, silent).unlink()
-        chosen = {item: replace(images.captioned[item], text=text) for item, text in texts.items() if text}
+        chosen = {
+            item: _described(images.captioned[item], columns) for item, columns in texts.items() if columns["text"]
+        }
         if not chosen:
             raise BadInput(f"none of the {len(usable)} images of {source} has a caption")
         names = [_relative_name(row, source) for row in chosen.values()]
         splits = split([strata[item] for item in chosen], names, making.seed)
-        counts = _write(folder, [_staged(folder, item) for item in chosen], list(chosen.values()), splits, source)
+        values = [kept[item] for item in chosen] if kept else ["" for _ in chosen]
+        several = keeping(splits, values) if kept else [(name,) for name in splits]
+        written = write_set(folder, [_staged(folder, item) for item in chosen], list(chosen.values()), several, names)
+        notes = (written.columns, *_notes(several, dropped, len(images.captioned)))
         versions = {"pillow": PIL.__version__}
-        report = CleaningReport(MADE_BY, making.out, counts, (*images.dropped, *dropped), parameters, versions)
+        everything = (*images.dropped, *dropped)
+        report = CleaningReport(MADE_BY, making.out, written.rows, everything, dict(parameters), versions, notes)
         report.save(folder)
         finish(folder)
     return report
 
 
-def split(strata: Sequence[str], names: Sequence[str], seed: int) -> list[str]:
-    """The split of each row, by a hash of its name: 80/10/10 to within one row, overall and in every stratum."""
-    hashes = [hashlib.sha256(f"{seed}/{name}".encode()).digest() for name in names]
-    order = sorted(range(len(names)), key=lambda row: (strata[row], hashes[row]))
-    splits = [""] * len(names)
-    for turn, row in enumerate(order):
-        splits[row] = _SHARES[turn % len(_SHARES)]
-    return splits
+def _described(row: CaptionedFile, columns: Mapping[str, str]) -> CaptionedFile:
+    further = {name: text for name, text in columns.items() if name != "text"}
+    return replace(row, text=columns["text"], columns={**row.columns, **further})
+
+
+def _notes(splits: Sequence[Sequence[str]], dropped: Sequence[Dropped], count: int) -> list[str]:
+    """What its user should know before training on it."""
+    notes = []
+    if not any("validation" in names for names in splits):
+        notes.append(f"nothing is held out: training needs a validation split, {NEEDED} images or more make one")
+    if both := sum(len(names) > 1 for names in splits):
+        notes.append(f"{both} images of held-out splits are in training too, so that it has every value that is kept")
+    near = sum(entry.why == NEAR for entry in dropped)
+    if near > _MANY * count:
+        notes.append(
+            f"{near} of {count} images were dropped as near duplicates: look at some in report.json, or lower near"
+        )
+    return notes
 
 
 def _convert_all(making: Making, captioned: Sequence[CaptionedFile], folder: Path) -> tuple[list[int], list[Dropped]]:
@@ -194,37 +180,6 @@ def _convert_all(making: Making, captioned: Sequence[CaptionedFile], folder: Pat
     return usable, dropped
 
 
-def _write(
-    folder: Path, pictures: Sequence[Path], rows: Sequence[CaptionedFile], splits: Sequence[str], source: Path
-) -> dict[str, int]:
-    """Move the pictures into their splits and write the metadata; a split of no rows gets no folder."""
-    columns = _uniform([row.columns for row in rows])
-    metadata: dict[str, list[dict[str, object]]] = {"train": [], "validation": [], "test": []}
-    for picture, row, name, more in zip(pictures, rows, splits, columns, strict=True):
-        (folder / name).mkdir(exist_ok=True)
-        file_name = f"{len(metadata[name]):05d}.png"
-        picture.rename(folder / name / file_name)
-        metadata[name].append(
-            {**more, "file_name": file_name, "text": row.text, "original": _relative_name(row, source)}
-        )
-    for name, lines in metadata.items():
-        if lines:
-            write_metadata(folder / name, lines)
-    return {name: len(lines) for name, lines in metadata.items()}
-
-
-def _uniform(rows: Sequence[object]) -> list[dict[str, Scalar | None]]:
-    """The same columns in every row, each of one type: text where types are mixed."""
-    tables = [dict(row) for row in rows if isinstance(row, dict)]
-    names = sorted({name for table in tables for name in table})
-    mixed = {name for name in names if len({type(table[name]) for table in tables if name in table}) > 1}
-    return [{name: _as_text(table.get(name), name in mixed) for name in names} for table in tables]
-
-
-def _as_text(value: Scalar | None, textual: bool) -> Scalar | None:
-    return str(value) if textual and value is not None else value
-
-
 def _strata(captioned: Sequence[CaptionedFile], source: Path, stratify: str | None) -> list[str]:
     known = {name for item in captioned for name in item.columns}
     if stratify is not None and stratify not in known:
@@ -236,31 +191,17 @@ def _strata(captioned: Sequence[CaptionedFile], source: Path, stratify: str | No
     return [str(item.columns.get(column, "")) for item in captioned]
 
 
+def _values(captioned: Sequence[CaptionedFile], column: str) -> list[str]:
+    """Each image's value of a column, for training to have all of them. BadInput: no image has that column."""
+    known = {name for item in captioned for name in item.columns}
+    if column not in known | {"text"}:
+        raise BadInput(f"no column '{column}' to keep the values of{nearest(column, known | {'text'})}")
+    return [item.text if column == "text" else as_text(item.columns.get(column)) for item in captioned]
+
+
 def _staged(folder: Path, item: int) -> Path:
     return folder / f"{item}.png"
 
 
 def _relative_name(item: CaptionedFile, source: Path) -> str:
     return item.path.relative_to(source).as_posix()
-
-
-def _checked_size(size: int) -> int:
-    if not SMALLEST <= size <= 4096:
-        raise BadInput(f"size {size}: accepted are {SMALLEST} to 4096 pixels")
-    return size
-
-
-def _checked_fit(fit: str) -> Fit:
-    if fit not in get_args(Fit):
-        raise BadInput(f"fit '{fit}': accepted are crop and pad")
-    return cast(Fit, fit)
-
-
-def _colour(background: str) -> tuple[int, int, int]:
-    try:
-        red, green, blue = ImageColor.getrgb(background)[:3]
-    except ValueError:
-        raise BadInput(
-            f"background '{background}': accepted are names such as white and codes such as #ffcc00"
-        ) from None
-    return red, green, blue

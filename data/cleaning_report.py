@@ -40,6 +40,8 @@ class CleaningReport:
     dropped: tuple[Dropped, ...]
     parameters: dict[str, Any]
     versions: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What a person should know: the columns, and what may go wrong with such a set."""
 
     def save(self, folder: Path) -> None:
         """Write report.json into `folder`, without the folder's own path."""
@@ -52,13 +54,15 @@ class CleaningReport:
         try:
             content = json.loads((folder / REPORT).read_text(encoding="utf-8"))
             content["dropped"] = tuple(Dropped(**entry) for entry in content["dropped"])
+            content["notes"] = tuple(content.get("notes", ()))
             return cls(folder=folder, **content)
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
-    def tables(self) -> Iterator[Table]:
-        """Yield rich tables for a person: rows of each split, then what was dropped, grouped by reason."""
-        rows = Table("split", "rows", title=escape(str(self.folder)))
+    def tables(self) -> Iterator[Table | str]:
+        """Yield rich tables for a person: the folder, rows of each split, what was dropped, grouped by reason, the notes."""
+        yield escape(str(self.folder))
+        rows = Table("split", "rows")
         for split, count in self.rows.items():
             rows.add_row(split, str(count))
         yield rows
@@ -68,6 +72,9 @@ class CleaningReport:
                 named = [entry.what for entry in self.dropped if entry.why == why][:3]
                 table.add_row(why, str(count), escape(", ".join(named) + (", …" if count > len(named) else "")))
             yield table
+        else:
+            yield "nothing was dropped"
+        yield from map(escape, self.notes)
 
 
 def finished(plan: CleaningReport) -> CleaningReport | None:

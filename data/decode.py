@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from base.pointers import absence
+
 SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".ico", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
     *(".pcx", ".pgm", ".png", ".ppm", ".qoi", ".tga", ".tif", ".tiff", ".webp"),
@@ -37,9 +39,15 @@ def to_rgb(source: Path | bytes, background: tuple[int, int, int] = (255, 255, 2
     except Image.DecompressionBombError:
         raise UnreadableError(f"more than {Image.MAX_IMAGE_PIXELS} pixels: too large") from None
     except UnidentifiedImageError:
-        raise UnreadableError("not an image") from None
+        raise UnreadableError(_absence(source) or "not an image") from None
+    except FileNotFoundError:
+        raise UnreadableError(_absence(source) or "damaged or truncated image") from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, MemoryError, OverflowError):
         raise UnreadableError("damaged or truncated image") from None
+
+
+def _absence(source: Path | bytes) -> str | None:
+    return absence(source) if isinstance(source, Path) else None
 
 
 def _srgb(image: Image.Image) -> Image.Image:

@@ -195,20 +195,6 @@ def read_hub(name: str, split: str) -> tuple[Sources, Columns]:
     return _unpack(name, rows)
 
 
-def read_parquet(files: Sequence[Path]) -> tuple[Sources, Columns]:
-    """The undecoded images and the other columns of parquet files as the Hub stores them.
-
-    BadInput: they cannot be read, or hold no images.
-    """
-    import datasets
-
-    try:
-        rows = datasets.load_dataset("parquet", data_files=[str(file) for file in files], split="train")
-    except (OSError, ValueError, datasets.exceptions.DatasetGenerationError) as error:
-        raise BadInput(f"{files[0]} cannot be read: {str(error).strip().partition(chr(10))[0]}") from None
-    return _unpack(str(files[0].parent), rows)
-
-
 def _unpack(name: str, rows: Any) -> tuple[Sources, Columns]:
     """A `datasets` table with an image column: its undecoded images, and the other columns."""
     import datasets

@@ -6,10 +6,10 @@ import json
 import string
 import tempfile
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -19,9 +19,11 @@ from base.runs import runs_root
 from data import build, captioners, tables
 from data.captioners import BlipConfig, EndpointConfig
 from data.cleaning_report import CleaningReport, Dropped
-from data.imagefolder import Sources, read_hub, read_parquet
+from data.imagefolder import read_hub
 from data.join import TableConfig, joined
+from data.parquet_images import find_or_unpack, staged
 from data.sources import CaptionedFile, CaptionedImages, find
+from data.square_picture import Fit, Form
 
 
 class CaptionConfig(Config):
@@ -31,6 +33,8 @@ class CaptionConfig(Config):
     """A column of the tables or of the Hub's set."""
     templates: list[str] = []
     """Texts with `{columns}`: the first whose columns an image all has."""
+    further: dict[str, list[str]] = {}
+    """Further caption columns, such as `text_name`, each with templates of its own; `text` where none of them fits."""
     blip: BlipConfig | None = None
     endpoint: EndpointConfig | None = None
     words: int = Field(default=60, ge=1)
@@ -65,12 +69,17 @@ class RecipeConfig(Config):
     size: int = 512
     """Pixels of the pictures' side."""
     background: str = "white"
-    fit: build.Fit = "crop"
+    fit: Fit = "crop"
+    trim: bool = False
+    """Keeps only the square around what is drawn, of pictures on a ground of one colour."""
     stratify: str | None = None
     """Column whose values all splits share alike."""
+    keep: str | None = None
+    """Column of which training has every value, `name` for one: what stands once is never held out."""
     seed: int = 0
     near: int | None = None
-    """Drops what differs in so few of 192 bits of its look from another image: 12 finds other sizes and formats."""
+    """Drops what differs in so few of 192 bits of its look from another image and shows the same: 12 finds other sizes and
+    formats."""
 
 
 def make(config: RecipeConfig) -> CleaningReport:
@@ -84,8 +93,8 @@ def make(config: RecipeConfig) -> CleaningReport:
         if config.tables or config.names:
             images = joined(images, root, config.tables, config.names)
         _check_columns(config.caption, images.captioned)
-        form = build.Form.checked(config.size, config.background, config.fit)
-        making = build.Making(root, out.absolute(), form, config.seed, config.stratify, config.near)
+        form = Form.checked(config.size, config.background, config.fit, config.trim)
+        making = build.Making(root, out.absolute(), form, config.seed, config.stratify, config.near, config.keep)
         return build.make(making, images, config.model_dump(mode="json"), _describer(config.caption), labels)
 
 
@@ -105,38 +114,36 @@ def labels(folder: Path) -> None:
 def _read_images(config: RecipeConfig, scratch: Path) -> tuple[Path, CaptionedImages]:
     """The images and where they are; those of the Hub and of parquet files are written into `scratch`."""
     if config.hub is not None:
-        return scratch, _staged(*read_hub(config.hub, config.split), scratch)
+        contents, columns = read_hub(config.hub, config.split)
+        return scratch, staged(iter(contents), columns, scratch)
     root = Path(config.root).absolute()
     folders = [root / folder for folder in config.images]
     for folder in folders:
         if not folder.is_dir():
             raise BadInput(f"{config.name}: no folder {folder}; set root= to where the images are")
-    if len(folders) == 1 and (files := sorted(folders[0].rglob("*.parquet"))):
-        return scratch, _staged(*read_parquet(files), scratch)
+    if len(folders) == 1:
+        base, images = find_or_unpack(folders[0], scratch, needed=False)
+        return (base, images) if base == scratch else (root, _below(root, folders[0], images))
     captioned: dict[Path, CaptionedFile] = {}
     dropped: list[Dropped] = []
     for folder in folders:
         one = find(folder, needed=False)
         captioned |= {item.path: item for item in one.captioned}
-        dropped += [replace(entry, what=(folder.relative_to(root) / entry.what).as_posix()) for entry in one.dropped]
+        dropped += _below(root, folder, one).dropped
     return root, CaptionedImages(list(captioned.values()), dropped)
 
 
-def _staged(sources: Sources, columns: Mapping[str, Sequence[Any]], scratch: Path) -> CaptionedImages:
-    captioned = []
-    for index, source in enumerate(sources):
-        file = scratch / f"{index:06d}.png"  # of whatever format: readers go by the content
-        file.write_bytes(source if isinstance(source, bytes) else source.read_bytes())
-        row = {name: values[index] for name, values in columns.items() if isinstance(values[index], str | int | float)}
-        text = row.pop("text", "")
-        captioned.append(CaptionedFile(file, text if isinstance(text, str) else "", row))
-    return CaptionedImages(captioned, [])
+def _below(root: Path, folder: Path, images: CaptionedImages) -> CaptionedImages:
+    """The images of a folder, what was dropped named from the root."""
+    named = [replace(entry, what=(folder.relative_to(root) / entry.what).as_posix()) for entry in images.dropped]
+    return CaptionedImages(images.captioned, named)
 
 
 def _check_columns(config: CaptionConfig, captioned: Sequence[CaptionedFile]) -> None:
     """BadInput: captions are made of a column that no image has."""
     known = {name for item in captioned for name in item.columns}
-    needed = [config.column] if config.column else [name for text in config.templates for name in _fields(text)]
+    texts = [*config.templates, *(text for several in config.further.values() for text in several)]
+    needed = [*([config.column] if config.column else []), *(name for text in texts for name in _fields(text))]
     for name in needed:
         if name not in known:
             raise BadInput(f"caption: no column '{name}'{nearest(name, known)}")
@@ -147,20 +154,28 @@ def _describer(config: CaptionConfig) -> build.Describe:
     chosen = config.blip or config.endpoint
     captioner = chosen.open() if chosen else None
 
-    def describe(pictures: Sequence[Path], rows: Sequence[CaptionedFile]) -> list[str]:
+    def describe(pictures: Sequence[Path], rows: Sequence[CaptionedFile]) -> list[dict[str, str]]:
         texts = captioners.describe(captioner, pictures) if captioner else [_text(config, row) for row in rows]
-        return [" ".join(_readable(text).split()[: config.words]) for text in texts]
+        return [_columns(config, row, text) for row, text in zip(rows, texts, strict=True)]
 
     return describe
+
+
+def _columns(config: CaptionConfig, row: CaptionedFile, text: str) -> dict[str, str]:
+    further = {name: _templated(templates, row) or text for name, templates in config.further.items()}
+    return {name: _readable(caption, config.words) for name, caption in {"text": text, **further}.items()}
 
 
 def _text(config: CaptionConfig, row: CaptionedFile) -> str:
     if config.column:
         return str(row.columns.get(config.column, ""))
-    for template in config.templates:
-        if all(row.columns.get(name) for name in _fields(template)):
-            return template.format_map(row.columns)
-    return "" if config.templates else row.text
+    return _templated(config.templates, row) if config.templates else row.text
+
+
+def _templated(templates: Sequence[str], row: CaptionedFile) -> str:
+    """The first of the templates whose columns the row all has, filled; empty where it has those of none."""
+    fitting = (text for text in templates if all(row.columns.get(name) for name in _fields(text)))
+    return next((text.format_map(row.columns) for text in fitting), "")
 
 
 def _fields(template: str) -> list[str]:
@@ -174,7 +189,8 @@ def _fields(template: str) -> list[str]:
     return names
 
 
-def _readable(text: str) -> str:
-    """One spelling of every letter, in any script; control characters become spaces."""
+def _readable(text: str, words: int) -> str:
+    """At most so many words in one line, one spelling of every letter in any script; control characters become spaces."""
     composed = unicodedata.normalize("NFC", text)
-    return "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in composed)
+    plain = "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in composed)
+    return " ".join(plain.split()[:words])

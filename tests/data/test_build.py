@@ -15,9 +15,10 @@ from PIL import Image
 from rich.console import Console
 
 from base.errors import BadInput
-from data.build import build, split
+from data.build import build
 from data.cleaning_report import CleaningReport
 from data.imagefolder import ImageFolder
+from data.splits import split
 from tests.data.pictures import built, captioned, metadata, picture, plain, why
 
 
@@ -159,7 +160,7 @@ def test_building_again_gives_the_same_files(tmp_path: Path) -> None:
     source = plain(tmp_path / "in", 12)
     first, second = (build(source, tmp_path / name, 16).folder for name in ("a", "b"))
     files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-    assert len(files) == 12 + 3 + 1
+    assert len(files) == 12 + 3 + 2
     for path in files:
         assert (first / path).read_bytes() == (second / path).read_bytes(), path
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageEnhance
 
 from base.errors import BadInput
+from data.avatars import characters
+from data.avatars_art import draw
 from data.build import build
 from data.near_duplicates import BITS, Twins, fingerprint
 from tests.data.pictures import built, captioned, picture, why
@@ -88,3 +90,26 @@ def test_a_threshold_that_means_nothing_is_refused(tmp_path: Path, near: int) ->
     captioned(tmp_path / "in", "a.png", picture(0))
     with pytest.raises(BadInput, match=f"near {near}: accepted are 0 to 95"):
         build(tmp_path / "in", tmp_path / "out", size=16, near=near)
+
+
+def test_different_creatures_on_white_stay(tmp_path: Path) -> None:
+    """Their looks agree in the white alone: 12 bits would drop nearly all of them. A smaller copy of one still goes."""
+    source = tmp_path / "in"
+    rng = np.random.Generator(np.random.Philox(key=0))
+    for number, character in zip(range(120), characters(rng), strict=False):
+        image = Image.new("RGB", (224, 224), "white")
+        image.paste(Image.fromarray(draw(character)).resize((72, 72), Image.Resampling.NEAREST), (76, 76))
+        captioned(source, f"{number:03d}.png", image, ", ".join(character.attributes))
+        if number == 7:
+            captioned(source, "smaller.png", image.resize((160, 160), Image.Resampling.LANCZOS), "again")
+    report = build(source, tmp_path / "out", size=16, near=NEAR)
+    assert "smaller.png (same as 007.png)" in why(report) and len(why(report)) <= 4
+    assert not any("near duplicates" in note for note in report.notes)
+
+
+def test_where_a_tenth_goes_it_is_said(tmp_path: Path) -> None:
+    for seed in range(4):
+        captioned(tmp_path / "in", f"{seed}.png", drawn(seed), f"picture {seed}")
+    captioned(tmp_path / "in", "smaller.png", drawn(2).resize((48, 48)), "picture 2, smaller")
+    report = build(tmp_path / "in", tmp_path / "out", size=16, near=NEAR)
+    assert any(note.startswith("1 of 5 images were dropped as near duplicates") for note in report.notes)

@@ -179,7 +179,7 @@ def test_a_plain_folder_from_the_command_line(tmp_path: Path) -> None:
         "16",
     ]
     assert CliRunner().invoke(ippo.app, command).exit_code == 0
-    assert len(ImageFolder(tmp_path / "out")) == 3
+    assert len(ImageFolder(tmp_path / "out")) == 2 and len(ImageFolder(tmp_path / "out", "validation")) == 1
 
 
 @pytest.mark.parametrize(

@@ -110,3 +110,46 @@ def test_lists_stay_and_not_a_number_goes(tmp_path: Path) -> None:
         '{"file_name": "a.png", "text": "a", "attributes": ["Ape", "Fez"], "n": NaN}\n'
     )
     assert find(tmp_path).captioned[0].columns == {"attributes": ["Ape", "Fez"]}
+
+
+def test_every_list_has_one_rule(tmp_path: Path) -> None:
+    """A row that names an image says what it says of it, from whatever list; any other row is listed with its place."""
+    for letter in "ab":
+        picture(ord(letter)).save(tmp_path / f"{letter}.png")
+        (tmp_path / f"{letter}.txt").write_text(f"text of {letter}")
+    (tmp_path / "metadata.jsonl").write_text(
+        '{"file_name": "a.png", "text": null, "caption": "A"}\n{"text": "whose?"}\n'
+    )
+    (tmp_path / "labels.csv").write_text("image;Label;n\nb.png;bird;1\na.png;ape;2\n;none;3\n")
+    (tmp_path / "notes.csv").write_text("when,what\n1,2\n")
+    found = find(tmp_path)
+    assert [(row.text, row.columns) for row in found.captioned] == [
+        ("A", {"label": "ape", "n": "2"}),
+        ("text of b", {"label": "bird", "n": "1"}),
+    ]
+    assert {(entry.what, entry.why) for entry in found.dropped} == {
+        ("metadata.jsonl line 2", "row that names no image"),
+        ("labels.csv line 4", "row that names no image"),
+        ("notes.csv", "table without columns file_name and text"),
+        ("a.txt: a.png", "second caption of the same image"),
+    }
+
+
+def test_images_whose_content_is_elsewhere_say_how_to_get_it(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    captioned(source, "a.png", picture(0))
+    captioned(source, "pointer.png", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    (source / "annexed.png").symlink_to(tmp_path / "nowhere")
+    (source / "annexed.txt").write_text("a link")
+    reasons = why(build(source, tmp_path / "out", 16))
+    assert "git lfs pull" in reasons["pointer.png"] and "git annex get" in reasons["annexed.png"]
+    (source / "a.png").unlink()
+    with pytest.raises(BadInput, match=r"none of the 2 captioned images can be used: .*git annex get"):
+        build(source, tmp_path / "other", 16)
+
+
+def test_class_folders_below_splits(tmp_path: Path) -> None:
+    for number, name in enumerate(("train/cat", "train/dog", "val/cat")):
+        (tmp_path / name).mkdir(parents=True)
+        picture(number).save(tmp_path / name / "0.png")
+    assert [row.columns["label"] for row in find(tmp_path).captioned] == ["cat", "dog", "cat"]

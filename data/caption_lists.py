@@ -1,0 +1,159 @@
+"""Captions and further columns of images, in every kind of file that people keep them in; it knows nothing of pixels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from base import table_reader
+from base.errors import BadInput
+from base.table_reader import TableRow
+from data.cleaning_report import Dropped
+from data.image_names import ImageNames
+
+Scalar = str | int | float | bool
+Value = Scalar | list[Any]
+"""What a column may hold: a number, a text, or a list of them such as `attributes`."""
+
+NAME_COLUMNS = ("file_name", "filename", "file", "image", "image_path", "path", "img")
+"""Columns of a table that may hold the image's file, the first that is there."""
+TEXT_COLUMNS = ("text", "caption", "prompt", "description", "title")
+"""Columns of a table that may hold the caption, the first that is there."""
+LISTS = tuple(table_reader.READERS)
+"""Endings of tables; a `.json` next to an image of its name is that image's alone."""
+SIDECARS = (".txt", ".caption", ".json")
+"""Endings of files that caption the image of their name."""
+RESERVED = ("file_name", "text", "original")
+"""Columns that a set fills itself."""
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What one file says about one image; the text is empty where it only has further columns."""
+
+    image: Path
+    text: str
+    origin: Path
+    columns: Mapping[str, Value] = field(default_factory=dict)
+
+
+class CaptionFiles:
+    """The caption files of a folder, read in the order in which they count; what names no image is listed."""
+
+    def __init__(self, files: list[Path], images: ImageNames, source: Path) -> None:
+        self.dropped: list[Dropped] = []
+        self.nameless: str | None = None
+        """Where a table first lacked the name of an image."""
+        self._files, self._images, self._source = files, images, source
+
+    def __iter__(self) -> Iterator[Caption]:
+        """metadata.jsonl, other lists, files beside the images. BadInput: a list that cannot be read."""
+        lists = [path for path in self._files if path.suffix.lower() in LISTS and not self._images.of_sidecar(path)]
+        for path in sorted(lists, key=lambda path: path.name != "metadata.jsonl"):
+            yield from self._list(path)
+        for path in self._files:
+            if path.suffix.lower() in SIDECARS:
+                yield from self._beside(path)
+
+    def _list(self, table: Path) -> Iterator[Caption]:
+        """One rule for all of them: a row that names an image says what it says of it, any other row is listed."""
+        try:
+            rows = table_reader.read(table, TEXT_COLUMNS)
+        except BadInput as error:
+            if table.suffix.lower() != ".json":
+                raise
+            self._drop(table, f"JSON that is no list of captions ({str(error).rpartition(': ')[2]})")
+            return
+        named = [(row, *roles(row)) for row in rows]
+        if nameless := [row for row, name, _ in named if name is None]:
+            self.nameless = self.nameless or nameless[0].where
+        if len(nameless) == len(rows):
+            self._drop(table, f"table without columns {NAME_COLUMNS[0]} and {TEXT_COLUMNS[0]}")
+            return
+        for row in nameless:
+            self._drop(table, "row that names no image", row.where.removeprefix(str(table)).strip(" :"))
+        for row, name, text in named:
+            if name is not None:
+                image = self._images.named(row.text(name), table)
+                missing = table.parent / row.text(name).replace("\\", "/")
+                yield Caption(image or missing, row.text(text) if text else "", table, others(row, name, text))
+
+    def _beside(self, path: Path) -> Iterator[Caption]:
+        """cat.txt, cat.png.txt, cat.caption and cat.json all caption cat.png."""
+        owners = self._images.of_sidecar(path) or self._images.of_stem(path.stem)
+        if not owners and path.suffix.lower() == ".json":
+            return  # it was read as a list
+        if not owners and _names_columns(path):
+            yield from self._list(path)
+            return
+        try:
+            text, columns = _sidecar(path)
+        except BadInput:
+            self._drop(path, "caption that is not UTF-8 text")
+            return
+        for image in owners or [path]:
+            yield Caption(image, text, path, columns)
+
+    def _drop(self, path: Path, why: str, place: str = "") -> None:
+        name = path.relative_to(self._source).as_posix()
+        self.dropped.append(Dropped(f"{name} {place}".strip(), why))
+
+
+def roles(row: TableRow) -> tuple[str | None, str | None]:
+    """The columns of a row that hold the image's name and the caption, whatever they are called; None: none does."""
+    filled = [name for name in row.values if name and row.text(name)]
+    return table_reader.column(filled, NAME_COLUMNS), table_reader.column(filled, TEXT_COLUMNS)
+
+
+def others(row: TableRow, *taken: str | None) -> dict[str, Value]:
+    """The further columns of a row: numbers, texts and lists of them; NaN is nothing."""
+    chosen = {_known(name.strip()): value for name, value in row.values.items() if name and name not in taken}
+    return {name: value for name, value in chosen.items() if name not in RESERVED and is_value(value)}
+
+
+def _known(name: str) -> str:
+    """`Label` is the column that judges and teachers look for."""
+    return name.casefold() if name.casefold() in ("label", "attributes") else name
+
+
+def in_words(columns: Mapping[str, Value]) -> str:
+    """The caption of an image that has none: its attributes, else its label."""
+    attributes = columns.get("attributes")
+    if isinstance(attributes, list):
+        return ", ".join(map(str, attributes))
+    return table_reader.as_text(attributes) or table_reader.as_text(columns.get("label"))
+
+
+def is_value(value: object) -> bool:
+    """Whether a set can keep it: a number, a text, or a list of such."""
+    if isinstance(value, list):
+        return all(is_value(item) and not isinstance(item, list) for item in value)
+    return isinstance(value, Scalar) and value == value  # NaN alone differs from itself
+
+
+def _names_columns(path: Path) -> bool:
+    """Whether a `.txt` is a table: its first line names the columns (as Flickr8k's `captions.txt` does)."""
+    with path.open("rb") as stream:
+        head = stream.readline(1000).decode("utf-8-sig", "replace").strip()
+    headers = [head.split(delimiter) for delimiter in table_reader.DELIMITERS]
+    accepted = (NAME_COLUMNS, TEXT_COLUMNS)
+    return any(all(table_reader.column(names, columns) is not None for columns in accepted) for names in headers)
+
+
+def _sidecar(path: Path) -> tuple[str, dict[str, Value]]:
+    """The caption in a sidecar file, and what else a JSON object there says. BadInput: it cannot be read."""
+    text = table_reader.read_text(path)
+    if path.suffix.lower() != ".json":
+        return text, {}
+    try:
+        content = json.loads(text, parse_constant=lambda _: None)
+    except ValueError as error:
+        raise BadInput(f"{path} is not JSON") from error
+    if not isinstance(content, dict):
+        return str(content), {}
+    row = TableRow(str(path), content)
+    name, column = roles(row)
+    return row.text(column or ""), others(row, name, column)
