@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
-from transformers import CLIPTokenizer
 
 from base.errors import BadInput
 from base.files import atomic_folder
 from export import fused
 from export.write_bundle import check_out, versions
+from models import tokenizer_files
 from models.schedule import Schedule, check_student
-from models.stable_diffusion import TASK, save_tokenizer
+from models.stable_diffusion import TASK
 from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, open_bundle, sha256
 from runtime.signature import COMPONENTS, CONDITIONING, FUSED, FUSED_PATH, Signature, graph_inputs
 
@@ -41,7 +41,7 @@ def adopt(folder: Path, out: Path, *, model_name: str | None = None, overwrite: 
         with atomic_folder(out) as bundle:
             for name in ("scheduler", "tokenizer", "model_index.json"):
                 _copy(folder / name, bundle / name)
-            save_tokenizer(CLIPTokenizer.from_pretrained(folder / "tokenizer"), bundle / "tokenizer")
+            tokenizer_files.save(tokenizer_files.load(folder / "tokenizer"), bundle / "tokenizer")
             parts = {name: part for name, part in PARTS.items() if (folder / part).is_dir()}
             paths = {name: _graph(name, folder / part, bundle / part) for name, part in parts.items()}
             manifest = _manifest(bundle, paths, model_name or out.name)

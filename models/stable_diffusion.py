@@ -16,12 +16,12 @@ from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline, U
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
 from base.config import Config
 from base.errors import BadInput
 from base.files import atomic_file
-from models import components
+from models import components, tokenizer_files
 from models.architecture import architecture
 from models.conditioning import Conditioning
 from models.labels import Input
@@ -50,7 +50,7 @@ WEIGHTS = {
 class CLIPConditioner(Conditioner):
     """Prompts → token ids → hidden states of the last layer, as Stable Diffusion 1.x and 2.x condition on them."""
 
-    def __init__(self, tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, text_encoder: CLIPTextModel) -> None:
         super().__init__()
         self.tokenizer = tokenizer
         self.text_encoder = text_encoder
@@ -64,7 +64,7 @@ class CLIPConditioner(Conditioner):
         return Conditioning(encoder_hidden_states=self.text_encoder(ids).last_hidden_state)
 
 
-def tokenized(tokenizer: CLIPTokenizer, inputs: Sequence[Input]) -> Tensor:
+def tokenized(tokenizer: PreTrainedTokenizerFast, inputs: Sequence[Input]) -> Tensor:
     """Prompts → ids `(N, S)` int64, padded and cut to the tokenizer's length. BadInput: not text."""
     if strange := [prompt for prompt in inputs if not isinstance(prompt, str)]:
         raise BadInput(f"a prompt must be text, got {strange[0]!r:.40}")
@@ -74,7 +74,7 @@ def tokenized(tokenizer: CLIPTokenizer, inputs: Sequence[Input]) -> Tensor:
 
 
 def assemble(
-    tokenizer: CLIPTokenizer,
+    tokenizer: PreTrainedTokenizerFast,
     text_encoder: CLIPTextModel,
     unet: UNet2DConditionModel,
     vae: AutoencoderKL | AutoencoderTiny,
@@ -114,7 +114,7 @@ def build(config: StableDiffusionFromScratch, find: Callable[[str], Path]) -> Pi
     unet = UNet2DConditionModel(cross_attention_dim=text_encoder.config.hidden_size, **config.unet)
     vae.requires_grad_(False)
     return assemble(
-        CLIPTokenizer.from_pretrained(clip), text_encoder, unet, vae, teacher_scheduler("v_prediction", "scaled_linear")
+        tokenizer_files.load(clip), text_encoder, unet, vae, teacher_scheduler("v_prediction", "scaled_linear")
     )
 
 
@@ -164,7 +164,7 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
     )
     stock.save_pretrained(folder, safe_serialization=True)
     name_as_released(folder / "text_encoder" / "model.safetensors")
-    save_tokenizer(conditioner.tokenizer, folder / "tokenizer")
+    tokenizer_files.save(conditioner.tokenizer, folder / "tokenizer")
 
 
 def name_as_released(weights: Path) -> None:
@@ -179,9 +179,3 @@ def name_as_released(weights: Path) -> None:
     named = {RELEASED + name: value for name, value in load_file(weights).items()}
     with atomic_file(weights) as hidden:  # what is read may still lie in the file
         save_file(named, hidden, metadata={"format": "pt"})
-
-
-def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
-    """`tokenizer.json`, and `vocab.json` + `merges.txt` with it, which older transformers need."""
-    tokenizer.save_pretrained(folder)
-    tokenizer.backend_tokenizer.model.save(str(folder))

@@ -14,16 +14,16 @@ import diffusers
 import torch
 from diffusers import AutoencoderKL, StableDiffusionXLPipeline, UNet2DConditionModel
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, PreTrainedTokenizerFast
 
-from models import components
+from models import components, tokenizer_files
 from models.architecture import architecture
 from models.conditioning import Conditioning
 from models.labels import Input
 from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.pipeline import Conditioner, Pipeline
 from models.schedule import base_scheduler
-from models.stable_diffusion import TASK, check_fit, name_as_released, save_tokenizer, tokenized
+from models.stable_diffusion import TASK, check_fit, name_as_released, tokenized
 from models.unet import TextTimeUNet
 
 ALIASES = ("StableDiffusionXLImg2ImgPipeline",)
@@ -45,7 +45,7 @@ class DualConditioner(Conditioner):
 
     def __init__(
         self,
-        tokenizers: Sequence[CLIPTokenizer],
+        tokenizers: Sequence[PreTrainedTokenizerFast],
         text_encoder: CLIPTextModel,
         text_encoder_2: CLIPTextModelWithProjection,
         side: int,
@@ -122,7 +122,7 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
     stock.save_pretrained(folder, safe_serialization=True)
     name_as_released(folder / "text_encoder" / "model.safetensors")
     for component, ours in (("tokenizer", tokenizer), ("tokenizer_2", tokenizer_2)):
-        save_tokenizer(ours, folder / component)
+        tokenizer_files.save(ours, folder / component)
 
 
 def _as(kind: type[UNet2DConditionModel], unet: UNet2DConditionModel, dtype: torch.dtype) -> UNet2DConditionModel:

@@ -8,22 +8,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
 from tokenizers import Tokenizer, pre_tokenizers, trainers
+from tokenizers.normalizers import Normalizer
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig, PreTrainedTokenizerFast
 
 from base.config import Config
 from base.files import atomic_folder
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
+from models import tokenizer_files
 from models.pixel_tensors import from_uint8
-from models.stable_diffusion import save_tokenizer
+from training import spelling
 from training.augment import shift
 from training.captions import Captions
 from training.run.draws import Draws
@@ -45,6 +48,8 @@ class ClipConfig(Config):
     """Byte pairs that the tokenizer learns."""
     length: int = 24
     """Tokens of a caption, start and end included."""
+    spelling: Literal["forgiving", "exact"] = "forgiving"
+    """forgiving: articles, plurals, accents, hyphens, punctuation, emoji for names make no difference; exact: as CLIP reads."""
     text: dict[str, Any]
     """Keyword arguments of transformers' `CLIPTextConfig`; vocabulary and length are filled in."""
     vision: dict[str, Any]
@@ -65,13 +70,27 @@ class ClipMethod(Method):
         self.config = config
         self.train_images = ImageFolder(data_folder(config.data), "train")
         self.held_out = ImageFolder(data_folder(config.data), "validation")
-        texts = [text for column in config.captions for text in self.train_images.captions(column)]
-        self.tokenizer = learn_tokenizer(texts, config.merges, config.length)
+        columns = [self.train_images.captions(column) for column in config.captions]
+        self.spelling = _spelling(self.train_images, columns) if config.spelling == "forgiving" else None
+        texts = [text for column in columns for text in column]
+        self.tokenizer = learn_tokenizer(
+            texts, config.merges, config.length, self.spelling.normalizer if self.spelling else None
+        )
         self.clip = CLIPModel(clip_config(config, self.tokenizer))
         self.modules: Mapping[str, nn.Module] = {"clip": self.clip}
         self.captions = Captions(self.train_images, config.captions, self._tokenize)
         self.held_out_captions = Captions(self.held_out, config.captions, self._tokenize)
         self.size = len(self.train_images)
+
+    def prepare(self) -> None:
+        """Say which captions of different things the tokenizer reads alike."""
+        if self.spelling and self.spelling.equal:
+            pairs = self.spelling.equal
+            example = " and ".join(f"'{text}'" for text in pairs[0])
+            line = f"{len(pairs)} pairs of captions are read alike, such as {example}; spelling=exact keeps them apart"
+            Console(stderr=True).print(
+                f"spelling: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True
+            )
 
     def phases(self, steps: int) -> Sequence[Phase]:
         """One phase: contrast."""
@@ -109,7 +128,7 @@ class ClipMethod(Method):
         """A transformers CLIP folder with its tokenizer."""
         with atomic_folder(folder) as hidden:
             cast(CLIPModel, averages["clip"]).save_pretrained(hidden, safe_serialization=True)
-            save_tokenizer(self.tokenizer, hidden)
+            tokenizer_files.save(self.tokenizer, hidden)
 
     def _tokenize(self, texts: Sequence[str]) -> Tensor:
         encoded = self.tokenizer(
@@ -126,9 +145,15 @@ def contrastive(logits: Tensor, ids: Tensor) -> Tensor:
     return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
 
 
-def learn_tokenizer(texts: Iterable[str], merges: int, length: int) -> CLIPTokenizer:
-    """CLIP's byte-level BPE over `texts`: every byte is known, so no text is unknown; the end token has the last id."""
+def learn_tokenizer(
+    texts: Iterable[str], merges: int, length: int, normalizer: Normalizer | None = None
+) -> PreTrainedTokenizerFast:
+    """CLIP's byte-level BPE over `texts`: every byte is known, so no text is unknown; the end token has the last id.
+
+    `normalizer`: in place of CLIP's own, which looks at capitals and white space alone.
+    """
     learner: Tokenizer = CLIPTokenizer().backend_tokenizer
+    learner.normalizer = normalizer or learner.normalizer
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
         vocab_size=2 * len(alphabet) + merges, end_of_word_suffix="</w>", initial_alphabet=alphabet, show_progress=False
@@ -137,10 +162,27 @@ def learn_tokenizer(texts: Iterable[str], merges: int, length: int) -> CLIPToken
     learned = [tuple(pair) for pair in json.loads(learner.to_str())["model"]["merges"]][:merges]
     words = [*alphabet, *(byte + "</w>" for byte in alphabet), *dict.fromkeys("".join(pair) for pair in learned)]
     vocabulary = {word: index for index, word in enumerate([*dict.fromkeys(words), "<|startoftext|>", "<|endoftext|>"])}
-    return CLIPTokenizer(vocab=vocabulary, merges=learned, model_max_length=length)
+    tokenizer = CLIPTokenizer(vocab=vocabulary, merges=learned, model_max_length=length)
+    return tokenizer if normalizer is None else _with_normalizer(tokenizer, normalizer)
 
 
-def clip_config(config: ClipConfig, tokenizer: CLIPTokenizer) -> CLIPConfig:
+def _with_normalizer(tokenizer: CLIPTokenizer, normalizer: Normalizer) -> PreTrainedTokenizerFast:
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.normalizer = normalizer
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_max_length=tokenizer.model_max_length,
+        model_input_names=tokenizer.model_input_names,
+        **tokenizer.special_tokens_map,
+    )
+
+
+def _spelling(images: ImageFolder, columns: Sequence[Sequence[str]]) -> spelling.Spelling:
+    named = spelling.EMOJI_COLUMN in images.columns
+    return spelling.learn(columns, images.captions(spelling.EMOJI_COLUMN) if named else ())
+
+
+def clip_config(config: ClipConfig, tokenizer: PreTrainedTokenizerFast) -> CLIPConfig:
     """Both towers' configuration with vocabulary, length and special tokens filled in."""
     text = CLIPTextConfig(
         vocab_size=len(tokenizer),

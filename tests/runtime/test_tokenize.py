@@ -10,12 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
-from transformers import CLIPTokenizer
+from transformers import CLIPTokenizer, PreTrainedTokenizerFast
 
 from base.errors import BadInput
+from models import tokenizer_files
 from runtime.bundle import Bundle
 from runtime.tokenize import PromptTokenizer
 from tests import tiny
+from training import spelling
+from training.clip import learn_tokenizer
 
 MERGES = [("c", "a"), ("ca", "t</w>"), ("t", "h"), ("th", "e</w>"), ("Ø", "§"), ("Ł", "Ļ")]
 
@@ -36,21 +39,26 @@ def _bytes() -> CLIPTokenizer:
     return CLIPTokenizer(vocab=vocabulary, merges=MERGES, model_max_length=12)
 
 
-@pytest.fixture(scope="module", params=["letters", "bytes"])
+def _typed() -> PreTrainedTokenizerFast:
+    """Trained with a normalizer of its own."""
+    return learn_tokenizer(["the cat", "a cat 👩‍🚀"] * 9, 20, 12, spelling.normalizer({"❤": "red heart"}, ()))
+
+
+@pytest.fixture(scope="module", params=["letters", "bytes", "typed"])
 def both(
     request: pytest.FixtureRequest, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[PromptTokenizer, CLIPTokenizer]:
+) -> tuple[PromptTokenizer, PreTrainedTokenizerFast]:
     if request.param == "letters":
         return PromptTokenizer(bundle), tiny.tokenizer()
-    folder: Path = tmp_path_factory.mktemp("bytes")
-    reference = _bytes()
-    reference.save_pretrained(folder / "tokenizer")
+    folder: Path = tmp_path_factory.mktemp(request.param)
+    reference = _bytes() if request.param == "bytes" else _typed()
+    tokenizer_files.save(reference, folder / "tokenizer")
     return PromptTokenizer(dataclasses.replace(bundle, folder=folder)), reference
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(prompt=texts)
-def test_ids_are_those_of_transformers(both: tuple[PromptTokenizer, CLIPTokenizer], prompt: str) -> None:
+def test_ids_are_those_of_transformers(both: tuple[PromptTokenizer, PreTrainedTokenizerFast], prompt: str) -> None:
     ours, reference = both
     options = {"padding": "max_length", "truncation": True, "max_length": reference.model_max_length}
     expected = reference([prompt, "a"], return_tensors="np", **options)["input_ids"]
@@ -61,7 +69,7 @@ def test_ids_are_those_of_transformers(both: tuple[PromptTokenizer, CLIPTokenize
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(prompt=texts)
-def test_what_does_not_fit_is_counted(both: tuple[PromptTokenizer, CLIPTokenizer], prompt: str) -> None:
+def test_what_does_not_fit_is_counted(both: tuple[PromptTokenizer, PreTrainedTokenizerFast], prompt: str) -> None:
     ours, reference = both
     whole = len(reference(prompt)["input_ids"])
     assert ours.dropped(prompt) == max(0, whole - ours.length)

@@ -69,6 +69,10 @@ def test_from_images_to_a_teacher_that_stock_diffusers_opens(data: Path, runs: P
     stock = StableDiffusionPipeline.from_pretrained(runs / "teacher" / "model")
     assert isinstance(stock.text_encoder, CLIPTextModel)
     image = stock("red", num_inference_steps=2, output_type="np").images
+    typed, written = (stock.tokenizer(text)["input_ids"] for text in ("the Reds!", "red"))
+    assert typed == written
+    typed, written = folders.load(runs / "teacher" / "model").conditioner.tokenize(["the Reds!", "red"])
+    assert typed.equal(written)
     assert image.shape == (1, 16, 16, 3)
 
 

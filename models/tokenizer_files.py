@@ -1,0 +1,47 @@
+"""Tokenizers as transformers reads and writes them, whose own normalizer is kept; it knows nothing about networks.
+
+`CLIPTokenizer.from_pretrained` takes vocabulary and merges of `tokenizer.json` and builds CLIP's own normalizer anew: with
+another one it would silently read prompts otherwise than it was trained to. Such a tokenizer is a `PreTrainedTokenizerFast`
+in `tokenizer_config.json` and `model_index.json`, the one name that transformers 4 and 5 both know.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from transformers import CLIPTokenizer, PreTrainedTokenizerFast
+
+from base.files import atomic_file
+
+FAST = "PreTrainedTokenizerFast"
+
+
+def load(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of a folder, of the class that `tokenizer_config.json` names: CLIP's own, or with its own normalizer."""
+    config = folder / "tokenizer_config.json"
+    named = json.loads(config.read_text(encoding="utf-8")).get("tokenizer_class") if config.is_file() else None
+    kind = PreTrainedTokenizerFast if named in (FAST, PreTrainedTokenizerFast.__name__) else CLIPTokenizer
+    return kind.from_pretrained(folder)
+
+
+def save(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """`tokenizer.json`, and `vocab.json` + `merges.txt` with it, which older transformers need.
+
+    Where a pipeline's `model_index.json` lies above, its entry for this component gets the name of the class too.
+    """
+    tokenizer.save_pretrained(folder)
+    tokenizer.backend_tokenizer.model.save(str(folder))
+    if isinstance(tokenizer, CLIPTokenizer):
+        return
+    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"), pretty=False)  # a line for each emoji would be ten
+    _set(folder / "tokenizer_config.json", "tokenizer_class", FAST)
+    if (index := folder.parent / "model_index.json").is_file():
+        _set(index, folder.name, ["transformers", FAST])
+
+
+def _set(file: Path, key: str, value: Any) -> None:
+    content = {**json.loads(file.read_text(encoding="utf-8")), key: value}
+    with atomic_file(file) as hidden:
+        hidden.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
