@@ -1,6 +1,8 @@
 # `make serve` draws on this machine within two minutes of a bare clone; it installs no torch.
 
 PORT ?= 3000
+SHIPPED := models/pretrained/emoji
+SITE := export/site
 VENV := .venv
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -28,8 +30,8 @@ test: $(VENV)/installed-dev debian
 	@$(MAKE) --no-print-directory lint
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile
 
-test-all: $(VENV)/installed-load debian chromium
-	@$(MAKE) --no-print-directory lint
+test-all: $(VENV)/installed-load debian chromium $(SITE)/node_modules
+	@$(MAKE) --no-print-directory lint lint-site
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile -m "not gpu and not interop"
 
 lint: $(VENV)/installed-dev
@@ -64,8 +66,31 @@ $(ICONS)/node_modules: $(ICONS)/package-lock.json
 	@npm ci --prefix $(ICONS) --no-audit --no-fund
 	@touch $@
 
+# The shipped model, or BUNDLE, as a page that draws in the browser; npm brings what it runs on, once.
+BUNDLE ?= $(SHIPPED)/student
+.PHONY: web web-test lint-site bench-web
+web: $(VENV)/installed-serve $(SITE)/node_modules
+	@$(VENV)/bin/python ippo.py web $(BUNDLE) --out $(LINE)/site --overwrite
+	@echo "http://127.0.0.1:$(PORT)"
+	@$(VENV)/bin/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(LINE)/site
+
+# The page in a real browser, and its JavaScript.
+web-test: $(VENV)/installed-dev chromium $(SITE)/node_modules lint-site
+	@$(VENV)/bin/python -m pytest tests/export/test_web_modules.py tests/export/test_web_tokenizer.py \
+		tests/export/test_write_site.py tests/export/test_web_page.py -m "slow or not slow"
+
+lint-site: tests/$(SITE)/node_modules
+	@tests/$(SITE)/node_modules/.bin/eslint --config tests/$(SITE)/eslint.config.js \
+		$(SITE)/*.js tests/$(SITE)/*.js serving/page.js
+$(SITE)/node_modules tests/$(SITE)/node_modules: %/node_modules: %/package-lock.json
+	@npm ci --prefix $* --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# The page beside its bars: bytes, first pictures, time and likeness of a picture. A minute, on a quiet machine.
+bench-web: $(VENV)/installed-dev chromium $(SITE)/node_modules
+	@$(VENV)/bin/python -m benchmarks.latency.web_page $(BUNDLE)
+
 # Figures: speed and quality of the model that ships, into benchmarks/results/. Needs a quiet machine, a quarter of an hour.
-SHIPPED := models/pretrained/emoji
 .PHONY: bench
 bench: $(VENV)/installed-dev debian
 	@$(VENV)/bin/python -m benchmarks.latency.speedup --bundle $(SHIPPED)/student --teacher $(SHIPPED)/teacher

@@ -8,7 +8,7 @@ import typer
 
 import base.environment  # noqa: F401
 from base.errors import BadInput
-from commands import bulk, convert, data, evaluate, export, generate, sample, serve, train
+from commands import bulk, convert, data, evaluate, export, generate, sample, serve, train, web
 
 app = typer.Typer(
     help="ippo: a folder of captioned images becomes a model that draws in one step, served over HTTP.",
@@ -21,6 +21,7 @@ app.command()(train.train)
 app.command()(export.save)
 app.command()(export.export)
 app.command()(export.adopt)
+app.command()(web.web)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.compare)
 app.command()(convert.convert)

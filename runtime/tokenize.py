@@ -90,9 +90,14 @@ class PromptTokenizer:
         return self._remembered(prompt)
 
 
-def _tokenizer(bundle: Bundle, component: str) -> Tokenizer:
+def padding(bundle: Bundle, component: str) -> tuple[int, str]:
+    """So many ids a tokenizer gives, and the token that fills them up."""
     config = json.loads(bundle.path(f"{component}/tokenizer_config.json").read_text())
-    length, pad = int(config["model_max_length"]), _text(config["pad_token"])
+    return int(config["model_max_length"]), _text(config["pad_token"])
+
+
+def _tokenizer(bundle: Bundle, component: str) -> Tokenizer:
+    length, pad = padding(bundle, component)
     tokenizer = Tokenizer.from_file(str(bundle.path(f"{component}/tokenizer.json")))
     tokenizer.enable_truncation(length)
     tokenizer.enable_padding(length=length, pad_id=tokenizer.token_to_id(pad), pad_token=pad)
