@@ -11,14 +11,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from base.errors import BadInput
 from models.latent_autoencoder import LatentAutoencoder
 
+SHIFTS = ("shift_factor", "latents_mean", "latents_std")
+"""Keys of a configuration that move latents before they are scaled."""
 LARGEST = 128.0
 """What a stream's largest activation is brought down to; smaller streams stay as they are."""
 
 
 class KLAutoencoder(LatentAutoencoder):
-    """An `AutoencoderKL`; its latents are the distribution's mode."""
+    """An `AutoencoderKL`; its latents are the distribution's mode, without what its configuration shifts them by."""
+
+    def __init__(self, vae: nn.Module) -> None:
+        """BadInput: its configuration shifts latents, and it has no convolution to fold that into."""
+        super().__init__(vae)
+        fold_shift(self.vae)
 
     def encode_patches(self, patches: Tensor) -> Tensor:
         """Patches `(N, 3·p², H/p, W/p)` in [−1, 1] → the mode of their latents as they are `(N, C, h, w)`."""
@@ -46,15 +54,40 @@ def normalise(autoencoder: KLAutoencoder, images: Tensor) -> None:
     """
     vae = autoencoder.vae
     latents = torch.cat([autoencoder.to_latents(batch) for batch in images.split(64)])  # (N, C, h, w)
-    mean, spread = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
+    _fold(vae, latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3)))
+    vae.register_to_config(scaling_factor=1.0)
+
+
+@torch.no_grad()
+def fold_shift(vae: Any) -> None:
+    """Fold `shift_factor`, or `latents_mean` and `latents_std` `(C,)`, of its configuration into the quant convolutions.
+
+    Scaled latents are then `z·scaling_factor`, as everywhere here; images stay as they are. BadInput: there are none.
+    """
+    shift, mean, spread = (vae.config.get(key) for key in SHIFTS)
+    if not shift and mean is None and spread is None:
+        return
+    if vae.quant_conv is None or vae.post_quant_conv is None:
+        raise BadInput(f"an autoencoder with {' or '.join(SHIFTS)} and without quant_conv is not read")
+    ones = torch.ones(int(vae.config["latent_channels"]))
+    means = (shift or 0.0) * ones if mean is None else torch.tensor(mean, dtype=torch.float32).flatten()
+    spreads = ones if spread is None else torch.tensor(spread, dtype=torch.float32).flatten()
+    if len(means) != len(ones) or len(spreads) != len(ones) or (shift and mean is not None):
+        raise BadInput(f"an autoencoder of {len(ones)} latent channels has {', '.join(SHIFTS)} of other sizes, or both")
+    _fold(vae, means, spreads)
+    vae.register_to_config(**dict.fromkeys(SHIFTS))
+
+
+def _fold(vae: Any, mean: Tensor, spread: Tensor) -> None:
+    """Latents become `(z − mean)/spread`, each `(C,)`, and are mapped back before they are decoded."""
     channels = len(mean)
     into, out = vae.quant_conv, vae.post_quant_conv
+    mean, spread = mean.to(into.weight), spread.to(into.weight)
     into.weight[:channels] /= spread[:, None, None, None]
     into.bias[:channels] = (into.bias[:channels] - mean) / spread
     into.bias[channels:] -= 2 * spread.log()
     out.bias += (out.weight[:, :, 0, 0] * mean).sum(dim=1)
     out.weight *= spread[None, :, None, None]
-    vae.register_to_config(scaling_factor=1.0)
 
 
 @torch.no_grad()

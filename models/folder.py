@@ -36,6 +36,13 @@ def load(name: str | Path) -> Pipeline:
     return _family_of_class(class_name(name)).load(str(name))
 
 
+def check(name: str | Path) -> None:
+    """BadInput: what `load` would refuse, as far as it can be known before anything loads."""
+    family = _family_of_class(class_name(name))
+    if hasattr(family, "check"):
+        family.check(str(name))
+
+
 def class_name(name: str | Path) -> str:
     """The pipeline's class, as the `model_index.json` of a folder, a Hub name or one file names it. BadInput: none does."""
     single = stable_diffusion_file.is_single_file(name)

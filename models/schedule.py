@@ -25,6 +25,13 @@ STUDENT_SCHEDULERS = ("LCMScheduler", "SCMScheduler")
 """By which a student is known on disk; the second is of the trigonometric schedule."""
 TRIGONOMETRIC_STEPS = 1000
 """Timesteps that a trigonometric schedule is cut into."""
+TRAINED_TIMESTEPS = 1000
+"""T of every schedule that is read: the student's timesteps are of it."""
+
+_BETA_KEYS = ("beta_schedule", "beta_start", "beta_end")
+_TURBO_SCHEDULERS = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler")
+_OTHER_SCHEDULES = {"use_flow_sigmas": True, "timestep_type": "continuous"}
+"""Settings of schedulers that have betas and do not train or sample by them: flow matching, EDM."""
 
 
 def student_timesteps(steps: int, strength: float = 1.0) -> tuple[int, ...]:
@@ -104,20 +111,58 @@ def check_student(config: Mapping[str, Any], name: str) -> None:
         raise BadInput(f"{name} is no student: its scheduler is {config['_class_name']}, a student's is {accepted}")
 
 
-def base_scheduler(base: Mapping[str, Any]) -> dict[str, Any]:
-    """The scheduler of an opened pipeline: stock diffusers then samples as we do.
+def base_scheduler(base: Mapping[str, Any], name: str = "the base") -> dict[str, Any]:
+    """The scheduler of an opened pipeline: stock diffusers then samples as we do. `name`: what messages call the base.
 
     Whatever a base comes with (PNDM, Euler, DDIM from its first timesteps) becomes DDIM from the last timestep down, over
-    the same betas and prediction; a student's LCM stays. BadInput: betas of its own.
+    the same betas and prediction; a student's LCM stays. BadInput: a schedule without betas or with betas of its own, or a
+    prediction that is not read.
     """
+    kind = base.get("_class_name")
     if base.get("trained_betas") is not None:
-        raise BadInput("a scheduler with trained_betas is not read: beta_schedule, beta_start and beta_end are")
-    if base.get("_class_name") in STUDENT_SCHEDULERS:
-        return dict(base)
-    keys = ("num_train_timesteps", "beta_schedule", "beta_start", "beta_end")
+        raise BadInput(
+            f"{name}: a scheduler with trained_betas is not read: beta_schedule, beta_start and beta_end are"
+        )
+    if missing := [key for key in _BETA_KEYS if base.get(key) is None]:
+        raise BadInput(
+            f"{name}: its scheduler {kind} has no betas ({missing[0]}), so it was trained on another schedule"
+        )
+    if odd := [key for key, value in _OTHER_SCHEDULES.items() if base.get(key) == value]:
+        raise BadInput(
+            f"{name}: its scheduler {kind} has {odd[0]} {_OTHER_SCHEDULES[odd[0]]}: that schedule is not read"
+        )
+    scheduler = dict(base) if kind in STUDENT_SCHEDULERS else _ddim(base)
+    try:
+        schedule = Schedule.from_config(scheduler)
+    except BadInput as error:
+        raise BadInput(f"{name}: {error}") from None
+    if len(schedule) != TRAINED_TIMESTEPS:
+        raise BadInput(f"{name}: it was trained on {len(schedule)} timesteps; accepted: {TRAINED_TIMESTEPS}")
+    if schedule.prediction_type == "epsilon" and schedule.alpha[-1] == 0:
+        raise BadInput(
+            f"{name}: epsilon with zero terminal SNR: pure noise holds no x0; accepted: v_prediction, sample"
+        )
+    return scheduler
+
+
+def is_few_step(published: Mapping[str, Any]) -> bool:
+    """Whether a base's published scheduler is that of a model distilled by ADD: SD-Turbo's, SDXL-Turbo's.
+
+    Euler from the last timestep down ("trailing") over an epsilon schedule that does not end in pure noise: a teacher of
+    that kind has no use for it.
+    """
+    return (
+        published.get("_class_name") in _TURBO_SCHEDULERS
+        and published.get("timestep_spacing") == "trailing"
+        and published.get("prediction_type", "epsilon") == "epsilon"
+        and not published.get("rescale_betas_zero_snr", False)
+    )
+
+
+def _ddim(base: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "_class_name": "DDIMScheduler",
-        **{key: base[key] for key in keys if key in base},
+        **{key: base[key] for key in ("num_train_timesteps", *_BETA_KEYS) if key in base},
         "clip_sample": False,
         "prediction_type": base.get("prediction_type", "epsilon"),
         "rescale_betas_zero_snr": bool(base.get("rescale_betas_zero_snr", False)),

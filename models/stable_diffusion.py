@@ -15,7 +15,7 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
 from base.config import Config
@@ -24,17 +24,19 @@ from base.files import atomic_file
 from models import components, tokenizer_files
 from models.architecture import architecture
 from models.conditioning import Conditioning
+from models.implementation import file_named
 from models.labels import Input
 from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.pipeline import Conditioner, Pipeline
 from models.schedule import base_scheduler, teacher_scheduler
+from models.stable_diffusion_file import RELEASED
 from models.task import TextToImage
 
 TASK = TextToImage.name
 ALIASES = ("StableDiffusionImg2ImgPipeline",)
 """Other classes of diffusers whose folders hold the same components."""
-RELEASED = "text_model."
-"""How the names of a text encoder's weights begin in released checkpoints."""
+FURTHER_INPUTS = ("time_cond_proj_dim", "class_embed_type", "encoder_hid_dim_type")
+"""Keys of a UNet's configuration that mean an input which no text gives: guidance (LCM's own), a class, an image."""
 
 TEACHER_SCHEDULER = teacher_scheduler("v_prediction", "scaled_linear")
 """What a teacher from scratch uses: SD's betas, v-prediction, zero terminal SNR."""
@@ -118,9 +120,9 @@ def build(config: StableDiffusionFromScratch, find: Callable[[str], Path]) -> Pi
     )
 
 
-def check_fit(folder: Path, width: int) -> None:
+def check_fit(base: components.Base, width: int) -> None:
     """BadInput: UNet, autoencoder and text do not belong together. `width`: of the text encoders, all of them."""
-    unet, vae = components.config(folder, "unet"), components.config(folder, "vae")
+    folder, unet, vae = base.folder, base.config("unet"), base.config("vae")
     channels = vae.get("latent_channels", 4)
     if unet["in_channels"] != channels or unet["out_channels"] != channels:
         raise BadInput(
@@ -131,18 +133,43 @@ def check_fit(folder: Path, width: int) -> None:
         raise BadInput(
             f"{folder}: the UNet wants text of {unet['cross_attention_dim']} channels, the text encoder gives {width}"
         )
+    if odd := [key for key in FURTHER_INPUTS if unet.get(key) is not None]:
+        raise BadInput(
+            f"{folder} cannot be a base: its UNet has {odd[0]} {unet[odd[0]]}, an input that nothing here gives"
+        )
+
+
+def check(name: str) -> components.Base:
+    """What `name` is, after all that can be known without loading it. BadInput: no such base, or not whole."""
+    base = components.base(name)
+    components.tokenizer(base.folder, "tokenizer")
+    check_fit(base, base.config("text_encoder")["hidden_size"])
+    if (more := base.config("unet").get("addition_embed_type")) is not None:
+        raise BadInput(f"{base.folder} cannot be a base of this family: its UNet has addition_embed_type {more}")
+    base_scheduler(base.scheduler(), name)
+    kinds = {"text_encoder": CLIPTextModel, "unet": UNet2DConditionModel, "vae": vae_class(base)}
+    for component, kind in kinds.items():
+        base.check(component, kind)
+    return base
 
 
 def load(name: str) -> Pipeline:
     """A local diffusers folder, a Hub name or one file, in float32. BadInput, before anything loads: it is no such base."""
-    folder = components.local(name)
-    components.tokenizer(folder, "tokenizer")
-    check_fit(folder, components.config(folder, "text_encoder")["hidden_size"])
-    parts = {"text_encoder": components.TEXT, "unet": components.NETWORK, "vae": components.NETWORK}
-    without: dict[str, Any] = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-    stock = components.read(StableDiffusionPipeline, name, folder, parts, **without)
-    scheduler = base_scheduler({**stock.scheduler.config, "_class_name": type(stock.scheduler).__name__})
-    return assemble(stock.tokenizer, stock.text_encoder, stock.unet, stock.vae, scheduler)
+    base = check(name)
+    return assemble(
+        tokenizer_files.load(base.folder / "tokenizer"),
+        base.network("text_encoder", CLIPTextModel),
+        base.network("unet", UNet2DConditionModel),
+        base.network("vae", vae_class(base)),
+        base_scheduler(base.scheduler(), name),
+    )
+
+
+def vae_class(base: components.Base) -> type[nn.Module]:
+    """The class of diffusers that its autoencoder has. BadInput: one that nothing here knows."""
+    name = str(base.config("vae").get("_class_name"))
+    file_named(name)
+    return cast("type[nn.Module]", getattr(diffusers, name))
 
 
 def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:

@@ -13,9 +13,10 @@ from typing import Any, cast
 import diffusers
 import torch
 from diffusers import AutoencoderKL, StableDiffusionXLPipeline, UNet2DConditionModel
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, PreTrainedTokenizerFast
 
+from base.errors import BadInput
 from models import components, tokenizer_files
 from models.architecture import architecture
 from models.conditioning import Conditioning
@@ -23,7 +24,7 @@ from models.labels import Input
 from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.pipeline import Conditioner, Pipeline
 from models.schedule import base_scheduler
-from models.stable_diffusion import TASK, check_fit, name_as_released, tokenized
+from models.stable_diffusion import TASK, check_fit, name_as_released, tokenized, vae_class
 from models.unet import TextTimeUNet
 
 ALIASES = ("StableDiffusionXLImg2ImgPipeline",)
@@ -33,6 +34,8 @@ WEIGHTS = {
     "autoencoder": "vae/diffusion_pytorch_model.safetensors",
 }
 """Where the weights of each part that lies in one file are in the folder."""
+ENCODERS: dict[str, type[nn.Module]] = {"text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection}
+"""Text encoder → its class of transformers."""
 SEVERAL = {"conditioner": ("text_encoder/model.safetensors", "text_encoder_2/model.safetensors")}
 """Where those of the others are, each in the folder that its module is called by."""
 
@@ -83,22 +86,34 @@ def assemble(
     return Pipeline(TASK, conditioner, unet, autoencoder, scheduler, architecture(unet).latent_shape)
 
 
+def check(name: str) -> components.Base:
+    """What `name` is, after all that can be known without loading it. BadInput: no such base, or not whole."""
+    base = components.base(name)
+    for component in ("tokenizer", "tokenizer_2"):
+        components.tokenizer(base.folder, component)
+    check_fit(base, sum(base.config(component)["hidden_size"] for component in ENCODERS))
+    if (added := base.config("unet").get("addition_embed_type")) != "text_time":
+        raise BadInput(f"{base.folder} cannot be a base: its UNet has addition_embed_type {added}; accepted: text_time")
+    base_scheduler(base.scheduler(), name)
+    for component, kind in {**ENCODERS, "unet": TextTimeUNet, "vae": vae_class(base)}.items():
+        base.check(component, kind)
+    return base
+
+
 def load(name: str) -> Pipeline:
     """A local diffusers folder, a Hub name or one file, in float32. BadInput, before anything loads: it is no such base."""
-    folder = components.local(name)
-    encoders = ("text_encoder", "text_encoder_2")
-    for component in ("tokenizer", "tokenizer_2"):
-        components.tokenizer(folder, component)
-    check_fit(folder, sum(components.config(folder, component)["hidden_size"] for component in encoders))
-    parts = dict.fromkeys(encoders, components.TEXT) | dict.fromkeys(("unet", "vae"), components.NETWORK)
-    stock = components.read(StableDiffusionXLPipeline, name, folder, parts)
-    unet = cast(TextTimeUNet, _as(TextTimeUNet, stock.unet, torch.float32)).eval()
-    side = int(unet.config["sample_size"]) * stock.vae_scale_factor
-    zeros = bool(stock.config["force_zeros_for_empty_prompt"])
-    tokenizers = (stock.tokenizer, stock.tokenizer_2)
-    conditioner = DualConditioner(tokenizers, stock.text_encoder, stock.text_encoder_2, side, zeros)
-    scheduler = base_scheduler({**stock.scheduler.config, "_class_name": type(stock.scheduler).__name__})
-    return assemble(conditioner, unet, stock.vae, scheduler)
+    base = check(name)
+    unet, vae = base.network("unet", TextTimeUNet), base.network("vae", vae_class(base))
+    side = int(unet.config["sample_size"]) * 2 ** (len(vae.config["block_out_channels"]) - 1)
+    index = components.index(base.folder)
+    conditioner = DualConditioner(
+        [tokenizer_files.load(base.folder / component) for component in ("tokenizer", "tokenizer_2")],
+        base.network("text_encoder", CLIPTextModel),
+        base.network("text_encoder_2", CLIPTextModelWithProjection),
+        side,
+        bool(index.get("force_zeros_for_empty_prompt", True)),
+    )
+    return assemble(conditioner, unet, vae, base_scheduler(base.scheduler(), name))
 
 
 def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:

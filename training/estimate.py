@@ -111,6 +111,7 @@ def _estimate(
     config: TeacherConfig | StudentConfig, base: str, learner: Learner, loss: Loss, also_learning: tuple[str, ...]
 ) -> Estimate:
     """`also_learning`: the base's components that learn along with the denoiser."""
+    folders.check(named(base))
     loop, folder, others = config.loop, _local(base), components.sizes(str(named(base)))
     whole = sum(others.values())
     for component in folders.component_names(folder)["denoiser"]:
