@@ -12,6 +12,7 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from base import yaml_text
 from base.errors import BadInput
 from base.files import atomic_file
 
@@ -26,19 +27,21 @@ class Config(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path, overrides: Iterable[str] = ()) -> Self:
-        """Read `path` (YAML), apply `a.b=value` overrides (values are YAML), validate."""
+        """Read `path` (YAML), apply `a.b=value` overrides (YAML too), validate. Where text is wanted, what was typed counts."""
         file = Path(path)
         if not file.is_file():
             raise BadInput(f"no configuration file {file}")
         try:
-            values = yaml.safe_load(file.read_text()) or {}
-        except yaml.YAMLError as error:
-            raise BadInput(f"{file} is not valid YAML: {str(error).splitlines()[0]}") from error
+            values = yaml_text.read(file.read_text(encoding="utf-8-sig"), str(file)) or {}
+        except UnicodeDecodeError:
+            raise BadInput(f"{file} is not valid YAML: it is no UTF-8 text") from None
+        except OSError as error:
+            raise BadInput(f"{file} cannot be read: {error.strerror or error}") from None
         if not isinstance(values, dict):
             raise BadInput(f"{file} must hold a mapping of keys to values")
         for override in overrides:
-            _override(values, override)
-        return cls.parse(values, str(file))
+            _override(values, override, cls)
+        return cls.parse(yaml_text.plain(values, cls), str(file))
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Self:
@@ -73,16 +76,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean '{close}'?" if close else f"; accepted: {', '.join(names)}"
 
 
-def _override(values: dict[str, Any], override: str) -> None:
+def _override(values: dict[Any, Any], override: str, kind: Any) -> None:
     dotted, sign, text = override.partition("=")
     if not sign or not dotted:
         raise BadInput(f"override '{override}' is not of the form key=value")
     *parents, last = dotted.split(".")
     for parent in parents:
-        values = values.setdefault(parent, {})
+        values, kind = values.setdefault(parent, {}), yaml_text.inside(kind, parent)
         if not isinstance(values, dict):
             raise BadInput(f"override '{override}': '{parent}' has no keys below it")
-    values[last] = yaml.safe_load(text)
+    values[last] = yaml_text.read_value(text, yaml_text.inside(kind, last), f"override '{override}'")
 
 
 def _refuse_unknown(config: type[BaseModel], values: Mapping[str, Any], where: str) -> None:

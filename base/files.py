@@ -19,7 +19,8 @@ def atomic_file(file: Path) -> Iterator[Path]:
     """
     hidden = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        yield hidden
+        with spoken_of(hidden, file):
+            yield hidden
         os.replace(hidden, file)
     finally:
         hidden.unlink(missing_ok=True)
@@ -32,7 +33,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     If it does not, it is removed and `folder` stays as it was. Whoever is killed leaves it behind, hidden as `.NAME.tmp`, until
     the same folder is written again. BadInput: it cannot be made.
     """
-    folder = folder.absolute()
+    given, folder = folder, folder.absolute()
     hidden, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("tmp", "old"))
     shutil.rmtree(hidden, ignore_errors=True)
     try:
@@ -40,7 +41,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise BadInput(f"cannot write beside {folder}: {error.strerror or error}") from None
     try:
-        yield hidden
+        with spoken_of(hidden, given):
+            yield hidden
         shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
             os.replace(folder, old)  # steps aside: a kill between these lines leaves one of the two
@@ -48,3 +50,17 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+@contextmanager
+def spoken_of(hidden: Path, name: str | Path) -> Iterator[None]:
+    """Refusals inside the block name `name`, which is what the user knows, in place of `hidden`, which is soon gone."""
+    try:
+        yield
+    except BadInput as error:
+        message = str(error)
+        for path in dict.fromkeys((str(hidden), str(hidden.resolve()))):
+            message = message.replace(path, str(name))
+        if message == str(error):
+            raise
+        raise BadInput(message) from error

@@ -145,7 +145,7 @@ def data_build(
     options |= {"trim": trim or None, "seed": seed, "near": near}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if source.suffix in (".yaml", ".yml"):
-        overrides = [*(rest or ()), *(f"{name}={value!r}" for name, value in given.items())]
+        overrides = [*(rest or ()), *(f"{name}={value}" for name, value in given.items())]
         report = recipe.make(recipe.RecipeConfig.load(source, overrides))
     elif len(rest or ()) == 1:
         report = build.build(source, new_data_folder((rest or [""])[0]), **given)

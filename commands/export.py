@@ -53,6 +53,7 @@ def export(
     The gate runs the graphs on every backend that is installed here (openvino, ort, eager). What it says nothing about: the
     backends `trt` and `ort` on CUDA build on the machine that serves, and have never run on a GPU.
     """
+    from base.files import spoken_of
     from export.write_bundle import ExportOptions
     from export.write_bundle import export as write_bundle
     from models import folder
@@ -62,8 +63,7 @@ def export(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was half-written goes
     planned = shapes.parse(buckets) if buckets else ()
     calibration = [row.input for row in prompts.read(calibrate)] if calibrate else ()
-    with tempfile.TemporaryDirectory() as scratch:
-        student = Path(scratch) / "student"
+    with tempfile.TemporaryDirectory() as scratch, spoken_of(student := Path(scratch) / "student", run):
         folder.save(opened(run, decoder), student)
         options = ExportOptions(name, precision, planned, lora, calibration=calibration, overwrite=overwrite)
         bundle = write_bundle(str(student), out, options)

@@ -16,7 +16,7 @@ from rich.progress import track
 
 from base.config import nearest
 from base.errors import BadInput
-from base.files import atomic_folder
+from base.files import atomic_folder, spoken_of
 from base.table_reader import as_text
 from data.cleaning_report import CleaningReport, Dropped
 from data.decode import UnreadableError
@@ -79,7 +79,7 @@ def build(
     source, out = Path(source).absolute(), Path(out).absolute()
     making = Making(source, out, Form.checked(size, background, fit, trim), seed, stratify, near, keep)
     parameters = {"size": size, "background": background, "fit": fit, "seed": seed, "stratify": stratify, "near": near}
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, spoken_of(Path(scratch), source):
         root, images = find_or_unpack(source, Path(scratch).resolve())
         return make(replace(making, source=root), images, {**parameters, "trim": trim, "keep": keep})
 

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from base.config import Config, nearest
 from base.errors import BadInput
+from base.files import spoken_of
 from base.runs import runs_root
 from data import build, captioners, tables
 from data.captioners import BlipConfig, EndpointConfig
@@ -88,7 +89,7 @@ def make(config: RecipeConfig) -> CleaningReport:
     BadInput: sources that are missing or do not fit each other, a caption's column that is not there, nothing left.
     """
     out = Path(config.out) if config.out else runs_root() / "data" / config.name
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, spoken_of(Path(scratch), config.hub or config.root):
         root, images = _read_images(config, Path(scratch).resolve())
         if config.tables or config.names:
             images = joined(images, root, config.tables, config.names)

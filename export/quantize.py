@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import BadInput
+from base.files import spoken_of
 from export import fused, graphs, parity
 from models import folder as folders
 from models.labels import Input
@@ -54,7 +55,7 @@ def add(
     less than `LEAST_INT8_PSNR`.
     """
     names = [name for name in available.installed() if name in QUANTISERS]
-    with tempfile.TemporaryDirectory(dir=bundle.folder) as scratch:
+    with tempfile.TemporaryDirectory(dir=bundle.folder) as scratch, spoken_of(Path(scratch), bundle.folder):
         graph, feeds = _folded(_float32(pipeline, Path(scratch) / "f32")), _feeds(bundle, calibration)
         (bundle.folder / FOLDER).mkdir()
         twins = {name: QUANTISERS[name].write(graph, feeds, bundle.folder / FOLDER) for name in names}

@@ -14,6 +14,7 @@ Slots = Mapping[str, Sequence[str]]
 HEAVIEST = 3.0
 """The largest weight; the smallest, 0, leaves the attribute free."""
 _SUCH_AS = 3
+_LIKENESS = 0.6
 _EXAMPLE_WEIGHTS = (1.0, 2.0, 1.5, 3.0, 0.5)
 
 
@@ -27,7 +28,7 @@ def attribute_weights(request: object, slots: Slots) -> list[float]:
     names = [name for slot in slots.values() for name in slot]
     for name, weight in _pairs(request):
         if name not in names:
-            raise BadInput(f"attribute {name!r:.40} is unknown{_nearest(name, names)}")
+            raise BadInput(f"attribute {name!r:.40} is unknown{_nearest(name, slots)}")
         if name in weights:
             raise BadInput(f"attribute '{name}' is named twice")
         weights[name] = _weight(name, weight)
@@ -84,7 +85,13 @@ def _weight(name: str, weight: object) -> float:
     return value
 
 
-def _nearest(name: object, names: Sequence[str]) -> str:
-    if close := closest(str(name), names):
+def _nearest(name: object, slots: Slots) -> str:
+    """The closest attribute, or else what the slots hold: whoever sends a prompt learns what this model is asked for."""
+    if close := closest(str(name), [known for names in slots.values() for known in names], _LIKENESS):
         return f"; did you mean '{close}'?"
-    return f"; accepted: {', '.join(names[:_SUCH_AS])}" + (f", … ({len(names)})" if len(names) > _SUCH_AS else "")
+    some = [f"{slot} ({_first(list(names), ', ')})" for slot, names in slots.items()]
+    return f"; accepted are attributes, one of each slot: {_first(some, ', ')}"
+
+
+def _first(names: Sequence[str], between: str) -> str:
+    return between.join([*names[:_SUCH_AS], *(["…"] if len(names) > _SUCH_AS else [])])

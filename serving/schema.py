@@ -15,7 +15,7 @@ from base.config import nearest
 from base.errors import BadInput
 from models.labels import Input
 from models.noise import MAX_SEED
-from models.task import Task, task_named, task_of
+from models.task import TASKS, Task, task_named, task_of
 from runtime.bundle import Manifest
 from runtime.formats import QUALITY, Format
 from runtime.shapes import size_list
@@ -175,10 +175,18 @@ def explain(errors: Sequence[Mapping[str, Any]], known: Sequence[str]) -> Refuse
     if key is None:
         return Refused(f"the body: {first['msg']}")
     if first["type"] == "extra_forbidden":
-        return Refused(f"unknown key {_short(key)}{nearest(key, known)}", key, code="unknown_parameter")
+        return Refused(f"unknown key {_short(key)}{_instead(key, known)}", key, code="unknown_parameter")
     if first["type"] == "missing":
         return Refused(f"{key} is missing", key, code="missing_required_parameter")
     return Refused(f"{key}: {first['msg']}, got {_short(first['input'])}", key, code="invalid_value")
+
+
+def _instead(key: str, known: Sequence[str]) -> str:
+    """What to send in place of an unknown key: of one that holds the input of another task, this task's own."""
+    holds_input = {task.field.name for task in TASKS.values() if task.field is not None}
+    if key in holds_input and (own := holds_input.intersection(known)):
+        return f"; this model takes {', '.join(own)}"
+    return "; this model takes a seed alone" if key in holds_input else nearest(key, known)
 
 
 def _short(value: Any) -> str:

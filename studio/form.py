@@ -15,7 +15,6 @@ import yaml
 from pydantic import BaseModel
 
 from base.config import Config
-from base.errors import BadInput
 
 Kind = Literal["switch", "choice", "number", "words", "yaml"]
 
@@ -63,9 +62,9 @@ def grouped(fields: Iterator[Field]) -> dict[str, list[Field]]:
 
 
 def overrides(known: Sequence[Field], values: Sequence[Any], more: str = "") -> list[str]:
-    """What differs from `known` as `key=value`, and the lines of `more` as they are. BadInput: text that is not YAML."""
+    """What differs from `known` as `key=value`, and the lines of `more` as they are."""
     changed = [
-        f"{field.key}={_yaml(_read(field, value))}"
+        f"{field.key}={_typed(field, value)}"
         for field, value in zip(known, values, strict=True)
         if value != field.value
     ]
@@ -98,16 +97,13 @@ def _plain(value: Any) -> Any:
     return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _read(field: Field, value: Any) -> Any:
-    """The value that the page gave for a field. BadInput: text that is not YAML."""
+def _typed(field: Field, value: Any) -> str:
+    """What the page gave for a field, as it is typed on the command line."""
+    if field.kind == "yaml":
+        return str(value)
     if field.kind == "number" and isinstance(value, float) and math.isfinite(value) and isinstance(field.value, int):
-        return int(value) if value.is_integer() else value
-    if field.kind != "yaml":
-        return value
-    try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise BadInput(f"{field.key}: '{value}' is not YAML: {str(error).splitlines()[0]}") from error
+        value = int(value) if value.is_integer() else value
+    return _yaml(value)
 
 
 def _yaml(value: Any) -> str:

@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from base.errors import BadInput
-from base.files import atomic_file, atomic_folder
+from base.files import atomic_file, atomic_folder, spoken_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,3 +97,21 @@ def test_below_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadInput, match=r"cannot write beside .*set: "), atomic_folder(tmp_path / "file" / "set"):
         pass
+
+
+@pytest.mark.parametrize("kind", [atomic_file, atomic_folder])
+def test_a_refusal_names_what_was_asked_for_not_where_it_is_written(
+    kind: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match=r"^out/unet is empty$"), kind(Path("out")) as hidden:
+        raise BadInput(f"{hidden}/unet is empty")
+
+
+def test_a_refusal_never_names_a_scratch_folder(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    with (
+        pytest.raises(BadInput, match=r"^emoji/student/vae: broken; see emoji/student$"),
+        spoken_of(tmp_path / "link", "emoji/student"),
+    ):
+        raise BadInput(f"{tmp_path / 'link'}/vae: broken; see {tmp_path}")

@@ -70,7 +70,7 @@ def test_a_label_is_a_number_or_a_name(labels: TestClient) -> None:
         ({"label": 1.5}, 400, "label: "),
         ({"label": None}, 400, "label: "),
         ({}, 400, "label is missing"),
-        ({"prompt": "blue"}, 400, "unknown key 'prompt'"),
+        ({"prompt": "blue"}, 400, "unknown key 'prompt'; this model takes label"),
         ({"label": 1, "sed": 7}, 400, "unknown key 'sed'; did you mean 'seed'?"),
     ],
 )
@@ -130,7 +130,13 @@ def test_attributes_are_weights_by_name_or_text(attributes: TestClient) -> None:
         ({"attributes": "Cap=x"}, 422, "weight 'x' of attribute 'Cap' is refused"),
         ({"attributes": None}, 400, "attributes: "),
         ({}, 400, "attributes is missing"),
-        ({"label": 1}, 400, "unknown key 'label'"),
+        ({"label": 1}, 400, "unknown key 'label'; this model takes attributes"),
+        ({"prompt": "a cat"}, 400, "unknown key 'prompt'; this model takes attributes"),
+        (
+            {"attributes": "a red cat"},
+            422,
+            "attribute 'a red cat' is unknown; accepted are attributes, one of each slot: ",
+        ),
     ],
 )
 def test_whatever_are_no_attributes_is_refused_in_one_line(
@@ -185,7 +191,7 @@ def test_without_classes_a_seed_is_all_there_is(nothing: TestClient) -> None:
     first, again, other = (nothing.post("/generate", json={"seed": seed}) for seed in (7, 7, 8))
     assert first.status_code == 200 and first.content == again.content != other.content
     refused = nothing.post("/generate", json={"label": 1})
-    assert refused.status_code == 400 and "unknown key 'label'" in refused.json()["error"]
+    assert refused.status_code == 400 and "unknown key 'label'; this model takes a seed" in refused.json()["error"]
 
 
 @pytest.mark.parametrize(

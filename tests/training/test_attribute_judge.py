@@ -169,3 +169,11 @@ def test_the_attribute_judge_trains_on_every_slot(characters: Path, data: Path, 
     assert 0 <= method.validate(method.modules)["accuracy"] <= 1
     with pytest.raises(BadInput, match="holds no slots"):
         AttributeJudgeMethod(AttributeJudgeTraining.load(CONFIGS / "attribute-judge.yaml", [f"data={data}"]))
+
+
+def test_attributes_of_another_set_name_where_slots_stand(characters: Path, runs: Path) -> None:
+    base = {"family": "ddpm", "width": 8, "attributes": {"type": ["Fire", "Water"]}, "unet": UNET}
+    with pytest.raises(
+        BadInput, match=r"attribute '.*' is unknown; .*one of each slot: type \(Fire, Water\); .*slots\.json"
+    ):
+        TeacherMethod(teacher_config(characters, base=base))
