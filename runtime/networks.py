@@ -76,8 +76,10 @@ class DenoiserGraph(Component):
         encoder_hidden_states: Tensor,
         text_embeds: Tensor | None = None,
         time_ids: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
     ) -> Tensor:
         hidden, added = self.narrow(encoder_hidden_states), {"text_embeds": text_embeds, "time_ids": time_ids}
+        added["encoder_attention_mask"] = encoder_attention_mask
         present = {name: array for name, array in added.items() if array is not None}  # the network narrows them itself
         return cast(Tensor, self.network(self.narrow(sample), timestep, hidden, **present).sample.float())
 

@@ -49,7 +49,8 @@ COMPONENTS: dict[str, Signature] = {
             "encoder_hidden_states": {0: "batch"},
             "text_embeds": {0: "batch"},
             "time_ids": {0: "batch"},
-        },  # (N, C, h, w), (), (N, S, D), and where the denoiser takes them (N, D), (N, 6)
+            "encoder_attention_mask": {0: "batch"},
+        },  # (N, C, h, w), (), (N, S, D), and where the denoiser takes them (N, D), (N, 6), (N, S)
         output="out_sample",  # (N, C, h, w)
         output_axes=_LATENT,
         tolerance=2e-2,
@@ -89,7 +90,7 @@ def conditioner_input(task: str) -> ConditionerInput:
     return task_named(task).conditioner_input
 
 
-CONDITIONING = ("encoder_hidden_states", "text_embeds", "time_ids")
+CONDITIONING = ("encoder_hidden_states", "text_embeds", "time_ids", "encoder_attention_mask")
 """Fields of `Conditioning` that a denoiser may take: its inputs, and the conditioner's outputs, by the same names.
 
 Where hidden states are all there is, the conditioner's one output has optimum's name for it.
