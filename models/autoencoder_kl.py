@@ -124,7 +124,8 @@ def _streams(coder: Any, direction: str) -> list[tuple[nn.Conv2d, list[nn.Module
     resized = [getattr(block, f"{direction}samplers") for block in blocks]
     starts = [coder.conv_in, *(samplers[0].conv for samplers in resized if samplers)]
     members: list[list[nn.Module]] = [[*block.resnets] for block in blocks]
-    middle = [*coder.mid_block.resnets, *coder.mid_block.attentions]
+    attentions = [block for block in coder.mid_block.attentions if block is not None]
+    middle = [*coder.mid_block.resnets, *attentions]
     members[0 if direction == "up" else -1] += middle
     return list(zip(starts, members, strict=True))
 
