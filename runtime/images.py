@@ -6,12 +6,14 @@ Shapes: `N` images, `H W` pixels.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from base.errors import BadInput
 from base.files import atomic_file
@@ -20,6 +22,32 @@ from runtime.provenance import Provenance
 
 MAX_PIXELS = 1 << 24
 """Most pixels of an image that a client sends: a small file can hold a huge image."""
+MAX_JPEG_PIXELS = 1 << 26
+"""The same of a JPEG, which is read at a fraction of its size: photographs of phones have up to 50 million."""
+LARGE_JPEG = 1 << 23
+"""From so many pixels on it is."""
+READ_SIDE = 1024
+"""No side is read with fewer pixels then."""
+BRANDS = {
+    b"avif": "AVIF",
+    b"avis": "AVIF",
+    b"heic": "HEIC",
+    b"heix": "HEIC",
+    b"hevc": "HEIC",
+    b"mif1": "HEIC",
+    b"msf1": "HEIC",
+}
+"""What stands at the fourth byte of files of the ISO family, behind `ftyp`."""
+STARTS = {
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"%PDF": "PDF",
+    b"<svg": "SVG",
+    b"<?xml": "SVG",
+}
+STARTS |= {b"\xff\x0a": "JPEG XL", b"\0\0\0\x0cJXL ": "JPEG XL"}
 
 
 def encode(
@@ -39,16 +67,66 @@ def encode(
 
 
 def decode(file: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A client's PNG, JPEG or WebP → `(H, W, 3)` of `size` (W, H), as `fit` makes it. BadInput: none of these, or too large."""
+    """A client's PNG, JPEG or WebP → `(H, W, 3)` of `size` (W, H), as `fit` makes it. BadInput: as `open_picture`."""
+    return fit(open_picture(file), size)
+
+
+def open_picture(file: bytes, what: str = "image") -> Image.Image:
+    """A client's PNG, JPEG (of several pictures the first) or WebP, read and upright; a large JPEG at a fraction of its size.
+
+    BadInput, which calls it `what`: another format, by its name; too many pixels; a file that is cut.
+    """
+    with _opened(file, what) as picture:
+        pixels = picture.width * picture.height
+        jpeg = picture.format in ("JPEG", "MPO")
+        most = MAX_JPEG_PIXELS if jpeg else MAX_PIXELS
+        if pixels > most:
+            raise BadInput(f"{what} has {picture.width}x{picture.height} pixels; at most {most} are accepted")
+        if jpeg and pixels > LARGE_JPEG:
+            picture.draft(None, (READ_SIDE, READ_SIDE))
+        return ImageOps.exif_transpose(picture)
+
+
+def provenance_in(file: bytes) -> dict[str, str]:
+    """What a client's file says of how it was made, by name: a PNG's text chunks, or of a JPEG or WebP what EXIF holds.
+
+    BadInput: as `open_picture`.
+    """
+    with _opened(file, "image") as picture:
+        said = {str(name): text for name, text in picture.info.items() if isinstance(text, str)}
+        exif = picture.getexif()
+        description = exif.get(ExifTags.Base.ImageDescription)
+        comment = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
+    if isinstance(comment, bytes) and comment.startswith(b"UNICODE\0"):  # as Automatic1111 writes JPEGs
+        said["parameters"] = comment[8:].decode("utf-16-be", "replace")
+    with suppress(ValueError, RecursionError):
+        fields = json.loads(description or "null")
+        said |= {str(name): str(value) for name, value in fields.items()} if isinstance(fields, dict) else {}
+    return said
+
+
+@contextmanager
+def _opened(file: bytes, what: str) -> Iterator[Image.Image]:
+    """A picture of one of the formats that are read, not decoded yet. BadInput: as `open_picture`."""
     try:
         with Image.open(io.BytesIO(file), formats=("PNG", "JPEG", "WEBP")) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise BadInput(f"image has {picture.width}x{picture.height} pixels; at most {MAX_PIXELS} are accepted")
-            return fit(picture, size)
+            yield picture
     except BadInput:
         raise
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise BadInput("image cannot be read; accepted: PNG, JPEG or WebP") from error
+    except Image.DecompressionBombError as error:
+        raise BadInput(f"{what} has too many pixels; at most {MAX_JPEG_PIXELS} are accepted") from error
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
+        kind = _other_format(file)
+        said = f"{what} is {kind}, which is not read" if kind else f"{what} cannot be read"
+        raise BadInput(f"{said}; accepted: PNG, JPEG or WebP") from error
+
+
+def _other_format(file: bytes) -> str | None:
+    """The name of a format that people send and nobody reads here, by its first bytes."""
+    if file[4:8] == b"ftyp":
+        brands = [file[start : start + 4] for start in (8, *range(16, min(len(file), 64), 4))]
+        return next((name for brand, name in BRANDS.items() if brand in brands), "a video")
+    return next((name for start, name in STARTS.items() if file.lstrip().startswith(start)), None)
 
 
 def write(images: NDArray[np.uint8], provenance: Sequence[Provenance], out: Path) -> list[Path]:
@@ -86,9 +164,17 @@ def read(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def fit(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
     """`(H, W, 3)` of `size` (W, H): turned upright, transparency on white, the middle cut out, then scaled."""
-    upright = ImageOps.exif_transpose(picture).convert("RGBA")
-    white = Image.new("RGBA", upright.size, "white")
-    return np.array(ImageOps.fit(Image.alpha_composite(white, upright).convert("RGB"), size, Image.Resampling.LANCZOS))
+    return np.array(ImageOps.fit(opaque(ImageOps.exif_transpose(picture)), size, Image.Resampling.LANCZOS))
+
+
+def opaque(picture: Image.Image) -> Image.Image:
+    """In RGB, with what is transparent on white."""
+    if picture.mode.startswith("I;16"):  # Pillow would cut what is brighter than 255
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    if picture.mode not in ("RGBA", "LA", "PA", "RGBa", "La") and "transparency" not in picture.info:
+        return picture.convert("RGB")
+    shown = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown).convert("RGB")
 
 
 def tile(images: NDArray[np.uint8], columns: int, gap: int = 2) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -49,6 +50,16 @@ def parse_size(text: str) -> tuple[int, int]:
 def size_list(sizes: Sequence[tuple[int, int]]) -> str:
     """Sizes (W, H) as people write them."""
     return ", ".join(f"{width}x{height}" for width, height in sizes)
+
+
+def nearest_size(asked: tuple[int, int], offered: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """`asked` (W, H), or of the `offered` sizes the one whose shape, and of those whose area, is nearest to it."""
+
+    def distance(size: tuple[int, int]) -> tuple[float, float]:
+        shape = math.log(size[0] * asked[1] / (size[1] * asked[0]))
+        return round(abs(shape), 6), abs(math.log(size[0] * size[1] / (asked[0] * asked[1])))
+
+    return min(offered, key=distance)
 
 
 def pieces(inputs: Mapping[str, NDArray[Any]], batches: Sequence[int]) -> Iterator[tuple[dict[str, NDArray[Any]], int]]:

@@ -7,18 +7,22 @@ import base64
 import math
 import time
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
 from runtime.formats import MEDIA_TYPE
+from runtime.shapes import nearest_size, size_list
 from serving.error_answers import CLIENT_GONE
 from serving.schema import Order, Refused
 
 if TYPE_CHECKING:  # both import what draws
+    from runtime.bundle import Manifest
     from serving.artist import Artist, OrderResult
     from serving.registry import Model, Registry
+    from serving.serve_config import ServeConfig
 
 T = TypeVar("T")
 PATIENCE = ("x-request-timeout", "x-stainless-read-timeout")
@@ -33,8 +37,15 @@ IMAGES_SCHEMA = {
             "type": "array",
             "items": {
                 "type": "object",
-                "required": ["b64_json", "seed"],
-                "properties": {"b64_json": {"type": "string"}, "seed": {"type": "integer"}},
+                "required": ["seed"],
+                "properties": {
+                    "b64_json": {"type": "string"},
+                    "url": {
+                        "type": "string",
+                        "description": "A data URL, where the request says `response_format: url`.",
+                    },
+                    "seed": {"type": "integer"},
+                },
             },
         },
     },
@@ -67,16 +78,34 @@ async def draw(request: Request, model: Model, order: Order) -> OrderResult:
 
 
 def headers(order: Order, result: OrderResult) -> dict[str, str]:
-    """The headers of an answer with images: the first seed, the timings, how many tokens of the prompt were dropped."""
+    """The headers of an answer with images: the first seed, the timings, tokens that were dropped, the size that was drawn."""
     timings = ", ".join(f"{name};dur={time:.2f}" for name, time in result.timings.milliseconds().items())
     dropped = {"x-dropped-tokens": str(result.dropped)} if result.dropped else {}
-    return {"x-seed": str(order.seed), "server-timing": timings, **dropped}
+    drawn = {"x-drawn-size": size_list([order.size])} if order.answered else {}
+    return {"x-seed": str(order.seed), "server-timing": timings, **dropped, **drawn}
 
 
-def images_json(order: Order, result: OrderResult) -> dict[str, Any]:
-    """Several images as OpenAI's API answers them, each with its seed."""
+def resized(order: Order, asked: tuple[int, int] | None, config: ServeConfig, model: Manifest) -> Order:
+    """`order` of the size (W, H) that a client asked for, offered or not; None: the model's own.
+
+    It is drawn at the model's size that is nearest in shape, and resized. Refused: a side that is too long.
+    """
+    if asked is None:
+        return order
+    if not all(1 <= side <= config.max_side for side in asked):
+        message = (
+            f"size {asked[0]}x{asked[1]} is not offered; accepted: auto, or sides of 1 to {config.max_side} pixels"
+        )
+        raise Refused(message, "size")
+    drawn = nearest_size(asked, model.sizes)
+    return replace(order, size=drawn, answered=None if drawn == asked else asked)
+
+
+def images_json(order: Order, result: OrderResult, urls: bool = False) -> dict[str, Any]:
+    """Several images as OpenAI's API answers them, each with its seed, in base64 or as data URLs: nothing is kept here."""
+    key, prefix = ("url", f"data:{MEDIA_TYPE[order.format]};base64,") if urls else ("b64_json", "")
     images = [
-        {"b64_json": base64.b64encode(file).decode(), "seed": order.seed + index}
+        {key: prefix + base64.b64encode(file).decode(), "seed": order.seed + index}
         for index, file in enumerate(result.files)
     ]
     return {"created": int(time.time()), "output_format": order.format, "data": images}

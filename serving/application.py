@@ -18,7 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from serving import admin, error_answers, prometheus, request_log
+from serving import admin, error_answers, prometheus, request_log, worker_start
 from serving.dialect import dialect_of, load_dialects
 from serving.keys import Keys
 from serving.limits import BodyLimit
@@ -40,11 +40,16 @@ def application(config: ServeConfig) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            await _start(app, config, stack)
+            try:
+                worker_start.begin()
+                await _start(app, config, stack)
+                worker_start.done()
+            except Exception as error:
+                worker_start.give_up(error)
             yield
 
     app = FastAPI(title="ippo", summary="Draws in one step.", docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.add_middleware(BodyLimit, most=config.max_body, seconds=config.body_seconds)
+    app.add_middleware(BodyLimit, config=config)
     app.add_middleware(Keys, keys=config.api_keys, admin_key=config.admin_key)
     if config.cors:
         app.add_middleware(CORSMiddleware, allow_origins=config.cors, allow_methods=["*"], allow_headers=["*"])

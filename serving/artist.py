@@ -14,12 +14,13 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from base.errors import BadInput
 from runtime.generator import Request
-from runtime.images import decode, encode
+from runtime.images import encode
 from runtime.provenance import Provenance
-from serving import prometheus
+from serving import canvas, prometheus
 from serving.batcher import Batcher
 from serving.registry import Model
 from serving.schema import Order, Refused
@@ -74,6 +75,8 @@ class _Queued:
     order: Order
     request: Request
     arrived: float
+    kept: canvas.Kept | None
+    """What its answer keeps of the picture that it starts from."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +128,8 @@ class Artist:
         futures: list[asyncio.Future[_Image]] = []
         try:
             async with asyncio.timeout(deadline):
-                requests = await self._requests(model, order)
-                queued = [_Queued(order, request, arrived) for request in requests]
-                futures = self._batcher.submit(_key(model, order, requests[0]), queued, deadline)
+                queued = await self._queued(order, arrived)
+                futures = self._batcher.submit(_key(model, order, queued[0].request), queued, deadline)
                 images = [await future for future in futures]
                 encoding = time.perf_counter()
                 files = await self._files(model, queued, images)
@@ -158,11 +160,15 @@ class Artist:
             prometheus.DROPPED.inc(dropped)
         return dropped
 
-    async def _requests(self, model: Model, order: Order) -> list[Request]:
+    async def _queued(self, order: Order, arrived: float) -> list[_Queued]:
         """One request of the generator an image; the image to start from is decoded once."""
-        image = None if order.image is None else await self._in_encoder(decode, order.image, order.size)
+        image, kept = None, None
+        if order.image is not None:
+            answered = order.answered or order.size
+            image, kept = await self._in_encoder(canvas.start, order.image, order.size, answered, order.mask)
         seeds = range(order.seed, order.seed + order.n)
-        return [Request(order.input, seed, image, order.strength) for seed in seeds]
+        requests = [Request(order.input, seed, image, order.strength) for seed in seeds]
+        return [_Queued(order, request, arrived, kept) for request in requests]
 
     def _sizes(self, key: Key) -> tuple[int, ...]:
         _, steps, _, starts = key
@@ -200,8 +206,12 @@ class Artist:
         return images
 
     def _encode(self, model: Model, queued: _Queued, pixels: NDArray[np.uint8]) -> bytes:
-        """`pixels` (H, W, 3) → the file that the order wants, with its provenance."""
+        """`pixels` (H, W, 3) → the file that the order wants, of its size and with its provenance."""
         order, request = queued.order, queued.request
+        if order.answered is not None or queued.kept is not None:
+            resample = Image.Resampling[self.config.resample.upper()]
+            covers = request.image is not None
+            pixels = canvas.finish(pixels, order.answered or order.size, resample, covers, queued.kept)
         provenance = None
         if self.config.provenance:
             inputs = model.task.shown(order.input)

@@ -1,6 +1,7 @@
 """A dialect: what one file of `serving/dialects/` offers below its prefix, and the shape of its errors; it knows none by name.
 
-Such a file holds `DIALECT`. To be served it needs nothing else: the application lists the folder.
+Such a file holds `DIALECT`. To be served it needs nothing else: the application lists the folder. A file without one is a
+part of another's.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class Dialect:
     """The JSON schema of `error_body`'s answers, for the OpenAPI document."""
     error_description: str
     """What the document says of them."""
+    picture_paths: frozenset[str] = frozenset()
+    """Paths whose requests bring pictures: their bodies may be larger."""
 
     def owns(self, path: str) -> bool:
         """Whether `path` is the prefix or lies below it."""
@@ -50,7 +53,8 @@ class Dialect:
 def load_dialects() -> list[Dialect]:
     """The dialects in `serving/dialects/`, a file each, the shortest prefix first."""
     names = sorted(module.name for module in pkgutil.iter_modules(dialects.__path__))
-    loaded = [importlib.import_module(f"{dialects.__name__}.{name}").DIALECT for name in names]
+    modules = [importlib.import_module(f"{dialects.__name__}.{name}") for name in names]
+    loaded = [module.DIALECT for module in modules if hasattr(module, "DIALECT")]
     return sorted(loaded, key=lambda dialect: len(dialect.prefix))
 
 

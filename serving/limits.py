@@ -8,49 +8,61 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.dialect import dialect_of
+from serving.serve_config import ServeConfig
+
 HANG_UP = {"connection": "close"}
 """What is still to come of such a body is read by nobody."""
 
 
 class BodyLimit:
-    """ASGI middleware: whoever reads a body of more than `most` bytes gets 413, at once when its length is declared.
+    """ASGI middleware: whoever reads a body of more than `max_body` bytes gets 413, at once when its length is declared.
 
-    One that takes longer than `seconds` to arrive gets 408.
+    Where the path's dialect says that requests bring pictures, it is `max_picture_body`. A body that takes longer than
+    `body_seconds` to arrive, and as many again for each further `max_body` bytes, gets 408.
     """
 
-    def __init__(self, app: ASGIApp, most: int, seconds: float) -> None:
-        self.app, self.most, self.seconds = app, most, seconds
+    def __init__(self, app: ASGIApp, config: ServeConfig) -> None:
+        self.app, self.config = app, config
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        most, piece = self._most(scope), self.config.max_body
         declared = Headers(scope=scope).get("content-length", "0")
-        until = asyncio.get_running_loop().time() + self.seconds
+        start = asyncio.get_running_loop().time()
         total, complete = 0, False
 
         async def limited() -> Message:
             nonlocal total, complete
             if complete:  # all that can still come is the disconnect
                 return await receive()
-            if not declared.isdigit() or int(declared) > self.most:
-                raise self._too_large()
-            message = await self._in_time(receive, until)
+            if not declared.isdigit() or int(declared) > most:
+                raise _too_large(most)
+            seconds = self.config.body_seconds * (1 + total // piece)
+            message = await _in_time(receive, start, seconds)
             total += len(message.get("body", b""))
             complete = not message.get("more_body", False)
-            if total > self.most:
-                raise self._too_large()
+            if total > most:
+                raise _too_large(most)
             return message
 
         await self.app(scope, limited, send)
 
-    async def _in_time(self, receive: Receive, until: float) -> Message:
-        try:
-            async with asyncio.timeout_at(until):
-                return await receive()
-        except TimeoutError:
-            slow = f"the body is too slow: it must arrive within {self.seconds:g} s"
-            raise HTTPException(408, slow, HANG_UP) from None
+    def _most(self, scope: Scope) -> int:
+        path = scope["path"]
+        pictures = path in dialect_of(path, scope["app"].state.dialects).picture_paths
+        return max(self.config.max_body, self.config.max_picture_body) if pictures else self.config.max_body
 
-    def _too_large(self) -> HTTPException:
-        return HTTPException(413, f"the body is too large: at most {self.most} bytes are accepted", HANG_UP)
+
+async def _in_time(receive: Receive, start: float, seconds: float) -> Message:
+    try:
+        async with asyncio.timeout_at(start + seconds):
+            return await receive()
+    except TimeoutError:
+        raise HTTPException(408, f"the body is too slow: it must arrive within {seconds:g} s", HANG_UP) from None
+
+
+def _too_large(most: int) -> HTTPException:
+    return HTTPException(413, f"the body is too large: at most {most} bytes are accepted", HANG_UP)

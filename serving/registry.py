@@ -16,6 +16,7 @@ from runtime.backend import BackendOptions
 from runtime.bundle import MANIFEST, Manifest, open_bundle, sha256
 from runtime.generator import Generator
 from serving import prometheus
+from serving.preflight import check_together
 from serving.schema import Refused
 from serving.serve_config import ServeConfig
 
@@ -62,14 +63,14 @@ class Registry:
     def __init__(self, models: Iterable[Model], config: ServeConfig) -> None:
         self.config = config
         self._by_name = {model.name: model for model in models}
+        self._aliases = {alias: self.names.index(name) for alias, name in config.aliases.items()}
         self._swapping = asyncio.Lock()
 
     @classmethod
     def open(cls, config: ServeConfig) -> Self:
-        """Load and warm every bundle of the configuration. BadInput: one cannot be opened, or their tasks differ."""
+        """Load and warm every bundle of the configuration. BadInput: one cannot be opened; as `check_together`."""
         models = [Model.open(folder, config, alias) for alias, folder in config.bundles]
-        if len({model.manifest.task for model in models}) > 1:
-            raise BadInput("models: both must have one task, for they are asked with one kind of body")
+        check_together([model.manifest for model in models], config)
         return cls(models, config)
 
     def __iter__(self) -> Iterator[Model]:
@@ -81,6 +82,11 @@ class Registry:
         return list(self._by_name)
 
     @property
+    def aliases(self) -> dict[str, str]:
+        """The operator's other names → the models' own, whichever bundle is in their place now."""
+        return {alias: self.names[place] for alias, place in self._aliases.items()}
+
+    @property
     def first(self) -> Model:
         """The model of requests that name none."""
         return next(iter(self))
@@ -89,15 +95,17 @@ class Registry:
         """The model of a name, or the first. Refused: there is none of that name."""
         if name is None:
             return self.first
-        if name not in self._by_name:
-            message = f"the model {name!r:.60} does not exist; accepted: {', '.join(self.names)}"
+        own = self.aliases.get(name, name)
+        if own not in self._by_name:
+            accepted = ", ".join([*self.names, *self.aliases])
+            message = f"the model {name!r:.60} does not exist; accepted: {accepted}"
             raise Refused(message, "model", status=404, code="model_not_found")
-        return self._by_name[name]
+        return self._by_name[own]
 
     async def swap(self, old: Model, folder: Path) -> Model:
         """Serve the bundle in `folder` in the place of `old`; what was accepted for `old` is finished on it.
 
-        BadInput: the bundle cannot be opened, has another task, or a name that is taken. Nothing is changed then.
+        BadInput: the bundle cannot be opened, has another task, or a name or alias that is taken. Nothing is changed then.
         """
         async with self._swapping:
             if old not in self._by_name.values():
@@ -105,7 +113,7 @@ class Registry:
             new = await asyncio.to_thread(Model.open, folder, self.config, old.alias)
             if new.manifest.task != old.manifest.task:
                 raise BadInput(f"the bundle's task is {new.manifest.task}; accepted: {old.manifest.task}, as is served")
-            if new.name in {model.name for model in self if model is not old}:
+            if new.name in self.aliases or new.name in {model.name for model in self if model is not old}:
                 raise BadInput(f"a model {new.name} is served already")
             models = [new if model is old else model for model in self]
             self._by_name = {model.name: model for model in models}

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -20,6 +20,9 @@ from runtime.bundle import Manifest
 from runtime.formats import QUALITY, Format
 from runtime.shapes import size_list
 from serving.serve_config import ServeConfig
+
+if TYPE_CHECKING:  # it imports what draws
+    from serving.canvas import Mask
 
 RANDOM_SEEDS = 2**32
 """Random seeds stay below it, so that every JSON reader holds them exactly."""
@@ -51,8 +54,8 @@ class GenerateBody(Body):
 
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
     """The same seed gives the same picture; random when absent, and returned in the header `x-seed`."""
-    steps: int = Field(default=1, ge=1, le=4)
-    """How often the student refines; one is enough."""
+    steps: int | None = Field(default=None, ge=1, le=4)
+    """How often the student refines; one is enough, and the default, unless the operator set another."""
     n: int = Field(default=1, ge=1)
     """How many pictures; picture i is drawn with seed + i. More than one are answered as JSON."""
     size: str = "auto"
@@ -102,6 +105,10 @@ class Order:
     image: bytes | None = None
     """The file to start from, as the client sent it."""
     strength: float = 0.5
+    answered: tuple[int, int] | None = None
+    """Width and height of the answer, where it is resized."""
+    mask: Mask | None = None
+    """Which part of that file is drawn anew."""
 
 
 def order(body: GenerateBody, config: ServeConfig, model: Manifest) -> Order:
@@ -121,7 +128,7 @@ def order(body: GenerateBody, config: ServeConfig, model: Manifest) -> Order:
         input=parsed,
         seed=seed,
         n=body.n,
-        steps=body.steps,
+        steps=body.steps or config.steps,
         format=body.format or config.format,
         size=offered[body.size],
         image=None if body.image is None else from_base64(body.image),
@@ -134,7 +141,7 @@ def from_base64(text: str, key: str = "image") -> bytes:
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)  # some clients break its lines
     except ValueError:
         raise Refused(f"{key} is not base64; accepted: PNG, JPEG or WebP in base64", key) from None
 

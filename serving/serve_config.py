@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from base.config import Config, closest
 from base.errors import BadInput
 from base.shipped import SHIPPED_BUNDLE
 from runtime.formats import Format
 
+Resample = Literal["lanczos", "nearest"]
 KEY = re.compile(r"[A-Za-z0-9._~-]{8,}")
 """What every header can hold."""
 PREFIX = "IPPO_"
@@ -31,6 +32,8 @@ class ServeConfig(Config):
     """Folder of the bundle to serve."""
     models: dict[str, Path] = Field(default={}, max_length=2)
     """Up to two bundles by name in place of `bundle`, `one=FOLDER,other=FOLDER`; a request chooses one by `model`."""
+    aliases: dict[str, str] = {}
+    """Other names of served models, which clients have built in: `gpt-image-1=emoji,dall-e-3=emoji`."""
     backend: str = "auto"
     """Who runs the graphs: openvino, ort, trt, eager, or auto for the fastest that is installed (never trt)."""
     threads: int | None = Field(default=None, ge=1, le=1024)
@@ -66,6 +69,8 @@ class ServeConfig(Config):
     """The same for everything else: 2 to 4 steps, and pictures that start from a client's."""
     reproducible: bool = False
     """Whether every image is drawn alone, so that its bytes do not depend on the load at all."""
+    steps: int = Field(default=1, ge=1, le=4)
+    """Steps of a request that names none, or of an Automatic1111 client more than the student knows."""
     max_queue: int = Field(default=64, ge=1, le=100_000)
     """Most images waiting; above it a request is answered 429."""
     max_wait_ms: float = Field(default=0.0, ge=0, le=1000)
@@ -82,8 +87,14 @@ class ServeConfig(Config):
     """What becomes of a prompt of more tokens than the model reads; cut: the header `x-dropped-tokens` says how many."""
     max_body: int = Field(default=1 << 20, ge=1024)
     """Most bytes in a request's body."""
+    max_picture_body: int = Field(default=24 << 20, ge=1024)
+    """The same where a request may bring pictures: a photograph of a phone in base64 has some ten million."""
     body_seconds: float = Field(default=10.0, gt=0, le=3600)
-    """Most seconds that a client may take to send a body."""
+    """Most seconds that a client may take to send a body, and as many again for each further `max_body` bytes."""
+    max_side: int = Field(default=2048, ge=1, le=8192)
+    """Most pixels a side of an answer that is resized: OpenAI's and Automatic1111's clients name sizes of their own."""
+    resample: Resample = "lanczos"
+    """How it is resized: lanczos, or nearest for pixel art."""
 
     @field_validator("host")
     @classmethod
@@ -103,15 +114,19 @@ class ServeConfig(Config):
                 raise BadInput("a key has at least 8 of the characters A-Z a-z 0-9 . _ ~ -")
         return value
 
-    @field_validator("models", mode="before")
+    @field_validator("models", "aliases", mode="before")
     @classmethod
-    def _named(cls, value: Any) -> Any:
+    def _named(cls, value: Any, field: ValidationInfo) -> Any:
         if not isinstance(value, str):
             return value
         pairs = [part.partition("=") for part in value.split(",") if part.strip()]
-        if not all(name.strip() and folder.strip() for name, _, folder in pairs):
-            raise ValueError("models are written NAME=FOLDER,NAME=FOLDER")
-        return {name.strip(): folder.strip() for name, _, folder in pairs}
+        named = {name.strip(): what.strip() for name, _, what in pairs}
+        if not all(name and what for name, what in named.items()):
+            form = "NAME=FOLDER,NAME=FOLDER" if field.field_name == "models" else "ALIAS=MODEL,ALIAS=MODEL"
+            raise ValueError(f"{field.field_name} are written {form}")
+        if len(named) < len(pairs):
+            raise ValueError(f"each name may stand in {field.field_name} once")
+        return named
 
     @field_validator("batches", "split_batches")
     @classmethod
@@ -130,6 +145,11 @@ class ServeConfig(Config):
     def sizes(self, *, fused: bool) -> tuple[int, ...]:
         """The batch sizes that are really used: of one step from noise, or of everything else."""
         return (1,) if self.reproducible else self.batches if fused else self.split_batches
+
+    @property
+    def slowest_body(self) -> float:
+        """Seconds within which every body has arrived or is given up."""
+        return self.body_seconds * (1 + max(self.max_body, self.max_picture_body) // self.max_body)
 
     @property
     def bundles(self) -> tuple[tuple[str | None, Path], ...]:

@@ -11,20 +11,13 @@ from typing import NoReturn
 import bentoml
 
 from base.errors import BadInput
-from runtime import backend
-from runtime.bundle import open_bundle
+from serving import worker_start
 from serving.application import SERVICE, application
+from serving.preflight import check
 from serving.serve_config import ServeConfig
 
 SLACK_SECONDS = 5.0
 """Between our own deadlines and BentoML's, which answers a 504 that says nothing."""
-
-
-def check(config: ServeConfig) -> None:
-    """Raise BadInput for whatever can be known to be wrong before a worker starts."""
-    for _, folder in config.bundles:
-        open_bundle(folder)
-    backend.chosen(config.backend)
 
 
 def _give_up(error: BadInput) -> NoReturn:
@@ -49,7 +42,7 @@ APP = application(CONFIG)
     http={"host": CONFIG.host, "port": CONFIG.port},
     logging={"access": {"enabled": False}},  # ours knows more
     metrics={"enabled": False},  # likewise
-    traffic={"timeout": CONFIG.deadline + CONFIG.body_seconds + SLACK_SECONDS},  # ours come first
+    traffic={"timeout": CONFIG.deadline + CONFIG.slowest_body + SLACK_SECONDS},  # ours come first
     tracing={"excluded_urls": [] if CONFIG.tracing else ["."]},
 )
 @bentoml.asgi_app(APP, path="/")
@@ -65,6 +58,7 @@ class Ippo:
         except BadInput as error:
             _give_up(error)
         print(f"ippo {CONFIG.describe()}", flush=True)
+        worker_start.watch()
 
     async def __is_alive__(self) -> bool:
         """The answer of `/livez`: not where the backend failed several times in a row."""

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from base.errors import BadInput
 from base.shipped import ROOT
+from serving.preflight import check_packages
 from serving.serve_config import ServeConfig
 
 LEAN = {"MALLOC_ARENA_MAX": "2"}
@@ -16,7 +17,8 @@ LEAN = {"MALLOC_ARENA_MAX": "2"}
 
 
 def serve(config: ServeConfig) -> NoReturn:
-    """Become `bentoml serve`; the page's address is printed when it is ready. Raises BadInput for a port in use."""
+    """Become `bentoml serve`; the page's address is printed when it is ready. BadInput: a port in use, a missing package."""
+    check_packages(config)
     _check_port(config)
     resolved = config.model_copy(
         update={
@@ -31,10 +33,10 @@ def serve(config: ServeConfig) -> NoReturn:
 
 
 def _check_port(config: ServeConfig) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((config.host, config.port))
-        except OSError as error:
-            reason = f"cannot listen on {config.host}:{config.port}: {error.strerror}"
-            raise BadInput(f"{reason}; choose another port (--port, IPPO_PORT, make serve PORT=…)") from error
+    except OSError as error:
+        reason = f"cannot listen on {config.host}:{config.port}: {error.strerror}"
+        raise BadInput(f"{reason}; choose another port (--port, IPPO_PORT, make serve PORT=…)") from error

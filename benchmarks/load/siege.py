@@ -33,8 +33,8 @@ from evaluation.result import Result, publish
 from evaluation.sheet import Sheet
 from runtime.bundle import open_bundle
 
-OPTIONS = ("page=false", "body_seconds=1", "deadline=5")
-"""Short limits, so that a siege ends."""
+OPTIONS = ("page=false", "body_seconds=1", "deadline=5", "max_picture_body=1048576")
+"""Short and small limits, so that a siege ends."""
 LARGE = 10 << 20
 MESSAGES = 100
 """That one websocket sends without reading."""

@@ -97,4 +97,5 @@ DIALECT = Dialect(
     error_body=error_body,
     error_schema={"type": "object", "properties": {"error": LINE}, "required": ["error"]},
     error_description="What was wrong and what is accepted; 429: the header retry-after says when to try again.",
+    picture_paths=frozenset({"/generate"}),
 )

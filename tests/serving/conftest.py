@@ -19,7 +19,7 @@ from benchmarks.load.served import free_port
 from serving.serve_config import ServeConfig
 
 READY_WITHIN = 300
-LAUNCH = "from serving import serve_config, supervisor; supervisor.serve(serve_config.ServeConfig.from_environment())"
+SERVE = [sys.executable, str(ROOT / "ippo.py"), "serve"]
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +47,9 @@ def server(config: ServeConfig, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @contextmanager
 def launched(config: ServeConfig, output: int) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`serving.supervisor.serve(config)` in a process of its own, on a free port, and its address."""
+    """`ippo serve` with this configuration, on a free port, and its address."""
     config = config.model_copy(update={"port": free_port()})
-    process = subprocess.Popen([sys.executable, "-c", LAUNCH], env=environment(config), stdout=output, stderr=output)
+    process = subprocess.Popen(SERVE, env=environment(config), stdout=output, stderr=output)
     try:
         yield process, f"http://127.0.0.1:{config.port}"
     finally:

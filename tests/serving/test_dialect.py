@@ -95,7 +95,7 @@ SHAPES = {"": {"error"}, "/v1": {"message", "type", "param", "code"}, "/sdapi": 
 @pytest.mark.parametrize(
     ("prefix", "paths"),
     [
-        ("/v1", "/v1 /v1/ /v1/nothing /v1/images /v1/images/generations/x /v1/models/tiny /v1/models/ /v1// /v1/ü"),
+        ("/v1", "/v1 /v1/ /v1/nothing /v1/images /v1/images/generations/x /v1/models/ /v1/models/a/b/c /v1// /v1/ü"),
         (
             "/sdapi",
             "/sdapi /sdapi/ /sdapi/v1 /sdapi/v1/nothing /sdapi/v2/txt2img /sdapi/v1/txt2img/x /sdapi/v1/options/",
@@ -119,6 +119,8 @@ def test_what_is_not_offered_is_answered_in_the_dialects_shape(
     [
         ("GET", "/v1/images/generations", "/v1", "POST"),
         ("DELETE", "/v1/models", "/v1", "GET"),
+        ("DELETE", "/v1/models/tiny", "/v1", "GET"),
+        ("GET", "/sdapi/v1/interrupt", "/sdapi", "POST"),
         ("OPTIONS", "/v1/images/edits", "/v1", "POST"),
         ("GET", "/sdapi/v1/txt2img", "/sdapi", "POST"),
         ("PUT", "/sdapi/v1/samplers", "/sdapi", "GET"),

@@ -19,9 +19,9 @@ from PIL import Image
 
 from base.errors import BadInput
 from benchmarks.load.served import free_port
+from serving.preflight import check
 from serving.serve_config import ServeConfig
-from serving.service import check
-from tests.serving.conftest import LAUNCH, READY_WITHIN, environment
+from tests.serving.conftest import READY_WITHIN, SERVE, environment
 
 CAT = {"prompt": "a cat", "seed": 7}
 
@@ -76,27 +76,54 @@ def test_official_openai_client_edits(server: str) -> None:
     ours = httpx.post(f"{server}/generate", json=body)
     assert ours.status_code == 200 and ours.content != httpx.post(f"{server}/generate", json=CAT).content
     assert base64.b64decode(answer.data[0].b64_json or "") == ours.content
-    with pytest.raises(openai.BadRequestError, match="unknown key 'mask'"):
+    with pytest.raises(openai.BadRequestError, match="mask has no transparent pixels"):
         client.images.edit(image=file.getvalue(), mask=file.getvalue(), prompt="a cat")
+
+
+def test_official_openai_client_asks_as_its_users_do(server: str) -> None:
+    """A model's name alone, one picture in a list, a mask, sizes of other models, addresses."""
+    client = openai.OpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0)
+    assert client.models.retrieve("tiny").id == "tiny"
+    drawn = client.images.generate(prompt="a cat", size="1536x1024", response_format="url").data
+    assert drawn is not None and (drawn[0].url or "").startswith("data:image/png;base64,")
+    assert Image.open(io.BytesIO(base64.b64decode((drawn[0].url or "").partition(",")[2]))).size == (1536, 1024)
+    shown, mask = Image.new("RGB", (40, 40), "red"), Image.new("RGBA", (40, 40), "red")
+    mask.paste((0, 0, 0, 0), (0, 0, 20, 40))
+    files = []
+    for picture in (shown, mask):
+        file = io.BytesIO()
+        picture.save(file, "PNG")
+        files.append(file.getvalue())
+    edited = client.images.edit(image=[files[0]], mask=files[1], prompt="a cat", size="256x256", stream=False).data
+    assert edited is not None
+    pixels = Image.open(io.BytesIO(base64.b64decode(edited[0].b64_json or ""))).convert("RGB")
+    assert pixels.crop((128, 0, 256, 256)).getcolors() == [(128 * 256, (255, 0, 0))]
+    assert pixels.crop((0, 0, 128, 256)).getcolors() != [(128 * 256, (255, 0, 0))]
+    with pytest.raises(openai.BadRequestError, match="2 pictures; accepted: one"):
+        client.images.edit(image=[files[0], files[0]], prompt="a cat")
 
 
 def test_official_openai_client_understands_our_errors(server: str) -> None:
     client = openai.OpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0)
     with pytest.raises(openai.BadRequestError) as refused:
-        client.images.generate(prompt="a cat", response_format="url")
-    assert refused.value.param == "response_format"
+        client.images.generate(prompt="a cat", stream=True)
+    assert refused.value.param == "stream"
     with pytest.raises(openai.NotFoundError) as unknown:
         client.images.generate(prompt="a cat", model="dall-e-3")
     assert unknown.value.code == "model_not_found"
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_20_mb_body_is_refused_before_it_is_read(server: str, declared: bool) -> None:
-    body = b'{"prompt": "' + b"x" * (20 << 20) + b'"}'
+@pytest.mark.parametrize(("path", "most"), [("/sdapi/v1/txt2img", 1 << 20), ("/generate", 24 << 20)])
+def test_a_large_body_is_refused_before_it_is_read(server: str, path: str, most: int, declared: bool) -> None:
+    """More is accepted where a request may bring a picture."""
+    body = b'{"prompt": "' + b"x" * most + b'"}'
     content = body if declared else (body[start : start + 65536] for start in range(0, len(body), 65536))
-    response = httpx.post(f"{server}/generate", content=content, headers={"content-type": "application/json"})
+    response = httpx.post(f"{server}{path}", content=content, headers={"content-type": "application/json"})
     assert response.status_code == 413
-    assert response.json() == {"error": "the body is too large: at most 1048576 bytes are accepted"}
+    assert response.json()["error" if path == "/generate" else "detail"] == (
+        f"the body is too large: at most {most} bytes are accepted"
+    )
 
 
 def test_clients_that_hang_up_do_no_harm(server: str) -> None:
@@ -137,11 +164,10 @@ def test_tensorrt_is_served_where_it_is_installed(
 
 
 def _launch(config: ServeConfig) -> subprocess.CompletedProcess[str]:
-    return _python(LAUNCH, config)
+    return _run(SERVE, config)
 
 
-def _python(code: str, config: ServeConfig) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", code]
+def _run(command: list[str], config: ServeConfig) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment(config), capture_output=True, text=True, timeout=READY_WITHIN)
 
 
@@ -161,5 +187,5 @@ async def draw():
 asyncio.run(draw())
 print(sorted({"torch", "diffusers", "transformers", "training"} & set(sys.modules)))
 """
-    result = _python(code, config)
+    result = _run([sys.executable, "-c", code], config)
     assert result.stdout.splitlines()[-1] == "[]", result.stderr

@@ -76,10 +76,30 @@ def test_other_dialects_choose_it_too(client: TestClient, path: str, body: dict[
     assert size_of(base64.b64decode(where(client.post(path, json=body).json()))) == WIDE
 
 
-def test_automatics_clients_hear_what_was_drawn(client: TestClient) -> None:
-    answer = client.post("/sdapi/v1/txt2img", json={**CAT, "width": 512, "height": 512}).json()
-    told = json.loads(answer["info"])
-    assert (told["width"], told["height"]) == (16, 16)  # their usual size is none of this model's
+@pytest.mark.parametrize(
+    ("asked", "drawn"), [((512, 512), "16x16"), ((640, 320), "32x16"), ((48, 40), "16x16"), ((16, 16), None)]
+)
+def test_one_rule_for_sizes_that_the_model_does_not_draw(
+    client: TestClient, asked: tuple[int, int], drawn: str | None
+) -> None:
+    """Drawn at the size nearest in shape and resized, which a header tells: the same in both dialects."""
+    width, height = asked
+    theirs = client.post("/v1/images/generations", json={**CAT, "size": f"{width}x{height}"})
+    automatic = client.post("/sdapi/v1/txt2img", json={**CAT, "width": width, "height": height})
+    files = [base64.b64decode(code) for code in (theirs.json()["data"][0]["b64_json"], automatic.json()["images"][0])]
+    assert files[0] == files[1] and size_of(files[0]) == asked
+    assert theirs.headers.get("x-drawn-size") == automatic.headers.get("x-drawn-size") == drawn
+    told = json.loads(automatic.json()["info"])
+    assert (told["width"], told["height"]) == asked
+    assert told["extra_generation_params"] == ({"Drawn at": drawn} if drawn else {})
+
+
+def test_a_side_that_is_too_long_is_refused_in_both_dialects(client: TestClient) -> None:
+    theirs = client.post("/v1/images/generations", json={**CAT, "size": "2049x64"})
+    automatic = client.post("/sdapi/v1/txt2img", json={**CAT, "width": 2049, "height": 64})
+    line = "size 2049x64 is not offered; accepted: auto, or sides of 1 to 2048 pixels"
+    assert (theirs.status_code, theirs.json()["error"]["message"]) == (400, line)
+    assert (automatic.status_code, automatic.json()["detail"]) == (400, line)
 
 
 def test_the_page_offers_sizes_where_there_are_several(bundle: Path, tiny_bundle: Path) -> None:

@@ -1,0 +1,123 @@
+"""What Automatic1111's web UI does with a client's picture beside drawing: resizes it, reads what made it; it knows no model.
+
+A part of the dialect in `automatic1111.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from runtime.images import open_picture, provenance_in
+from serving.answering import artist_of
+from serving.optional_nulls import OptionalNulls
+from serving.schema import Refused, from_base64
+from serving.webui_upscalers import upscaled
+
+T = TypeVar("T")
+
+
+class Extras(OptionalNulls):
+    """What both ways to larger pictures have in common; faces are not restored, and a second upscaler is not mixed in."""
+
+    resize_mode: int = Field(default=0, ge=0, le=1)
+    """0: by the factor `upscaling_resize`; 1: into `upscaling_resize_w` times `upscaling_resize_h`."""
+    upscaling_resize: float = Field(default=2, gt=0, le=64)
+    upscaling_resize_w: int = Field(default=512, ge=1)
+    upscaling_resize_h: int = Field(default=512, ge=1)
+    upscaling_crop: bool = True
+    upscaler_1: str = "None"
+
+
+class ExtraSingle(Extras):
+    """`POST /sdapi/v1/extra-single-image`."""
+
+    image: str = Field(min_length=1)
+    """In base64."""
+
+
+class NamedPicture(BaseModel):
+    """One of several."""
+
+    data: str = Field(min_length=1)
+    """In base64."""
+    name: str = ""
+
+
+class ExtraBatch(Extras):
+    """`POST /sdapi/v1/extra-batch-images`."""
+
+    imageList: list[NamedPicture] = Field(min_length=1)  # noqa: N815
+
+
+class PictureBody(OptionalNulls):
+    """`POST /sdapi/v1/png-info` and `/interrogate`."""
+
+    image: str = Field(min_length=1)
+    """In base64."""
+
+
+router = APIRouter()
+
+
+@router.post("/extra-single-image")
+async def extra_single_image(body: ExtraSingle, request: Request) -> dict[str, Any]:
+    """The picture, resized."""
+    most = artist_of(request).config.max_side
+    return {"html_info": "", "image": await _aside(_larger, body, body.image, most)}
+
+
+@router.post("/extra-batch-images")
+async def extra_batch_images(body: ExtraBatch, request: Request) -> dict[str, Any]:
+    """The pictures, resized."""
+    config = artist_of(request).config
+    if len(body.imageList) > config.max_images:
+        raise Refused(f"imageList holds {len(body.imageList)} pictures; at most {config.max_images}", "imageList")
+    images = [await _aside(_larger, body, picture.data, config.max_side) for picture in body.imageList]
+    return {"html_info": "", "images": images}
+
+
+@router.post("/png-info")
+async def png_info(body: PictureBody) -> dict[str, Any]:
+    """What a picture says of how it was made: one of ours, or of the web UI's own."""
+    fields = await _aside(provenance_in, from_base64(body.image))
+    return {"info": fields.get("parameters") or _line(fields), "items": fields, "parameters": fields}
+
+
+@router.post("/interrogate")
+async def interrogate(body: PictureBody) -> dict[str, Any]:
+    """Refused: a model that draws does not describe."""
+    raise Refused("no served model describes pictures; accepted: models that draw", "model", status=404)
+
+
+def _larger(body: Extras, picture: str, most: int) -> str:
+    """A picture in base64, resized, in base64."""
+    opened = open_picture(from_base64(picture))
+    size: tuple[float, float] = (body.upscaling_resize_w, body.upscaling_resize_h)
+    if body.resize_mode == 0:
+        size = (opened.width * body.upscaling_resize, opened.height * body.upscaling_resize)
+    larger = upscaled(opened, body.upscaler_1, size, body.resize_mode == 1 and body.upscaling_crop, most)
+    file = io.BytesIO()
+    (larger if larger.mode in ("1", "L", "LA", "P", "RGB", "RGBA") else larger.convert("RGB")).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def _line(fields: dict[str, str]) -> str:
+    """The fields as the web UI writes them: the input, then a line of the others."""
+    if "seed" not in fields:
+        return ""
+    names = {"steps": "Steps", "seed": "Seed", "model": "Model", "model_hash": "Model hash", "software": "Version"}
+    known = ", ".join(f"{shown}: {fields[name]}" for name, shown in names.items() if name in fields)
+    inputs = [fields[name] for name in ("prompt", "label", "attributes") if name in fields]
+    return "\n".join([*inputs, known])
+
+
+async def _aside(work: Callable[..., T], *arguments: object) -> T:
+    """`work` in another thread, so that others are answered meanwhile."""
+    return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)

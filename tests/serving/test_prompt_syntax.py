@@ -1,0 +1,46 @@
+"""Automatic1111's marks in a prompt: what is left of each kind, and that a prompt without marks stays to the letter."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.prompt_syntax import PlainPrompt, plain
+
+WEIGHTS = ("weights of words",)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "ignored"),
+    [
+        ("a (red:1.2) cat", "a red cat", WEIGHTS),
+        ("((masterpiece)), a cat", "masterpiece, a cat", WEIGHTS),
+        ("[[dull]] (a (very:1.1) red cat:-0.5)", "dull a very red cat", WEIGHTS),
+        ("a cat <lora:fur:0.8>", "a cat", ("<lora:fur:0.8>",)),
+        ("a cat, <lora:fur:0.8>, <hypernet:x:1>, sitting", "a cat, sitting", ("<lora:fur:0.8>", "<hypernet:x:1>")),
+        (
+            "[cat:dog:0.5] and [moon:3] and [cow|horse]",
+            "cat and moon and cow",
+            ("[cat:dog:0.5]", "[moon:3]", "[cow|horse]"),
+        ),
+        ("a cat BREAK a dog", "a cat a dog", ("BREAK",)),
+        (r"a cat \(animal\)", "a cat (animal)", ()),
+        ("smile :) but (never", "smile :) but (never", ()),
+        ("at 12:30 <3 a:b [x", "at 12:30 <3 a:b [x", ()),
+        ("<lora:only:1>", "", ("<lora:only:1>",)),
+    ],
+)
+def test_marks(prompt: str, text: str, ignored: tuple[str, ...]) -> None:
+    assert plain(prompt) == PlainPrompt(text, ignored)
+
+
+@given(st.text(st.characters(exclude_characters="()[]<>\\"), max_size=60).filter(lambda text: "BREAK" not in text))
+def test_a_prompt_without_marks_stays(prompt: str) -> None:
+    assert plain(prompt) == PlainPrompt(prompt, ())
+
+
+@given(st.text("ab ()[]<>\\:|,.1lora", max_size=80))
+def test_what_is_plain_stays_plain_or_shrinks(prompt: str) -> None:
+    text = plain(prompt).text
+    assert len(text) <= len(prompt) and set(text) <= set(prompt) | {" "}
