@@ -16,7 +16,7 @@ import diffusers
 import torch
 from diffusers import AutoencoderDC, SanaPipeline, SanaSprintPipeline, SanaTransformer2DModel
 from torch import Tensor, nn
-from transformers import Gemma2Model, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, Gemma2Model, PreTrainedTokenizerBase
 
 from base.errors import BadInput
 from models import components
@@ -65,21 +65,31 @@ class GemmaConditioner(Conditioner):
 
 def load(name: str) -> Pipeline:
     """A local diffusers folder or a Hub name, in float32. BadInput, before anything loads: it is no such base."""
-    folder = components.local(name)
-    components.tokenizer(folder, "tokenizer")
-    _check_fit(folder)
-    parts = {"text_encoder": components.TEXT, "transformer": components.NETWORK, "vae": components.NETWORK}
-    stock = components.read(_stock_class(folder), name, folder, parts)
-    stock.tokenizer.padding_side = "right"
-    stock.tokenizer.model_max_length = min(stock.tokenizer.model_max_length, TOKENS)
-    scheduler = {**stock.scheduler.config, "_class_name": type(stock.scheduler).__name__}
-    if not is_flow(scheduler):
-        raise BadInput(f"{folder}: its scheduler {scheduler['_class_name']} is not one of flow matching, as SANA's are")
-    transformer = _as(TrigonometricTransformer, stock.transformer, torch.float32).eval()
-    conditioner = GemmaConditioner(stock.tokenizer, stock.text_encoder)
+    base = check(name)
+    tokenizer = AutoTokenizer.from_pretrained(base.folder / "tokenizer")
+    tokenizer.padding_side = "right"
+    tokenizer.model_max_length = min(tokenizer.model_max_length, TOKENS)
+    stock = base.network("transformer", SanaTransformer2DModel)
+    transformer = _as(TrigonometricTransformer, stock, torch.float32).eval()
+    conditioner = GemmaConditioner(tokenizer, base.network("text_encoder", Gemma2Model))
+    autoencoder = latent_autoencoder(base.network("vae", AutoencoderDC))
     return Pipeline(
-        TASK, conditioner, transformer, latent_autoencoder(stock.vae), scheduler, architecture(transformer).latent_shape
+        TASK, conditioner, transformer, autoencoder, base.scheduler(), architecture(transformer).latent_shape
     )
+
+
+def check(name: str) -> components.Base:
+    """What `name` is, after all that can be known without loading it. BadInput: no such base, or not whole."""
+    base = components.base(name)
+    components.tokenizer(base.folder, "tokenizer")
+    _check_fit(base.folder)
+    if not is_flow(scheduler := base.scheduler()):
+        kind = scheduler["_class_name"]
+        raise BadInput(f"{base.folder}: its scheduler {kind} is not one of flow matching, as SANA's are")
+    kinds = {"text_encoder": Gemma2Model, "transformer": SanaTransformer2DModel, "vae": AutoencoderDC}
+    for component, network in kinds.items():
+        base.check(component, network)
+    return base
 
 
 def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
@@ -100,11 +110,6 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
     )
     stock.save_pretrained(folder, safe_serialization=True)
     _lowercase(folder / "tokenizer" / "tokenizer.json")
-
-
-def _stock_class(folder: Path) -> Any:
-    name = json.loads((folder / "model_index.json").read_text())["_class_name"]
-    return SanaSprintPipeline if name in ALIASES else SanaPipeline
 
 
 def _check_fit(folder: Path) -> None:
