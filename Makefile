@@ -43,8 +43,10 @@ lint: $(VENV)/installed-dev
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@echo "Installing everything: some minutes, once ..."
 	@$(PIP) --editable '.[dev]'
-	@# Names alone, and a runtime whose classes load without a GPU: the libraries they ask for are on NVIDIA's own index.
-	@$(PIP) --no-deps tensorrt-stubs tensorrt-lean-cu13-bindings tensorrt-lean-cu13-libs
+	@# Of TensorRT names alone, and a runtime whose classes load without a GPU: the libraries they ask for are on NVIDIA's own
+	@# index. Of TensorRT for RTX all of it: its parser and builder run on a CPU.
+	@$(PIP) --no-deps tensorrt-stubs tensorrt-lean-cu13-bindings tensorrt-lean-cu13-libs \
+		tensorrt-rtx-cu13-bindings tensorrt-rtx-cu13-libs cuda-bindings cuda-pathfinder
 	@touch $@ $(VENV)/installed-serve
 
 FONT := /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf
@@ -148,6 +150,31 @@ memory: $(VENV)/installed-dev
 .PHONY: gpu-check
 gpu-check: $(VENV)/installed-dev
 	@$(VENV)/bin/python -m benchmarks.gpu.gpu_check --out $(or $(OUT),gpu-check)
+
+# Engines at the size of Stable Diffusion 1.4, built here by NVIDIA's own parser and builder, without a GPU: seconds, memory, bytes
+# and what they are made of. Ten minutes, 14 GB of memory, 12 GB of disk.
+.PHONY: edge webgpu arm64
+edge: $(VENV)/installed-dev
+	@$(VENV)/bin/python -m benchmarks.size.edge_engines --out $(or $(OUT),edge)
+
+# The models that ship, in fp32, by WebGPU on a GPU in software beside the CPU: onnxruntime-webgpu is another build of ONNX Runtime,
+# so it lives in an environment of its own. Some minutes.
+WEBGPU := .venv-webgpu
+webgpu: $(VENV)/installed-dev chromium $(WEBGPU)/installed
+	@$(VENV)/bin/python -m pytest -m interop tests/webgpu
+$(WEBGPU)/installed: pyproject.toml
+	@$(VENV)/bin/python -m venv $(WEBGPU)
+	@$(WEBGPU)/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime-webgpu==1.27.0 --editable .
+	@touch $@
+
+# Whether all that serving needs, as pinned, has wheels for boards with an arm64 processor (OpenVINO's need glibc 2.35, all others
+# 2.28); nothing is installed. Half a minute.
+GLIBC := 2_17 2_24 2_26 2_27 2_28 2_35
+arm64: $(VENV)/installed-dev
+	@report=$$(mktemp) && $(PIP) --dry-run --ignore-installed --target $$report.none --report $$report --only-binary=:all: \
+		--python-version 3.11 --implementation cp $(GLIBC:%=--platform manylinux_%_aarch64) --platform manylinux2014_aarch64 \
+		'.[serve]' && $(VENV)/bin/python -c "import json, sys; found = json.load(open(sys.argv[1]))['install']; \
+		print(len(found), 'packages,', sum('aarch64' in one['download_info']['url'] for one in found), 'of them of arm64')" $$report
 
 # optimum-onnx beside ippo: it needs an older transformers, so it lives in an environment of its own.
 INTEROP := .venv-interop

@@ -1,4 +1,4 @@
-"""`ippo save`, `ippo export`, `ippo adopt`: a run as a diffusers folder or as a bundle; what optimum exported as a bundle."""
+"""`ippo save`, `export`, `adopt`, `engines`: a run as a folder or a bundle, optimum's export as one, engines into one."""
 
 from __future__ import annotations
 
@@ -46,12 +46,18 @@ def export(
     lora: Annotated[
         Path | None, typer.Option(help="Adapter to fuse into the denoiser first: peft or diffusers.")
     ] = None,
+    engines: Annotated[
+        str,
+        typer.Option(
+            help="Compute capabilities of RTX GPUs to build an engine for, e.g. sm86,sm89; needs none of them."
+        ),
+    ] = "",
     overwrite: Annotated[bool, typer.Option(help="Replace a bundle that is there.")] = False,
 ) -> None:
     """Export a student as a bundle: ONNX graphs over one copy of the weights, checked against torch.
 
-    The gate runs the graphs on every backend that is installed here (openvino, ort, eager). What it says nothing about: the
-    backends `trt` and `ort` on CUDA build on the machine that serves, and have never run on a GPU.
+    The gate runs the graphs on every backend that is installed here (openvino, ort, eager). What it says nothing about:
+    `rtx`, `trt` and `ort` on CUDA, which need a GPU and have never run on one.
     """
     from base.files import spoken_of
     from export.write_bundle import ExportOptions
@@ -65,7 +71,9 @@ def export(
     calibration = [row.input for row in prompts.read(calibrate)] if calibrate else ()
     with tempfile.TemporaryDirectory() as scratch, spoken_of(student := Path(scratch) / "student", run):
         folder.save(opened(run, decoder), student)
-        options = ExportOptions(name, precision, planned, lora, calibration=calibration, overwrite=overwrite)
+        options = ExportOptions(
+            name, precision, planned, lora, calibration=calibration, engines=engines, overwrite=overwrite
+        )
         bundle = write_bundle(str(student), out, options)
     Console().print_json(data=bundle.manifest.parity)
 
@@ -80,3 +88,30 @@ def adopt(
     from export.adopt import adopt as adopted
 
     print(adopted(folder, out, model_name=name, overwrite=overwrite).folder)
+
+
+def engines(
+    bundle: Annotated[Path, typer.Argument(help="Bundle to put them into.")],
+    capabilities: Annotated[
+        str, typer.Option("--for", help="Compute capabilities of RTX GPUs, e.g. sm86,sm89,sm120: RTX 30, 40 and 50.")
+    ],
+    split: Annotated[
+        bool, typer.Option("--split", help="Of the split graphs too, for several steps and images to start from.")
+    ] = False,
+) -> None:
+    """Build engines of TensorRT for RTX into a bundle, on any machine, with a GPU or without.
+
+    Without them the machine that serves builds its own at the first start. An engine belongs to one version of TensorRT for
+    RTX; those for other GPUs that the bundle has already are kept.
+    """
+    from export import build_engines
+    from runtime.bundle import open_bundle
+    from runtime.signature import FUSED
+
+    names = build_engines.check(capabilities)
+    opened = open_bundle(bundle)
+    added = build_engines.add(opened, names, tuple(opened.manifest.graphs) if split else (FUSED,))
+    build_engines.write_manifest(added)
+    for engine in added.manifest.engines:
+        size = (bundle / engine.file).stat().st_size / 1e6
+        print(f"{','.join(engine.capabilities)} {engine.graph} {size:.1f} MB {engine.file}")

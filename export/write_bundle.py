@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 
 from base.errors import BadInput
 from base.files import atomic_folder
-from export import fused, graphs, lora_fusion, parity, quantize
+from export import build_engines, fused, graphs, lora_fusion, parity, quantize
 from models import folder as folders
 from models.labels import Input
 from models.pipeline import Pipeline
@@ -48,6 +48,8 @@ class ExportOptions:
     """What the gate draws; by default examples of the task."""
     calibration: Sequence[Input] = ()
     """What int8 is calibrated on; by default examples of the task."""
+    engines: str = ""
+    """Compute capabilities, e.g. `sm86,sm89`, for which the fused graph's engine is built into the bundle."""
     trained: bool = True
     """Random weights are measured, and held to no PSNR."""
     overwrite: bool = False
@@ -64,6 +66,7 @@ def export(student: str, out: Path, options: ExportOptions | None = None) -> Bun
     check_out(out, options.overwrite)
     if options.precision == "int8":
         quantize.check()
+    capabilities = build_engines.check(options.engines) if options.engines else ()
 
     # The student, with its adapter
     pipeline = folders.load(student)
@@ -103,6 +106,9 @@ def export(student: str, out: Path, options: ExportOptions | None = None) -> Bun
                 many = options.calibration or task_of(pipeline).examples(CALIBRATION_IMAGES)
                 many = many[:: -(-len(many) // CALIBRATION_IMAGES)]  # evenly over all that there are
                 bundle = quantize.add(bundle, pipeline, many, inputs, options.trained)
+
+            # Engines: of the fused graph, for GPUs that need not be here
+            bundle = build_engines.add(bundle, capabilities)
 
             # Names: optimum's, and the bundle's own, which it takes when everything else is there
             _name_for_optimum(folder)

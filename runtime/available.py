@@ -33,12 +33,15 @@ class BackendInfo:
     """Its place when nobody names a backend, the fastest first; None: it is used by name alone."""
     note: str = ""
     """What a help text adds to its name."""
+    others: tuple[str, ...] = ()
+    """What it imports besides, of which its extra installs everything too."""
+    engines: bool = False
+    """Whether `auto` takes it only where the bundle holds an engine for the GPU that is here."""
 
     @property
     def installed(self) -> bool:
-        """Whether its package can be imported; a folder of type stubs is a package without an origin."""
-        spec = find_spec(self.package)
-        return spec is not None and spec.origin is not None
+        """Whether its packages can be imported; a folder of type stubs is a package without an origin."""
+        return all(_is_there(package) for package in (self.package, *self.others))
 
 
 def backends() -> dict[str, BackendInfo]:
@@ -60,6 +63,14 @@ def described() -> str:
     """Names for a help text: `auto, openvino, ort, …`."""
     notes = {name: f" ({info.note})" if info.note else "" for name, info in backends().items()}
     return ", ".join(["auto", *(name + note for name, note in notes.items())])
+
+
+def _is_there(package: str) -> bool:
+    try:
+        spec = find_spec(package)
+    except ModuleNotFoundError:  # not even the package that it is a part of
+        return False
+    return spec is not None and spec.origin is not None
 
 
 @cache

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from base.config import nearest
 from base.errors import BadInput
-from runtime import available
+from runtime import available, engines, gpu
+from runtime.available import BackendInfo
 from runtime.bundle import Bundle
 from runtime.shapes import joined, pieces
+from runtime.signature import FUSED
 
 
 @dataclass(frozen=True)
@@ -73,18 +75,21 @@ class Backend(ABC):
 def load(name: str, bundle: Bundle, options: BackendOptions | None = None) -> Backend:
     """The backend `name`, or what `auto` stands for, on a bundle. BadInput: as `chosen`, or it does not take this bundle."""
     options = options or BackendOptions()
-    module = importlib.import_module(f"runtime.{chosen(name, options.device)}")
+    module = importlib.import_module(f"runtime.{chosen(name, options.device, bundle)}")
     return cast(Backend, module.load(bundle, options))
 
 
-def chosen(name: str, device: str = "auto") -> str:
+def chosen(name: str, device: str = "auto", bundle: Bundle | None = None) -> str:
     """The name itself, or for `auto` the fastest backend that is installed and runs on `device`.
+
+    One of engines is among them where `bundle` holds one for the GPU that is here.
 
     BadInput: there is no such backend, it is not installed, or it does not run on that device.
     """
     known = available.backends()
     if name == "auto":
-        ranked, usable = [other for other, info in known.items() if info.rank is not None], available.installed(device)
+        ranked = [other for other, info in known.items() if info.rank is not None and _ready(info, bundle)]
+        usable = available.installed(device)
         name = next((other for other in ranked if other in usable), ranked[0])
     if name not in known:
         raise BadInput(f"unknown backend '{name}'{nearest(name, ['auto', *known])}")
@@ -95,3 +100,11 @@ def chosen(name: str, device: str = "auto") -> str:
         where = " and ".join(info.devices)
         raise BadInput(f"backend '{name}' runs on {where}, not on {device}; accepted: {', '.join(accepted)}")
     return name
+
+
+def _ready(info: BackendInfo, bundle: Bundle | None) -> bool:
+    """Whether `auto` may take a backend: one of engines needs a GPU, and an engine for it in the bundle."""
+    if not info.engines:
+        return True
+    there = engines.capabilities(bundle.manifest.engines, FUSED) if bundle and info.installed else []
+    return bool(there) and gpu.capability() in there

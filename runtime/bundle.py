@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from base.errors import BadInput
 from models.schedule import Schedule
+from runtime.engines import Engine
 from runtime.shapes import Bucket
 from runtime.signature import FUSED, INPUT_AXES, graph_inputs, graph_outputs
 
@@ -47,6 +48,8 @@ class Manifest(BaseModel):
     """Precision of the weights and inside the graphs: `fp16` or `fp32`; `int8` is fp16 with twins."""
     twins: dict[str, str] = {}
     """Backend → the int8 twin of the fused graph that it runs in its place, on a CPU."""
+    engines: tuple[Engine, ...] = ()
+    """Built ahead of time, for some GPUs; a bundle is whole without them, and each is checked only when it is to be loaded."""
     wide: tuple[str, ...] = ()
     """Components whose activations leave fp16's range: they compute in float32 whatever the precision of their weights."""
     sizes: tuple[tuple[int, int], ...]

@@ -72,6 +72,17 @@ class EngineCache:
             self._store(entry, key, built)
             return _read(entry, key) or built
 
+    def stored(self, key: Key) -> bytes | None:
+        """What lies there for `key`, if it is whole."""
+        engine = _read(self.folder / digest(key), key)
+        return None if engine is None else engine[:]
+
+    def store(self, key: Key, engine: bytes) -> None:
+        """Put `engine` there for `key`, in place of what was."""
+        entry = self.folder / digest(key)
+        with FileLock(self.folder / f"{entry.name}.lock"):
+            self._store(entry, key, engine)
+
     def _store(self, entry: Path, key: Key, engine: bytes) -> None:
         """A disk that is full costs the next start a build, not this one its engine."""
         shutil.rmtree(entry, ignore_errors=True)

@@ -1,12 +1,14 @@
-"""Graphs on ONNX Runtime, on a CPU or through CUDA; it knows nothing about torch or about what the graphs mean.
+"""Graphs on ONNX Runtime, on a CPU, through CUDA or WebGPU; it knows nothing about torch or about what the graphs mean.
 
-The CUDA half has never run: everything but the provider's own options is the same on a CPU, and tested there.
+CUDA has never run: everything but the provider's own options is the same on a CPU, and tested there. WebGPU has run on a GPU
+in software.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,14 +16,15 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from base.errors import BadInput
+from runtime import webgpu
 from runtime.available import BackendInfo
 from runtime.backend import Backend, BackendOptions
 from runtime.bundle import Bundle
 from runtime.signature import INPUT_AXES
 
-BACKEND = BackendInfo(package="onnxruntime", extra="serve", devices=("cpu", "cuda"), rank=1)
+BACKEND = BackendInfo(package="onnxruntime", extra="serve", devices=("cpu", "cuda", "webgpu"), rank=1)
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "webgpu": webgpu.PROVIDER}
 TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(uint8)": np.uint8}
 
 
@@ -44,7 +47,8 @@ class OrtBackend(Backend):
     def run_piece(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Inputs `(N, …)` or scalars → outputs `(N, …)`: by a session of fixed shapes where there are buckets."""
         planned = self.bundle.planned(graph, inputs)
-        return self._bucket(graph, planned[0], inputs) if planned else self._dynamic(graph, inputs)
+        with webgpu.refusals(graph) if self.device == "webgpu" else nullcontext():
+            return self._bucket(graph, planned[0], inputs) if planned else self._dynamic(graph, inputs)
 
     def _dynamic(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         if graph not in self._sessions:
@@ -73,7 +77,8 @@ class OrtBackend(Backend):
         recorded = {"enable_cuda_graph": "1"} if fixed and self.device == "cuda" else {}
         provider = PROVIDERS[self.device]
         file = self.bundle.graph(graph, self.name if self.device == "cpu" else "")
-        session = onnxruntime.InferenceSession(str(file), options, providers=[(provider, recorded)])
+        used = webgpu.providers(options) if self.device == "webgpu" else [(provider, recorded)]
+        session = onnxruntime.InferenceSession(str(file), options, providers=used, enable_fallback=0)
         if session.get_providers()[0] != provider:  # it falls back to the CPU without a word
             raise BadInput(f"ONNX Runtime gave {session.get_providers()[0]} instead of {provider}: is there a GPU?")
         self.bundle.check_inputs(graph, [value.name for value in session.get_inputs()])
@@ -102,12 +107,15 @@ class StaticSession:
 
 
 def load(bundle: Bundle, options: BackendOptions) -> OrtBackend:
-    """BadInput: CUDA is asked for, and this ONNX Runtime has none."""
+    """BadInput: CUDA or WebGPU is asked for, and this ONNX Runtime has none."""
     return OrtBackend(bundle, options)
 
 
 def _device(requested: str) -> str:
-    """`cpu` or `cuda`. BadInput: this ONNX Runtime was built without CUDA."""
+    """`cpu`, `cuda` or `webgpu`. BadInput: this ONNX Runtime has no such provider."""
+    if requested == "webgpu":
+        webgpu.check()
+        return requested
     has_cuda = PROVIDERS["cuda"] in onnxruntime.get_available_providers()
     if requested == "cuda" and not has_cuda:
         raise BadInput(
@@ -120,6 +128,8 @@ def _device(requested: str) -> str:
 
 
 def _room(value: Any, axes: Mapping[str, int], device: str) -> Any:
-    """Memory for one input or output."""
+    """Memory for one input or output: on the GPU where it is CUDA's."""
     shape = [axes[size] if isinstance(size, str) else size for size in value.shape]
-    return onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, TYPES[value.type], device, 0)
+    return onnxruntime.OrtValue.ortvalue_from_shape_and_type(
+        shape, TYPES[value.type], "cuda" if device == "cuda" else "cpu", 0
+    )

@@ -20,18 +20,25 @@ from typing import Annotated
 import torch
 import typer
 
+from base.errors import BadInput
 from base.shipped import ROOT
 from benchmarks.child import last_object
 from benchmarks.latency.cases import in_diffusers, stock_run
 from benchmarks.size import step_memory
 from benchmarks.size.random_networks import FULL, SMALL, students
 from evaluation.clock import Case, interleaved
+from metrics.sharpness import psnr
 from models import noise
-from runtime import eager
+from models.task import task_of
+from runtime import available, backend, eager
+from runtime.backend import BackendOptions
+from runtime.bundle import open_bundle
+from runtime.generator import Generator, Request
 
 PLANS = (("KL", 1), ("tiny", 1), ("tiny", 8), ("KL", 8), ("tiny", 32))
 """(decoder, batch) of one step, the most wanted first: each takes a compilation."""
 COMPILE_SECONDS = 75.0
+SHIPPED = ROOT / "models" / "pretrained" / "emoji" / "student"
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,32 @@ def shipped(bench: GpuBench) -> None:
             say(what=f"{row['stage']}, {row['by']}", **{key: row[key] for key in ("batch", "median", "p90", "calls")})
 
 
+def backends(bench: GpuBench) -> None:
+    """The model that ships on each backend that runs on this GPU: how far its images are from torch float32's, and how fast."""
+    bundle = open_bundle(SHIPPED)
+    names = available.installed(bench.device)
+    if missing := [
+        name for name, info in available.backends().items() if name not in names and bench.device in info.devices
+    ]:
+        say(what=f"not installed: {', '.join(missing)}")
+    prompts = [Request(prompt, seed) for seed, prompt in enumerate(task_of(bundle.manifest).examples(8))]
+    expected = Generator(bundle, backend.load("eager", bundle, BackendOptions(device="cpu"))).generate(prompts)
+    for name in names:
+        row: dict[str, object] = {"what": name}
+        try:
+            began = time.perf_counter()
+            generator = Generator(bundle, backend.load(name, bundle, BackendOptions(device=bench.device)))
+            row["psnr"] = psnr(generator.generate(prompts), expected)
+            row["s until ready"] = time.perf_counter() - began
+            for batch in (1, 8):
+                case = Case("image", name, batch, partial(generator.generate, prompts[:batch]))
+                (timing,) = interleaved([case], 1, 0.2 if bench.rehearse else 3.0, least=5)
+                row |= {f"median ms, batch {batch}": timing.median, f"p90 ms, batch {batch}": timing.p90}
+        except BadInput as error:  # of one backend; the others are measured
+            row["failed"] = str(error)
+        say(**row)
+
+
 def tests(bench: GpuBench) -> None:
     """The tests marked gpu; rehearsing, the others of the smallest file that has some. SystemExit: one failed."""
     files = sorted(str(file) for file in (ROOT / "tests").rglob("test_*.py") if "mark.gpu" in file.read_text())
@@ -116,7 +149,7 @@ def say(**row: object) -> None:
     print(json.dumps(row), flush=True)
 
 
-STEPS = {step.__name__: step for step in (latency, training, shipped, tests)}
+STEPS = {step.__name__: step for step in (backends, latency, training, shipped, tests)}
 
 
 def main(step: str, rehearse: Annotated[bool, typer.Option("--rehearse")] = False, seconds: float = 60) -> None:

@@ -19,7 +19,7 @@ from models import folder, noise
 from models.labels import Input
 from models.pipeline import Pipeline
 from models.task import task_of
-from runtime import available
+from runtime import available, gpu
 from runtime import backend as backends
 from runtime.bundle import MANIFEST, Bundle, Manifest, sha256
 from runtime.generator import Generator, Request
@@ -51,7 +51,7 @@ def label(generator: Generator) -> str:
 
 def student_cases(bundle: Bundle, batches: Sequence[int], names: Sequence[str] | None = None) -> Iterator[Case]:
     """Every stage and the whole image at each batch, on the named backends or on all that are installed."""
-    generators = [Generator(bundle, backends.load(name, bundle)) for name in names or available.installed()]
+    generators = [Generator(bundle, backends.load(name, bundle)) for name in names or _installed()]
     for batch in batches:
         first, examples = generators[0], task_of(bundle.manifest).examples(batch)
         images, origin = first.generate(requests(bundle.manifest, batch)), _provenance(first)
@@ -60,6 +60,11 @@ def student_cases(bundle: Bundle, batches: Sequence[int], names: Sequence[str] |
         for generator in generators:
             yield from stage_cases(generator, batch)
             yield from _image_cases(generator, batch)
+
+
+def _installed() -> list[str]:
+    """What is installed and finds what it runs on here."""
+    return available.installed() if gpu.capability() else available.installed("cpu")
 
 
 def stage_cases(generator: Generator, batch: int) -> Iterator[Case]:

@@ -24,6 +24,7 @@ from runtime.generator import Generator, Request
 from runtime.openvino import OpenVinoBackend
 from runtime.tokenize import PromptTokenizer
 from tests import tiny
+from tests.nvidia import check_graphs
 
 PROMPTS = ["red", "", "a blue heart and much more"]
 TOLD = ("encoder_hidden_states", "text_embeds", "time_ids")
@@ -54,6 +55,15 @@ def test_the_graphs_say_what_the_denoiser_is_told(bundle: Bundle) -> None:
     assert edges["denoiser"] == (["sample", "timestep", *TOLD], ["out_sample"])
     assert edges["one_step"] == (["input_ids", "noise"], ["images"])
     assert min(figures["psnr"] for name, figures in bundle.manifest.parity.items() if "psnr" in figures) > 35
+
+
+def test_nvidias_parser_takes_its_graphs_and_the_builder_those_that_are_its_own(bundle: Bundle) -> None:
+    check_graphs(bundle, ["conditioner", "denoiser"])
+
+
+@pytest.mark.slow
+def test_nvidias_builder_takes_all_of_its_graphs(bundle: Bundle) -> None:
+    check_graphs(bundle, ["decoder", "encoder", "one_step"])
 
 
 @pytest.mark.parametrize("name", ["conditioner", "one_step"])

@@ -75,8 +75,8 @@ def abacus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("abacus")
 def test_a_backend_is_one_file(bundle: Bundle) -> None:
-    assert list(available.backends()) == ["openvino", "ort", "eager", "abacus", "trt"]
-    assert available.devices() == ["auto", "cpu", "cuda", "abacus"]
+    assert list(available.backends()) == ["rtx", "openvino", "ort", "eager", "abacus", "trt"]
+    assert available.devices() == ["auto", "cuda", "cpu", "webgpu", "abacus"]
     assert "abacus (for tests)" in available.described()
     runner = backend.load("abacus", bundle, BackendOptions(device="abacus"))
     requests = [Request("a cat", seed) for seed in range(7)]
@@ -126,7 +126,7 @@ def test_a_backend_without_a_rank_is_used_by_name_alone(tmp_path: Path, monkeypa
 def test_an_unknown_backend_names_the_nearest(bundle: Bundle) -> None:
     with pytest.raises(BadInput, match="unknown backend 'openvion'; did you mean 'openvino'"):
         backend.load("openvion", bundle)
-    with pytest.raises(BadInput, match="accepted: auto, eager, openvino, ort, trt"):
+    with pytest.raises(BadInput, match="accepted: auto, eager, openvino, ort, rtx, trt"):
         backend.load("§§§", bundle)
 
 

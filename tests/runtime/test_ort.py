@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib.util import find_spec
 
 import numpy as np
 import onnxruntime
 import pytest
 
 from base.errors import BadInput
-from runtime import backend
+from runtime import backend, webgpu
 from runtime.backend import BackendOptions
 from runtime.bundle import Bundle
 from runtime.generator import Generator, Request
@@ -71,6 +72,12 @@ def test_a_provider_that_is_not_there_is_refused(bundle: Bundle) -> None:
     ):
         backend.load("ort", bundle, BackendOptions(device="cuda"))
     assert OrtBackend(bundle).device == "cpu"
+    if webgpu.PROVIDER in onnxruntime.get_available_providers() or find_spec(webgpu.PLUGIN):
+        pytest.skip("this ONNX Runtime has WebGPU")
+    with pytest.raises(
+        BadInput, match=r"has no WebGpuExecutionProvider: pip install 'ippo\[webgpu\]'; accepted here: auto"
+    ):
+        backend.load("ort", bundle, BackendOptions(device="webgpu"))
 
 
 def test_a_session_on_another_provider_is_refused(bundle: Bundle) -> None:

@@ -1,7 +1,7 @@
-"""TensorRT without a GPU: its plans, and that the backend uses only names that TensorRT 10 and 11 have.
+"""TensorRT without a GPU: its plans, and that the backends use only names that TensorRT 10 and 11 and the one for RTX have.
 
 The stubs of 10.13 are no valid Python, so that no type checker reads them: names are all that can be compared. Of 11 there is
-the lean runtime, whose real classes load without a GPU; it has no builder.
+the lean runtime, whose real classes load without a GPU; it has no builder. That for RTX runs in test_engine_build.py.
 """
 
 from __future__ import annotations
@@ -10,19 +10,21 @@ import ast
 import dataclasses
 import re
 from importlib.metadata import files
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from runtime import backend
+from base.errors import BadInput
+from runtime import available, backend, gpu
 from runtime.backend import BackendOptions
 from runtime.bundle import Bundle, dimensions
 from runtime.generator import Generator, Request
 from runtime.shapes import Bucket
 
 ROOT = Path(__file__).parents[2]
+SHARED = ["engine_build", "engine_run"]
 
 
 def _stubs() -> str:
@@ -30,25 +32,37 @@ def _stubs() -> str:
     return "".join(Path(str(file.locate())).read_text() for file in found)
 
 
+def _source(*names: str) -> str:
+    return "\n".join((ROOT / "runtime" / f"{name}.py").read_text() for name in names)
+
+
+def _taken(source: str, *modules: str) -> set[str]:
+    """What a source takes from the modules that it knows by these names."""
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)]
+    direct = {node.attr for node in nodes if isinstance(node.value, ast.Name) and node.value.id in modules}
+    held = {node.attr for node in nodes if isinstance(node.value, ast.Attribute) and node.value.attr in modules}
+    return direct | held
+
+
 def _of_tensorrt() -> set[str]:
-    """What `runtime/trt.py` takes from the module itself."""
-    tree = ast.parse((ROOT / "runtime" / "trt.py").read_text())
-    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
-    return {node.attr for node in nodes if isinstance(node.value, ast.Name) and node.value.id == "tensorrt"}
+    """What `trt` and what it shares with `rtx` take from the module itself."""
+    source = _source("trt", *SHARED).replace("from __future__ import annotations", "")
+    return _taken(source, "tensorrt", "api") - ONLY_RTX
 
 
+ONLY_RTX = {"ComputeCapability"}
 METHODS = [
     "build_serialized_network", "create_builder_config", "create_execution_context", "create_network",
     "create_optimization_profile", "create_timing_cache", "deserialize_cuda_engine", "execute_async_v3",
     "get_error", "get_input", "get_tensor_dtype", "get_tensor_mode", "get_tensor_name", "get_tensor_shape",
     "get_timing_cache", "parse_from_file", "set_input_shape", "set_optimization_profile_async", "set_shape",
     "set_tensor_address", "set_timing_cache", "add_optimization_profile", "num_inputs", "num_io_tensors",
-    "builder_optimization_level", "desc",
+    "builder_optimization_level", "desc", "node_operator", "profiling_verbosity",
 ]  # fmt: skip
 
 
 def test_every_name_is_one_that_tensorrt_has() -> None:
-    stubs, source = _stubs(), (ROOT / "runtime" / "trt.py").read_text()
+    stubs, source = _stubs(), _source("trt", *SHARED)
     for name in (_of_tensorrt() | {"NetworkDefinitionCreationFlag"}) - {
         "__version__",
         "nptype",
@@ -57,7 +71,7 @@ def test_every_name_is_one_that_tensorrt_has() -> None:
     for name in METHODS:
         assert re.search(rf"\.{name}\b", source), f"{name} is not used any more"
         assert re.search(rf"^    (def {name}\(|{name}:)", stubs, re.MULTILINE), name
-    assert "STRONGLY_TYPED" in stubs and "OUTPUT" in stubs
+    assert "STRONGLY_TYPED" in stubs and "OUTPUT" in stubs and "DETAILED" in stubs
 
 
 RUNTIME = {
@@ -65,22 +79,53 @@ RUNTIME = {
     "ICudaEngine": ("create_execution_context", "get_tensor_dtype", "get_tensor_mode", "get_tensor_name", "num_io_tensors"),
     "IExecutionContext": (
         "execute_async_v3", "get_tensor_shape", "set_input_shape", "set_optimization_profile_async", "set_tensor_address",
+        "engine",
     ),
-    "TensorIOMode": ("OUTPUT",), "Logger": ("WARNING",),
+    "TensorIOMode": ("OUTPUT",),
 }  # fmt: skip
-BUILDER = {"Builder", "OnnxParser", "NetworkDefinitionCreationFlag"}
+BUILDER = {"Builder", "OnnxParser", "NetworkDefinitionCreationFlag", "ProfilingVerbosity"}
 
 
 def test_the_runtime_of_tensorrt_11_has_its_classes_and_methods() -> None:
     lean = pytest.importorskip("tensorrt_lean_bindings")  # creating a Runtime without a driver would crash
     assert tuple(map(int, lean.__version__.split(".")[:2])) >= (11, 0)
-    for name in _of_tensorrt() - BUILDER:
-        assert hasattr(lean, name), name
-    source = (ROOT / "runtime" / "trt.py").read_text()
-    for kind, names in RUNTIME.items():
-        for name in names:
-            assert name in source and hasattr(getattr(lean, kind), name), f"{kind}.{name}"
+    _has_all(lean, RUNTIME, _of_tensorrt() - BUILDER)
     assert lean.nptype(lean.DataType.HALF) is np.float16
+
+
+OF_RTX = {
+    **RUNTIME,
+    "ICudaEngine": (*RUNTIME["ICudaEngine"], "create_runtime_config"),
+    "IRuntimeConfig": ("create_runtime_cache", "set_runtime_cache"),
+    "IRuntimeCache": ("deserialize", "serialize"),
+}
+
+
+def test_tensorrt_for_rtx_has_the_classes_and_methods_of_its_runtime() -> None:
+    rtx = pytest.importorskip("tensorrt_rtx_bindings")  # what builds is run by test_engine_build.py
+    _has_all(rtx, OF_RTX, _taken(_source("rtx", *SHARED), "tensorrt_rtx", "api"))
+    assert rtx.nptype(rtx.DataType.HALF) is np.float16
+
+
+def _has_all(module: Any, methods: dict[str, tuple[str, ...]], names: set[str]) -> None:
+    for name in names:
+        assert hasattr(module, name), name
+    source = _source("rtx", *SHARED)
+    for kind, used in methods.items():
+        for name in used:
+            assert f".{name}" in source and hasattr(getattr(module, kind), name), f"{kind}.{name}"
+
+
+def test_cuda_has_every_name_and_answers_that_there_is_no_driver() -> None:
+    cuda = pytest.importorskip("cuda.bindings.runtime")
+    for name in _taken(_source("trt", "rtx", *SHARED), "cuda"):
+        assert hasattr(cuda, name), name
+    if gpu.capability():
+        pytest.skip("there is a GPU")
+    from runtime import engine_run
+
+    with pytest.raises(BadInput, match=r"^CUDA: cudaErrorInsufficientDriver: is there a GPU"):
+        engine_run.done(cuda.cudaStreamCreate())
 
 
 def test_every_bucket_is_planned_once_and_sizes_without_one_too(bundle: Bundle) -> None:
@@ -100,12 +145,13 @@ def test_inputs_find_their_plan(bundle: Bundle) -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("name", ["trt", "rtx"])
 @pytest.mark.parametrize("steps", [1, 2])
-def test_on_a_gpu_it_draws_the_same(steps: int, bundle: Bundle) -> None:
-    if not (find_spec("tensorrt") and find_spec("tensorrt").origin and find_spec("cuda")):  # type: ignore[union-attr]
-        pytest.skip("no TensorRT")
+def test_on_a_gpu_it_draws_the_same(steps: int, name: str, bundle: Bundle) -> None:
+    if not available.backends()[name].installed:
+        pytest.skip(f"{name} is not installed")
     requests = [Request("a cat", 7), Request("two dogs", 8)]
     expected = Generator(bundle, backend.load("eager", bundle, BackendOptions(device="cpu"))).generate(requests, steps)
-    generator = Generator(bundle, backend.load("trt", bundle))
+    generator = Generator(bundle, backend.load(name, bundle))
     for _ in range(2):  # recorded, and replayed
         assert np.abs(generator.generate(requests, steps).astype(int) - expected).max() <= 3

@@ -56,4 +56,7 @@ def test_every_step_is_rehearsed(tmp_path: Path) -> None:
     assert list(steps) == list(gpu_check.SHARES) and not any(step["failed"] for step in steps.values())
     rows = {row["what"] for step in steps.values() for row in step["objects"]}
     assert {"eager, tiny", "diffusers, KL", "ADD step, lora", "ADD step, full", "image, ort", "passed"} <= rows
+    assert {"eager", "ort", "openvino"} <= {
+        row["what"] for row in steps["backends"]["objects"] if row.get("psnr", 0) > 35
+    }
     assert "| eager, KL | 1 |" in (tmp_path / "gpu-check.md").read_text()
