@@ -39,6 +39,12 @@ WEIGHTS = {
     "autoencoder": "vae/diffusion_pytorch_model.safetensors",
 }
 """Where the weights of each part lie in the folder."""
+COMPONENTS: dict[str, type[nn.Module]] = {
+    "text_encoder": Gemma2Model,
+    "transformer": TrigonometricTransformer,
+    "vae": AutoencoderDC,
+}
+"""Component → its class."""
 
 
 class GemmaConditioner(Conditioner):
@@ -63,33 +69,30 @@ class GemmaConditioner(Conditioner):
         return Conditioning(encoder_hidden_states=hidden, encoder_attention_mask=mask.to(hidden.dtype))
 
 
-def load(name: str) -> Pipeline:
-    """A local diffusers folder or a Hub name, in float32. BadInput, before anything loads: it is no such base."""
-    base = check(name)
-    tokenizer = AutoTokenizer.from_pretrained(base.folder / "tokenizer")
-    tokenizer.padding_side = "right"
-    tokenizer.model_max_length = min(tokenizer.model_max_length, TOKENS)
-    stock = base.network("transformer", SanaTransformer2DModel)
-    transformer = _as(TrigonometricTransformer, stock, torch.float32).eval()
-    conditioner = GemmaConditioner(tokenizer, base.network("text_encoder", Gemma2Model))
-    autoencoder = latent_autoencoder(base.network("vae", AutoencoderDC))
-    return Pipeline(
-        TASK, conditioner, transformer, autoencoder, base.scheduler(), architecture(transformer).latent_shape
-    )
-
-
 def check(name: str) -> components.Base:
     """What `name` is, after all that can be known without loading it. BadInput: no such base, or not whole."""
     base = components.base(name)
     components.tokenizer(base.folder, "tokenizer")
-    _check_fit(base.folder)
+    _check_fit(base)
     if not is_flow(scheduler := base.scheduler()):
-        kind = scheduler["_class_name"]
-        raise BadInput(f"{base.folder}: its scheduler {kind} is not one of flow matching, as SANA's are")
-    kinds = {"text_encoder": Gemma2Model, "transformer": SanaTransformer2DModel, "vae": AutoencoderDC}
-    for component, network in kinds.items():
-        base.check(component, network)
+        raise BadInput(f"{name}: its scheduler {scheduler['_class_name']} is none of flow matching, as SANA's are")
+    for component, kind in COMPONENTS.items():
+        base.check(component, kind)
     return base
+
+
+def load(name: str) -> Pipeline:
+    """A local diffusers folder or a Hub name, in float32.
+
+    BadInput, before anything loads: it is no such base.
+    """
+    base = check(name)
+    tokenizer = AutoTokenizer.from_pretrained(base.folder / "tokenizer", padding_side="right")
+    tokenizer.model_max_length = min(tokenizer.model_max_length, TOKENS)
+    text_encoder, transformer, vae = (base.network(component, kind) for component, kind in COMPONENTS.items())
+    shape = architecture(transformer).latent_shape
+    conditioner = GemmaConditioner(tokenizer, text_encoder)
+    return Pipeline(TASK, conditioner, transformer, latent_autoencoder(vae), base.scheduler(), shape)
 
 
 def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
@@ -112,25 +115,22 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
     _lowercase(folder / "tokenizer" / "tokenizer.json")
 
 
-def _check_fit(folder: Path) -> None:
+def _check_fit(base: components.Base) -> None:
     """BadInput: transformer, autoencoder and text do not belong together, such as those of another version."""
-    transformer, vae = components.config(folder, "transformer"), components.config(folder, "vae")
-    for component, known in (("transformer", SanaTransformer2DModel), ("vae", AutoencoderDC)):
-        if (kind := components.config(folder, component).get("_class_name")) != known.__name__:
-            raise BadInput(
-                f"{folder}: {component} is a {kind}; SANA's, as this version reads it, is a {known.__name__}"
-            )
-    text = components.config(folder, "text_encoder")
+    text, transformer, vae = (base.config(component) for component in COMPONENTS)
+    for component, config, known in (("transformer", transformer, SanaTransformer2DModel), ("vae", vae, AutoencoderDC)):
+        if (kind := config.get("_class_name")) != known.__name__:
+            raise BadInput(f"{base.folder}: {component} is a {kind}; SANA's, as it is read here, is a {known.__name__}")
     if text.get("model_type") != "gemma2":
-        raise BadInput(f"{folder}: text_encoder is a {text.get('model_type')}; SANA's is a gemma2")
+        raise BadInput(f"{base.folder}: text_encoder is a {text.get('model_type')}; SANA's is a gemma2")
     if transformer["caption_channels"] != text["hidden_size"]:
         raise BadInput(
-            f"{folder}: the transformer wants text of {transformer['caption_channels']} channels, the text encoder gives "
-            f"{text['hidden_size']}"
+            f"{base.folder}: the transformer wants text of {transformer['caption_channels']} channels, the text encoder "
+            f"gives {text['hidden_size']}"
         )
     if transformer["in_channels"] != vae["latent_channels"]:
         raise BadInput(
-            f"{folder}: the transformer takes {transformer['in_channels']} channels, its autoencoder has "
+            f"{base.folder}: the transformer takes {transformer['in_channels']} channels, its autoencoder has "
             f"{vae['latent_channels']}"
         )
 
