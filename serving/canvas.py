@@ -16,6 +16,7 @@ from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from base.errors import BadInput
 from runtime import images
+from serving.schema import Refused
 
 Size = tuple[int, int]
 Pixels = NDArray[np.uint8]
@@ -50,9 +51,9 @@ class Kept:
 def start(file: bytes, size: Size, answered: Size, mask: Mask | None) -> tuple[Pixels, Kept | None]:
     """A client's file → the picture (H, W, 3) of `size` that a model starts from, and what the answer keeps of it.
 
-    BadInput: a file that is no picture; a mask of other proportions.
+    Refused: a file that is no picture; a mask of other proportions.
     """
-    picture = images.open_picture(file)
+    picture = _opened(file, "image")
     pixels = images.fit(picture, size) if _alike(size, answered) else _onto(images.fit(picture, answered), size)
     if mask is None:
         return pixels, None
@@ -116,16 +117,24 @@ def _alike(first: Size, second: Size) -> bool:
     return abs(math.log(first[0] * second[1] / (first[1] * second[0]))) < SAME_SHAPE
 
 
+def _opened(file: bytes, key: str) -> Image.Image:
+    """A client's picture. Refused: as `open_picture`, and the key to blame."""
+    try:
+        return images.open_picture(file, key)
+    except BadInput as error:
+        raise Refused(str(error), key) from None
+
+
 def _anew(mask: Mask, size: Size) -> Image.Image:
-    """255 where the picture of `size` is drawn anew. BadInput: proportions that differ, no transparency."""
-    picture = images.open_picture(mask.file, "mask")
+    """255 where the picture of `size` is drawn anew. Refused: proportions that differ, no transparency."""
+    picture = _opened(mask.file, "mask")
     if not _alike(picture.size, size):
         sides = f"{picture.width}x{picture.height} pixels; accepted: the picture's {size[0]}x{size[1]}"
-        raise BadInput(f"mask has {sides}, or its proportions")
+        raise Refused(f"mask has {sides}, or its proportions", "mask")
     alpha = picture.convert("RGBA").getchannel("A")
     if mask.transparent:
         if alpha.getextrema()[0] == 255:
-            raise BadInput("mask has no transparent pixels; accepted: a PNG that is transparent where to draw anew")
+            raise Refused("mask has no transparent pixels; accepted: a PNG, transparent where to draw anew", "mask")
         anew = ImageChops.invert(alpha)
     else:
         anew = alpha if alpha.getextrema() != (255, 255) else images.opaque(picture).convert("L")

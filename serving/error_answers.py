@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from base.errors import BadInput
 from serving import prometheus
@@ -55,6 +55,18 @@ class NotOffered(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         raise HTTPException(404)
+
+
+class OneLinePath:
+    """ASGI middleware before BentoML's mount, which does not match a path with a line break and would answer it itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if "\n" in scope.get("path", ""):
+            scope = {**scope, "path": scope["path"].replace("\n", "%0A")}
+        await self.app(scope, receive, send)
 
 
 def answer(app: FastAPI, path: str, refused: Refused, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -13,56 +13,73 @@ from serving.serve_config import ServeConfig
 
 HANG_UP = {"connection": "close"}
 """What is still to come of such a body is read by nobody."""
+LARGE_AT_ONCE = 8
+"""So many bodies above `max_body` are held at a time: this bounds the memory."""
 
 
 class BodyLimit:
     """ASGI middleware: whoever reads a body of more than `max_body` bytes gets 413, at once when its length is declared.
 
-    Where the path's dialect says that requests bring pictures, it is `max_picture_body`. A body that takes longer than
-    `body_seconds` to arrive, and as many again for each further `max_body` bytes, gets 408.
+    Where the path's dialect says that requests bring pictures, it is `max_picture_body`; of such bodies only some are taken
+    at a time, others get 429. A body that takes longer than `body_seconds` to arrive, and as many again for each further
+    `max_body` bytes, gets 408.
     """
 
     def __init__(self, app: ASGIApp, config: ServeConfig) -> None:
         self.app, self.config = app, config
+        self.large = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        most, piece = self._most(scope), self.config.max_body
-        declared = Headers(scope=scope).get("content-length", "0")
-        start = asyncio.get_running_loop().time()
-        total, complete = 0, False
-
-        async def limited() -> Message:
-            nonlocal total, complete
-            if complete:  # all that can still come is the disconnect
-                return await receive()
-            if not declared.isdigit() or int(declared) > most:
-                raise _too_large(most)
-            seconds = self.config.body_seconds * (1 + total // piece)
-            message = await _in_time(receive, start, seconds)
-            total += len(message.get("body", b""))
-            complete = not message.get("more_body", False)
-            if total > most:
-                raise _too_large(most)
-            return message
-
-        await self.app(scope, limited, send)
-
-    def _most(self, scope: Scope) -> int:
         path = scope["path"]
         pictures = path in dialect_of(path, scope["app"].state.dialects).picture_paths
-        return max(self.config.max_body, self.config.max_picture_body) if pictures else self.config.max_body
+        body = _Arriving(self, receive, Headers(scope=scope).get("content-length", "0"), pictures)
+        try:
+            await self.app(scope, body.receive, send)
+        finally:
+            self.large -= body.large
 
 
-async def _in_time(receive: Receive, start: float, seconds: float) -> Message:
-    try:
-        async with asyncio.timeout_at(start + seconds):
-            return await receive()
-    except TimeoutError:
-        raise HTTPException(408, f"the body is too slow: it must arrive within {seconds:g} s", HANG_UP) from None
+class _Arriving:
+    """The body of one request, while it is read."""
 
+    def __init__(self, limit: BodyLimit, receive: Receive, declared: str, pictures: bool) -> None:
+        config = limit.config
+        self._limit, self._receive, self._declared = limit, receive, declared
+        self._piece, self._seconds = config.max_body, config.body_seconds
+        self._most = max(config.max_body, config.max_picture_body) if pictures else config.max_body
+        self._start = asyncio.get_running_loop().time()
+        self._total, self._complete = 0, False
+        self.large = False
+        """Whether it counts among the large ones."""
 
-def _too_large(most: int) -> HTTPException:
-    return HTTPException(413, f"the body is too large: at most {most} bytes are accepted", HANG_UP)
+    async def receive(self) -> Message:
+        """The next part. HTTPException: 413, 429 or 408."""
+        if self._complete:  # all that can still come is the disconnect
+            return await self._receive()
+        self._check(int(self._declared) if self._declared.isdigit() else self._most + 1)
+        message = await self._in_time()
+        self._total += len(message.get("body", b""))
+        self._complete = not message.get("more_body", False)
+        self._check(self._total)
+        return message
+
+    def _check(self, size: int) -> None:
+        if size > self._most:
+            raise HTTPException(413, f"the body is too large: at most {self._most} bytes are accepted", HANG_UP)
+        if size > self._piece and not self.large:
+            if self._limit.large >= LARGE_AT_ONCE:
+                busy = "too many large pictures are arriving; try again in 2 s"
+                raise HTTPException(429, busy, {**HANG_UP, "retry-after": "2"})
+            self.large = True
+            self._limit.large += 1
+
+    async def _in_time(self) -> Message:
+        seconds = self._seconds * (1 + self._total // self._piece)
+        try:
+            async with asyncio.timeout_at(self._start + seconds):
+                return await self._receive()
+        except TimeoutError:
+            raise HTTPException(408, f"the body is too slow: it must arrive within {seconds:g} s", HANG_UP) from None

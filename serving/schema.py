@@ -27,6 +27,9 @@ if TYPE_CHECKING:  # it imports what draws
 RANDOM_SEEDS = 2**32
 """Random seeds stay below it, so that every JSON reader holds them exactly."""
 
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mM8ISfHgA0wMeAAg1MCANDKARQfGKMRAAAAAElFTkSuQmCC"
+"""Eight red pixels square, a PNG in base64: what the interface's documentation shows, and tests from it send."""
+
 
 class Refused(BadInput):
     """A request that cannot be served as it is: the status, which key is to blame, when to try again."""
@@ -62,7 +65,7 @@ class GenerateBody(Body):
     """`WIDTHxHEIGHT` in pixels, one of those the model offers, or auto."""
     format: Format | None = None
     """Image format."""
-    image: str | None = Field(default=None, min_length=1)
+    image: str | None = Field(default=None, min_length=1, examples=[PICTURE])
     """A picture to start from instead of noise: PNG, JPEG or WebP in base64. Addresses are not fetched."""
     strength: float = Field(default=0.5, gt=0, le=1)
     """How far from that picture; snaps to what the student's steps allow."""

@@ -13,6 +13,7 @@ import bentoml
 from base.errors import BadInput
 from serving import worker_start
 from serving.application import SERVICE, application
+from serving.error_answers import OneLinePath
 from serving.preflight import check
 from serving.serve_config import ServeConfig
 
@@ -63,3 +64,6 @@ class Ippo:
     async def __is_alive__(self) -> bool:
         """The answer of `/livez`: not where the backend failed several times in a row."""
         return bool(APP.state.artist.alive)
+
+
+Ippo.add_asgi_middleware(OneLinePath)

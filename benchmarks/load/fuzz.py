@@ -1,5 +1,7 @@
 """Requests that schemathesis makes from a service's own OpenAPI, good and bad: none may end in 5xx or break the schema.
 
+The document names every operation of every dialect (`tests/serving/test_fuzz.py`), with a picture where one is taken.
+
 python -m benchmarks.load.fuzz BUNDLE [REQUESTS]        (make fuzz)
 """
 

@@ -24,7 +24,7 @@ from serving.dialect import Dialect
 from serving.dialects import automatic1111_lists, automatic1111_pictures
 from serving.dialects.automatic1111_lists import SAMPLER
 from serving.optional_nulls import OptionalNulls
-from serving.schema import Order, Refused
+from serving.schema import PICTURE, Order, Refused
 
 if TYPE_CHECKING:
     from serving.registry import Model
@@ -58,10 +58,10 @@ class Txt2Img(OptionalNulls):
 class Img2Img(Txt2Img):
     """`POST /sdapi/v1/img2img`."""
 
-    init_images: list[str] = Field(min_length=1, max_length=1)
+    init_images: list[str] = Field(min_length=1, max_length=1, examples=[[PICTURE]])
     """One picture to start from, in base64."""
     denoising_strength: float = Field(default=0.75, ge=0, le=1)
-    mask: str | None = None
+    mask: str | None = Field(default=None, examples=[PICTURE])
     """A picture of its proportions, in base64, white where to draw anew: what it leaves is kept to the bit."""
     inpainting_mask_invert: int = Field(default=0, ge=0, le=1)
     """1: black where to draw anew."""

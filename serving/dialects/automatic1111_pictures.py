@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from runtime.images import open_picture, provenance_in
 from serving.answering import artist_of
 from serving.optional_nulls import OptionalNulls
-from serving.schema import Refused, from_base64
+from serving.schema import PICTURE, Refused, from_base64
 from serving.webui_upscalers import upscaled
 
 T = TypeVar("T")
@@ -38,14 +38,14 @@ class Extras(OptionalNulls):
 class ExtraSingle(Extras):
     """`POST /sdapi/v1/extra-single-image`."""
 
-    image: str = Field(min_length=1)
+    image: str = Field(min_length=1, examples=[PICTURE])
     """In base64."""
 
 
 class NamedPicture(BaseModel):
     """One of several."""
 
-    data: str = Field(min_length=1)
+    data: str = Field(min_length=1, examples=[PICTURE])
     """In base64."""
     name: str = ""
 
@@ -53,13 +53,13 @@ class NamedPicture(BaseModel):
 class ExtraBatch(Extras):
     """`POST /sdapi/v1/extra-batch-images`."""
 
-    imageList: list[NamedPicture] = Field(min_length=1)  # noqa: N815
+    imageList: list[NamedPicture] = Field(min_length=1, examples=[[{"data": PICTURE, "name": "red"}]])  # noqa: N815
 
 
 class PictureBody(OptionalNulls):
     """`POST /sdapi/v1/png-info` and `/interrogate`."""
 
-    image: str = Field(min_length=1)
+    image: str = Field(min_length=1, examples=[PICTURE])
     """In base64."""
 
 

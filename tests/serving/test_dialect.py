@@ -95,12 +95,15 @@ SHAPES = {"": {"error"}, "/v1": {"message", "type", "param", "code"}, "/sdapi": 
 @pytest.mark.parametrize(
     ("prefix", "paths"),
     [
-        ("/v1", "/v1 /v1/ /v1/nothing /v1/images /v1/images/generations/x /v1/models/ /v1/models/a/b/c /v1// /v1/ü"),
+        (
+            "/v1",
+            "/v1 /v1/ /v1/nothing /v1/images /v1/images/generations/x /v1/models/ /v1/models/a/b/c /v1// /v1/ü /v1/x%0Ay",
+        ),
         (
             "/sdapi",
-            "/sdapi /sdapi/ /sdapi/v1 /sdapi/v1/nothing /sdapi/v2/txt2img /sdapi/v1/txt2img/x /sdapi/v1/options/",
+            "/sdapi /sdapi/ /sdapi/v1 /sdapi/v1/nothing /sdapi/v2/txt2img /sdapi/v1/txt2img/x /sdapi/v1/options/ /sdapi/v1/%0A",
         ),
-        ("", "/nowhere /v1x /sdapix/v1 /V1/models /generate/ /generate/x //v1/models /ui"),
+        ("", "/nowhere /v1x /sdapix/v1 /V1/models /generate/ /generate/x //v1/models /ui /x%0A"),
     ],
 )
 def test_what_is_not_offered_is_answered_in_the_dialects_shape(
