@@ -8,7 +8,7 @@ import typer
 
 import base.environment  # noqa: F401
 from base.errors import BadInput
-from commands import bulk, convert, data, evaluate, export, generate, sample, serve, train, web
+from commands import bulk, convert, data, evaluate, export, generate, new, sample, serve, train, web
 
 app = typer.Typer(
     help="ippo: a folder of captioned images becomes a model that draws in one step, served over HTTP.",
@@ -17,7 +17,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data.app, name="data")
+app.command()(new.new)
 app.command()(train.train)
+app.command()(new.line)
 app.command()(export.save)
 app.command()(export.export)
 app.command()(export.adopt)

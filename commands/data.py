@@ -72,14 +72,17 @@ def data_digits(
 
 @app.command("mnist")
 def data_mnist(
-    source: Annotated[str, typer.Argument(help="Folder of the IDX files, gz or not, or a name on the Hub.")],
+    source: Annotated[
+        str, typer.Argument(help="Folder of IDX files, gz or not, or of Kaggle's CSV; or a name on the Hub.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder; by default data/mnist below IPPO_RUNS.")] = None,
+    chosen: Annotated[str | None, typer.Option("--set", help="One of several sets, e.g. emnist-letters.")] = None,
 ) -> None:
     """Write MNIST, or any set in its format, padded to 32x32, with its labels."""
     from base.runs import runs_root
     from data.mnist import mnist
 
-    _show(mnist(source, out or runs_root() / "data" / "mnist"))
+    _show(mnist(source, out or runs_root() / "data" / "mnist", chosen=chosen))
 
 
 @app.command("avatars")

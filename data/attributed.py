@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from base.files import atomic_folder
+from data.class_names import CLASSES, write_classes
 from data.cleaning_report import CleaningReport, Dropped, write_metadata
 
 SLOTS = "slots.json"
@@ -59,6 +60,7 @@ def write(
                 rows.append({"file_name": file_name, **named, "label": label, **row.columns})
             write_metadata(folder / name, rows)
         write_slots(folder / SLOTS, slots)
+        write_classes(folder / CLASSES, types)
         rows_of = {name: len(split) for name, split in splits.items()}
         report = replace(plan, rows=rows_of, dropped=tuple(dropped))
         report.save(folder)

@@ -1,22 +1,23 @@
 """Read the CryptoPunks as they are published, a folder of 24×24 images and tables; it knows nothing of who reads them.
 
 Tables are CSV files with the columns `id, type, accessories` (others are left alone), one or a thousand punks each, the
-accessories separated by ` / `; an image's name ends in its punk's number.
+accessories separated by ` / `. Newer ones have `gender` and `skin tone` as well, and the type `Human`. An image's name ends in
+its punk's number; or all punks are in one `punks.png`, row by row.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from base import table_reader
 from base.config import nearest
 from base.errors import BadInput
 from data import attributed, labelled
@@ -63,12 +64,34 @@ SLOTS: dict[str, tuple[str, ...]] = {
 _KNOWN = {name.casefold(): name for names in SLOTS.values() for name in names}
 
 
+TONE = "skin tone"
+"""Column of newer tables that is kept beside the attributes."""
+_HUMAN = "human"
+"""A type of newer tables, whose gender is the type of the others."""
+
+
 @dataclass(frozen=True)
 class _Row:
     """One line of a table, and where it stands."""
 
     attributes: tuple[str, ...]
     where: str
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a punk's picture is: a file, or a tile of one."""
+
+    path: Path
+    tile: int | None = None
+    sheet: NDArray[np.uint8] | None = None
+    """The file's pixels, `(H, W, 3)` RGB, where it shows many."""
+
+    @property
+    def name(self) -> str:
+        """As a message names it."""
+        return self.path.name if self.tile is None else f"tile {self.tile} of {self.path.name}"
 
 
 def cryptopunks(source: str | Path, out: Path, seed: int = 0) -> CleaningReport:
@@ -107,52 +130,76 @@ def exclusive(rows: Sequence[tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     return {slot: names for slot, names in shared.items() if names} | {name: (name,) for name in sorted(alone)}
 
 
-def _images(folder: Path) -> dict[int, Path]:
-    """Punk → image. BadInput: no folder, none there, or two of one number."""
+def _images(folder: Path) -> dict[int, _Place]:
+    """Punk → image: those of files of their own, and of a sheet what these lack.
+
+    BadInput: no folder, none there, or two of one number.
+    """
     if not folder.is_dir():
         raise BadInput(f"no folder {folder}: give the folder of the images and their tables")
-    images: dict[int, Path] = {}
+    images: dict[int, _Place] = {}
+    sheets = []
     for path in sorted(folder.rglob("*.png")):
         number = re.search(r"\d+$", path.stem)
-        if number is None:
-            continue
-        if (twin := images.setdefault(int(number[0]), path)) != path:
+        if path.stem.casefold().startswith("punks"):
+            sheets.append(path)
+        elif number is not None and (twin := images.setdefault(int(number[0]), _Place(path))).path != path:
             raise BadInput(f"{folder}: {twin.name} and {path.name} are both punk {int(number[0])}")
+    for path in sheets:
+        sheet = _sheet(path)
+        for tile in range(sheet.shape[0] // SIDE * (sheet.shape[1] // SIDE)):
+            images.setdefault(tile, _Place(path, tile, sheet))
     if not images:
-        raise BadInput(f"no images in {folder}: accepted are PNGs whose names end in a number, such as punk0042.png")
+        raise BadInput(
+            f"no images in {folder}: accepted are punks.png, or PNGs whose names end in a number, such as punk0042.png"
+        )
     return images
 
 
+def _sheet(path: Path) -> NDArray[np.uint8]:
+    """Many punks, `(H, W, 3)` RGB. BadInput: it is damaged, or not made of squares of 24 pixels."""
+    try:
+        sheet = np.asarray(to_rgb(path, BACKGROUND))
+    except UnreadableError as reason:
+        raise BadInput(f"{path}: {reason}") from None
+    height, width, _ = sheet.shape
+    if width % SIDE or height % SIDE:
+        raise BadInput(f"{path} is {width}x{height}; accepted: {SIDE}x{SIDE} pixels a punk, 2400x2400 for all")
+    return sheet
+
+
 def _table(folder: Path) -> dict[int, _Row]:
-    """Punk → what the tables say. BadInput: no table, or a line that cannot be read."""
+    """Punk → what the tables say; rows that agree are one. BadInput: no table, or a line that cannot be read."""
     table: dict[int, _Row] = {}
     for path in sorted(folder.rglob("*.csv")):
         for number, row in _lines(path):
-            if number in table:
-                raise BadInput(f"{row.where}: punk {number} stands in {table[number].where} already")
-            table[number] = row
+            known = table.setdefault(number, row)
+            if set(known.attributes) != set(row.attributes):
+                raise BadInput(
+                    f"{row.where}: punk {number} stands in {known.where} already, with other attributes: "
+                    f"{', '.join(known.attributes)}"
+                )
+            if row.tone and not known.tone:
+                table[number] = replace(known, tone=row.tone)
     if not table:
         raise BadInput(f"no table in {folder}: accepted are CSV files with the columns id, type and accessories")
     return table
 
 
 def _lines(path: Path) -> Iterator[tuple[int, _Row]]:
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise BadInput(f"{path} is not UTF-8 text") from None
-    reader = csv.DictReader(io.StringIO(content, newline=""), skipinitialspace=True)
-    columns = {name.strip().casefold(): name for name in reader.fieldnames or ()}
-    if missing := [name for name in ("id", "type", "accessories") if name not in columns]:
-        raise BadInput(f"{path} has no column '{missing[0]}'{nearest(missing[0], columns)}")
-    for line in reader:
-        where = f"{path.name} line {reader.line_num}"
-        texts = {name: (line[column] or "").strip() for name, column in columns.items()}
-        if not texts["id"].isdecimal():
+    for line in table_reader.read(path):
+        where = line.where.replace(str(path), path.name)
+        texts = {name.strip().casefold(): line.text(name) for name in line.values}
+        if missing := [name for name in ("id", "type", "accessories") if name not in texts]:
+            raise BadInput(f"{path} has no column '{missing[0]}'{nearest(missing[0], texts)}")
+        number = table_reader.whole(texts["id"])
+        if number is None:
             raise BadInput(f"{where}: id '{texts['id']}' is not a number; is the file cut short?")
         kind = re.sub(r"\s*\d+$", "", texts["type"])  # `Male 2`: the second skin tone
+        kind = texts.get("gender", "") if kind.casefold() == _HUMAN else kind
         names = [name.strip() for name in texts["accessories"].split("/") if name.strip()]
-        yield int(texts["id"]), _Row((_known(kind, where, types=True), *_accessories(names, where)), where)
+        attributes = (_known(kind, where, types=True), *_accessories(names, where))
+        yield number, _Row(attributes, where, texts.get(TONE, ""))
 
 
 def _accessories(names: Sequence[str], where: str) -> tuple[str, ...]:
@@ -170,7 +217,7 @@ def _known(name: str, where: str, types: bool) -> str:
     return known
 
 
-def _match(folder: Path, images: Mapping[int, Path], table: Mapping[int, _Row]) -> None:
+def _match(folder: Path, images: Mapping[int, _Place], table: Mapping[int, _Row]) -> None:
     """BadInput with the first mismatches, where rows and images are not of the same punks."""
     without_image = [
         f"no image of punk {number} ({table[number].where})" for number in sorted(set(table) - set(images))
@@ -184,14 +231,25 @@ def _match(folder: Path, images: Mapping[int, Path], table: Mapping[int, _Row]) 
 
 
 def _read(
-    folder: Path, images: Mapping[int, Path], table: Mapping[int, _Row], dropped: list[Dropped]
+    folder: Path, images: Mapping[int, _Place], table: Mapping[int, _Row], dropped: list[Dropped]
 ) -> Iterator[Attributed]:
-    for number, path in track(sorted(images.items()), "reading images", console=Console(stderr=True)):
+    toned = any(row.tone for row in table.values())
+    for number, place in track(sorted(images.items()), "reading images", console=Console(stderr=True)):
         try:
-            picture = np.asarray(to_rgb(path, BACKGROUND))
-            if picture.shape != (SIDE, SIDE, 3):
-                raise UnreadableError(f"not {SIDE}x{SIDE} pixels")
+            picture = _picture(place)
         except UnreadableError as reason:
-            dropped.append(Dropped(path.relative_to(folder).as_posix(), str(reason)))
+            dropped.append(Dropped(place.path.relative_to(folder).as_posix(), str(reason)))
             continue
-        yield Attributed(picture, table[number].attributes, {"punk": number})
+        tone = {"skin_tone": table[number].tone} if toned else {}
+        yield Attributed(picture, table[number].attributes, {"punk": number, **tone})
+
+
+def _picture(place: _Place) -> NDArray[np.uint8]:
+    """`(24, 24, 3)` RGB of a punk. UnreadableError: a damaged file, or one of another size."""
+    if place.sheet is not None and place.tile is not None:
+        top, left = (SIDE * index for index in divmod(place.tile, place.sheet.shape[1] // SIDE))
+        return place.sheet[top : top + SIDE, left : left + SIDE]
+    picture = np.asarray(to_rgb(place.path, BACKGROUND))
+    if picture.shape != (SIDE, SIDE, 3):
+        raise UnreadableError(f"not {SIDE}x{SIDE} pixels")
+    return picture

@@ -6,7 +6,7 @@ Shapes: `N` pictures, `H W` pixels.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import track
 
 from base.files import atomic_folder
+from data.class_names import CLASSES, write_classes
 from data.cleaning_report import CleaningReport, write_metadata
 
 Rows = NDArray[np.intp]
@@ -39,8 +40,10 @@ class Labelled:
         return Labelled(self.pictures[indices], self.labels[indices])
 
 
-def stratify(labels: NDArray[np.int64], counts: Mapping[str, int], seed: int) -> dict[str, Rows]:
+def stratify(labels: NDArray[np.int64], counts: Mapping[str, int], seed: int, most: float = 1.0) -> dict[str, Rows]:
     """Each split's rows `(M,)` in their own order, of labels `(N,)`: `counts` of every label, and what is left goes to `train`.
+
+    No split takes more than the share `most` of a label, but for one picture where there are several.
 
     Rows are chosen by a hash of seed and row number, so that every machine chooses the same.
     """
@@ -49,16 +52,18 @@ def stratify(labels: NDArray[np.int64], counts: Mapping[str, int], seed: int) ->
     for label in np.unique(labels):
         own = [row for row in order if labels[row] == label]
         start = 0
-        for name, count in counts.items():
+        for name, wanted in counts.items():
+            count = min(wanted, max(int(most * len(own)), min(1, len(own) - len(counts))))
             split[own[start : start + count]] = name
             start += count
     return {name: np.flatnonzero(split == name) for name in ("train", *counts)}
 
 
-def write(plan: CleaningReport, splits: Mapping[str, Labelled]) -> CleaningReport:
+def write(plan: CleaningReport, splits: Mapping[str, Labelled], names: Sequence[str] = ()) -> CleaningReport:
     """Write the imagefolder `plan.folder`: RGB PNGs, and columns `file_name, text, label`, where `text` is the label's name.
 
-    The result is `plan` with the rows of every split.
+    `names` are those of the labels, written as `classes.json`; none: their numbers. The result is `plan` with the rows of
+    every split.
     """
     with atomic_folder(plan.folder) as folder:
         for name, split in splits.items():
@@ -68,8 +73,11 @@ def write(plan: CleaningReport, splits: Mapping[str, Labelled]) -> CleaningRepor
             for picture, label in zip(shown, split.labels.tolist(), strict=True):
                 file_name = f"{len(rows):05d}.png"
                 Image.fromarray(picture).convert("RGB").save(folder / name / file_name, compress_level=1)
-                rows.append({"file_name": file_name, "text": str(label), "label": label})
+                text = names[label] if names else str(label)
+                rows.append({"file_name": file_name, "text": text, "label": label})
             write_metadata(folder / name, rows)
+        if names:
+            write_classes(folder / CLASSES, names)
         report = replace(plan, rows={name: len(split) for name, split in splits.items()})
         report.save(folder)
     return report

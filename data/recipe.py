@@ -93,7 +93,7 @@ def make(config: RecipeConfig) -> CleaningReport:
         root, images = _read_images(config, Path(scratch).resolve())
         if config.tables or config.names:
             images = joined(images, root, config.tables, config.names)
-        _check_columns(config.caption, images.captioned)
+        _check_columns(config, images.captioned)
         form = Form.checked(config.size, config.background, config.fit, config.trim)
         making = build.Making(root, out.absolute(), form, config.seed, config.stratify, config.near, config.keep)
         return build.make(making, images, config.model_dump(mode="json"), _describer(config.caption), labels)
@@ -140,12 +140,13 @@ def _below(root: Path, folder: Path, images: CaptionedImages) -> CaptionedImages
     return CaptionedImages(images.captioned, named)
 
 
-def _check_columns(config: CaptionConfig, captioned: Sequence[CaptionedFile]) -> None:
-    """BadInput: captions are made of a column that no image has."""
+def _check_columns(config: RecipeConfig, captioned: Sequence[CaptionedFile]) -> None:
+    """BadInput: captions are made of a column that no image has, and no optional table would have brought."""
     known = {name for item in captioned for name in item.columns}
-    texts = [*config.templates, *(text for several in config.further.values() for text in several)]
-    needed = [*([config.column] if config.column else []), *(name for text in texts for name in _fields(text))]
-    for name in needed:
+    known |= {name for table in config.tables if table.optional for name in table.columns.values()}
+    caption = config.caption
+    texts = [*caption.templates, *(text for several in caption.further.values() for text in several)]
+    for name in [*([caption.column] if caption.column else []), *(name for text in texts for name in _fields(text))]:
         if name not in known:
             raise BadInput(f"caption: no column '{name}'{nearest(name, known)}")
 

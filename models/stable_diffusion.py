@@ -101,8 +101,9 @@ class StableDiffusionFromScratch(Config):
     """Run or folder of the autoencoder."""
     clip: str
     """Run or folder of the CLIP whose text encoder conditions."""
-    unet: dict[str, Any]
-    """Keyword arguments of diffusers' `UNet2DConditionModel`; the text encoder's width is filled in."""
+    unet: dict[str, Any] | str
+    """Keyword arguments of diffusers' `UNet2DConditionModel`, the text encoder's width is filled in; or a run or folder of a
+    teacher whose denoiser goes on, with its schedule, beside this text encoder."""
 
 
 FROM_SCRATCH = StableDiffusionFromScratch
@@ -113,11 +114,15 @@ def build(config: StableDiffusionFromScratch, find: Callable[[str], Path]) -> Pi
     clip = find(config.clip)
     text_encoder = CLIPTextModel.from_pretrained(clip)
     vae = AutoencoderKL.from_pretrained(find(config.vae))
-    unet = UNet2DConditionModel(cross_attention_dim=text_encoder.config.hidden_size, **config.unet)
     vae.requires_grad_(False)
-    return assemble(
-        tokenizer_files.load(clip), text_encoder, unet, vae, teacher_scheduler("v_prediction", "scaled_linear")
-    )
+    tokenizer, width = tokenizer_files.load(clip), text_encoder.config.hidden_size
+    if isinstance(config.unet, dict):
+        unet = UNet2DConditionModel(cross_attention_dim=width, **config.unet)
+        return assemble(tokenizer, text_encoder, unet, vae, teacher_scheduler("v_prediction", "scaled_linear"))
+    earlier = load(str(find(config.unet)))
+    if (taken := architecture(earlier.denoiser).interface["cross_attention_dim"]) != width:
+        raise BadInput(f"{config.unet}: its denoiser takes text of {taken} channels, {config.clip} gives {width}")
+    return assemble(tokenizer, text_encoder, cast(UNet2DConditionModel, earlier.denoiser), vae, earlier.scheduler)
 
 
 def check_fit(base: components.Base, width: int) -> None:

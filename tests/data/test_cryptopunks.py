@@ -9,6 +9,9 @@ import pytest
 from PIL import Image
 
 from base.errors import BadInput
+from data.avatars import characters
+from data.avatars_art import art, draw
+from data.class_names import read_classes
 from data.cleaning_report import CleaningReport
 from data.cryptopunks import BACKGROUND, SLOTS, cryptopunks, exclusive
 from data.imagefolder import ImageFolder
@@ -60,6 +63,50 @@ def test_the_published_layout_becomes_an_imagefolder(source: Path, tmp_path: Pat
     assert slots["Cap Forward"] == ["Cap Forward"] and "Mohawk" in slots["head"]
 
 
+def _drawn(count: int) -> list[tuple[np.ndarray, str]]:
+    """Pictures of drawn avatars, and what they show in the words of the punks' tables: a name of its own for each."""
+    names = [name for slot, names in SLOTS.items() if slot != "type" for name in names]
+    spare = [name for name in names if name not in art().parts]
+    words = {name: name if name in names else spare.pop(0) for name in art().parts}
+    rng = np.random.Generator(np.random.Philox(key=0))
+    drawn = (next(characters(rng)) for _ in range(count))
+    return [(draw(one), f"{one.type}|{' / '.join(words[name] for name in one.attributes[1:])}") for one in drawn]
+
+
+def test_one_picture_of_all_and_both_tables(tmp_path: Path) -> None:
+    """`punks.png`, row by row; the classic table, and today's, whose `Human` has a gender; rows that agree are one."""
+    drawn = _drawn(40)
+    sheet = np.concatenate(
+        [np.concatenate([picture for picture, _ in drawn[row : row + 10]], 1) for row in range(0, 40, 10)]
+    )
+    (tmp_path / "in").mkdir()
+    Image.fromarray(sheet).save(tmp_path / "in" / "punks.png")
+    rows = [text.split("|") for _, text in drawn]
+    classic = [f"{n}, {kind} {n % 3 or ''}, 2, {worn}\n" for n, (kind, worn) in enumerate(rows)]
+    today = [
+        f"{n},{'Human' if kind in ('Male', 'Female') else kind},{kind if kind == 'Female' else 'Male'},Mid,2,{worn}\n"
+        for n, (kind, worn) in enumerate(rows)
+    ]
+    (tmp_path / "in" / "0-999.csv").write_text("id, type, count, accessories\n" + "".join(classic))
+    (tmp_path / "in" / "punks.csv").write_text("id,type,gender,skin tone,count,accessories\n" + "".join(today))
+    report = cryptopunks(tmp_path / "in", tmp_path / "out")
+    assert sum(report.rows.values()) == 40
+    for split in report.rows:
+        images = ImageFolder(tmp_path / "out", split)
+        for row, punk in enumerate(images.column("punk")):
+            assert np.array_equal(images.images([row])[0], drawn[punk][0])
+            kind, worn = rows[punk]
+            assert images.column("attributes")[row] == [kind, *filter(None, worn.split(" / "))]
+            assert images.column("skin_tone")[row] == "Mid"
+    assert read_classes(tmp_path / "out") == json.loads((tmp_path / "out" / "slots.json").read_text())["type"]
+    (tmp_path / "in" / "punks.csv").write_text("id,type,gender,accessories\n3,Human,,\n")
+    with pytest.raises(BadInput, match=r"punks\.csv line 2: no type ''; accepted: Alien, Ape"):
+        cryptopunks(tmp_path / "in", tmp_path / "other")
+    Image.fromarray(sheet[:-1]).save(tmp_path / "in" / "punks.png")
+    with pytest.raises(BadInput, match=r"punks\.png is 240x95; accepted: 24x24 pixels a punk"):
+        cryptopunks(tmp_path / "in", tmp_path / "other")
+
+
 def test_a_finished_set_is_left_alone(source: Path, tmp_path: Path) -> None:
     cryptopunks(source, tmp_path / "out")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
@@ -106,7 +153,7 @@ def _shorten(folder: Path) -> None:
         (_append("40, Male, 2, Pipe / Pipe\n"), "an accessory stands there twice: Pipe, Pipe"),
         (_append("4x"), "line 22: id '4x' is not a number; is the file cut short?"),
         (lambda folder: (folder / "more.csv").write_text("id,kind\n1,Male\n"), "has no column 'type'"),
-        (lambda folder: (folder / "40.csv").write_bytes(b"\xff\xfe\x00"), "40.csv is not UTF-8"),
+        (lambda folder: (folder / "40.csv").write_bytes(b"\xff\xfe\x00"), "40.csv line 1 is not UTF-8"),
         (lambda folder: Image.new("RGB", (24, 24)).save(folder / "0001.png"), "are both punk 1"),
     ],
 )

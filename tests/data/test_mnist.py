@@ -11,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import BadInput
+from data.class_names import read_classes
 from data.cleaning_report import CleaningReport
 from data.imagefolder import ImageFolder
-from data.mnist import mnist, read_idx
+from data.labelled import stratify
+from data.mnist import mnist
+from data.mnist_layouts import read_idx
 
 LABELS = {"train": 3, "t10k": 2}
 """Pictures of each of four labels."""
@@ -89,6 +92,76 @@ def test_a_damaged_archive_is_one_line(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(BadInput, match="is damaged"):
         mnist(str(source), tmp_path / "out")
+
+
+def test_where_500_a_label_are_too_many_a_tenth_is_held_out(tmp_path: Path) -> None:
+    assert mnist(str(write_source(tmp_path / "source")), tmp_path / "out").rows == {
+        "train": 8,
+        "validation": 4,
+        "test": 8,
+    }
+    labels = np.repeat(np.arange(2), (6000, 300))
+    rows = stratify(labels, {"validation": 500}, 0, most=0.1)
+    assert Counter(labels[rows["validation"]].tolist()) == {0: 500, 1: 30}
+
+
+def test_torchvisions_folders(tmp_path: Path) -> None:
+    """`root/MNIST/raw`, unpacked beside packed; Kaggle's, where each file lies in a folder of its own name."""
+    (tmp_path / "root" / "MNIST").mkdir(parents=True)
+    write_source(tmp_path / "root" / "MNIST" / "raw")
+    for file in [*(tmp_path / "root" / "MNIST" / "raw").iterdir()]:
+        file.with_name(file.name + ".gz").write_bytes(gzip.compress(file.read_bytes()))
+    write_source(tmp_path / "kaggle")
+    for file in [*(tmp_path / "kaggle").iterdir()]:
+        content = file.read_bytes()
+        file.unlink()
+        file.mkdir()
+        (file / file.name).write_bytes(content)
+    for name in ("root", "kaggle"):
+        assert mnist(str(tmp_path / name), tmp_path / f"{name}-out").rows["test"] == 8
+
+
+def test_emnists_layout(tmp_path: Path) -> None:
+    """Several sets in one folder, pictures column by column, labels from 1, and a mapping to characters."""
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (12, 28, 28), dtype=np.uint8)
+    (tmp_path / "in" / "gzip").mkdir(parents=True)
+    for name in ("emnist-letters", "emnist-digits"):
+        for part in ("train", "test"):
+            stem = f"{name}-{part}"
+            labels = np.arange(12, dtype=np.uint8) % 3 + 1
+            (tmp_path / "in" / "gzip" / f"{stem}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(pictures)))
+            (tmp_path / "in" / "gzip" / f"{stem}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels)))
+        (tmp_path / "in" / "gzip" / f"{name}-mapping.txt").write_text("1 65 97\n2 66 98\n3 67 99\n")
+    with pytest.raises(BadInput, match="holds emnist-digits, emnist-letters: choose one with --set"):
+        mnist(str(tmp_path / "in"), tmp_path / "out")
+    mnist(str(tmp_path / "in"), tmp_path / "out", chosen="emnist-letters")
+    test = ImageFolder(tmp_path / "out", "test")
+    assert test.captions() == ["A", "B", "C"] * 4 and test.column("label") == [0, 1, 2] * 4
+    assert np.array_equal(test.images()[:, 2:-2, 2:-2, 0], pictures.swapaxes(1, 2))
+    assert read_classes(tmp_path / "out") == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_kaggles_tables(tmp_path: Path, header: bool) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (40, 28 * 28))
+    names = ",".join(["label", *(f"pixel{n}" for n in range(784))]) + "\n" if header else ""
+    lines = [",".join(map(str, [n % 4, *row])) + "\n" for n, row in enumerate(pictures.tolist())]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "train.csv").write_text(names + "".join(lines))
+    (tmp_path / "in" / "test.csv").write_text(names.removeprefix("label,") + "".join(line[2:] for line in lines))
+    if not header:
+        (tmp_path / "in" / "test.csv").unlink()  # without names on top nothing tells a label from a pixel
+    report = mnist(str(tmp_path / "in"), tmp_path / "out")
+    assert report.rows == {"train": 32, "validation": 4, "test": 4}  # the published test split has no labels
+    pixels = {
+        image.tobytes() for split in report.rows for image in ImageFolder(tmp_path / "out", split).images()[..., 0]
+    }
+    padded = np.pad(pictures.reshape(-1, 28, 28).astype(np.uint8), [(0, 0), (2, 2), (2, 2)])
+    assert pixels == {image.tobytes() for image in padded}
+    (tmp_path / "in" / "train.csv").write_text("label,a,b\n1,2,3\n")
+    with pytest.raises(BadInput, match=r"train\.csv has rows of 2 values; accepted: square pictures"):
+        mnist(str(tmp_path / "in"), tmp_path / "other")
 
 
 def test_nothing_left_to_train_on_is_refused(tmp_path: Path) -> None:

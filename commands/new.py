@@ -1,0 +1,85 @@
+"""`ippo new`, `ippo line`: the configurations of a set of one's own, and all of them trained, exported and served."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from base.runs import runs_root
+from base.shipped import ROOT
+
+Folder = Annotated[Path | None, typer.Option(help="Folder of the configurations; by default configs/SET.")]
+
+
+def new(
+    name: Annotated[str, typer.Argument(metavar="SET", help="The set, as `ippo data` made it.")],
+    like: Annotated[str, typer.Option(help="icons or emoji-mini: captions; digits: labels; avatars: attributes.")],
+    base: Annotated[
+        str | None,
+        typer.Option(help="Teacher to start from: a run, or a folder such as models/pretrained/emoji/teacher."),
+    ] = None,
+    vae: Annotated[
+        str | None, typer.Option(help="Autoencoder to take in place of one of its own: a run or a folder.")
+    ] = None,
+    own_text: Annotated[
+        bool, typer.Option("--own-text", help="With --base: a text encoder and words of this set's own.")
+    ] = False,
+    longer: Annotated[float, typer.Option(min=0.001, help="Times as many steps as the set to go by.")] = 1.0,
+    out: Folder = None,
+) -> None:
+    """Write the configurations that train a set of one's own, after those of a set that ships."""
+    from data.own_set import opened
+    from training.new_configs import Start, write
+
+    folder = out or Path("configs") / Path(name).name
+    files = write(opened(name), like, folder, Start(base, vae, own_text), longer)
+    print(*files, sep="\n")
+    Console(stderr=True).print(
+        f"look at them, then: ippo line {name}" + (f" --configs {out}" if out else ""), highlight=False
+    )
+
+
+def line(
+    name: Annotated[str, typer.Argument(metavar="SET", help="The set that `ippo new` wrote configurations for.")],
+    configs: Folder = None,
+    serve: Annotated[bool, typer.Option("--serve", help="Serve the bundle when it is made.")] = False,
+    port: Annotated[int, typer.Option(help="Port to serve on.")] = 3000,
+) -> None:
+    """Train all configurations of a set in their order, export the student, and serve it; the same command again goes on."""
+    from training.new_configs import stages
+
+    planned = stages(configs or Path("configs") / Path(name).name)
+    console = Console(stderr=True)
+    for method, (file, _) in planned.items():
+        console.rule(f"ippo train {method} {file}")
+        _run("train", method, str(file))
+    bundle = runs_root() / Path(name).name / "bundle"
+    student = planned["student"][1]
+    decoder = ("--decoder", planned["decoder"][1]) if "decoder" in planned else ()
+    console.rule(f"ippo export {student}")
+    _run("export", student, *decoder, "--out", str(bundle), "--name", Path(name).name, "--overwrite")
+    print(bundle)
+    if serve:
+        from commands.serve import serve as launch
+
+        launch(bundle=bundle, port=port)
+
+
+def _run(*arguments: str) -> None:
+    """One command in a process of its own: a process has one precision. What stops it stops the line, with its code."""
+    with subprocess.Popen([sys.executable, str(ROOT / "ippo.py"), *arguments]) as child:
+        before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+        interrupt = signal.signal(
+            signal.SIGINT, lambda *_: None
+        )  # the terminal tells the child, which writes a checkpoint
+        code = child.wait()
+        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, interrupt)
+    if code:
+        raise SystemExit(code)
