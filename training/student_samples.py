@@ -43,7 +43,8 @@ class StudentSamples:
         if given != taken:
             raise BadInput(f"student: {name} draws latents of {given} channels, the autoencoder has {taken}")
         networks = (student.conditioner, student.denoiser, autoencoder.vae)
-        made_by = tensor_cache.digest(networks, student.scheduler, list(captions), _SEED)
+        ids = student.conditioner.tokenize(captions)
+        made_by = tensor_cache.digest(networks, student.scheduler, student.latent_shape, ids, _SEED)
         arrays = tensor_cache.cached_tensors(f"drawn-{made_by}", lambda: _draw(student, captions, autoencoder, name))
         return cls(arrays["latents"], arrays["layouts"])
 

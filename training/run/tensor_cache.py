@@ -6,7 +6,9 @@ They lie in `cache/` below the runs. The folder may be deleted at any time: what
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -15,15 +17,20 @@ from torch import Tensor, nn
 from base.files import atomic_file
 from base.runs import runs_root
 
+_HISTORY = ("architectures", "dtype", "torch_dtype", "transformers_version")
+"""Entries of a configuration that tell how a network was opened or saved, and not what it computes."""
+
 
 def digest(networks: Iterable[nn.Module], *facts: object) -> str:
-    """A key for what these weights and facts make; a tensor among the facts (of any shape) counts by its values."""
+    """A key for what these networks and facts make.
+
+    Networks count by their classes, configurations, weights and buffers, facts as JSON or as they print; a tensor counts by its
+    shape, precision and values. Where networks were opened from, and by which versions, does not count.
+    """
     content = hashlib.sha256()
-    for network in networks:
-        for weight in network.state_dict().values():
-            content.update(_bytes(weight))
-    for fact in facts:
-        content.update(_bytes(fact) if isinstance(fact, Tensor) else repr(fact).encode())
+    for part in chain(chain.from_iterable(map(_parts, networks)), map(_part, facts)):
+        content.update(len(part).to_bytes(8))  # so that no part may end in the next one
+        content.update(part)
     return content.hexdigest()[:24]
 
 
@@ -44,5 +51,24 @@ def cached_tensors(name: str, make: Callable[[], Mapping[str, Tensor]]) -> dict[
     return values
 
 
-def _bytes(values: Tensor) -> bytes:
-    return values.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+def _parts(network: nn.Module) -> Iterator[bytes]:
+    """Everything that decides what a network computes: buffers that are not saved are among it."""
+    for name, module in network.named_modules():
+        yield _part([name, type(module).__name__, _settings(module)])
+    for name, values in (*network.named_parameters(), *network.named_buffers()):
+        yield name.encode()
+        yield _part(values)
+
+
+def _settings(module: nn.Module) -> dict[str, object]:
+    """The configuration of a network of diffusers, transformers or ours, by name; nothing of any other module."""
+    config = getattr(module, "config", {})
+    values = config.to_dict() if hasattr(config, "to_dict") else config if isinstance(config, Mapping) else vars(config)
+    return {name: value for name, value in values.items() if name[0] != "_" and name not in _HISTORY}
+
+
+def _part(fact: object) -> bytes:
+    if not isinstance(fact, Tensor):
+        return json.dumps(fact, sort_keys=True, default=repr).encode()  # lists and tuples alike, as files have them
+    values = fact.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return f"{tuple(fact.shape)} {fact.dtype} ".encode() + values

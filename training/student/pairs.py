@@ -88,7 +88,9 @@ def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig, timesteps: Iterabl
     order = torch.randperm(len(ids), generator=generator)
     chosen = _weighted(ids[order.repeat(-(-config.count // len(ids)))[: config.count]], teacher, config, generator)
     mixed = torch.is_autocast_enabled(teacher.device.type)
-    name = tensor_cache.digest([teacher.conditioner, teacher.denoiser], teacher.scheduler, chosen, config, mixed)
+    unguided = teacher.conditioner.tokenize([teacher.null_input])
+    made_by = (teacher.scheduler, teacher.latent_shape, chosen, unguided, config, mixed)
+    name = tensor_cache.digest([teacher.conditioner, teacher.denoiser], *made_by)
     last, count = len(teacher.schedule) - 1, max(1, round(config.later * config.count))
     counts = {last: config.count} | {t: count for t in sorted(timesteps, reverse=True) if t != last}
     ends: dict[int, Tensor] = {}

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models import folder as folders
+from tests import tiny
 from training.run import tensor_cache
 
 
@@ -37,3 +39,38 @@ def test_a_name_changes_with_weights_and_facts() -> None:
     with torch.no_grad():
         network.weight += 1
     assert tensor_cache.digest([network], 1, torch.zeros(2)) != before
+
+
+def test_every_part_of_what_is_cached_counts() -> None:
+    ids = torch.arange(12).view(6, 2)
+    middle = ids.clone()
+    middle[3, 1] += 1
+    others = (middle, ids.view(4, 3), ids.int(), ids.flatten().tolist())
+    assert len({tensor_cache.digest([], fact) for fact in (ids, *others)}) == 5
+    assert tensor_cache.digest([], "ab", "c") != tensor_cache.digest([], "a", "bc")
+    assert tensor_cache.digest([], {"a": 1, "b": 2}) == tensor_cache.digest([], {"b": 2, "a": 1})
+
+
+def test_networks_of_the_same_weights_and_other_settings_have_other_names() -> None:
+    networks = [tiny.unet() for _ in range(4)]
+    for network in networks[1:]:
+        network.load_state_dict(networks[0].state_dict())
+    networks[1].register_to_config(norm_eps=1e-3)
+    networks[2].register_to_config(attention_head_dim=4)
+    assert len({tensor_cache.digest([network]) for network in networks}) == 3
+    turned = nn.BatchNorm1d(2)
+    before = tensor_cache.digest([turned])
+    turned.register_buffer("more", torch.ones(1), persistent=False)
+    assert tensor_cache.digest([turned]) != before
+
+
+def test_a_network_that_was_saved_and_opened_is_the_same(tmp_path: Path) -> None:
+    pipeline = tiny.teacher()
+    folders.save(pipeline, tmp_path / "teacher")
+    opened = folders.load(tmp_path / "teacher")
+    for one, other in (
+        (pipeline.conditioner, opened.conditioner),
+        (pipeline.denoiser, opened.denoiser),
+        (pipeline.autoencoder, opened.autoencoder),
+    ):
+        assert tensor_cache.digest([one]) == tensor_cache.digest([other])

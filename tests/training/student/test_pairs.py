@@ -54,3 +54,15 @@ def test_students_of_other_timesteps_share_what_is_the_same(runs: Path) -> None:
     few, more = pairs.draw(teacher, ids, CONFIG, (999, 249)), pairs.draw(teacher, ids, CONFIG, TIMESTEPS)
     assert len(list((runs / "cache").iterdir())) == 3
     assert torch.equal(few.ends[249], more.ends[249])
+
+
+def test_another_caption_in_the_middle_and_other_latents_are_other_pairs(runs: Path) -> None:
+    teacher = tiny.teacher()
+    ids = teacher.conditioner.tokenize(["red", "blue", "green"])  # type: ignore[operator]
+    other = teacher.conditioner.tokenize(["red", "yellow", "green"])  # type: ignore[operator]
+    few = PairsConfig(count=3, steps=1)
+    first = pairs.draw(teacher, ids, few, [999])
+    assert not torch.equal(pairs.draw(teacher, other, few, [999]).samples, first.samples)
+    teacher.latent_shape = (4, 8, 8)
+    assert pairs.draw(teacher, ids, few, [999]).samples.shape == (3, 4, 8, 8)
+    assert len(list((runs / "cache").iterdir())) == 3
