@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from base.errors import BadInput
+
+Take = Literal["best", "last"]
+"""Which model of a run: the best by its score, or that of the last step."""
 
 
 def runs_root() -> Path:
@@ -26,6 +30,21 @@ def trained(name: str, part: str = "model") -> Path:
     if folder.is_dir() and not (folder / "config.yaml").is_file():
         return folder
     raise BadInput(f"no trained model in {folder}: train it first, or give the folder of a saved model")
+
+
+def taken(name: str, take: Take) -> str:
+    """The name of the model to take from a run: its best, which the run's own name stands for, or its last.
+
+    BadInput: it has no last one, or is no run.
+    """
+    if take == "best":
+        return name
+    if not (run_folder(name) / "last").is_dir():
+        raise BadInput(
+            f"{run_folder(name)} holds no last model to take; accepted: a run trained with loop.last=true (its command, run "
+            "again with it, trains no further and writes it)"
+        )
+    return f"{name}/last"
 
 
 def named(name: str) -> str | Path:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from commands.options import Decoder
+from base.runs import taken
+from commands.options import Decoder, Taken
 from evaluation.effort import GUIDANCES, QUICK, Effort, parse_guidances
 from models.sampling import SAMPLERS
 from runtime import available
@@ -26,6 +27,7 @@ def evaluate(
         str, typer.Option(help="More networks, e.g. clip:FOLDER,dinov2:HUB-NAME,inception:FOLDER,lpips:FOLDER.")
     ] = "judge",
     decoder: Decoder = None,
+    take: Taken = "best",
     backend: Annotated[str, typer.Option(help=f"Of a bundle: {available.described()}.")] = "auto",
     steps: Annotated[int, typer.Option(help="Steps of the teacher.")] = 50,
     student_steps: Annotated[str, typer.Option(help="Steps of the student.")] = "1,2,4",
@@ -46,7 +48,8 @@ def evaluate(
     sweep_of = parse_guidances(guidances), tuple(samplers.split(","))
     effort = QUICK if quick else Effort(images, captions, *sweep_of, sweep=sweep)
     networks = tuple(name for name in features.split(",") if name != "judge")  # it is always there
-    subjects = Subjects(student, teacher, judge, data, decoder, networks, backend, steps, parse_steps(student_steps))
+    named = taken(student, take)
+    subjects = Subjects(named, teacher, judge, data, decoder, networks, backend, steps, parse_steps(student_steps))
     result = evaluation.evaluate(subjects, effort, rounds=(1 if quick else 3) if page else 0)
     evaluation.save(result, out)
     Console(stderr=True).print(report_tables.rich_table(result.report, result.compositions))

@@ -11,13 +11,15 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from commands.options import Decoder
+from base.runs import taken
+from commands.options import Decoder, Taken
 
 
 def save(
     run: Annotated[str, typer.Argument(help="Run, diffusers folder or Hub name.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     decoder: Decoder = None,
+    take: Taken = "best",
 ) -> None:
     """Save a run's pipeline as a plain diffusers folder in fp16."""
     import torch
@@ -25,13 +27,14 @@ def save(
     from models import folder
     from training.assemble import opened
 
-    folder.save(opened(run, decoder), out, torch.float16)
+    folder.save(opened(taken(run, take), decoder), out, torch.float16)
 
 
 def export(
     run: Annotated[str, typer.Argument(help="Student: a run, or a diffusers folder.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
     decoder: Decoder = None,
+    take: Taken = "best",
     name: Annotated[str | None, typer.Option(help="What the model is called; by default the folder's name.")] = None,
     buckets: Annotated[
         str | None, typer.Option(help="Static plans as BATCHxWIDTHxHEIGHT, e.g. 1x64x64,4x64x64; they add sizes too.")
@@ -70,7 +73,7 @@ def export(
     planned = shapes.parse(buckets) if buckets else ()
     calibration = [row.input for row in prompts.read(calibrate)] if calibrate else ()
     with tempfile.TemporaryDirectory() as scratch, spoken_of(student := Path(scratch) / "student", run):
-        folder.save(opened(run, decoder), student)
+        folder.save(opened(taken(run, take), decoder), student)
         options = ExportOptions(
             name, precision, planned, lora, calibration=calibration, engines=engines, overwrite=overwrite
         )

@@ -9,9 +9,13 @@ from typing import Annotated
 import typer
 
 from base.errors import BadInput
+from base.runs import Take
 from runtime import available
 
 Decoder = Annotated[str | None, typer.Option(help="Run of a sharpened decoder to put in the autoencoder's place.")]
+Taken = Annotated[
+    Take, typer.Option("--take", help="Of a run: its best model by score, or its last one, where loop.last wrote it.")
+]
 Inputs = Annotated[list[str] | None, typer.Argument(help="Prompts, labels or attributes, one image each.")]
 Attributes = Annotated[
     list[str] | None,

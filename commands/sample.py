@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from base.runs import taken
 from commands import options
 from models.sampling import ANCESTRAL, SAMPLERS
 
@@ -30,6 +31,7 @@ def sample(
     sampler: Annotated[str, typer.Option(help=f"Sampler of a teacher: {', '.join((*SAMPLERS, *ANCESTRAL))}.")] = "ddim",
     count: options.Count = 1,
     grid: options.Grid = False,
+    take: options.Taken = "best",
     gif: Annotated[bool, typer.Option("--gif", help="The denoising step by step, as an animation.")] = False,
 ) -> None:
     """Draw images from a run before it is a bundle; of a teacher with guidance and a sampler."""
@@ -43,16 +45,16 @@ def sample(
     out = out or Path("out.gif" if gif else "out.png")
     if not gif:
         images.check_out(out)
-    pipeline = opened(run)
+    pipeline = opened(taken(run, take))
     options.check_kinds(attribute, label, pipeline.inputs, run)
     texts = [text for text in every for _ in range(count)]
     seeds = [seed + number for _ in every for number in range(count)]
     how = denoising.SamplingOptions(steps, guidance, sampler)
-    taken = steps or (1 if pipeline.is_student else denoising.TEACHER_STEPS)
+    used = steps or (1 if pipeline.is_student else denoising.TEACHER_STEPS)
     guided = (None, None) if pipeline.is_student else (guidance, sampler)
     task = task_of(pipeline)
     sources = [
-        Provenance(task.shown(text), number, taken, run, None, None, *guided)
+        Provenance(task.shown(text), number, used, run, None, None, *guided)
         for text, number in zip(texts, seeds, strict=True)
     ]
     if gif:

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from base.runs import Take
+
 
 def train(
     method: Annotated[
@@ -18,6 +20,9 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what the run would need, of a teacher or student of a base.")
     ] = False,
+    take: Annotated[
+        Take, typer.Option(help="Of the runs that this one starts from: their best models, or their last ones.")
+    ] = "best",
 ) -> None:
     """Train; the same command again resumes."""
     from training.launch import launch, rehearse
@@ -25,10 +30,10 @@ def train(
     if dry_run:
         from training.run.trouble import LESS
 
-        estimate = rehearse(method, config, overrides or [])
+        estimate = rehearse(method, config, overrides or [], take)
         Console().print(estimate.table())
         if estimate.peak > estimate.free:
             Console(stderr=True).print(f"this will not fit: {LESS}", style="yellow")
         return
-    figures = launch(method, config, overrides or [])
+    figures = launch(method, config, overrides or [], take)
     Console().print("  ".join(f"{name} {value:.4g}" for name, value in figures.items()))

@@ -23,17 +23,22 @@ SWEEP = (0.0, 1.0, 2.0, 3.0)
 def compose(
     judge: Judge,
     held_out: tuple[AttributedImages, AttributedImages],
+    others: AttributedImages,
     teacher: Callable[[int], Draw],
     draws: Mapping[str, Draw],
     effort: Effort,
 ) -> tuple[tuple[Composition, ...], dict[str, Image.Image]]:
-    """Figures and grids. `held_out`: rows of known and of unknown combinations; `teacher`: number of steps → the teacher."""
+    """Figures and grids.
+
+    `held_out`: rows of known and of unknown combinations; `others`: more rows of the former, for names that few of them show;
+    `teacher`: number of steps → the teacher.
+    """
     seen, unseen = (images.even(effort.captions) for images in held_out)
     grids = {"every attribute alone": _alone(judge, draws), "weight sweep": _sweep(seen.even(FEW), draws)}
     if len(unseen):
         grids["unseen combinations"] = _combinations(unseen.even(COMBINATIONS), draws)
     grids["steps"] = _steps(seen.even(FEW), teacher, draws, effort.step_counts)
-    return compositions(judge, seen, unseen, draws, effort.batch), grids
+    return compositions(judge, seen, unseen, draws, effort.batch, seen.lacking(others, effort.each)), grids
 
 
 def _alone(judge: Judge, draws: Mapping[str, Draw]) -> Image.Image:

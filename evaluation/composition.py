@@ -5,17 +5,20 @@ It knows callables, no generators. Shapes: `N` images, `H W` pixels.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from evaluation.bench import Draw
-from metrics.attribute_accuracy import accuracy
+from metrics.attribute_accuracy import Sightings, sightings
 from metrics.features import Images
 from metrics.judge_network import Judge
+from metrics.proportions import falls
 
 WEIGHTS = (0.0, 1.0, 2.0)
 """At which every attribute of a row is requested; 0 leaves it free, so its accuracy is that of chance."""
@@ -32,10 +35,22 @@ class AttributedImages:
     def __len__(self) -> int:
         return len(self.attributes)
 
+    def rows(self, indices: Sequence[int]) -> AttributedImages:
+        """The rows at `indices`."""
+        return AttributedImages(self.images[list(indices)], tuple(self.attributes[index] for index in indices))
+
     def even(self, count: int) -> AttributedImages:
         """`count` rows, evenly spaced, or all."""
-        indices = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
-        return AttributedImages(self.images[indices], tuple(self.attributes[index] for index in indices))
+        return self.rows(np.linspace(0, len(self) - 1, min(count, len(self))).astype(int).tolist())
+
+    def lacking(self, others: AttributedImages, each: int) -> AttributedImages:
+        """The first of `others` that show what fewer than `each` of these rows do."""
+        counts, more = Counter(name for row in self.attributes for name in row), []
+        for index, row in enumerate(others.attributes):
+            if any(counts[name] < each for name in row):
+                counts.update(row)
+                more.append(index)
+        return others.rows(more)
 
 
 @dataclass(frozen=True)
@@ -48,35 +63,50 @@ class Composition:
     unseen: float
     """On combinations that training does not know; NaN where the set holds none."""
     n: int
-    """Images of known combinations; of the others there are as many at most."""
+    """Images of known combinations."""
+    unseen_n: int = 0
+    """Images of the others."""
     weights: dict[float, float] = field(default_factory=dict)
     """On known combinations with every attribute at this weight; empty for reals."""
-    by_name: dict[str, float] = field(default_factory=dict)
-    """On known combinations, by attribute."""
+    names: Sightings = field(default_factory=lambda: Sightings({}, {}))
+    """On known combinations, and on more rows of what few of them show, by attribute."""
 
     @property
     def rises(self) -> bool:
-        """Whether accuracy rises with the weight, and falls nowhere on the way."""
+        """Whether accuracy rises with the weight, and falls nowhere on the way by more than two standard errors."""
         shares = [self.weights[weight] for weight in sorted(self.weights)]
-        return shares == sorted(shares) and shares[0] < shares[-1]
+        return shares[0] < shares[-1] and not any(falls(*pair, self.n) for pair in pairwise(shares))
 
 
 def compositions(
-    judge: Judge, seen: AttributedImages, unseen: AttributedImages, draws: Mapping[str, Draw], batch: int = 50
+    judge: Judge,
+    seen: AttributedImages,
+    unseen: AttributedImages,
+    draws: Mapping[str, Draw],
+    batch: int = 50,
+    more: AttributedImages | None = None,
 ) -> tuple[Composition, ...]:
     """The reals, which are the ceiling, and then every source, given the same attributes and the same seeds.
 
-    `seen` are real images of combinations that training knows, `unseen` of combinations that it does not.
+    `seen` are real images of combinations that training knows, `unseen` of combinations that it does not; those of `more` count
+    for the figures by name alone.
     """
-    share, by_name = accuracy(judge, seen.images, seen.attributes)
-    lines = [Composition(REALS, share, _share(judge, unseen.images, unseen.attributes), len(seen), {}, dict(by_name))]
+    more = more or seen.rows([])
+    own, others = sightings(judge, seen.images, seen.attributes), sightings(judge, unseen.images, unseen.attributes)
+    counts = {"n": len(seen), "unseen_n": len(unseen)}
+    named = own + sightings(judge, more.images, more.attributes)
+    lines = [Composition(REALS, own.share, others.share, names=named, **counts)]
     for name, draw in draws.items():
-        by_weight = {weight: _images(draw, seen.attributes, weight, batch, name) for weight in WEIGHTS}
-        shares = {weight: _share(judge, images, seen.attributes) for weight, images in by_weight.items()}
-        share, by_name = accuracy(judge, by_weight[1.0], seen.attributes)
-        others = _images(draw, unseen.attributes, 1.0, batch, name) if len(unseen) else unseen.images
-        other = _share(judge, others, unseen.attributes)
-        lines.append(Composition(name, share, other, len(seen), shares, dict(by_name)))
+        by_weight = {
+            weight: sightings(judge, _images(draw, seen.attributes, weight, batch, name), seen.attributes)
+            for weight in WEIGHTS
+        }
+        new, rare = (
+            sightings(judge, _images(draw, rows.attributes, 1.0, batch, name), rows.attributes)
+            for rows in (unseen, more)
+        )
+        shares = {weight: seen_at.share for weight, seen_at in by_weight.items()}
+        lines.append(Composition(name, shares[1.0], new.share, weights=shares, names=by_weight[1.0] + rare, **counts))
     return tuple(lines)
 
 
@@ -85,11 +115,9 @@ def attribute_prompt(attributes: Sequence[str], weight: float = 1.0) -> str:
     return ", ".join(name if weight == 1 else f"{name}={weight:g}" for name in attributes)
 
 
-def _share(judge: Judge, images: Images, attributes: Sequence[Sequence[str]]) -> float:
-    return accuracy(judge, images, attributes)[0] if len(images) else float("nan")
-
-
 def _images(draw: Draw, rows: Sequence[Sequence[str]], weight: float, batch: int, name: str) -> Images:
+    if not rows:
+        return np.empty((0, 1, 1, 3), np.uint8)
     prompts = [attribute_prompt(row, weight) for row in rows]
     batches = [range(start, min(start + batch, len(prompts))) for start in range(0, len(prompts), batch)]
     shown = track(batches, f"attributes at weight {weight:g}: {name}", console=Console(stderr=True))

@@ -30,6 +30,8 @@ class Effort:
     """Prompts of the variety at a fixed prompt."""
     seeds: int = 8
     """Images of each of them."""
+    each: int = 20
+    """Images by which an attribute is judged, where so many real ones show it and the judge reads attributes."""
     batch: int = 50
     """Images drawn at once."""
     step_counts: tuple[int, ...] = (1000, 50, 4)

@@ -78,6 +78,7 @@ def evaluate(
         compositions, pictures = attribute_grids.compose(
             bench.reference.judge,
             sources.open_attributed(subjects.data),
+            sources.open_more_attributed(subjects.data),
             lambda steps: sources.teacher_draw(pipeline, steps)(best.guidance, best.sampler),
             draws,
             effort,
@@ -92,7 +93,10 @@ def save(evaluation: Evaluation, out: Path) -> None:
     """`quality.json`, `quality.md` and the grids, each atomically."""
     out.mkdir(parents=True, exist_ok=True)
     timings = [asdict(timing) for timing in evaluation.timings]
-    attributes = [asdict(composition) for composition in evaluation.compositions]
+    attributes = [
+        {**asdict(one), "by_name": one.names.by_name, "mean_over_names": one.names.mean}
+        for one in evaluation.compositions
+    ]
     figures = {**evaluation.report.as_json(), "attributes": attributes, "timings": timings, "facts": evaluation.facts}
     write(out / "quality.json", json.dumps(figures, indent=1) + "\n")
     write(out / "quality.md", report_tables.markdown(evaluation.report, evaluation.compositions))

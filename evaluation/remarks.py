@@ -6,8 +6,11 @@ import math
 from collections.abc import Sequence
 
 from evaluation.composition import Composition
-from evaluation.figures import fd
+from evaluation.figures import FIDELITY, fd
+from evaluation.reference import JUDGE
 from evaluation.report import Report
+from metrics.attribute_accuracy import VISIBLE
+from metrics.proportions import below
 from metrics.validity import BLURS, DROPS, MARGIN, NOISES
 
 UNSEEN = 0.9
@@ -52,6 +55,9 @@ def warnings(report: Report, compositions: Sequence[Composition] = ()) -> list[s
         remarks = [figure.remark(student, report.teacher) for figure in report.figures]
         sentences += [f"{student.name}: {remark}" for remark in remarks if remark]
     sentences += _of_more_steps(report)
+    if compositions and (blind := compositions[0].names.missed(VISIBLE)):
+        shown = compositions[0].names.described(blind)
+        sentences.append(f"The judge does not see on real images: {shown}; its figures say nothing about them.")
     for one in compositions[1:]:
         sentences += _of_attributes(one, compositions[0])
     return sentences
@@ -68,13 +74,13 @@ def _of_the_sweep(report: Report) -> list[str]:
 
 
 def _of_attributes(line: Composition, reals: Composition) -> list[str]:
-    sentences = []
+    sentences = _of_names(line, reals)
     if not line.rises:
         listed = ", ".join(f"{share:.3f} at {weight:g}" for weight, share in sorted(line.weights.items()))
         sentences.append(
             f"{line.name}: heavier attributes are not seen more often ({listed}): it does not honour weights."
         )
-    if line.unseen < UNSEEN * reals.unseen:
+    if below(line.unseen, line.unseen_n, UNSEEN * reals.unseen):
         sentences.append(
             f"{line.name}: on combinations that training never shows {line.unseen / reals.unseen:.2f} of the reals' "
             "attributes are seen: it repeats combinations more than it composes."
@@ -82,16 +88,22 @@ def _of_attributes(line: Composition, reals: Composition) -> list[str]:
     return sentences
 
 
+def _of_names(line: Composition, reals: Composition) -> list[str]:
+    """What the judge sees on reals, and on the line's images hardly ever."""
+    visible = {name: share for name, share in reals.names.by_name.items() if name not in reals.names.missed(VISIBLE)}
+    missed = [name for name in line.names.missed(VISIBLE) if name in visible]
+    return [f"{line.name}: hardly draws {line.names.described(missed)}, which are seen on reals."] if missed else []
+
+
 def _of_more_steps(report: Report) -> list[str]:
     if len(report.students) < 2:
         return []
-    one_step = fd(report.students[0])
-    distances = {line.name: fd(line) for line in report.students[1:]}
-    worse = [
-        f"{name} {own:.4g}"
-        for name, own in distances.items()
-        if own > WORSE * one_step and not math.isclose(own, one_step, abs_tol=1e-9)
-    ]
+    one_step, first = fd(report.students[0]), report.students[0][FIDELITY][JUDGE].fd_deviation
+    worse = []
+    for line in report.students[1:]:
+        own, error = fd(line), math.hypot(first, line[FIDELITY][JUDGE].fd_deviation)
+        if own > max(WORSE * one_step, one_step + 2 * error) and not math.isclose(own, one_step, abs_tol=1e-9):
+            worse.append(f"{line.name} {own:.4g}")
     if not worse:
         return []
     return [

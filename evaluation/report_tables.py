@@ -81,11 +81,12 @@ def _sweep(report: Report) -> Sheet:
 
 def _composed(compositions: Sequence[Composition]) -> Sheet:
     reals, weights = compositions[0], sorted({weight for one in compositions for weight in one.weights})
-    heads = ["known combinations ↑", "÷ reals'", "unknown ones ↑", "÷ reals'"]
+    heads = ["known combinations ↑", "÷ reals'", "unknown ones ↑", "÷ reals'", "mean over names ↑"]
     rows = [
         [
             one.name,
             *(share(one.seen), ratio(one.seen, reals.seen), share(one.unseen), ratio(one.unseen, reals.unseen)),
+            share(one.names.mean),
             *(share(one.weights.get(weight)) for weight in weights),
             str(one.n),
         ]
@@ -98,7 +99,9 @@ def _composed(compositions: Sequence[Composition]) -> Sheet:
 
 def _missed(compositions: Sequence[Composition]) -> Sheet:
     """By the last source, the student in most steps."""
-    by_name = compositions[-1].by_name
-    order = sorted(by_name, key=lambda name: (by_name[name], name))[:WORST]
-    rows = [[name, *(share(one.by_name.get(name)) for one in compositions)] for name in order]
-    return Sheet("Attributes seen least", ["", *(one.name for one in compositions)], rows)
+    names = compositions[-1].names
+    order = sorted(names.counts, key=lambda name: (names.by_name[name], name))[:WORST]
+    rows = [
+        [name, *(share(one.names.by_name.get(name)) for one in compositions), str(names.counts[name])] for name in order
+    ]
+    return Sheet("Attributes seen least", ["", *(one.name for one in compositions), "N"], rows)

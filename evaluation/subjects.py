@@ -98,6 +98,18 @@ def open_attributed(data: str) -> tuple[AttributedImages, AttributedImages]:
     return seen, unseen
 
 
+def open_more_attributed(data: str) -> AttributedImages:
+    """Rows of known combinations by which rare attributes are judged: held-out ones first, then those that were trained on."""
+    splits = [ImageFolder(data_folder(data), split) for split in ("test", "validation", "train")]
+    images, rows = [], list[tuple[str, ...]]()
+    for split in splits:
+        attributes, kinds = split.column("attributes"), _column(split, "kind")
+        known = [row for row, kind in enumerate(kinds) if kind != UNSEEN]
+        images.append(split.images(known))
+        rows += [tuple(attributes[row]) for row in known]
+    return AttributedImages(np.concatenate(images), tuple(rows))
+
+
 def open_teacher(subjects: Subjects) -> Pipeline:
     """The teacher, on the GPU where there is one. BadInput: it is none, or a student."""
     pipeline = opened(subjects.teacher, subjects.decoder)
@@ -195,7 +207,8 @@ def _labelled(split: ImageFolder) -> LabelledImages:
         background if background and text.endswith(f" on {background}") else None
         for text, background in zip(texts, _column(split, "background"), strict=True)
     )
-    return LabelledImages(split.images(), tuple(texts), np.array(labels, np.int64), backgrounds)
+    attributes = tuple(tuple(names or ()) for names in _column(split, "attributes"))
+    return LabelledImages(split.images(), tuple(texts), np.array(labels, np.int64), backgrounds, attributes)
 
 
 def _column(split: ImageFolder, name: str) -> list[Any]:

@@ -7,6 +7,7 @@ second, and so on. Shapes: `N` images, `H W` pixels, `T` slots.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,6 +18,10 @@ from torch.nn import functional
 from metrics import features
 from metrics.features import Images
 from metrics.judge_network import Judge, JudgeConfig
+from metrics.proportions import below
+
+VISIBLE = 0.5
+"""Share of real images that show an attribute in which a judge must see it, for its figures to say anything about it."""
 
 Slots = Sequence[Sequence[str]]
 """The attributes of each slot, which exclude each other."""
@@ -50,20 +55,62 @@ def read(judge: Judge, images: Images) -> NDArray[np.int64]:
     return torch.stack([answer.argmax(dim=1) for answer in _answers(judge, logits)], dim=1).numpy()
 
 
-def accuracy(judge: Judge, images: Images, requested: Sequence[Sequence[str]]) -> tuple[float, Mapping[str, float]]:
-    """Share of the requested attributes that the judge sees in images `(N, H, W, 3)`: of all of them, and by name.
+@dataclass(frozen=True)
+class Sightings:
+    """How often a judge saw the attributes that were requested, by name; slots left free do not count."""
 
-    Slots left free do not count; NaN where nothing is requested.
-    """
+    counts: Mapping[str, int]
+    """Images for which each was requested."""
+    hits: Mapping[str, int]
+    """Those of them in which the judge sees it."""
+
+    def __add__(self, other: Sightings) -> Sightings:
+        """Those of both."""
+        names = {**self.counts, **other.counts}
+        return Sightings(
+            {name: self.counts.get(name, 0) + other.counts.get(name, 0) for name in names},
+            {name: self.hits.get(name, 0) + other.hits.get(name, 0) for name in names},
+        )
+
+    @property
+    def share(self) -> float:
+        """Of all that was requested; NaN where nothing was."""
+        return sum(self.hits.values()) / total if (total := sum(self.counts.values())) else float("nan")
+
+    @property
+    def by_name(self) -> dict[str, float]:
+        """The share of each attribute."""
+        return {name: self.hits[name] / count for name, count in self.counts.items()}
+
+    @property
+    def mean(self) -> float:
+        """The mean over names, in which a rare one counts as much as any other; NaN where nothing was requested."""
+        return float(np.mean([*self.by_name.values()])) if self.counts else float("nan")
+
+    def missed(self, least: float) -> list[str]:
+        """Names seen less often than `least`, by more than two standard errors, the rarest sight first."""
+        names = [name for name, share in self.by_name.items() if below(share, self.counts[name], least)]
+        return sorted(names, key=lambda name: (self.by_name[name], name))
+
+    def described(self, names: Sequence[str]) -> str:
+        """`Mole 0 of 12, Fez 3 of 40`."""
+        return ", ".join(f"{name} {self.hits[name]} of {self.counts[name]}" for name in names)
+
+
+def sightings(judge: Judge, images: Images, requested: Sequence[Sequence[str]]) -> Sightings:
+    """What the judge sees of the requested attributes in images `(N, H, W, 3)`."""
+    if not requested:
+        return Sightings({}, {})
     slots = judge.config.slots
-    seen, targets = read(judge, images), slot_indices(requested, slots).numpy()  # (N, T)
-    hits: dict[str, list[bool]] = {}
+    targets, seen = slot_indices(requested, slots).numpy(), read(judge, images)  # (N, T)
+    counts, hits = dict[str, int](), dict[str, int]()
     for column, slot in enumerate(slots):
-        for row in np.flatnonzero(targets[:, column] < len(slot)):
-            hits.setdefault(slot[targets[row, column]], []).append(bool(seen[row, column] == targets[row, column]))
-    everything = [hit for own in hits.values() for hit in own]
-    by_name = {name: float(np.mean(own)) for name, own in sorted(hits.items())}
-    return float(np.mean(everything)) if everything else float("nan"), by_name
+        for index, name in enumerate(slot):
+            asked = targets[:, column] == index
+            if asked.any():
+                counts[name] = int(asked.sum())
+                hits[name] = int((seen[asked, column] == index).sum())
+    return Sightings(counts, hits)
 
 
 def _answers(judge: Judge, logits: Tensor) -> tuple[Tensor, ...]:

@@ -36,6 +36,10 @@ class Conditioner(nn.Module, ABC):
     def tokenize(self, inputs: Sequence[Input]) -> Tensor:
         """Task inputs → ids `(N, S)` int64, or weights `(N, A)`. BadInput: an input that this conditioner does not know."""
 
+    def beyond(self, inputs: Sequence[Input]) -> list[str]:
+        """The end of each input that `tokenize` leaves out because it is too long; nothing of those that it takes whole."""
+        return [""] * len(inputs)
+
     @abstractmethod
     def forward(self, ids: Tensor) -> Conditioning:
         """What `tokenize` gives, ids `(N, S)` or weights `(N, A)` → conditioning of N samples."""

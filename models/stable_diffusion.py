@@ -61,6 +61,10 @@ class CLIPConditioner(Conditioner):
         """Prompts → ids `(N, S)` int64, padded and cut to the tokenizer's length. BadInput: not text."""
         return tokenized(self.tokenizer, inputs)
 
+    def beyond(self, inputs: Sequence[Input]) -> list[str]:
+        """The end of each prompt that has more tokens than the tokenizer's length."""
+        return beyond(self.tokenizer, inputs)
+
     def forward(self, ids: Tensor) -> Conditioning:
         """Ids `(N, S)` → hidden states `(N, S, D)`."""
         return Conditioning(encoder_hidden_states=self.text_encoder(ids).last_hidden_state)
@@ -73,6 +77,16 @@ def tokenized(tokenizer: PreTrainedTokenizerFast, inputs: Sequence[Input]) -> Te
     length = tokenizer.model_max_length
     encoded = tokenizer(list(inputs), padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     return cast(Tensor, encoded["input_ids"])
+
+
+def beyond(tokenizer: CLIPTokenizer, inputs: Sequence[Input]) -> list[str]:
+    """What `tokenized` cuts off each text, as it was written; nothing where it all fits."""
+    ends = []
+    for text in map(str, inputs):
+        places = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]  # start and end among them
+        fits = len(places) <= tokenizer.model_max_length
+        ends.append("" if fits else text[places[tokenizer.model_max_length - 2][1] :].strip())
+    return ends
 
 
 def assemble(

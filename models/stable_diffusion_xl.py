@@ -24,7 +24,7 @@ from models.labels import Input
 from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.pipeline import Conditioner, Pipeline
 from models.schedule import base_scheduler
-from models.stable_diffusion import TASK, check_fit, name_as_released, tokenized, vae_class
+from models.stable_diffusion import TASK, beyond, check_fit, name_as_released, tokenized, vae_class
 from models.unet import TextTimeUNet
 
 ALIASES = ("StableDiffusionXLImg2ImgPipeline",)
@@ -63,6 +63,10 @@ class DualConditioner(Conditioner):
     def tokenize(self, inputs: Sequence[Input]) -> Tensor:
         """Prompts → ids of both tokenizers side by side `(N, 2·S)` int64. BadInput: not text."""
         return torch.cat([tokenized(tokenizer, inputs) for tokenizer in self.tokenizers], dim=1)
+
+    def beyond(self, inputs: Sequence[Input]) -> list[str]:
+        """The end of each prompt that has more tokens than the first tokenizer's length; both cut alike."""
+        return beyond(self.tokenizers[0], inputs)
 
     def forward(self, ids: Tensor) -> Conditioning:
         """Ids `(N, 2·S)` → hidden states `(N, S, D1 + D2)`, pooled text `(N, D2)`, sizes `(N, 6)`."""

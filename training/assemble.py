@@ -1,16 +1,19 @@
-"""What runs gave, opened: a pipeline, with another decoder if one is named; the student that another goes on from."""
+"""What runs gave, opened: a pipeline, with another decoder if one is named; a base to train, a student to go on from."""
 
 from __future__ import annotations
 
 from torch import nn
 
+from base.config import Config
 from base.errors import BadInput
 from base.runs import named, trained
+from models import folder as folders
 from models import latent_autoencoder
 from models.architecture import architecture
-from models.folder import load
 from models.pipeline import Pipeline
 from models.schedule import Schedule
+from training.run.device import device
+from training.run.loop_config import LoopConfig
 
 
 def opened(name: str, decoder: str | None = None) -> Pipeline:
@@ -18,7 +21,7 @@ def opened(name: str, decoder: str | None = None) -> Pipeline:
 
     BadInput: there is no such pipeline or decoder.
     """
-    pipeline = load(named(name))
+    pipeline = folders.load(named(name))
     if decoder is not None:
         pipeline.autoencoder = latent_autoencoder.load(trained(decoder))
     return pipeline
@@ -38,3 +41,23 @@ def earlier(name: str, teacher: nn.Module, schedule: Schedule) -> nn.Module:
     if predicts != expected:
         raise BadInput(f"start: {name} predicts {predicts}, and this student is to predict {expected}")
     return student.denoiser
+
+
+def open_base(base: str | Config, loop: LoopConfig) -> Pipeline:
+    """The pipeline to train: an existing one, or components put together around a fresh denoiser."""
+    pipeline = opened(base) if isinstance(base, str) else folders.build(base, trained)
+    for component in (pipeline.conditioner, pipeline.denoiser, pipeline.autoencoder):
+        component.to(device())
+    configure(pipeline.denoiser, loop)
+    return pipeline
+
+
+def configure(denoiser: nn.Module, loop: LoopConfig) -> None:
+    """Lets a denoiser compute as the loop says, which a copy of another configuration does not inherit.
+
+    `math` attention also spares it what torch's own plain path does besides (6 %).
+    """
+    if loop.checkpointing:
+        architecture(denoiser).checkpoint_activations()
+    if loop.attention == "math":
+        architecture(denoiser).use_plain_attention()

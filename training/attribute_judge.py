@@ -6,10 +6,14 @@ Shapes: `N` batch, `H W` pixels, `K` uniform draws an image.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from base.errors import BadInput
@@ -17,11 +21,14 @@ from base.runs import data_folder
 from data.attributed import SLOTS
 from data.imagefolder import ImageFolder
 from metrics import attribute_accuracy as attributes
+from metrics import judge_network as judges
 from metrics.judge_network import DRAWS, Judge, augment
 from models.pixel_tensors import from_uint8
-from training.judge import JudgeMethod, JudgeTraining
+from training import balance
+from training.judge import SCORED, JudgeMethod, JudgeTraining
 from training.run.draws import Draws
 from training.run.method import Losses
+from training.scored import scored
 
 
 class AttributeJudgeTraining(JudgeTraining):
@@ -46,6 +53,14 @@ class AttributeJudgeMethod(JudgeMethod):
         self.judge = attributes.open_judge(slots)
         self.modules: Mapping[str, nn.Module] = {"judge": self.judge}
         self.size = len(self.train_images)
+        rows = (images.column(config.attributes) for images in (self.train_images, self.held_out))
+        self.scored = scored(*rows, SCORED)
+        self.scored_on = self.scored.said
+        names = [
+            [(slot, index) for slot, index in enumerate(row) if index < len(slots[slot])]
+            for row in self.labels.tolist()
+        ]
+        self.shares = balance.shares(names, 1 if config.loop.balance is None else config.loop.balance)
 
     def classify(self, indices: list[int], draws: Draws) -> Losses:
         """Cross-entropy on augmented images, the mean over the slots."""
@@ -54,13 +69,33 @@ class AttributeJudgeMethod(JudgeMethod):
         return {"total": attributes.attribute_loss(self.judge, augmented, self.labels[indices].to(draws.device))}
 
     def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
-        """Share of the attributes of held-out images that it sees, and of whole images read without a mistake."""
-        judge = cast(Judge, averages["judge"])
-        shown = self.held_out.column(self.config.attributes)[:1000]
-        images = self.held_out.images(list(range(len(shown))))  # (N, H, W, 3)
-        share, _ = attributes.accuracy(judge, images, shown)
-        whole = (attributes.read(judge, images) == self.held_out_labels[: len(shown)].numpy()).all(axis=1).mean()
-        return {"score": -share, "accuracy": share, "whole": float(whole)}
+        """Share of the attributes that it sees, its mean over their names, and of whole images read without a mistake."""
+        judge, (images, shown, labels) = cast(Judge, averages["judge"]), self._scored
+        seen = attributes.sightings(judge, images, shown)
+        whole = (attributes.read(judge, images) == labels).all(axis=1).mean()
+        return {"score": -seen.share, "accuracy": seen.share, "mean over names": seen.mean, "whole": float(whole)}
+
+    def closing(self, model: Path) -> Sequence[str]:
+        """The attributes that it does not see in real images, and those that no such image shows."""
+        judge, (images, shown, _) = judges.load(model), self._scored
+        seen = attributes.sightings(judge, images, shown)
+        blind = seen.missed(attributes.VISIBLE)
+        absent = [name for slot in judge.config.slots for name in slot if name not in seen.counts]
+        lines = [f"the mean over {len(seen.counts)} names is {seen.mean:.3f} ({seen.share:.3f} over all that is shown)"]
+        if blind:
+            lines.append(f"it does not see in real images: {seen.described(blind)}; its figures say nothing about them")
+        if absent:
+            lines.append(f"no image that it is scored on shows {', '.join(absent)}: nobody knows whether it sees them")
+        return lines
+
+    @cached_property
+    def _scored(self) -> tuple[NDArray[np.uint8], list[Sequence[str]], NDArray[np.int64]]:
+        """Images `(N, H, W, 3)` that it is scored on, what each shows, and that as `(N, T)`."""
+        parts = ((self.held_out, self.scored.held_out), (self.train_images, self.scored.train))
+        columns = [(images.column(self.config.attributes), some) for images, some in parts]
+        pixels = np.concatenate([images.images(some) for images, some in parts])
+        labels = torch.cat([self.held_out_labels[self.scored.held_out], self.labels[self.scored.train]])
+        return pixels, [column[row] for column, some in columns for row in some], labels.numpy()
 
 
 def _upright(draws: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 from tokenizers import Tokenizer, pre_tokenizers, trainers
 from tokenizers.normalizers import Normalizer
 from torch import Tensor, nn
@@ -26,6 +25,7 @@ from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from models import tokenizer_files
 from models.pixel_tensors import from_uint8
+from models.stable_diffusion import beyond
 from training import spelling
 from training.augment import shift
 from training.captions import Captions
@@ -63,6 +63,7 @@ class ClipConfig(Config):
 class ClipMethod(Method):
     """Contrast captions with images; samples that share a caption are positives of each other."""
 
+    score_name = "the contrastive loss"
     averaged: Sequence[str] = ("clip",)
 
     def __init__(self, config: ClipConfig) -> None:
@@ -80,17 +81,20 @@ class ClipMethod(Method):
         self.modules: Mapping[str, nn.Module] = {"clip": self.clip}
         self.captions = Captions(self.train_images, config.captions, self._tokenize)
         self.held_out_captions = Captions(self.held_out, config.captions, self._tokenize)
+        self.scored = self.captions.scored(self.held_out_captions, 500)
+        self.scored_on = self.scored.said
         self.size = len(self.train_images)
 
-    def prepare(self) -> None:
-        """Say which captions of different things the tokenizer reads alike."""
+    def notes(self) -> Sequence[str]:
+        """Captions that are cut, and those of different things that the tokenizer reads alike."""
+        lines = self.captions.cut(lambda texts: beyond(self.tokenizer, texts))
         if self.spelling and self.spelling.equal:
             pairs = self.spelling.equal
             example = " and ".join(f"'{text}'" for text in pairs[0])
-            line = f"{len(pairs)} pairs of captions are read alike, such as {example}; spelling=exact keeps them apart"
-            Console(stderr=True).print(
-                f"spelling: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True
+            lines.append(
+                f"{len(pairs)} pairs of captions are read alike, such as {example}; spelling=exact keeps them apart"
             )
+        return lines
 
     def phases(self, steps: int) -> Sequence[Phase]:
         """One phase: contrast."""
@@ -104,11 +108,12 @@ class ClipMethod(Method):
         return {"total": contrastive(logits, ids)}
 
     def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
-        """How often a held-out caption finds its own image (or one of equal caption) among all of them."""
-        clip = averages["clip"]
+        """How often a caption finds its own image (or one of equal caption) among all of them."""
+        clip, rows = averages["clip"], self.scored
         device = next(clip.parameters()).device
-        images = from_uint8(self.held_out.images(list(range(min(len(self.held_out), 500))))).to(device)
-        ids = self.held_out_captions.ids[: len(images), 0].to(device)
+        pixels = np.concatenate([self.held_out.images(rows.held_out), self.train_images.images(rows.train)])
+        images = from_uint8(pixels).to(device)
+        ids = torch.cat([self.held_out_captions.ids[rows.held_out, 0], self.captions.ids[rows.train, 0]]).to(device)
         logits = clip(input_ids=ids, pixel_values=images).logits_per_text.float()
         same = (ids[:, None] == ids[None, :]).all(dim=-1)
         retrieval = same[torch.arange(len(ids), device=device), logits.argmax(dim=1)].float().mean()

@@ -19,6 +19,7 @@ from models import components
 from models import folder as folders
 from models.architecture import architecture, make
 from models.conditioning import Conditioning
+from training.assemble import configure
 from training.lora import adapted
 from training.rehearsal import Rehearsal, denoiser_pass
 from training.run.device import device
@@ -27,7 +28,7 @@ from training.run.loop_config import LoopConfig
 from training.run.memory import Peak, Play, appear, available, rehearse
 from training.run.optimizer import build
 from training.student.student_config import StudentConfig
-from training.teacher import TeacherConfig, configure
+from training.teacher import TeacherConfig
 
 _EFFICIENCY = 0.4
 """Of a large matrix product's rate, that a training step reaches."""

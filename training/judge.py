@@ -21,11 +21,16 @@ from data.imagefolder import ImageFolder
 from metrics import judge_network as judges
 from metrics.judge_network import DRAWS, Judge, JudgeConfig, augment, judge_loss
 from models.pixel_tensors import from_uint8, to_uint8
+from training import balance
 from training.run.draws import Draws
 from training.run.loop_config import LoopConfig
 from training.run.method import Losses, Method, Phase
 from training.run.optimizer import OptimizerConfig
+from training.scored import scored
 from training.subsets import evenly
+
+SCORED = 1000
+"""Images that a score is taken of, at most."""
 
 
 class JudgeTraining(Config):
@@ -44,6 +49,7 @@ class JudgeTraining(Config):
 class JudgeMethod(Method):
     """Classification of the real training split, with neither blur nor noise among the augmentations."""
 
+    score_name = "the negated accuracy"
     averaged: Sequence[str] = ("judge",)
 
     def __init__(self, config: JudgeTraining) -> None:
@@ -55,6 +61,9 @@ class JudgeMethod(Method):
         self.judge = Judge(JudgeConfig(labels=int(self.labels.max()) + 1))
         self.modules: Mapping[str, nn.Module] = {"judge": self.judge}
         self.size = len(self.train_images)
+        self.scored = scored(self.labels.tolist(), self.held_out_labels.tolist(), SCORED)
+        self.shares = balance.shares([[label] for label in self.labels.tolist()], config.loop.balance or 0)
+        self.scored_on = self.scored.said
 
     def phases(self, steps: int) -> Sequence[Phase]:
         """One phase: classification."""
@@ -67,12 +76,16 @@ class JudgeMethod(Method):
         return {"total": judge_loss(self.judge, augmented, self.labels[indices].to(draws.device))}
 
     def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
-        """Accuracy on held-out images of known labels."""
-        judge = cast(Judge, averages["judge"])
-        images = from_uint8(self.held_out.images(list(range(min(len(self.held_out), 1000)))))
+        """Accuracy on held-out images of labels that training has, or on augmented training images instead."""
+        judge, rows = cast(Judge, averages["judge"]), self.scored
+        labels = torch.cat([self.held_out_labels[rows.held_out], self.labels[rows.train]])
+        instead = from_uint8(self.train_images.images(rows.train))
+        draws = Draws.at(1, 0, range(len(rows.train)), torch.device("cpu"))
+        augmented = augment(instead, draws.uniform(DRAWS)) if rows.train else instead
+        images = torch.cat([from_uint8(self.held_out.images(rows.held_out)), augmented])
         device = next(judge.parameters()).device
         guesses = torch.cat([judge(batch.to(device)).argmax(dim=1).cpu() for batch in images.split(100)])  # (N,)
-        accuracy = float((guesses == self.held_out_labels[: len(guesses)]).float().mean())
+        accuracy = float((guesses == labels).float().mean())
         return {"score": -accuracy, "accuracy": accuracy}
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:

@@ -6,16 +6,18 @@ import importlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from base.config import Config, nearest
 from base.errors import BadInput
-from base.runs import runs_root
+from base.runs import Take, run_folder, runs_root, taken
 from training.run import checkpoint, process, trouble
 from training.run.loop import train
 
 if TYPE_CHECKING:
     from training.estimate import Estimate
+
+C = TypeVar("C", bound=Config)
 
 METHODS = {
     "attribute-judge": "attribute_judge",
@@ -29,12 +31,19 @@ METHODS = {
 """`ippo train NAME` → the file in `training/` that holds its `CONFIG` and `METHOD`."""
 
 
-def launch(method: str, path: Path, overrides: Iterable[str] = ()) -> dict[str, float]:
-    """Train `method` as `path` says, or go on from the newest checkpoint of its run; returns the last figures."""
+STARTS = ("base", "teacher", "start", "student", "vae", "clip")
+"""Keys of configurations that name what a run starts from."""
+
+
+def launch(method: str, path: Path, overrides: Iterable[str] = (), take: Take = "best") -> dict[str, float]:
+    """Train `method` as `path` says, or go on from the newest checkpoint of its run; returns the last figures.
+
+    `take`: which model of the runs that it starts from; the resolved configuration names it. BadInput: there is none.
+    """
     if method not in METHODS:
         raise BadInput(f"no training method '{method}'{nearest(method, METHODS)}")
     module = importlib.import_module(f"training.{METHODS[method]}")
-    config = module.CONFIG.load(path, overrides)
+    config = _taking(module.CONFIG.load(path, overrides), take)
     trouble.check_machine(config.loop.precision)
     run = runs_root() / str(config.run)
     run.mkdir(parents=True, exist_ok=True)
@@ -53,13 +62,26 @@ def _write(config: Config, run: Path) -> None:
         config.write(written)
 
 
-def rehearse(method: str, path: Path, overrides: Iterable[str] = ()) -> Estimate:
+def rehearse(method: str, path: Path, overrides: Iterable[str] = (), take: Take = "best") -> Estimate:
     """What such a run would need; nothing is trained or written."""
     from training import estimate
 
     if method not in estimate.METHODS:
         raise BadInput(f"--dry-run is for {' and '.join(estimate.METHODS)}, which start from a base")
-    return estimate.METHODS[method](importlib.import_module(f"training.{METHODS[method]}").CONFIG.load(path, overrides))
+    config = importlib.import_module(f"training.{METHODS[method]}").CONFIG.load(path, overrides)
+    return estimate.METHODS[method](_taking(config, take))
+
+
+def _taking(config: C, take: Take) -> C:
+    """The configuration with `RUN/last` in place of every run that it starts from. BadInput: none of them has a last model."""
+    if take == "best":
+        return config
+    values = {name: getattr(config, name, None) for name in STARTS}
+    runs = {name: value for name, value in values.items() if isinstance(value, str) and run_folder(value).is_dir()}
+    parts = {name: _taking(value, take) for name, value in values.items() if isinstance(value, Config)}
+    if not runs and not parts:
+        raise BadInput(f"--take {take}: this run starts from no other run")
+    return config.model_copy(update={name: taken(value, take) for name, value in runs.items()} | parts)
 
 
 def _essence(config: Config) -> dict[str, object]:

@@ -18,18 +18,17 @@ from torch import Tensor, nn
 
 from base.config import Config
 from base.errors import BadInput
-from base.runs import data_folder, trained
+from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from models import folder as folders
-from models.architecture import architecture
 from models.pipeline import Pipeline, predict
-from models.sampling import add_noise, to_velocity
+from models.sampling import add_noise
 from models.task import task_of
 from training import latents
-from training.assemble import opened
+from training.assemble import open_base
 from training.captions import Captions
+from training.denoising_loss import min_snr, shifted_timesteps, target
 from training.lora import LoraConfig, adapted, merged
-from training.run.device import device
 from training.run.draws import Draws
 from training.run.loop_config import LoopConfig
 from training.run.method import Losses, Method, Phase
@@ -37,6 +36,9 @@ from training.run.optimizer import OptimizerConfig
 from training.schedule_tables import Tables
 from training.subsets import evenly, split
 from training.texts import Texts
+
+_SCORED = 512
+"""Samples that a score is taken of, at most."""
 
 
 class TeacherConfig(Config):
@@ -89,6 +91,8 @@ class TeacherConfig(Config):
 class TeacherMethod(Method):
     """Denoising in the pipeline's own prediction type, inputs dropped now and then."""
 
+    score_name = "the loss"
+
     def __init__(self, config: TeacherConfig) -> None:
         torch.manual_seed(config.loop.seed)
         self.config = config
@@ -98,13 +102,17 @@ class TeacherMethod(Method):
         if config.lora is not None:
             self._adapt(config.lora)
         self.tables = Tables(self.pipeline.schedule)
-        if config.attribute_dropout and task_of(self.pipeline).conditioner_input != "weights":
+        weights = task_of(self.pipeline).conditioner_input == "weights"
+        if config.attribute_dropout and not weights:
             raise BadInput("attribute_dropout is for a base whose inputs are attributes; this one takes no attributes")
         tokenize = self.pipeline.conditioner.tokenize
         self.captions = Captions(self.train_images, config.captions, tokenize)
         self.held_out_captions = Captions(self.held_out, config.captions, tokenize)
         self.null = tokenize([self.pipeline.null_input])
         self.pipeline.conditioner.requires_grad_(config.train_conditioner)
+        self.scored = self.captions.scored(self.held_out_captions, _SCORED)
+        self.shares = self.captions.shares(config.loop.balance, weights)
+        self.scored_on = self.scored.said
         self.latents = latents.encode(self.pipeline, self.train_images)
         self.held_out_latents = latents.encode(self.pipeline, self.held_out)
         self.texts = Texts(self.pipeline, self._all_ids()) if config.cache_text else None
@@ -113,6 +121,10 @@ class TeacherMethod(Method):
             self.modules = {**self.modules, "conditioner": self.pipeline.conditioner}
         self.averaged: Sequence[str] = tuple(self.modules)
         self.size = len(self.train_images)
+
+    def notes(self) -> Sequence[str]:
+        """Captions that are cut."""
+        return self.captions.cut(self.pipeline.conditioner.beyond)
 
     def phases(self, steps: int) -> Sequence[Phase]:
         """One phase: denoising."""
@@ -129,16 +141,26 @@ class TeacherMethod(Method):
         ids = self.captions.draw(indices, draws)
         dropped = (draws.uniform() < self.config.condition_dropout)[:, None]
         ids = self._freed(torch.where(dropped, self.null.to(draws.device), ids), draws)
-        timesteps = self._timesteps(draws)
+        schedule = self.pipeline.schedule
+        timesteps = shifted_timesteps(draws.uniform(), self.config.shift, len(schedule))
         noise = draws.normal(*x0.shape[1:])
         if self.config.noise_offset:
             noise = noise + self.config.noise_offset * draws.normal(x0.shape[1], 1, 1)
         error = self._error(self.pipeline, x0, ids, timesteps, noise)
-        return {"total": (error * self._weight(timesteps)).mean(), "error": error.mean()}
+        weights = min_snr(self.tables, timesteps, self.config.min_snr_gamma, schedule.prediction_type)
+        return {"total": (error * weights).mean(), "error": error.mean()}
 
     def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
-        """The unweighted loss on held-out images, at fixed noise and timesteps."""
-        return {"score": self._loss(averages, self.held_out_latents, self.held_out_captions)}
+        """The unweighted loss at fixed noise and timesteps: on inputs that training knows, and on those that it does not."""
+        rows, held_out = self.scored, (self.held_out_latents, self.held_out_captions)
+        known = [
+            self._losses(averages, *held_out, rows.held_out),
+            self._losses(averages, self.latents, self.captions, rows.train, seed=1),
+        ]
+        figures = {"score": float(torch.cat(known).mean())}
+        if rows.unknown:
+            figures["unknown"] = float(self._losses(averages, *held_out, rows.unknown).mean())
+        return figures
 
     def test(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
         """The same on the test split, where there is one."""
@@ -148,26 +170,30 @@ class TeacherMethod(Method):
             return {}
         tokenize = self.pipeline.conditioner.tokenize
         captions = Captions(images, self.config.captions, tokenize)
-        return {"loss": self._loss(averages, latents.encode(self.pipeline, images), captions)}
+        rows = evenly(len(images), _SCORED)
+        return {"loss": float(self._losses(averages, latents.encode(self.pipeline, images), captions, rows).mean())}
 
-    def _loss(self, averages: Mapping[str, nn.Module], encoded: Tensor, captions: Captions) -> float:
+    def _losses(
+        self, averages: Mapping[str, nn.Module], encoded: Tensor, captions: Captions, rows: Sequence[int], seed: int = 0
+    ) -> Tensor:
+        """The loss of each of the rows, `(N,)`."""
+        if not rows:
+            return torch.empty(0)
         pipeline = self._averaged(averages)
-        chosen = evenly(len(encoded), 512)
-        count, draws = len(chosen), Draws.at(0, 0, range(len(chosen)), pipeline.device)
-        ids = self._freed(captions.draw(chosen, draws), draws)
-        timesteps, x0 = draws.integers(len(pipeline.schedule)), encoded[chosen].to(pipeline.device)
+        count, draws = len(rows), Draws.at(seed, 0, range(len(rows)), pipeline.device)
+        ids = self._freed(captions.draw(rows, draws), draws)
+        timesteps, x0 = draws.integers(len(pipeline.schedule)), encoded[rows].to(pipeline.device)
         noise = draws.normal(*x0.shape[1:])
         errors = [
             self._error(pipeline, x0[rows], ids[rows], timesteps[rows], noise[rows])
             for rows in split(count, x0.shape[1:], 64)
         ]
-        return float(torch.cat(errors).mean())
+        return torch.cat(errors).cpu()
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
-        """Sixteen held-out inputs, twenty guided steps, in two rows of one length: `(2·H, 8·W, 3)`; fewer of fewer inputs."""
-        texts = self.held_out_captions.texts[0]
-        inputs = [texts[index] for index in evenly(len(texts), 16)]
-        inputs = inputs[: max(1, len(inputs) // 2 * 2)]
+        """Eight training inputs above eight held-out ones, twenty guided steps: `(2·H, 8·W, 3)`; fewer of fewer inputs."""
+        count = min(8, len(self.captions.ids), len(self.held_out_captions.ids))
+        inputs = [*self.captions.shown(count), *self.held_out_captions.shown(count)]
         pipeline = self._averaged(averages)
         images = np.concatenate(
             [
@@ -175,9 +201,7 @@ class TeacherMethod(Method):
                 for seeds in split(len(inputs), pipeline.latent_shape, 16)
             ]
         )
-        return np.concatenate(
-            [np.concatenate(list(row), axis=1) for row in np.array_split(images, min(2, len(images)))], axis=0
-        )
+        return np.concatenate([np.concatenate(list(row), axis=1) for row in (images[:count], images[count:])], axis=0)
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
         """The pipeline as a diffusers folder, an adapter merged."""
@@ -203,14 +227,8 @@ class TeacherMethod(Method):
         alpha, sigma = self.tables.at(timesteps)
         noisy = add_noise(x0, noise, alpha, sigma)
         output = predict(pipeline.denoiser, noisy, timesteps, (self.texts or pipeline.conditioner)(ids)).float()
-        match pipeline.schedule.prediction_type:
-            case "v_prediction":
-                target = to_velocity(x0, noise, alpha, sigma)
-            case "epsilon":
-                target = noise
-            case "sample":
-                target = x0
-        return (output - target).square().mean(dim=(1, 2, 3))
+        expected = target(pipeline.schedule.prediction_type, x0, noise, alpha, sigma)
+        return (output - expected).square().mean(dim=(1, 2, 3))
 
     def _freed(self, ids: Tensor, draws: Draws) -> Tensor:
         """Inputs `(N, A)` with attributes left free at random."""
@@ -218,47 +236,6 @@ class TeacherMethod(Method):
             return ids
         free = draws.uniform(ids.shape[1]) < self.config.attribute_dropout
         return torch.where(free, self.null.to(ids.device), ids)
-
-    def _timesteps(self, draws: Draws) -> Tensor:
-        """Timesteps `(N,)`: uniform, moved by `s·u / (1 + (s − 1)·u)`."""
-        shift, uniform = self.config.shift, draws.uniform()
-        moved = shift * uniform / (1 + (shift - 1) * uniform)
-        return (moved * len(self.pipeline.schedule)).long().clamp(max=len(self.pipeline.schedule) - 1)
-
-    def _weight(self, timesteps: Tensor) -> Tensor:
-        """Min-SNR weights `(N,)`; with v and x0, SNR + 1 stands for SNR, so that pure noise keeps weight 1."""
-        gamma = self.config.min_snr_gamma
-        if gamma is None:
-            return torch.ones(len(timesteps), device=timesteps.device)
-        alpha, sigma = (table.flatten() for table in self.tables.at(timesteps))
-        ratio = (alpha / sigma.clamp(min=1e-6)).square()
-        match self.pipeline.schedule.prediction_type:
-            case "v_prediction":
-                return (ratio + 1).clamp(max=gamma) / (ratio + 1)
-            case "epsilon":
-                return ratio.clamp(max=gamma) / ratio.clamp(min=1e-6)
-            case "sample":
-                return (ratio + 1).clamp(max=gamma)
-
-
-def open_base(base: str | Config, loop: LoopConfig) -> Pipeline:
-    """The pipeline to train: an existing one, or components put together around a fresh denoiser."""
-    pipeline = opened(base) if isinstance(base, str) else folders.build(base, trained)
-    for component in (pipeline.conditioner, pipeline.denoiser, pipeline.autoencoder):
-        component.to(device())
-    configure(pipeline.denoiser, loop)
-    return pipeline
-
-
-def configure(denoiser: nn.Module, loop: LoopConfig) -> None:
-    """Lets a denoiser compute as the loop says, which a copy of another configuration does not inherit.
-
-    `math` attention also spares it what torch's own plain path does besides (6 %).
-    """
-    if loop.checkpointing:
-        architecture(denoiser).checkpoint_activations()
-    if loop.attention == "math":
-        architecture(denoiser).use_plain_attention()
 
 
 CONFIG, METHOD = TeacherConfig, TeacherMethod

@@ -19,7 +19,7 @@ from models.schedule import student_scheduler
 from tests import tiny
 
 EFFORT = Effort(
-    images=8, captions=4, guidances=(1.0,), samplers=("ddim",), sweep=4, prompts=2, seeds=2, step_counts=(3, 2)
+    images=8, captions=4, guidances=(1.0,), samplers=("ddim",), sweep=4, prompts=2, seeds=2, each=1, step_counts=(3, 2)
 )  # fmt: skip
 GRIDS = ("every attribute alone", "unseen combinations", "weight sweep", "steps")
 
@@ -60,6 +60,11 @@ def test_the_page_shows_attributes(characters: Path, tmp_path: Path) -> None:
     evaluation.save(found, tmp_path / "out")
     figures = json.loads((tmp_path / "out" / "quality.json").read_text())
     assert figures["attributes"][0]["name"] == "held-out reals"
+    reals, *_, student = figures["attributes"]
+    assert set(reals["by_name"]) == set(student["by_name"]) == {name for slot in slots.values() for name in slot}
+    assert "The judge does not see on real images" in (tmp_path / "out" / "quality.md").read_text(), (
+        "it has learnt nothing"
+    )
     assert "Attributes seen by the judge" in (tmp_path / "out" / "quality.md").read_text()
     page = report_page.html(found)
     assert page.count("<img ") == 3 + 1 + len(GRIDS) and "Attributes seen least" in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from evaluation import composition, report_tables
 from evaluation.composition import AttributedImages, Composition, attribute_prompt
 from evaluation.remarks import _of_attributes
+from metrics.attribute_accuracy import Sightings
 from metrics.features import Images
 from metrics.judge_network import Judge
 from tests.metrics.test_attribute_accuracy import COLOURS, ROWS, SLOTS, pictures, trained  # noqa: F401
@@ -43,7 +45,17 @@ def test_accuracy_is_that_of_the_rows(found: tuple[Composition, ...]) -> None:
     assert (first.seen, first.unseen, first.n) == (1, 1, 3)
     assert first.weights[1] == first.weights[2] == 1 > first.weights[0] and first.rises
     assert second.seen == pytest.approx(3 / 5) and second.unseen == pytest.approx(1 / 2)
-    assert second.by_name == {"Ape": 0, "Cap": 1, "Crown": 0, "Man": 1}
+    assert second.names.by_name == {"Ape": 0, "Cap": 1, "Crown": 0, "Man": 1} and second.names.mean == 0.5
+    assert (first.unseen_n, second.unseen_n) == (1, 1)
+
+
+def test_more_rows_count_for_names_alone(trained: Judge) -> None:  # noqa: F811
+    more = SEEN.lacking(UNSEEN, 2)
+    assert more.attributes == UNSEEN.attributes and len(SEEN.lacking(UNSEEN, 1)) == 0
+    reals, line = composition.compositions(trained, SEEN, UNSEEN, {"deaf": deaf}, more=more)
+    assert line.seen == pytest.approx(3 / 5) and line.n == 3
+    assert reals.names.counts == {"Man": 2, "Ape": 2, "Cap": 2, "Crown": 1}
+    assert line.names.by_name == {"Man": 1, "Ape": 0, "Cap": 1, "Crown": 0}
 
 
 def test_a_set_without_unknown_combinations_has_no_such_figure(trained: Judge) -> None:  # noqa: F811
@@ -56,21 +68,38 @@ def test_a_set_without_unknown_combinations_has_no_such_figure(trained: Judge) -
 def test_the_sheets_compare_with_the_reals(found: tuple[Composition, ...]) -> None:
     sheet, missed = report_tables.attribute_sheets(found)
     assert sheet.heads[-4:] == ["at weight 0", "at weight 1", "at weight 2", "N"]
-    assert sheet.rows[2][:5] == ["deaf", "0.600", "0.60", "0.500", "0.50"]
+    assert sheet.heads[5] == "mean over names ↑"
+    assert sheet.rows[2][:6] == ["deaf", "0.600", "0.60", "0.500", "0.50", "0.500"]
     assert sheet.rows[0][-4:] == ["", "", "", "3"]
     assert [row[0] for row in missed.rows] == ["Ape", "Crown", "Cap", "Man"]
+    assert missed.rows[0] == ["Ape", "1.000", "1.000", "0.000", "1"]
     assert report_tables.attribute_sheets(()) == []
 
 
 def test_what_should_worry_one_is_said(found: tuple[Composition, ...]) -> None:
-    reals, first, second = found
+    reals, first, second = (replace(one, n=300, unseen_n=100) for one in found)
     assert _of_attributes(first, reals) == []
     assert [line.split(": ")[1][:20] for line in _of_attributes(second, reals)] == [
         "heavier attributes a",
         "on combinations that",
     ]
-    falling = Composition("student", 0.9, 0.9, 3, {0.0: 0.2, 1.0: 0.9, 2.0: 0.8})
+    falling = Composition("student", 0.9, 0.9, 300, 100, {0.0: 0.2, 1.0: 0.9, 2.0: 0.8})
     assert ["0.800 at 2" in line for line in _of_attributes(falling, reals)] == [True]
+
+
+def test_what_chance_can_do_is_not_said(found: tuple[Composition, ...]) -> None:
+    reals, _, second = found
+    assert not any("combinations" in line for line in _of_attributes(second, reals)), "of one image"
+    falling = Composition("student", 0.9, 0.9, 30, 10, {0.0: 0.2, 1.0: 0.9, 2.0: 0.8})
+    assert _of_attributes(falling, reals) == []
+
+
+def test_names_that_are_not_drawn_are_told_from_those_that_the_judge_does_not_see() -> None:
+    counts = {"Alien": 20, "Mole": 20, "Cap": 20}
+    reals = Composition("held-out reals", 1, 1, 20, names=Sightings(counts, {"Alien": 20, "Mole": 0, "Cap": 20}))
+    student = Composition("student", 1, 1, 20, weights={0.0: 0.1, 1.0: 1.0})
+    student = replace(student, names=Sightings(counts, {"Alien": 1, "Mole": 0, "Cap": 20}))
+    assert _of_attributes(student, reals) == ["student: hardly draws Alien 1 of 20, which are seen on reals."]
 
 
 def test_rows_are_chosen_evenly_and_written_as_text() -> None:

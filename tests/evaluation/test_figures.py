@@ -12,11 +12,12 @@ import pytest
 from rich.console import Console
 
 from evaluation import evaluation, report_page, report_tables
-from evaluation.figures import DETAIL, FIDELITY, FIGURES, VARIETY
+from evaluation.figures import DETAIL, FIDELITY, FIGURES
 from evaluation.line import HIGHER, Column, Figure, Line, numbers
 from evaluation.reference import SourceImages
 from evaluation.remarks import notes, warnings
 from evaluation.subjects import Subjects
+from evaluation.variety import VARIETY
 from tests.evaluation.test_evaluation import EFFORT, image_set, networks
 
 __all__ = ["image_set", "networks"]

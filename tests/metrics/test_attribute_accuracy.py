@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from metrics import attribute_accuracy, judge_network
+from metrics.attribute_accuracy import Sightings
 from metrics.judge_network import Judge
 from models.pixel_tensors import from_uint8
 
@@ -51,12 +52,23 @@ def test_it_learns_every_slot(trained: Judge) -> None:
 
 
 def test_accuracy_counts_what_was_asked_for_and_nothing_else(trained: Judge) -> None:
-    share, by_name = attribute_accuracy.accuracy(trained, pictures(), ROWS)
-    assert share == 1 and by_name == {"Ape": 1, "Cap": 1, "Crown": 1, "Man": 1}
+    seen = attribute_accuracy.sightings(trained, pictures(), ROWS)
+    assert seen.share == seen.mean == 1 and seen.by_name == {"Ape": 1, "Cap": 1, "Crown": 1, "Man": 1}
     wrong = [("Man", "Crown"), ("Ape", "Cap"), (), ("Ape",)]  # right: Man, Ape, Ape; the free slots do not count
-    share, by_name = attribute_accuracy.accuracy(trained, pictures(), wrong)
-    assert share == pytest.approx(3 / 5) and by_name == {"Ape": 1, "Cap": 0, "Crown": 0, "Man": 1}
-    assert np.isnan(attribute_accuracy.accuracy(trained, pictures(), [()] * 4)[0])
+    seen = attribute_accuracy.sightings(trained, pictures(), wrong)
+    assert seen.share == pytest.approx(3 / 5) and seen.by_name == {"Ape": 1, "Cap": 0, "Crown": 0, "Man": 1}
+    assert seen.counts == {"Ape": 2, "Cap": 1, "Crown": 1, "Man": 1} and seen.mean == 0.5
+    nothing = attribute_accuracy.sightings(trained, pictures(), [()] * 4)
+    assert np.isnan(nothing.share) and np.isnan(nothing.mean)
+    assert np.isnan(attribute_accuracy.sightings(trained, pictures()[:0], []).share)
+    assert (seen + seen).counts == {"Ape": 4, "Cap": 2, "Crown": 2, "Man": 2} and (seen + nothing) == seen
+
+
+def test_a_name_is_missed_only_beyond_two_standard_errors() -> None:
+    seen = Sightings({"Mole": 2, "Spots": 12, "Fez": 40, "Cap": 400}, {"Mole": 0, "Spots": 1, "Fez": 17, "Cap": 170})
+    assert seen.missed(0.5) == ["Spots", "Cap"]
+    assert seen.described(["Spots"]) == "Spots 1 of 12"
+    assert seen.share == pytest.approx(188 / 454) and seen.mean == pytest.approx((0 + 1 / 12 + 17 / 40 + 170 / 400) / 4)
 
 
 def test_a_round_trip_keeps_the_slots(trained: Judge, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from data.attributed import SLOTS
 from data.avatars import avatars
 from data.avatars_art import slots
 from models import folder as folders
+from models.pixel_tensors import from_uint8
 from tests import tiny
 from training.attribute_judge import AttributeJudgeMethod, AttributeJudgeTraining
 from training.run.draws import Draws
+from training.run.loop_config import LoopConfig
+from training.scored import Scored
 from training.student import pairs
 from training.student.add import AddMethod
 from training.student.pairs import PairsConfig
@@ -177,3 +181,29 @@ def test_attributes_of_another_set_name_where_slots_stand(characters: Path, runs
         BadInput, match=r"attribute '.*' is unknown; .*one of each slot: type \(Fire, Water\); .*slots\.json"
     ):
         TeacherMethod(teacher_config(characters, base=base))
+
+
+def test_the_judge_says_what_it_does_not_see(characters: Path, runs: Path, tmp_path: Path) -> None:
+    config = AttributeJudgeTraining.load(CONFIGS / "attribute-judge.yaml", [f"data={characters}"])
+    method = AttributeJudgeMethod(config)
+    assert method.shares is not None and method.shares.max() > 1.5 * method.shares.min(), "balanced by name"
+    assert AttributeJudgeMethod(config.model_copy(update={"loop": LoopConfig(steps=1, balance=0)})).shares is None
+    method.scored = Scored([], list(range(40)), [])
+    with torch.no_grad():
+        figures = method.validate(method.modules)
+    assert figures["score"] == -figures["accuracy"] and 0 <= figures["mean over names"] <= 1
+    # It calls no type by its name in any image, and never will.
+    with torch.no_grad():
+        own = method.judge.embed(from_uint8(method.train_images.images(range(40)))).mean(dim=0)
+        types = len(method.judge.config.slots[0])
+        method.judge.classify[: types + 1] = -own
+        method.judge.classify[types] = own
+    method.save(tmp_path / "model", method.modules)
+    mean, blind, absent = method.closing(tmp_path / "model")
+    assert mean.startswith("the mean over ") and blind.startswith("it does not see in real images: ")
+    shown = Counter(name for names in method.train_images.column("attributes")[:40] for name in names)
+    common, _ = Counter({name: shown[name] for name in method.judge.config.slots[0]}).most_common(1)[0]
+    assert f"{common} 0 of {shown[common]}" in blind
+    assert absent.startswith("no image that it is scored on shows ")
+    for name in (name for slot in method.judge.config.slots for name in slot):
+        assert (name in absent) == (name not in shown)

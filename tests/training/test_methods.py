@@ -20,10 +20,12 @@ from models import folder as folders
 from models.autoencoder_kl import KLAutoencoder, normalise
 from models.latent_autoencoder import latent_autoencoder
 from models.pixel_tensors import from_uint8
+from models.schedule import Prediction
 from tests import tiny
 from training import launch
 from training.clip import learn_tokenizer
-from training.teacher import TeacherConfig, TeacherMethod
+from training.denoising_loss import min_snr
+from training.schedule_tables import Tables
 
 LOOP = {"steps": 2, "batch": 4, "validate_every": 2, "log_every": 1}
 RATE = {"rate": 1e-3, "warmup": 0}
@@ -124,12 +126,9 @@ def test_a_teacher_is_fine_tuned_from_a_folder(data: Path, runs: Path, tmp_path:
 
 
 @pytest.mark.parametrize("prediction", ["v_prediction", "epsilon", "sample"])
-def test_min_snr_weights_are_finite_and_never_zero_at_pure_noise(
-    data: Path, runs: Path, tmp_path: Path, prediction: str
-) -> None:
-    folders.save(tiny.teacher(prediction_type=prediction), tmp_path / "base")
-    values = {"run": "x", "data": str(data), "base": str(tmp_path / "base"), "loop": LOOP, "optimizer": RATE}
-    weights = TeacherMethod(TeacherConfig.parse(values, "test"))._weight(torch.tensor([0, 500, 999]))
+def test_min_snr_weights_are_finite_and_never_zero_at_pure_noise(prediction: Prediction) -> None:
+    schedule = tiny.teacher(prediction_type=prediction).schedule
+    weights = min_snr(Tables(schedule), torch.tensor([0, 500, 999]), 5.0, schedule.prediction_type)
     assert torch.isfinite(weights).all()
     if prediction != "epsilon":
         assert float(weights[-1]) == pytest.approx(1.0)

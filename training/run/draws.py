@@ -10,20 +10,34 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _MASK = 2**64 - 1
 
 
-def permutation(seed: int, epoch: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """The order `(size,)` of the samples in one epoch."""
-    return np.random.Generator(np.random.Philox(key=[seed & _MASK, epoch])).permutation(size)
+Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
+Shares = NDArray[np.float64] | None
+"""How often each sample is drawn, `(N,)`, in all 1; None: all alike, each once an epoch."""
 
 
-def batch_indices(seed: int, step: int, batch: int, size: int) -> list[int]:
-    """Data indices of global batch `step`: epochs follow each other without a gap."""
+def permutation(seed: int, epoch: int, size: int, shares: Shares = None) -> Indices:
+    """The order `(size,)` of the samples in one epoch, each as often as its share says, to the whole number above or below."""
+    rng = np.random.Generator(np.random.Philox(key=[seed & _MASK, epoch]))
+    return rng.permutation(size) if shares is None else spread(shares, size, rng)
+
+
+def spread(shares: NDArray[np.float64], count: int, rng: np.random.Generator) -> Indices:
+    """`count` indices in a random order, each as often as its share `(N,)` of them, to the whole number above or below."""
+    ends = np.cumsum(shares) / np.sum(shares) * count
+    rows = np.searchsorted(ends, np.arange(count) + rng.random(), side="right")
+    return rng.permutation(rows.clip(max=len(shares) - 1))
+
+
+def batch_indices(seed: int, step: int, batch: int, size: int, shares: Shares = None) -> list[int]:
+    """Data indices of global batch `step`: epochs of `size` follow each other without a gap."""
     positions = range(step * batch, (step + 1) * batch)
-    orders = {epoch: permutation(seed, epoch, size) for epoch in {position // size for position in positions}}
+    orders = {epoch: permutation(seed, epoch, size, shares) for epoch in {position // size for position in positions}}
     return [int(orders[position // size][position % size]) for position in positions]
 
 

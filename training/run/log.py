@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
 from base.files import atomic_file
+
+
+def tell(console: Console, run: Path, lines: Iterable[str]) -> None:
+    """Lines about a run for a person, whole, each with its name before it."""
+    for line in lines:
+        console.print(f"{run.name}: {line}", markup=False, highlight=False, soft_wrap=True)
 
 
 class NoLog:

@@ -21,7 +21,7 @@ from training.run import process, trouble
 from training.run.device import any_process, on_cpu
 from training.run.draws import batch_indices
 from training.run.ema import Ema
-from training.run.log import Log, NoLog
+from training.run.log import Log, NoLog, tell
 from training.run.loop_config import LoopConfig
 from training.run.memory import thrifty
 from training.run.method import Method
@@ -68,11 +68,13 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
         progress(shown=main) as bars,
         process.stopping() as stop_requested,
     ):
+        if main:
+            tell(bars.console, run, method.notes())
         bar = bars.add_task(run.name, total=steps, completed=state.step)
         clock = checkpointed = time.monotonic()
         while state.step < steps:
             # One batch through every active phase in turn: the student's discriminator before the student, for one.
-            batch = batch_indices(config.seed, state.step, config.batch, method.size)
+            batch = batch_indices(config.seed, state.step, config.batch, method.size, method.shares)
             step, losses = Step(config, state, accelerator, batch), dict[str, float]()
             for number, (phase, _) in enumerate(phases):
                 if phase.active(state.step):
@@ -103,7 +105,7 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
                 if config.snapshots:
                     method.save(run / "snapshots" / str(state.step), networks)
                 if figures["score"] <= state.best:
-                    state.best = figures["score"]
+                    state.best, state.best_step = figures["score"], state.step
                     method.save(run / "model", networks)
 
             # Checkpoint: now and then, at the end, and before a stop. The clock of checkpoints starts after the writing.
@@ -125,6 +127,8 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
                 tested = {f"test/{name}": value for name, value in method.test(networks).items()}
             if tested:
                 log.write(state.step, tested)
+            kept = state.verdict(method.score_name, method.scored_on, figures.get("score"))
+            tell(bars.console, run, [kept, *method.closing(run / "model")])
             figures |= tested
     accelerator.wait_for_everyone()
     return figures

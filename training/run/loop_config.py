@@ -26,6 +26,9 @@ class LoopConfig(Config):
     """`math` for short sequences on a CPU, where the backward of torch's own choice took 29 % of a teacher's step."""
     ema: float = 0.999
     """Decay of the weight average."""
+    balance: Annotated[float, Field(ge=0, le=1)] | None = None
+    """How far samples of rare names come more often in batches, and in a student's pairs: each by the count of its rarest name
+    to the power −balance. None: 1 where the inputs are attributes, 0 elsewhere."""
     log_every: int = 20
     """Steps between two lines of metrics."""
     validate_every: Annotated[int, Field(ge=1)] | Literal["epoch"] = 500

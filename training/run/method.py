@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from training.run.draws import Draws
+from training.run.draws import Draws, Shares
 from training.run.optimizer import OptimizerConfig
 
 Losses = Mapping[str, Tensor]
@@ -43,6 +44,13 @@ class Method(ABC):
     """The names in `modules` that get a moving average."""
     size: int
     """Number of training samples."""
+    shares: Shares = None
+    """How often each of them is drawn."""
+
+    score_name: ClassVar[str] = "the score"
+    """What `score` is, for a person."""
+    scored_on: str = "held-out samples"
+    """What it is taken on, for a person."""
 
     def prepare(self) -> None:
         """Compute what training reads and is kept for later runs (latents, a teacher's samples); before the first phase."""
@@ -55,6 +63,14 @@ class Method(ABC):
     @abstractmethod
     def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
         """Figures on held-out data with the averaged weights; `score` (lower is better) chooses the best."""
+
+    def notes(self) -> Sequence[str]:
+        """What should be known before the first step, a line each."""
+        return ()
+
+    def closing(self, model: Path) -> Sequence[str]:
+        """What should be known of the model that was kept, in the folder `model`, a line each."""
+        return ()
 
     def test(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
         """Figures on the test split once all is done; none where the method has no such figures."""

@@ -31,6 +31,7 @@ class State:
     scaler: torch.amp.GradScaler
     step: int = 0
     best: float = math.inf
+    best_step: int = 0
     seconds: float = 0.0
     skipped: int = 0
     lost: dict[str, int] = field(default_factory=dict)  # phase → steps in a row without a finite gradient
@@ -44,11 +45,20 @@ class State:
             tensors |= {f"ema.{name}.{key}": value for key, value in _learnt(ema.module, ema.source).items()}
         for phase, optimizer in self.phases:
             tensors |= checkpoint.optimizer_state(optimizer, f"optimizer.{phase.name}")
-        facts: dict[str, Any] = {"step": self.step, "steps": self.steps, "best": self.best}
+        facts: dict[str, Any] = {"step": self.step, "steps": self.steps, "best": self.best, "best_step": self.best_step}
         facts |= {"seconds": self.seconds, "skipped": self.skipped, "scaler": self.scaler.state_dict()}
         folder = run / f"checkpoint-{self.step}"
         checkpoint.write(folder, tensors, facts)
         checkpoint.drop_older(run, folder)
+
+    def verdict(self, score: str, on: str, last: float | None) -> str:
+        """Which model is the run's and why, for a person: what the score is, what it is taken on, and that of the last step."""
+        if math.isinf(self.best):
+            return f"the model is that of the last step, {self.step}: {score} was never a number"
+        best = f"best at step {self.best_step} of {self.step}, because {score} is lowest there: {self.best:.4g} on {on}"
+        if self.best_step == self.step or last is None:
+            return best
+        return f"{best}; at the end it is {last:.4g}. loop.last=true writes the last model too, --take last uses it"
 
     def averaged(self) -> dict[str, nn.Module]:
         """The averages as networks, by name."""
@@ -67,6 +77,7 @@ class State:
         for phase, optimizer in self.phases:
             checkpoint.restore_optimizer(optimizer, f"optimizer.{phase.name}", tensors)
         self.step, self.best = int(facts["step"]), float(facts["best"])
+        self.best_step = int(facts.get("best_step", 0))
         self.seconds, self.skipped = float(facts["seconds"]), int(facts["skipped"])
         if scale := facts.get("scaler"):  # a few numbers, of a run in fp16
             self.scaler.load_state_dict(scale)

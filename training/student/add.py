@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from models import folder as folders
 from models.conditioning import Conditioning
+from training.assemble import open_base
 from training.lora import merged
 from training.run.draws import Draws
 from training.run.method import Losses, Method, Phase
@@ -29,13 +30,13 @@ from training.student.student_config import StudentConfig
 from training.student.student_network import Student
 from training.student.term import Term, TermPhase
 from training.student.terms import TERMS
-from training.subsets import evenly, split
-from training.teacher import open_base
+from training.subsets import split
 
 
 class AddMethod(Method):
     """One student and its terms: their own phases, and the generator step, in which all of them have a share."""
 
+    score_name = "the distance"
     averaged: Sequence[str] = ("student",)
 
     def __init__(self, config: StudentConfig) -> None:
@@ -55,7 +56,8 @@ class AddMethod(Method):
         for term in self.terms.values():
             self.modules |= term.modules
         self.training_set = TrainingSet(config, self.student)
-        self.size = len(self.training_set.images)
+        self.scored_on = self.training_set.scored.said if self._imitates else "training captions with fresh noise"
+        self.size, self.shares = len(self.training_set.images), self.training_set.shares
 
     def prepare(self) -> None:
         """Encode the images, and do what the terms want done before the first step, such as sampling pairs."""
@@ -63,7 +65,13 @@ class AddMethod(Method):
         training.prepare()
         for term in self.terms.values():
             term.prepare(training)
-        self.checks = Checks(self.teacher, self.student.tables, training.train, training.held_out, self.config.pairs)
+        self.checks = Checks(
+            self.teacher, self.student.tables, training.train, training.held_out, self.config.pairs, training.asked
+        )
+
+    def notes(self) -> Sequence[str]:
+        """Captions that are cut."""
+        return self.training_set.captions.cut(self.teacher.conditioner.beyond)
 
     def phases(self, steps: int) -> Sequence[Phase]:
         """The terms' phases, first those that end (healing, then the warm-up), and the generator's, which is the last."""
@@ -93,6 +101,11 @@ class AddMethod(Method):
         losses = {name: term.loss(batch) for name, term in self.terms.items()}
         return {name: loss for name, loss in losses.items() if loss is not None}
 
+    @property
+    def _imitates(self) -> bool:
+        """Whether all that it learns leads to the teacher's pictures."""
+        return all(term.leads_to == "teacher" for term in self.terms.values())
+
     def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
         """The checks of `checks.py`, each term's share of the gradient, and a warning for whatever looks wrong."""
 
@@ -100,8 +113,7 @@ class AddMethod(Method):
             last = torch.full((len(noise),), len(self.student.schedule) - 1, device=noise.device)
             return self.student.x0(noise, last, conditioning, averages["student"])
 
-        imitates = all(term.leads_to == "teacher" for term in self.terms.values())
-        figures = self.checks.figures(one_step, self.teaching, "teacher" if imitates else "data")
+        figures = self.checks.figures(one_step, self.teaching, "teacher" if self._imitates else "data")
         if self.teaching:
             figures |= self._shares()
         warnings = [line for term in self.terms.values() for line in term.warnings(figures)]
@@ -118,8 +130,11 @@ class AddMethod(Method):
         return {f"share/{name}": norm / max(sum(norms.values()), 1e-12) for name, norm in norms.items()}
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
-        """`(H, W, 3)`: sixteen captions, the guided teacher at 16 steps above, the student at one below, same noise."""
-        prompts = [self.training_set.captions.texts[0][index] for index in evenly(self.size, 16)]
+        """`(H, W, 3)`: the guided teacher at 16 steps above, the student at one below, same noise.
+
+        Eight training captions, then eight held-out ones.
+        """
+        prompts = [*self.training_set.captions.shown(8), *self.training_set.held_out_captions.shown(8)]
         student, upper, lower = self.student.pipeline(averages["student"]), [], []
         for part in split(len(prompts), student.latent_shape, 16):
             some, seeds = [prompts[index] for index in part], part.tolist()

@@ -15,11 +15,12 @@ from torch import Tensor
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from models.conditioning import Conditioning
+from models.task import task_of
 from training import latents
 from training.captions import Captions
 from training.run.draws import Draws
 from training.student import pairs
-from training.student.checks import Split
+from training.student.checks import WALKS, Split
 from training.student.student_network import Student
 from training.texts import Texts
 
@@ -38,7 +39,16 @@ class TrainingSet:
         tokenize = self.teacher.conditioner.tokenize
         self.captions = Captions(self.images, config.captions, tokenize)
         self.held_out_captions = Captions(self.held_out_images, config.captions, tokenize)
+        self.scored = self.captions.scored(self.held_out_captions, WALKS)
+        weights = task_of(self.teacher).conditioner_input == "weights"
+        self.shares = self.captions.shares(config.loop.balance, weights)
         self.texts: Texts | None = None
+
+    @property
+    def asked(self) -> Tensor:
+        """Ids `(N, S)` of the captions that a student which imitates its teacher is scored on."""
+        rows = self.scored
+        return torch.cat([self.held_out_captions.ids[rows.held_out, 0], self.captions.ids[rows.train, 0]])
 
     def prepare(self) -> None:
         """Encode all images, and all captions where those are cached. BadInput: images of another size."""
@@ -54,7 +64,9 @@ class TrainingSet:
         """Where the guided teacher starts and where it ends; sampled when first asked for, which takes long."""
         mixed = self.config.loop.precision == "bf16"
         with torch.autocast(self.teacher.device.type, torch.bfloat16, enabled=mixed):
-            return pairs.draw(self.teacher, self.captions.ids.flatten(0, 1), self.config.pairs, self.config.timesteps)
+            ids = self.captions.ids
+            shares = None if self.shares is None else self.shares.repeat(ids.shape[1])
+            return pairs.draw(self.teacher, ids.flatten(0, 1), self.config.pairs, self.config.timesteps, shares)
 
     @torch.no_grad()
     def condition(self, ids: Tensor) -> Conditioning:

@@ -36,7 +36,7 @@ _MOST = 1000
 """Images that are judged, at most."""
 _PROMPTS, _SEEDS = 8, 8
 """Captions, and samples of each, whose spread is measured."""
-_WALKS = 128
+WALKS = 128
 """Samples of the guided teacher that the student is compared with."""
 _FIRST = 2_000_000
 """Seed of the first sample that is judged: none of the training pairs'."""
@@ -58,8 +58,11 @@ class Split:
 class Checks:
     """What stays the same between two validations is computed at the first, and once."""
 
-    def __init__(self, teacher: Pipeline, tables: Tables, train: Split, held_out: Split, pairs: PairsConfig) -> None:
-        self.teacher, self.tables, self.pairs = teacher, tables, pairs
+    def __init__(
+        self, teacher: Pipeline, tables: Tables, train: Split, held_out: Split, pairs: PairsConfig, asked: Tensor
+    ) -> None:
+        """`asked`: ids `(N, S)` of captions that training knows, at which a student is compared with its teacher."""
+        self.teacher, self.tables, self.pairs, self.asked = teacher, tables, pairs, asked
         self.train, self.judged, self.held_out = train, train.even(_MOST), held_out.even(_MOST)
 
     @cached_property
@@ -79,8 +82,8 @@ class Checks:
 
     @cached_property
     def ends(self) -> Tensor:
-        """Where the guided teacher ends for captions of the held-out images: `(N, C, h, w)`."""
-        return self._samples(self._guided, self.held_out.even(_WALKS).ids)
+        """Where the guided teacher ends for the captions of `asked`: `(N, C, h, w)`."""
+        return self._samples(self._guided, self.asked)
 
     def figures(self, one_step: OneStep, terms: Iterable[Term[Any]], target: Target) -> dict[str, float]:
         """`score`: Fréchet distance to the training latents in the teacher's middle features; the rest is watched.
@@ -106,7 +109,7 @@ class Checks:
 
     def _teacher_error(self, one_step: OneStep) -> float:
         """Median: of a mean a few are most, where one step leads to another picture that fits the caption."""
-        samples = self._samples(one_step, self.held_out.even(_WALKS).ids)
+        samples = self._samples(one_step, self.asked)
         return float((samples - self.ends).square().flatten(1).mean(dim=1).median())
 
     def _samples(self, draw: OneStep, ids: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ from base.errors import BadInput
 from models.architecture import architecture
 from models.conditioning import Conditioning
 from models.pipeline import predict
-from models.sampling import add_noise, to_velocity
+from models.sampling import add_noise
+from training.denoising_loss import target
 from training.lora import OWN_NETWORK
 from training.run.draws import Draws
 from training.run.method import Losses
@@ -95,10 +96,9 @@ class Healing(Term[HealingConfig]):
             teacher_output = predict(self.teacher.denoiser, noisy, timesteps, conditioning).float()
         with self.student_inside.stage_maps() as ours:
             output = predict(self.student.network, noisy, timesteps, conditioning).float()
-        targets = {"epsilon": noise, "sample": x0, "v_prediction": to_velocity(x0, noise, alpha, sigma)}
-        target = targets[self.teacher.schedule.prediction_type]
+        expected = target(self.teacher.schedule.prediction_type, x0, noise, alpha, sigma)
         terms = {
-            "task": self.config.task * functional.mse_loss(output, target),
+            "task": self.config.task * functional.mse_loss(output, expected),
             "output": self.config.output * functional.mse_loss(output, teacher_output),
         }
         if self.config.features:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
+import numpy as np
 import torch
 from pydantic import Field
 from rich.progress import track
@@ -24,6 +25,7 @@ from models.pipeline import Pipeline
 from models.sampling import SAMPLERS, Deterministic, add_noise
 from models.task import task_of
 from training.run import tensor_cache
+from training.run.draws import Shares, spread
 from training.subsets import split
 
 _PART = 256
@@ -79,14 +81,14 @@ class Pairs:
 
 
 @torch.no_grad()
-def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig, timesteps: Iterable[int]) -> Pairs:
+def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig, timesteps: Iterable[int], shares: Shares = None) -> Pairs:
     """Draw `config.count` pairs over the captions `ids` `(M, S)`, and some more from each of the student's `timesteps`.
 
-    Part by part, cached for other students of the teacher.
+    Each caption as often as its share `(M,)` says. Part by part, cached for other students of the teacher.
     """
     generator = torch.Generator().manual_seed(config.seed)
-    order = torch.randperm(len(ids), generator=generator)
-    chosen = _weighted(ids[order.repeat(-(-config.count // len(ids)))[: config.count]], teacher, config, generator)
+    rows = _rows(len(ids), config, shares, generator)
+    chosen = _weighted(ids[rows], teacher, config, generator)
     mixed = torch.is_autocast_enabled(teacher.device.type)
     unguided = teacher.conditioner.tokenize([teacher.null_input])
     made_by = (teacher.scheduler, teacher.latent_shape, chosen, unguided, config, mixed)
@@ -104,6 +106,15 @@ def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig, timesteps: Iterabl
             parts.append(tensor_cache.cached(f"pairs-{name}-{timestep}-{first:06d}", walk))
         ends[timestep] = torch.cat(parts)
     return Pairs(ends, chosen, config.seed)
+
+
+def _rows(captions: int, config: PairsConfig, shares: Shares, generator: torch.Generator) -> Tensor:
+    """The caption `(P,)` of each pair."""
+    if shares is None:
+        order = torch.randperm(captions, generator=generator)
+        return order.repeat(-(-config.count // captions))[: config.count]
+    rng = np.random.Generator(np.random.Philox(key=config.seed))
+    return torch.from_numpy(spread(shares, config.count, rng))
 
 
 def _weighted(ids: Tensor, teacher: Pipeline, config: PairsConfig, generator: torch.Generator) -> Tensor:

@@ -16,11 +16,10 @@ from models.conditioning import Conditioning
 from models.pipeline import Pipeline, predict
 from models.sampling import add_noise, to_x0
 from models.schedule import Schedule, student_scheduler
-from training.assemble import earlier
+from training.assemble import configure, earlier
 from training.lora import adapted
 from training.run.draws import Draws
 from training.schedule_tables import Tables
-from training.teacher import configure
 
 if TYPE_CHECKING:
     from training.student.student_config import StudentConfig
