@@ -93,9 +93,9 @@ def compositions(
     """
     more = more or seen.rows([])
     own, others = sightings(judge, seen.images, seen.attributes), sightings(judge, unseen.images, unseen.attributes)
-    counts = {"n": len(seen), "unseen_n": len(unseen)}
+    n, new_n = len(seen), len(unseen)
     named = own + sightings(judge, more.images, more.attributes)
-    lines = [Composition(REALS, own.share, others.share, names=named, **counts)]
+    lines = [Composition(REALS, own.share, others.share, n, new_n, names=named)]
     for name, draw in draws.items():
         by_weight = {
             weight: sightings(judge, _images(draw, seen.attributes, weight, batch, name), seen.attributes)
@@ -106,7 +106,7 @@ def compositions(
             for rows in (unseen, more)
         )
         shares = {weight: seen_at.share for weight, seen_at in by_weight.items()}
-        lines.append(Composition(name, shares[1.0], new.share, weights=shares, names=by_weight[1.0] + rare, **counts))
+        lines.append(Composition(name, shares[1.0], new.share, n, new_n, shares, by_weight[1.0] + rare))
     return tuple(lines)
 
 

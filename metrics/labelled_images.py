@@ -57,7 +57,7 @@ class LabelledImages:
         label has fewer rows here than there.
         """
         rng = np.random.Generator(np.random.Philox(key=seed))
-        order, uses = rng.permutation(len(self)), np.zeros(len(self), np.int64)
+        order, uses = rng.permutation(len(self)), dict[int, NDArray[np.int64]]()
         names = {name: column for column, name in enumerate(sorted({name for row in other.attributes for name in row}))}
         ours, theirs = _shown(self.attributes, names), _shown(other.attributes, names)  # (N, A), (M, A)
         sizes = np.array([len(row) for row in self.attributes])  # those that nobody there shows count as well
@@ -66,9 +66,10 @@ class LabelledImages:
             own = order[self.labels[order] == label]
             own = own if len(own) else order
             apart = sizes[own] - 2 * (ours[own] @ theirs[row])  # of equal label the distance but for a constant
-            best = own[np.lexsort((np.arange(len(own)), apart, uses[own]))[0]]
-            uses[best] += 1
-            indices.append(best)
+            used = uses.setdefault(label, np.zeros(len(own), np.int64))
+            best = np.lexsort((np.arange(len(own)), apart, used))[0]
+            used[best] += 1
+            indices.append(own[best])
         return self.rows(np.array(indices, dtype=np.intp))
 
 

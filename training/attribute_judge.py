@@ -53,8 +53,8 @@ class AttributeJudgeMethod(JudgeMethod):
         self.judge = attributes.open_judge(slots)
         self.modules: Mapping[str, nn.Module] = {"judge": self.judge}
         self.size = len(self.train_images)
-        rows = (images.column(config.attributes) for images in (self.train_images, self.held_out))
-        self.scored = scored(*rows, SCORED)
+        train, held_out = (images.column(config.attributes) for images in (self.train_images, self.held_out))
+        self.scored = scored(train, held_out, SCORED)
         self.scored_on = self.scored.said
         names = [
             [(slot, index) for slot, index in enumerate(row) if index < len(slots[slot])]
