@@ -79,14 +79,13 @@ def tokenized(tokenizer: PreTrainedTokenizerFast, inputs: Sequence[Input]) -> Te
     return cast(Tensor, encoded["input_ids"])
 
 
-def beyond(tokenizer: CLIPTokenizer, inputs: Sequence[Input]) -> list[str]:
+def beyond(tokenizer: PreTrainedTokenizerFast, inputs: Sequence[Input]) -> list[str]:
     """What `tokenized` cuts off each text, as it was written; nothing where it all fits."""
-    ends = []
-    for text in map(str, inputs):
-        places = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]  # start and end among them
-        fits = len(places) <= tokenizer.model_max_length
-        ends.append("" if fits else text[places[tokenizer.model_max_length - 2][1] :].strip())
-    return ends
+    texts, last = [str(text) for text in inputs], tokenizer.model_max_length - 2  # the end comes after it
+    places = tokenizer(texts, return_offsets_mapping=True)["offset_mapping"]  # start and end tokens among them
+    return [
+        text[own[last][1] :].strip() if len(own) > last + 2 else "" for text, own in zip(texts, places, strict=True)
+    ]
 
 
 def assemble(
