@@ -18,7 +18,7 @@ def train(
     config: Annotated[Path, typer.Argument(help="YAML of the run, e.g. configs/emoji-mini/teacher.yaml.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="Dotted overrides, e.g. loop.steps=2000.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what the run would need, of a teacher or student of a base.")
+        bool, typer.Option("--dry-run", help="Say what the run of a teacher or student would need.")
     ] = False,
     take: Annotated[
         Take, typer.Option(help="Of the runs that this one starts from: their best models, or their last ones.")

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
-from rich.progress import track
 
 from base.files import atomic_folder
+from base.progress import track
 from data.class_names import CLASSES, write_classes
 from data.cleaning_report import CleaningReport, Dropped, write_metadata
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import PIL
 from rich.console import Console
-from rich.progress import track
 
 from base.config import nearest
 from base.errors import BadInput
 from base.files import atomic_folder, spoken_of
+from base.progress import track
 from base.table_reader import as_text
 from data.cleaning_report import CleaningReport, Dropped
 from data.decode import UnreadableError

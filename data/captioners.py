@@ -16,11 +16,11 @@ from typing import Any, Protocol
 
 from pydantic import Field
 from rich.console import Console
-from rich.progress import track
 
 from base.config import Config
 from base.errors import BadInput
 from base.files import atomic_file
+from base.progress import track
 from base.runs import runs_root
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
 
 from base import table_reader
 from base.config import nearest
 from base.errors import BadInput
+from base.progress import track
 from data import attributed, labelled
 from data.attributed import Attributed
 from data.cleaning_report import CleaningReport, Dropped, finished

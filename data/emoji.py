@@ -14,10 +14,10 @@ import numpy as np
 import PIL
 from PIL import Image, ImageFont
 from rich.console import Console
-from rich.progress import track
 
 from base.errors import BadInput
 from base.files import atomic_folder
+from base.progress import track
 from data import emoji_captions, glyphs
 from data.cleaning_report import CleaningReport, Dropped, finished, write_metadata
 

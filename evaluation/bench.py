@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 
+from base.progress import track
 from evaluation.effort import Effort
 from evaluation.figures import FIGURES, fd
 from evaluation.line import Figure, Line, measure

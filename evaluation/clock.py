@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
+
+from base.progress import track
 
 LEAST, MOST = 3, 200
 """Calls a case gets in one round, if it is not said otherwise."""

@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 
+from base.progress import track
 from evaluation.bench import Draw
 from metrics.attribute_accuracy import Sightings, sightings
 from metrics.features import Images

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from rich.table import Table
 from torch import Tensor, nn
 
-from base.errors import BadInput
-from base.runs import data_folder, named
+from base.runs import data_folder
 from data.imagefolder import ImageFolder
-from models import components
-from models import folder as folders
 from models.architecture import architecture, make
 from models.conditioning import Conditioning
 from training.assemble import configure
+from training.base_parts import Parts
 from training.lora import adapted
+from training.pairs_estimate import PairsEstimate
 from training.rehearsal import Rehearsal, denoiser_pass
 from training.run.device import device
 from training.run.ema import Ema
@@ -45,7 +43,11 @@ class Estimate:
     free: int
     """Bytes that the device has."""
     seconds: float
-    """Of all steps; pictures, validation and what is drawn before the first step come on top."""
+    """Of all steps; pictures and validation come on top."""
+    pairs: PairsEstimate | None = None
+    """What is drawn before the first step."""
+    pairs_seconds: float = 0.0
+    """Of that; nothing where another student of the teacher drew the same pairs."""
 
     @property
     def peak(self) -> int:
@@ -57,15 +59,17 @@ class Estimate:
         table = Table("needs", "", title=f"about {self.seconds / 3600:.1f} hours of steps")
         for name, count in self.parameters.items():
             table.add_row(f"parameters, {name}", f"{count / 1e6:,.1f} M")
+        if self.pairs is not None:
+            hours = f"{self.pairs.count:,} in {self.pairs_seconds / 3600:.1f} hours"
+            table.add_row("pairs before the first step", hours)
         for name, size in (*self.memory.items(), ("peak", self.peak), ("free on this device", self.free)):
             table.add_row(name, f"{size / 2**30:,.2f} GiB")
         return table
 
 
 def teacher(config: TeacherConfig) -> Estimate:
-    """The needs of `ippo train teacher`. BadInput: a base from scratch."""
-    if not isinstance(config.base, str):
-        raise BadInput("--dry-run reads the sizes of a base that exists; this one is made from scratch")
+    """The needs of `ippo train teacher`. BadInput: there is no such base, or what it is made of from scratch is missing."""
+    parts = Parts.of(config.base) if isinstance(config.base, str) else Parts.from_scratch(config.base)
 
     def learner(base: nn.Module) -> nn.Module:
         return base if config.lora is None else adapted(_frozen(base, config.loop), config.lora)
@@ -73,8 +77,7 @@ def teacher(config: TeacherConfig) -> Estimate:
     def loss(base: nn.Module, learning: nn.Module, sample: Tensor, conditioning: Conditioning) -> Tensor:
         return denoiser_pass(learning, sample, conditioning).float().square().mean()
 
-    conditioners = folders.component_names(_local(config.base))["conditioner"] if config.train_conditioner else ()
-    return _estimate(config, config.base, learner, loss, conditioners)
+    return _estimate(config, parts, learner, loss, parts.conditioner if config.train_conditioner else 0)
 
 
 def student(config: StudentConfig) -> Estimate:
@@ -85,7 +88,7 @@ def student(config: StudentConfig) -> Estimate:
             return adapted(_frozen(base, config.loop), config.lora)
         start = base
         if config.goes_on:
-            start = _fresh(_local(config.start))
+            start = make(Parts.of(config.start).denoiser)
         learning = architecture(start).reduced(config.reduce)
         configure(learning, config.loop)
         _frozen(base, config.loop)
@@ -96,11 +99,19 @@ def student(config: StudentConfig) -> Estimate:
         losses = [loss for term in config.terms.values() if (loss := term.rehearse(rehearsal)) is not None]
         return torch.stack(losses or [rehearsal.fake.square().mean()]).sum()
 
-    return _estimate(config, config.teacher, learner, loss, ())
+    parts = Parts.of(config.teacher)
+    plain, pairs = _estimate(config, parts, learner, loss, 0), PairsEstimate.of(config)
+    if pairs is None:
+        return plain
+    passes = 1 if config.pairs.guidance == 1.0 else 2  # composed attributes take one each
+    operations = _forward_operations(parts, config.loop.batch) * passes * pairs.steps / config.loop.batch
+    return replace(
+        plain, pairs=pairs, pairs_seconds=operations / (_EFFICIENCY * _rate(device(), config.loop.precision))
+    )
 
 
 METHODS: Mapping[str, Callable[[Any], Estimate]] = {"student": student, "teacher": teacher}
-"""Those that start from a base."""
+"""Those that train a denoiser."""
 
 Learner = Callable[[nn.Module], nn.Module]
 """The base's denoiser → the network that learns, which may be the same one."""
@@ -109,26 +120,21 @@ Loss = Callable[[nn.Module, nn.Module, Tensor, Conditioning], Tensor]
 
 
 def _estimate(
-    config: TeacherConfig | StudentConfig, base: str, learner: Learner, loss: Loss, also_learning: tuple[str, ...]
+    config: TeacherConfig | StudentConfig, parts: Parts, learner: Learner, loss: Loss, also_learning: int
 ) -> Estimate:
-    """`also_learning`: the base's components that learn along with the denoiser."""
-    folders.check(named(base))
-    loop, folder, others = config.loop, _local(base), components.sizes(str(named(base)))
-    whole = sum(others.values())
-    for component in folders.component_names(folder)["denoiser"]:
-        others.pop(component, None)
+    """`also_learning`: parameters of other parts that learn along with the denoiser."""
+    loop = config.loop
 
     # The denoiser's step is rehearsed, with every tensor that it makes.
-    rehearsed = _rehearse(config, folder, learner, loss)
+    rehearsed = _rehearse(config, parts, learner, loss)
     memory, learnt = dict(rehearsed.memory), rehearsed.learnt
 
     # The other components are counted: float32 weights and gradients, two moments of Adam, an average.
-    more = sum(others[name] for name in also_learning if name in others)
-    memory["weights that stay"] += 4 * (sum(others.values()) - more)
+    memory["weights that stay"] += 4 * (parts.others - also_learning)
     average = 2 if loop.frozen == "bf16" else 4
     for name, size in (("weights that learn", 4), ("gradients", 4), ("optimizer", 8), ("moving average", average)):
-        memory[name] += size * more
-    parameters = {"learnt": learnt + more, "whole pipeline": whole}
+        memory[name] += size * also_learning
+    parameters = {"learnt": learnt + also_learning, "whole pipeline": parts.whole}
 
     # Time is arithmetic over what this device reaches.
     here = device()
@@ -147,13 +153,13 @@ class _Rehearsed:
     """Floating-point operations of one forward and backward pass of a part of the batch."""
 
 
-def _rehearse(config: TeacherConfig | StudentConfig, folder: Path, learner: Learner, loss: Loss) -> _Rehearsed:
+def _rehearse(config: TeacherConfig | StudentConfig, parts: Parts, learner: Learner, loss: Loss) -> _Rehearsed:
     """One optimizer step on networks without numbers; each use of memory is what is alive more after it than before."""
     loop, memory, learnt = config.loop, dict[str, int](), 0
 
     def prepare() -> Play:
         with torch.device("meta"):
-            base = _fresh(folder)
+            base = make(parts.denoiser)
             configure(base, loop)
             learning = learner(base)
             base.requires_grad_(learning is base)
@@ -191,14 +197,21 @@ def _rehearse(config: TeacherConfig | StudentConfig, folder: Path, learner: Lear
     return _Rehearsed(memory, learnt, operations)
 
 
-def _fresh(folder: Path) -> nn.Module:
-    """The denoiser of a base, with random weights."""
-    (component,) = folders.component_names(folder)["denoiser"]
-    return make(components.config(folder, component))
+def _forward_operations(parts: Parts, batch: int) -> int:
+    """Floating-point operations of one pass of the base's denoiser over `batch` samples."""
 
+    def prepare() -> Play:
+        with torch.device("meta"):
+            base = make(parts.denoiser)
 
-def _local(base: str) -> Path:
-    return components.local(str(named(base)))
+        def play(peak: Peak) -> None:
+            appear([base])
+            with torch.no_grad():
+                denoiser_pass(base, *architecture(base).example_inputs(batch))
+
+        return play
+
+    return rehearse(prepare)[1]
 
 
 def _frozen(denoiser: nn.Module, loop: LoopConfig) -> nn.Module:

@@ -67,7 +67,7 @@ def rehearse(method: str, path: Path, overrides: Iterable[str] = (), take: Take 
     from training import estimate
 
     if method not in estimate.METHODS:
-        raise BadInput(f"--dry-run is for {' and '.join(estimate.METHODS)}, which start from a base")
+        raise BadInput(f"--dry-run is for {' and '.join(estimate.METHODS)}, which train a denoiser")
     config = importlib.import_module(f"training.{METHODS[method]}").CONFIG.load(path, overrides)
     return estimate.METHODS[method](_taking(config, take))
 

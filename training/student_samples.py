@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from rich.progress import track
 from torch import Tensor
 from torch.nn import functional
 
 from base.errors import BadInput
+from base.progress import track
 from models.latent_autoencoder import LatentAutoencoder
 from models.pipeline import Pipeline
 from training.assemble import opened

@@ -68,7 +68,8 @@ def test_a_clip_says_so_too(
     long_captions: Path, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train("clip", tmp_path, data=str(long_captions), **{**CLIP, "merges": 0})
-    assert f"clip: {SAID}\n" in capsys.readouterr().out
+    said = SAID.replace("'g one'", "'one'")  # its spelling spends nothing on a comma
+    assert f"clip: {said}\n" in capsys.readouterr().out
 
 
 def test_nothing_is_said_where_all_is_read(

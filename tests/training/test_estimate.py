@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from rich.console import Console
 from typer.testing import CliRunner
 
 import ippo
@@ -17,6 +19,7 @@ from models.reduce import reduced
 from tests import tiny
 from training import launch
 from training.estimate import Estimate
+from training.pairs_estimate import PairsEstimate
 from training.run.memory import rehearse
 
 LOOP = {"steps": 10, "batch": 256}
@@ -39,9 +42,9 @@ def estimate(tmp_path: Path) -> Any:
     folders.save(tiny.teacher(), tmp_path / "base")
     folders.save(tiny.xl_teacher(), tmp_path / "xl")
 
-    def one(method: str, base: str = "base", **values: Any) -> Estimate:
+    def one(method: str, base: str | dict[str, Any] = "base", **values: Any) -> Estimate:
         loop = {**LOOP, **values.pop("loop", {})}
-        known = {"base": str(tmp_path / base)} if method == "teacher" else {"teacher": str(tmp_path / base)}
+        known = {"base" if method == "teacher" else "teacher": str(tmp_path / base) if isinstance(base, str) else base}
         file = tmp_path / "config.yaml"
         content = {"run": "r", "data": "none", "optimizer": RATE, "loop": loop, **known, **values}
         file.write_text(yaml.safe_dump(content))
@@ -96,3 +99,38 @@ def test_from_the_command_line(estimate: Any, tmp_path: Path) -> None:
     assert shown.exit_code == 0 and "peak" in shown.output and "free on this device" in shown.output
     with pytest.raises(BadInput, match="--dry-run is for student and teacher"):
         launch.rehearse("clip", tmp_path / "config.yaml")
+
+
+def test_a_teacher_from_scratch_is_counted_part_by_part(estimate: Any) -> None:
+    base = {
+        "family": "ddpm",
+        "width": 8,
+        "channels": 1,
+        "scale": 2,
+        "classes": 4,
+        "unet": {**tiny.UNET, "sample_size": 8},
+    }
+    made = folders.build(folders.from_scratch(base), Path)
+    counts = [sum(weight.numel() for weight in part.parameters()) for part in (made.denoiser, made.conditioner)]
+    frozen, learning = (estimate("teacher", base=base, train_conditioner=learns) for learns in (False, True))
+    assert frozen.parameters == {"learnt": counts[0], "whole pipeline": sum(counts)}
+    assert learning.parameters == {"learnt": sum(counts), "whole pipeline": sum(counts)}
+    assert frozen.memory["optimizer"] == pytest.approx(8 * counts[0], rel=0.01)
+    with pytest.raises(BadInput, match=r"no trained model in .*nowhere"):
+        estimate("teacher", base={"vae": "nowhere", "clip": "nowhere", "unet": tiny.UNET})
+
+
+def test_pairs_are_counted(estimate: Any) -> None:
+    pairs = {"count": 40, "steps": 8, "guidance": 2.0, "later": 0.5}
+    common = {"warmup_optimizer": RATE, "timesteps": {999: 0.5, 499: 0.25, 249: 0.25}}
+    found = estimate("student", pairs=pairs, **common)
+    assert found.pairs == PairsEstimate(40 + 20 + 20, 40 * 8 + 20 * 4 + 20 * 2)
+    assert found.pairs_seconds > 0
+    shown = io.StringIO()
+    Console(file=shown, width=100).print(found.table())
+    assert "pairs before the first step" in shown.getvalue() and "80 in 0.0 hours" in shown.getvalue()
+    without = estimate("student", pairs=pairs, **common, warmup=0, regression=0, adversarial={"discriminator": RATE})
+    assert without.pairs is None and without.pairs_seconds == 0
+    assert estimate(
+        "student", **common, warmup=0, regression=0, adversarial={"discriminator": RATE, "reals": "both"}
+    ).pairs

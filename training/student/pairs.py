@@ -15,11 +15,11 @@ from functools import partial
 import numpy as np
 import torch
 from pydantic import Field
-from rich.progress import track
 from torch import Tensor
 
 from base.config import Config
 from base.errors import BadInput
+from base.progress import track
 from models import noise
 from models.pipeline import Pipeline
 from models.sampling import SAMPLERS, Deterministic, add_noise
@@ -52,6 +52,11 @@ class PairsConfig(Config):
     """Of inputs that are attributes: how often each is left free."""
     seed: int = 1_000_000
     """Seed of the first pair's noise."""
+
+    @property
+    def later_count(self) -> int:
+        """Pairs of each later timestep."""
+        return max(1, round(self.later * self.count))
 
 
 class Pairs:
@@ -93,7 +98,7 @@ def draw(teacher: Pipeline, ids: Tensor, config: PairsConfig, timesteps: Iterabl
     unguided = teacher.conditioner.tokenize([teacher.null_input])
     made_by = (teacher.scheduler, teacher.latent_shape, chosen, unguided, config, mixed)
     name = tensor_cache.digest([teacher.conditioner, teacher.denoiser], *made_by)
-    last, count = len(teacher.schedule) - 1, max(1, round(config.later * config.count))
+    last, count = len(teacher.schedule) - 1, config.later_count
     counts = {last: config.count} | {t: count for t in sorted(timesteps, reverse=True) if t != last}
     ends: dict[int, Tensor] = {}
     for timestep, number in counts.items():

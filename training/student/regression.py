@@ -7,7 +7,7 @@ timesteps are ours). It knows nothing about how pairs are made (`pairs.py`). Sha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 
@@ -15,6 +15,9 @@ from training.rehearsal import Rehearsal
 from training.run.method import Losses
 from training.student.batch import Batch, TrainingSet
 from training.student.term import Term, TermConfig, TermPhase
+
+if TYPE_CHECKING:
+    from training.student.student_config import StudentConfig
 
 
 class RegressionConfig(TermConfig):
@@ -26,6 +29,10 @@ class RegressionConfig(TermConfig):
     def teaches(self) -> bool:
         """Whether it goes on after the warm-up."""
         return self.weight > 0
+
+    def looks_at_pairs(self, student: StudentConfig) -> bool:
+        """In the warm-up, and after it where it goes on."""
+        return self.weight > 0 or student.warmup > 0
 
     def rehearse(self, rehearsal: Rehearsal) -> Tensor | None:
         """A pass of its own, on pairs, as a scalar."""
@@ -40,7 +47,7 @@ class Regression(Term[RegressionConfig]):
 
     def prepare(self, samples: TrainingSet) -> None:
         """Sample the pairs, unless no step looks at them."""
-        if self.config.weight or self.student.config.warmup:
+        if self.config.looks_at_pairs(self.student.config):
             len(samples.pairs)
 
     def phases(self, begin: int) -> Sequence[TermPhase]:

@@ -54,6 +54,10 @@ class TermConfig(Config):
         """What the term wants every batch to start from; none: it takes what there is."""
         return None
 
+    def looks_at_pairs(self, student: StudentConfig) -> bool:
+        """Whether pairs must be drawn for it: by default where batches start from the teacher's samples."""
+        return self.real_source() in ("teacher", "both")
+
     def rehearse(self, rehearsal: Rehearsal) -> Tensor | None:
         """What its loss computes, on networks without numbers: a scalar that `ippo train student --dry-run` counts."""
         return None
