@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+import base.environment  # noqa: F401
 from base.errors import BadInput
 
 
