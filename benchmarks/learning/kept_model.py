@@ -27,6 +27,16 @@ from training.launch import launch
 
 LEAST = 0.95
 """Named top 1 of the model that is kept ÷ of the best snapshot."""
+UNET: dict[str, Any] = {
+    "sample_size": 24,
+    "block_out_channels": [16, 32, 32],
+    "down_block_types": ["DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"],
+    "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"],
+    "layers_per_block": 1,
+    "attention_head_dim": 4,
+    "norm_num_groups": 8,
+}
+"""Of the avatars' teacher, of half its width: what matters here is the order of its snapshots."""
 SYLLABLES = ("ka", "mi", "zo", "ru", "te", "lo", "pa", "shi", "ve", "no")
 
 
@@ -73,11 +83,10 @@ def _flat(images: NDArray[np.uint8]) -> NDArray[np.float64]:
 def configuration(under: str, data: Path, steps: int, snapshots: int) -> dict[str, Any]:
     """A small teacher from scratch of the names of `data`; every name is a class, those that are held out too."""
     splits = [ImageFolder(data, split).captions() for split in ("train", "validation", "test")]
-    unet = yaml.safe_load(Path("configs/avatars/teacher.yaml").read_text())["base"]["unet"]
     return {
         "run": under,
         "data": str(data),
-        "base": {"family": "ddpm", "classes": [text for split in splits for text in split], "unet": unet},
+        "base": {"family": "ddpm", "classes": [text for split in splits for text in split], "unet": UNET},
         "train_conditioner": True,
         "optimizer": {"name": "muon", "rate": 1e-2},
         "loop": {
