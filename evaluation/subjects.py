@@ -207,7 +207,7 @@ def _labelled(split: ImageFolder) -> LabelledImages:
         background if background and text.endswith(f" on {background}") else None
         for text, background in zip(texts, _column(split, "background"), strict=True)
     )
-    attributes = tuple(tuple(names or ()) for names in _column(split, "attributes"))
+    attributes = tuple(tuple(names) if isinstance(names, list) else () for names in _column(split, "attributes"))
     return LabelledImages(split.images(), tuple(texts), np.array(labels, np.int64), backgrounds, attributes)
 
 
