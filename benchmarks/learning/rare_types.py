@@ -84,7 +84,7 @@ def main(
     )
     common = [f"data={thinned}", f"loop.balance={balance}"]
     launch("teacher", CONFIGS / "teacher.yaml", [teacher, *common, _steps(6000, share)])
-    warmup, pairs = f"warmup={round(2000 * share)}", f"pairs.count={max(1024, round(12288 * share))}"
+    warmup, pairs = f"warmup={round(2000 * share)}", f"pairs.count={max(64, round(12288 * share))}"
     launch("student", CONFIGS / "student.yaml", [*student, *common, warmup, pairs, _steps(2700, share)])
     judge = judge_network.load(trained(f"{under}/judge"))
     found = seen(opened(f"{under}/student"), judge, str(whole), each)
