@@ -15,6 +15,8 @@ from tests import tiny
 from tests.training.test_lora import LOOP, STUDENT
 from tests.training.test_lora import train as train_from
 from tests.training.test_methods import CLIP, train
+from training.student.add import AddMethod
+from training.student.student_config import StudentConfig
 
 TOKENIZER = tiny.tokenizer()
 """Of single letters, six a caption."""
@@ -53,15 +55,15 @@ SAID = (
 )
 
 
-@pytest.mark.parametrize("method", ["teacher", "student"])
 def test_a_run_says_so_at_its_start(
-    long_captions: Path, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
+    long_captions: Path, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folders.save(tiny.teacher(), tmp_path / "base")
-    values = {"teacher": {"base": str(tmp_path / "base")}, "student": {"teacher": str(tmp_path / "base"), **STUDENT}}
-    train_from(method, tmp_path, run="cut", data=str(long_captions), loop=LOOP, **values[method])
+    train_from("teacher", tmp_path, run="cut", base=str(tmp_path / "base"), data=str(long_captions), loop=LOOP)
     said = capsys.readouterr().out
     assert f"cut: {SAID}\n" in said and said.index(SAID) < said.index("best at step")
+    values = {"run": "s", "teacher": str(tmp_path / "base"), "data": str(long_captions), "loop": LOOP, **STUDENT}
+    assert AddMethod(StudentConfig.parse({"optimizer": {}, **values}, "test")).notes() == [SAID]
 
 
 def test_a_clip_says_so_too(
@@ -70,10 +72,5 @@ def test_a_clip_says_so_too(
     train("clip", tmp_path, data=str(long_captions), **{**CLIP, "merges": 0})
     said = SAID.replace("'g one'", "'one'")  # its spelling spends nothing on a comma
     assert f"clip: {said}\n" in capsys.readouterr().out
-
-
-def test_nothing_is_said_where_all_is_read(
-    data: Path, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    train("clip", tmp_path, data=str(data), **CLIP)
+    train("clip", tmp_path, run="whole", data=str(long_captions), **{**CLIP, "length": 24})
     assert "captions are longer" not in capsys.readouterr().out
