@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # both import what draws
 T = TypeVar("T")
 PATIENCE = ("x-request-timeout", "x-stainless-read-timeout")
 """Headers that say for how many seconds a client waits; the second is what OpenAI's own clients send."""
+HEADERS = ("x-seed", "x-drawn-size", "x-dropped-tokens", "x-request-id", "server-timing", "retry-after")
+"""What an answer tells beside its body; a page of another origin may read it where it may ask."""
 IMAGES_SCHEMA = {
     "type": "object",
     "required": ["created", "output_format", "data"],

@@ -19,6 +19,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from serving import admin, error_answers, prometheus, request_log, worker_start
+from serving.answering import HEADERS
 from serving.dialect import dialect_of, load_dialects
 from serving.keys import Keys
 from serving.limits import BodyLimit
@@ -52,7 +53,8 @@ def application(config: ServeConfig) -> FastAPI:
     app.add_middleware(BodyLimit, config=config)
     app.add_middleware(Keys, keys=config.api_keys, admin_key=config.admin_key)
     if config.cors:
-        app.add_middleware(CORSMiddleware, allow_origins=config.cors, allow_methods=["*"], allow_headers=["*"])
+        every = {"allow_methods": ["*"], "allow_headers": ["*"], "expose_headers": HEADERS}
+        app.add_middleware(CORSMiddleware, allow_origins=config.cors, **every)
     app.add_middleware(RequestLog, access=config.access_log)
     for kind in error_answers.HANDLED:
         app.add_exception_handler(kind, error_answers.handle)

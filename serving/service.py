@@ -6,7 +6,7 @@ The supervisor process imports this module as well, so whatever draws is importe
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 import bentoml
 
@@ -66,4 +66,4 @@ class Ippo:
         return bool(APP.state.artist.alive)
 
 
-Ippo.add_asgi_middleware(OneLinePath)
+cast("Any", Ippo).add_asgi_middleware(OneLinePath)  # the decorator made a service of the class

@@ -117,6 +117,8 @@ def test_only_named_origins_may_ask(client: httpx.Client) -> None:
     asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
     friend = client.options("/generate", headers={"origin": "https://friend.example", **asked})
     assert friend.headers["access-control-allow-origin"] == "https://friend.example"
+    drawn = client.post("/generate", json=CAT, headers={"origin": "https://friend.example"})
+    assert {"x-seed", "x-drawn-size"} <= set(drawn.headers["access-control-expose-headers"].split(", "))
     assert (
         "access-control-allow-origin"
         not in client.options("/generate", headers={"origin": "https://x.org", **asked}).headers
