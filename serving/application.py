@@ -53,8 +53,10 @@ def application(config: ServeConfig) -> FastAPI:
     app.add_middleware(BodyLimit, config=config)
     app.add_middleware(Keys, keys=config.api_keys, admin_key=config.admin_key)
     if config.cors:
-        every = {"allow_methods": ["*"], "allow_headers": ["*"], "expose_headers": HEADERS}
-        app.add_middleware(CORSMiddleware, allow_origins=config.cors, **every)
+        asked, told = ["*"], list(HEADERS)
+        app.add_middleware(
+            CORSMiddleware, allow_origins=config.cors, allow_methods=asked, allow_headers=asked, expose_headers=told
+        )
     app.add_middleware(RequestLog, access=config.access_log)
     for kind in error_answers.HANDLED:
         app.add_exception_handler(kind, error_answers.handle)
