@@ -76,12 +76,16 @@ class Blip:
     def __init__(self, config: BlipConfig) -> None:
         from transformers import BlipForConditionalGeneration, BlipProcessor
 
-        self.config, self.name = config, repr(config)
+        self.config = config
         try:
             self.processor: Any = BlipProcessor.from_pretrained(config.model)
             self.network: Any = BlipForConditionalGeneration.from_pretrained(config.model).eval()
         except (OSError, ValueError) as error:
             raise BadInput(f"captioner {config.model}: no BLIP is there: {str(error).splitlines()[0]}") from None
+        weights = hashlib.sha256()  # what it says is kept by what it is, not by where it lies
+        for value in self.network.state_dict().values():
+            weights.update(value.contiguous().numpy().tobytes())
+        self.name = f"{config!r} {weights.hexdigest()}"
 
     def __call__(self, picture: Path) -> str:
         from PIL import Image

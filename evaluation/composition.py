@@ -15,10 +15,11 @@ from rich.console import Console
 
 from base.progress import track
 from evaluation.bench import Draw
-from metrics.attribute_accuracy import Sightings, sightings
+from metrics.attribute_accuracy import sightings
 from metrics.features import Images
 from metrics.judge_network import Judge
 from metrics.proportions import falls
+from metrics.sightings import Sightings
 
 WEIGHTS = (0.0, 1.0, 2.0)
 """At which every attribute of a row is requested; 0 leaves it free, so its accuracy is that of chance."""

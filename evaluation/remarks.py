@@ -9,8 +9,8 @@ from evaluation.composition import Composition
 from evaluation.figures import FIDELITY, fd
 from evaluation.reference import JUDGE
 from evaluation.report import Report
-from metrics.attribute_accuracy import VISIBLE
 from metrics.proportions import below
+from metrics.sightings import VISIBLE
 from metrics.validity import BLURS, DROPS, MARGIN, NOISES
 
 UNSEEN = 0.9

@@ -79,14 +79,9 @@ class AttributeJudgeMethod(JudgeMethod):
         """The attributes that it does not see in real images, and those that no such image shows."""
         judge, (images, shown, _) = judges.load(model), self._scored
         seen = attributes.sightings(judge, images, shown)
-        blind = seen.missed(attributes.VISIBLE)
         absent = [name for slot in judge.config.slots for name in slot if name not in seen.counts]
-        lines = [f"the mean over {len(seen.counts)} names is {seen.mean:.3f} ({seen.share:.3f} over all that is shown)"]
-        if blind:
-            lines.append(f"it does not see in real images: {seen.described(blind)}; its figures say nothing about them")
-        if absent:
-            lines.append(f"no image that it is scored on shows {', '.join(absent)}: nobody knows whether it sees them")
-        return lines
+        unknown = f"no image that it is scored on shows {', '.join(absent)}: nobody knows whether it sees them"
+        return [*seen.lines(), unknown] if absent else seen.lines()
 
     @cached_property
     def _scored(self) -> tuple[NDArray[np.uint8], list[Sequence[str]], NDArray[np.int64]]:

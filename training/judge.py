@@ -5,6 +5,7 @@ Shapes: `N` batch, `H W` pixels.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -20,6 +21,7 @@ from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from metrics import judge_network as judges
 from metrics.judge_network import DRAWS, Judge, JudgeConfig, augment, judge_loss
+from metrics.sightings import Sightings
 from models.pixel_tensors import from_uint8, to_uint8
 from training import balance
 from training.run.draws import Draws
@@ -77,7 +79,17 @@ class JudgeMethod(Method):
 
     def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
         """Accuracy on held-out images of labels that training has, or on augmented training images instead."""
-        judge, rows = cast(Judge, averages["judge"]), self.scored
+        seen = self._sightings(cast(Judge, averages["judge"]))
+        return {"score": -seen.share, "accuracy": seen.share, "mean over names": seen.mean}
+
+    def closing(self, model: Path) -> Sequence[str]:
+        """The labels that it does not see in real images."""
+        return self._sightings(judges.load(model)).lines()
+
+    @torch.no_grad()
+    def _sightings(self, judge: Judge) -> Sightings:
+        """How often it recognises each label where it is scored."""
+        rows = self.scored
         labels = torch.cat([self.held_out_labels[rows.held_out], self.labels[rows.train]])
         instead = from_uint8(self.train_images.images(rows.train))
         draws = Draws.at(1, 0, range(len(rows.train)), torch.device("cpu"))
@@ -85,8 +97,9 @@ class JudgeMethod(Method):
         images = torch.cat([from_uint8(self.held_out.images(rows.held_out)), augmented])
         device = next(judge.parameters()).device
         guesses = torch.cat([judge(batch.to(device)).argmax(dim=1).cpu() for batch in images.split(100)])  # (N,)
-        accuracy = float((guesses == labels).float().mean())
-        return {"score": -accuracy, "accuracy": accuracy}
+        hits = Counter(str(label) for label in labels[guesses == labels].tolist())
+        counts = Counter(map(str, labels.tolist()))
+        return Sightings(dict(counts), {name: hits[name] for name in counts})
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
         """Sixteen augmented training images side by side, `(H, 16·W, 3)`."""

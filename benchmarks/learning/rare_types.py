@@ -25,7 +25,8 @@ from data.avatars import avatars
 from data.imagefolder import ImageFolder
 from evaluation.result import Bar, bars_result, publish
 from metrics import judge_network
-from metrics.attribute_accuracy import Sightings, sightings
+from metrics.attribute_accuracy import sightings
+from metrics.sightings import Sightings
 from models.pipeline import Pipeline
 from training.assemble import opened
 from training.launch import launch

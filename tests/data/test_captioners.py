@@ -89,5 +89,12 @@ def test_blip_describes(pictures: list[Path], tmp_path: Path) -> None:
     BlipProcessor(BlipImageProcessor(size={"height": 16, "width": 16}), tokenizer).save_pretrained(tmp_path / "blip")
     texts = describe(BlipConfig(model=str(tmp_path / "blip"), tokens=4).open(), pictures[:2])
     assert len(texts) == 2 and all(set(text.split()) <= set(words) for text in texts), texts
+    # Other weights in the same folder are another captioner: what the first said is not taken for theirs.
+    before = BlipConfig(model=str(tmp_path / "blip"), tokens=4).open()
+    with torch.no_grad():
+        next(network.parameters()).add_(1)
+    network.save_pretrained(tmp_path / "blip")
+    after = BlipConfig(model=str(tmp_path / "blip"), tokens=4).open()
+    assert before.name != after.name
     with pytest.raises(BadInput, match="no BLIP is there"):
         BlipConfig(model=str(tmp_path / "none")).open()

@@ -11,9 +11,9 @@ import pytest
 from evaluation import composition, report_tables
 from evaluation.composition import AttributedImages, Composition, attribute_prompt
 from evaluation.remarks import _of_attributes
-from metrics.attribute_accuracy import Sightings
 from metrics.features import Images
 from metrics.judge_network import Judge
+from metrics.sightings import Sightings
 from tests.metrics.test_attribute_accuracy import COLOURS, ROWS, SLOTS, pictures, trained  # noqa: F401
 
 SEEN, UNSEEN = AttributedImages(pictures()[:3], tuple(ROWS[:3])), AttributedImages(pictures()[3:], tuple(ROWS[3:]))

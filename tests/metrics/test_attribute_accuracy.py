@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from metrics import attribute_accuracy, judge_network
-from metrics.attribute_accuracy import Sightings
 from metrics.judge_network import Judge
 from models.pixel_tensors import from_uint8
 
@@ -62,13 +61,6 @@ def test_accuracy_counts_what_was_asked_for_and_nothing_else(trained: Judge) -> 
     assert np.isnan(nothing.share) and np.isnan(nothing.mean)
     assert np.isnan(attribute_accuracy.sightings(trained, pictures()[:0], []).share)
     assert (seen + seen).counts == {"Ape": 4, "Cap": 2, "Crown": 2, "Man": 2} and (seen + nothing) == seen
-
-
-def test_a_name_is_missed_only_beyond_two_standard_errors() -> None:
-    seen = Sightings({"Mole": 2, "Spots": 12, "Fez": 40, "Cap": 400}, {"Mole": 0, "Spots": 1, "Fez": 17, "Cap": 170})
-    assert seen.missed(0.5) == ["Spots", "Cap"]
-    assert seen.described(["Spots"]) == "Spots 1 of 12"
-    assert seen.share == pytest.approx(188 / 454) and seen.mean == pytest.approx((0 + 1 / 12 + 17 / 40 + 170 / 400) / 4)
 
 
 def test_a_round_trip_keeps_the_slots(trained: Judge, tmp_path: Path) -> None:

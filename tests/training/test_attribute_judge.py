@@ -199,7 +199,8 @@ def test_the_judge_says_what_it_does_not_see(characters: Path, runs: Path, tmp_p
         method.judge.classify[: types + 1] = -own
         method.judge.classify[types] = own
     method.save(tmp_path / "model", method.modules)
-    mean, blind, absent = method.closing(tmp_path / "model")
+    mean, least, blind, absent = method.closing(tmp_path / "model")
+    assert least.startswith("seen least on real images: ")
     assert mean.startswith("the mean over ") and blind.startswith("it does not see in real images: ")
     shown = Counter(name for names in method.train_images.column("attributes")[:40] for name in names)
     common, _ = Counter({name: shown[name] for name in method.judge.config.slots[0]}).most_common(1)[0]

@@ -202,11 +202,15 @@ def test_a_decoder_of_other_latents_is_refused(
         train("decoder", tmp_path, data=str(data), vae="student/vae", **{"start": "student/vae", **told}, **rates)
 
 
-def test_a_judge_is_trained_and_opens(data: Path, runs: Path, tmp_path: Path) -> None:
+def test_a_judge_is_trained_and_opens(
+    data: Path, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     figures = train("judge", tmp_path, data=str(data))
     judge = judges.load(runs / "judge" / "model")
     assert judge.config.labels == 4
     assert 0 <= figures["accuracy"] <= 1
+    assert figures["mean over names"] == pytest.approx(figures["accuracy"]), "two pictures of each of four labels"
+    assert f"judge: the mean over 4 names is {figures['accuracy']:.3f}" in capsys.readouterr().out
 
 
 def test_normalised_latents_have_mean_zero_and_spread_one(data: Path) -> None:
