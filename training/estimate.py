@@ -23,7 +23,7 @@ from training.rehearsal import Rehearsal, denoiser_pass
 from training.run.device import device
 from training.run.ema import Ema
 from training.run.loop_config import LoopConfig
-from training.run.memory import Peak, Play, appear, available, rehearse
+from training.run.memory import Peak, Play, appear, available, operations, rehearse
 from training.run.optimizer import build
 from training.student.student_config import StudentConfig
 from training.teacher import TeacherConfig
@@ -197,8 +197,8 @@ def _rehearse(config: TeacherConfig | StudentConfig, parts: Parts, learner: Lear
     return _Rehearsed(memory, learnt, operations)
 
 
-def _forward_operations(parts: Parts, batch: int) -> int:
-    """Floating-point operations of one pass of the base's denoiser over `batch` samples."""
+def _forward_operations(parts: Parts) -> int:
+    """Floating-point operations of one pass of the base's denoiser over one sample."""
 
     def prepare() -> Play:
         with torch.device("meta"):
@@ -207,11 +207,11 @@ def _forward_operations(parts: Parts, batch: int) -> int:
         def play(peak: Peak) -> None:
             appear([base])
             with torch.no_grad():
-                denoiser_pass(base, *architecture(base).example_inputs(batch))
+                denoiser_pass(base, *architecture(base).example_inputs(1))
 
         return play
 
-    return rehearse(prepare)[1]
+    return operations(prepare)
 
 
 def _frozen(denoiser: nn.Module, loop: LoopConfig) -> nn.Module:

@@ -69,10 +69,15 @@ def rehearse(prepare: Callable[[], Play]) -> tuple[int, int]:
     play = prepare()
     with _Fake(), Peak() as peak:
         play(peak)
+    return peak.most, operations(prepare)
+
+
+def operations(prepare: Callable[[], Play]) -> int:
+    """Floating-point operations of what `prepare` gives; nothing is computed."""
     play = prepare()
-    with _Fake(), FlopCounterMode(display=False) as flops, Peak() as again:
-        play(again)
-    return peak.most, flops.get_total_flops()
+    with _Fake(), FlopCounterMode(display=False) as flops, Peak() as peak:
+        play(peak)
+    return flops.get_total_flops()
 
 
 def appear(networks: Sequence[nn.Module]) -> None:
