@@ -104,10 +104,8 @@ def student(config: StudentConfig) -> Estimate:
     if pairs is None:
         return plain
     passes = 1 if config.pairs.guidance == 1.0 else 2  # composed attributes take one each
-    operations = _forward_operations(parts, config.loop.batch) * passes * pairs.steps / config.loop.batch
-    return replace(
-        plain, pairs=pairs, pairs_seconds=operations / (_EFFICIENCY * _rate(device(), config.loop.precision))
-    )
+    rate = _EFFICIENCY * _rate(device(), config.loop.precision)
+    return replace(plain, pairs=pairs, pairs_seconds=_forward_operations(parts) * passes * pairs.steps / rate)
 
 
 METHODS: Mapping[str, Callable[[Any], Estimate]] = {"student": student, "teacher": teacher}
