@@ -4,30 +4,51 @@ from __future__ import annotations
 
 import signal
 import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
-from base.runs import taken
+from base.errors import BadInput
+from base.runs import named, taken
 from commands.options import Decoder, Taken
 
 
 def save(
     run: Annotated[str, typer.Argument(help="Run, diffusers folder or Hub name.")],
-    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder to write, or the .safetensors file of --single-file and --lora kohya.")
+    ],
     decoder: Decoder = None,
     take: Taken = "best",
+    single_file: Annotated[
+        bool,
+        typer.Option(help="One .safetensors in the original Stable Diffusion layout: ComfyUI, Automatic1111, Forge."),
+    ] = False,
+    lora: Annotated[
+        Literal["diffusers", "kohya"] | None,
+        typer.Option(help="The adapter that the run learnt, and not the pipeline."),
+    ] = None,
 ) -> None:
-    """Save a run's pipeline as a plain diffusers folder in fp16."""
+    """Save a run's pipeline in fp16: as a plain diffusers folder, as one file, or the adapter alone."""
     import torch
 
-    from models import folder
+    from models import folder, save_lora
     from training.assemble import opened
 
-    folder.save(opened(taken(run, take), decoder), out, torch.float16)
+    if single_file and lora:
+        raise BadInput("--single-file and --lora are two different files: name one")
+    title, run = Path(run).name, taken(run, take)
+    pipeline = opened(run, decoder)
+    if lora is not None:
+        save_lora.save(pipeline, Path(named(run)), lora, out, title, torch.float16)
+    elif single_file:
+        if (why := folder.save_single_file(pipeline, out, title, torch.float16)) is not None:
+            says = f"{out} opens in ippo and diffusers; others open the published shapes alone: {why}"
+            Console(stderr=True).print(says, style="yellow", highlight=False)
+    else:
+        folder.save(pipeline, out, torch.float16)
 
 
 def export(
@@ -47,7 +68,7 @@ def export(
         Path | None, typer.Option(help="Prompts or labels that calibrate int8: .txt, .csv, .parquet, metadata.jsonl.")
     ] = None,
     lora: Annotated[
-        Path | None, typer.Option(help="Adapter to fuse into the denoiser first: peft or diffusers.")
+        Path | None, typer.Option(help="Adapter to fuse in first: a folder or file of peft, diffusers or kohya.")
     ] = None,
     engines: Annotated[
         str,
@@ -62,7 +83,6 @@ def export(
     The gate runs the graphs on every backend that is installed here (openvino, ort, eager). What it says nothing about:
     `rtx`, `trt` and `ort` on CUDA, which need a GPU and have never run on one.
     """
-    from base.files import spoken_of
     from export.write_bundle import ExportOptions
     from export.write_bundle import export as write_bundle
     from models import folder
@@ -72,12 +92,12 @@ def export(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was half-written goes
     planned = shapes.parse(buckets) if buckets else ()
     calibration = [row.input for row in prompts.read(calibrate)] if calibrate else ()
-    with tempfile.TemporaryDirectory() as scratch, spoken_of(student := Path(scratch) / "student", run):
-        folder.save(opened(taken(run, take), decoder), student)
-        options = ExportOptions(
-            name, precision, planned, lora, calibration=calibration, engines=engines, overwrite=overwrite
-        )
-        bundle = write_bundle(str(student), out, options)
+    options = ExportOptions(
+        name, precision, planned, lora, calibration=calibration, engines=engines, overwrite=overwrite
+    )
+    run = taken(run, take)
+    student = folder.as_student(opened(run, decoder), named(run), run)
+    bundle = write_bundle(run, out, options, student)
     Console().print_json(data=bundle.manifest.parity)
 
 

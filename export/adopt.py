@@ -13,14 +13,17 @@ from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx.checker import ValidationError
 
 from base.errors import BadInput
 from base.files import atomic_folder
+from base.pointers import refuse_pointer
 from export import fused
 from export.write_bundle import check_out, versions
 from models import tokenizer_files
-from models.schedule import Schedule, check_student
+from models.schedule import Schedule, check_student, is_few_step, student_scheduler
 from models.stable_diffusion import TASK
 from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, open_bundle, sha256
 from runtime.signature import COMPONENTS, CONDITIONING, FUSED, FUSED_PATH, Signature, graph_inputs
@@ -41,6 +44,7 @@ def adopt(folder: Path, out: Path, *, model_name: str | None = None, overwrite: 
         with atomic_folder(out) as bundle:
             for name in ("scheduler", "tokenizer", "model_index.json"):
                 _copy(folder / name, bundle / name)
+            _name_scheduler(bundle)
             tokenizer_files.save(tokenizer_files.load(folder / "tokenizer"), bundle / "tokenizer")
             parts = {name: part for name, part in PARTS.items() if (folder / part).is_dir()}
             paths = {name: _graph(name, folder / part, bundle / part) for name, part in parts.items()}
@@ -61,12 +65,24 @@ def _check(folder: Path) -> None:
     needed += [f"{PARTS[name]}/model.onnx" for name in ("conditioner", "denoiser", "decoder")]
     if missing := [name for name in needed if not (folder / name).exists()]:
         raise BadInput(f"{folder} is no folder that optimum exported: {', '.join(missing)} is missing")
-    check_student(_json(folder / "scheduler/scheduler_config.json"), str(folder))
+    scheduler = _json(folder / "scheduler/scheduler_config.json")
+    if not is_few_step(scheduler):
+        check_student(scheduler, str(folder))
+
+
+def _name_scheduler(bundle: Path) -> None:
+    """A published one-step model's scheduler becomes a student's, over the same betas."""
+    file, index = bundle / "scheduler/scheduler_config.json", bundle / "model_index.json"
+    if is_few_step(published := _json(file)):
+        scheduler = student_scheduler(published)
+        file.write_text(json.dumps(scheduler, indent=2) + "\n")
+        named = {**_json(index), "scheduler": ["diffusers", scheduler["_class_name"]]}
+        index.write_text(json.dumps(named, indent=2) + "\n")
 
 
 def _graph(name: str, source: Path, target: Path) -> str:
     """Copy one graph with our edges, with its weights in a file of their own: the graph's path in the bundle."""
-    model, signature = onnx.load(str(source / "model.onnx")), COMPONENTS[name]
+    model, signature = _opened(source), COMPONENTS[name]
     _inputs(model, name, signature)
     _output(model, signature)
     del model.graph.value_info[:]
@@ -77,6 +93,18 @@ def _graph(name: str, source: Path, target: Path) -> str:
     )
     onnx.checker.check_model(str(target / "model.onnx"))
     return f"{target.name}/model.onnx"
+
+
+def _opened(source: Path) -> ModelProto:
+    """A graph with its weights. BadInput: they only point at their content, are not there, or are no graph."""
+    for file in sorted(source.glob("*.onnx*")):
+        refuse_pointer(file)
+    file = source / "model.onnx"
+    try:
+        return onnx.load(str(file))
+    except (DecodeError, ValidationError, ValueError, OSError) as error:
+        first = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise BadInput(f"{file} and its weights are not whole: {first[:200]}: fetch them again") from error
 
 
 def _inputs(model: ModelProto, name: str, signature: Signature) -> None:

@@ -17,7 +17,6 @@ from export import build_engines, fused, graphs, lora_fusion, parity, quantize
 from models import folder as folders
 from models.labels import Input
 from models.pipeline import Pipeline
-from models.schedule import check_student
 from models.task import task_of
 from runtime import available, backend, networks
 from runtime.backend import Backend, BackendOptions
@@ -56,8 +55,8 @@ class ExportOptions:
     """Whether a bundle that is there may be replaced."""
 
 
-def export(student: str, out: Path, options: ExportOptions | None = None) -> Bundle:
-    """Export a student (a diffusers folder or Hub name) as the bundle `out`.
+def export(student: str, out: Path, options: ExportOptions | None = None, opened: Pipeline | None = None) -> Bundle:
+    """Export a student (a diffusers folder or Hub name, or `opened` which the user calls so) as the bundle `out`.
 
     Whatever is raised, nothing is left behind, and an older bundle at `out` stays as it was. BadInput: no student, something at
     `out` that may not be overwritten, buckets that its networks do not take, a failed gate, a full disk.
@@ -69,10 +68,9 @@ def export(student: str, out: Path, options: ExportOptions | None = None) -> Bun
     capabilities = build_engines.check(options.engines) if options.engines else ()
 
     # The student, with its adapter
-    pipeline = folders.load(student)
+    pipeline = opened or folders.as_student(folders.load(student), student, student)
     if options.lora:
         lora_fusion.fuse(pipeline, options.lora)
-    check_student(pipeline.scheduler, student)
     _check_buckets(pipeline, options.buckets)
     inputs = options.inputs or task_of(pipeline).examples(GATE_IMAGES)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModel
 
+from base.safetensors_head import check_folder
 from metrics import preprocess
 from metrics.preprocess import Preprocess
 
@@ -37,6 +38,7 @@ class Dino(nn.Module):
 def load(name: str | Path) -> Dino:
     """Open a folder or a Hub name, in float32. ValueError, one line: no vision transformer there."""
     try:
+        check_folder(Path(name))
         model = AutoModel.from_pretrained(str(name), dtype=torch.float32)
         side = model.config.image_size
         return Dino(model, preprocess.read(name, side))

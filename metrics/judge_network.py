@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from base.files import atomic_file
+from base.safetensors_head import check_folder
 from models.pixels import HALF
 
 DRAWS = 12
@@ -170,6 +171,7 @@ def load(folder: Path) -> Judge:
         values = json.loads((folder / "config.json").read_text())
         slots = tuple(tuple(slot) for slot in values.get("slots", ()))
         judge = Judge(JudgeConfig(**{**values, "channels": tuple(values["channels"]), "slots": slots}))
+        check_folder(folder)
         weights = load_file(folder / "judge.safetensors")
         judge.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     except FileNotFoundError as error:

@@ -17,14 +17,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from base.files import atomic_file
+from base.pointers import refuse_pointer
+from base.safetensors_head import check_folder
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
 def foreign(file: Path) -> dict[str, Tensor]:
     """The tensors of a `.pth` state dict, of any shape. ValueError, one line: no such file, or more in it than tensors."""
-    if not file.is_file():
-        raise ValueError(f"no file {file}")
+    refuse_pointer(file)
     try:
         tensors = torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
@@ -63,6 +64,7 @@ def read(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     ValueError, one line: it is not there, or damaged.
     """
     try:
+        check_folder(folder)
         config, tensors = json.loads((folder / CONFIG).read_text()), load_file(folder / WEIGHTS)
     except FileNotFoundError as error:
         raise ValueError(

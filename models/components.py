@@ -65,16 +65,10 @@ class Base:
 
     def check(self, component: str, kind: type[nn.Module]) -> None:
         """BadInput: a component's weights are not whole, not here, or not those of a `kind` of its configuration."""
-        network = _empty(kind, self.config(component))
-        if self.file is not None:
-            stable_diffusion_file.check(self.file, component, network)
-            return
-        files = weight_files(self.folder / component)
-        shapes = {name: shape for file in files for name, shape in read_head(file).shapes.items()}
-        front = _front(shapes, network)
-        held = {_today(name.removeprefix(front)): shape for name, shape in shapes.items()}
-        expected = {_today(name): tuple(value.shape) for name, value in network.state_dict().items()}
-        check_names(str(files[0]), held, expected, f"{kind.__name__} of {self.folder / component / 'config.json'}")
+        if self.file is None:
+            check_weights(self.folder / component, kind)
+        else:
+            stable_diffusion_file.check(self.file, component, _empty(kind, self.config(component)))
 
     def network(self, component: str, kind: type[nn.Module]) -> Any:
         """A component in float32, ready to run; `check` was there before."""
@@ -92,6 +86,17 @@ class Base:
         opened: Any = kind
         with warnings.catch_warnings(action="ignore"):
             return opened.from_pretrained(folder, variant=_variant(folder), **{precision: torch.float32}).eval()
+
+
+def check_weights(folder: Path, kind: type[nn.Module]) -> None:
+    """BadInput: a network's weights are not whole, not here, or not those of a `kind` of the folder's configuration."""
+    network = _empty(kind, config(folder.parent, folder.name))
+    files = weight_files(folder)
+    shapes = {name: shape for file in files for name, shape in read_head(file).shapes.items()}
+    front = _front(shapes, network)
+    held = {_today(name.removeprefix(front)): shape for name, shape in shapes.items()}
+    expected = {_today(name): tuple(value.shape) for name, value in network.state_dict().items()}
+    check_names(str(files[0]), held, expected, f"{kind.__name__} of {folder / 'config.json'}")
 
 
 def base(name: str) -> Base:

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from base.config import Config
 from base.errors import BadInput
+from models import components
 from models.architecture import architecture
 from models.attributes import attribute_weights
 from models.conditioning import Conditioning
@@ -216,6 +217,9 @@ def load(name: str) -> Pipeline:
     if strange := next((component for component, kinds in KINDS.items() if classes[component] not in kinds), None):
         raise BadInput(f"{name}: its {strange} is {classes[strange]}; accepted: {', '.join(KINDS[strange])}")
     conditioner: Any = CONDITIONERS[classes["conditioner"]]
+    if Path(name).is_dir():
+        components.check_weights(Path(name) / "conditioner", conditioner)
+        components.check_weights(Path(name) / "unet", UNet2DConditionModel)
     autoencoder = PixelAutoencoder.from_config(PixelAutoencoder.load_config(name, subfolder="autoencoder"))
     return assemble(
         conditioner.from_pretrained(name, subfolder="conditioner", torch_dtype=torch.float32),

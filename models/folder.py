@@ -7,6 +7,7 @@ import json
 import re
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,8 +20,10 @@ from huggingface_hub import HfApi
 from base.config import Config, nearest
 from base.errors import BadInput
 from base.files import atomic_folder
-from models import stable_diffusion_file
+from models import components, stable_diffusion_file
+from models import save_single_file as single_file
 from models.pipeline import Pipeline
+from models.schedule import check_student, is_few_step, student_scheduler
 
 _HUB_SECONDS = 10.0
 """How long the Hub is waited for."""
@@ -67,6 +70,19 @@ def _on_hub(name: str) -> bool:
     return True
 
 
+def as_student(pipeline: Pipeline, where: str | Path, name: str) -> Pipeline:
+    """What can be exported: a student as it is, and a published one-step model (SD-Turbo) under a student's scheduler.
+
+    `where` it was opened from, and what the user calls it. BadInput: a teacher; its own scheduler is named.
+    """
+    if pipeline.is_student:
+        return pipeline
+    published = components.scheduler(components.local(str(where)))
+    if not is_few_step(published):
+        check_student(published, name)
+    return replace(pipeline, scheduler=student_scheduler(pipeline.scheduler))
+
+
 def component_names(name: str | Path) -> dict[str, tuple[str, ...]]:
     """Part (conditioner, denoiser, autoencoder) of what `load` opens → the folders of its components. BadInput: as `load`."""
     files = _weight_files(_family_of_class(class_name(name)))
@@ -98,6 +114,26 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
             config = json.loads(file.read_text())
             config.pop("_name_or_path", None)
             file.write_text(json.dumps(config, indent=2) + "\n")
+
+
+def save_single_file(pipeline: Pipeline, file: Path, title: str, dtype: torch.dtype = torch.float16) -> str | None:
+    """Write the pipeline as one file in the original Stable Diffusion layout: why other programs will not open it, or None.
+
+    BadInput: its family has no such layout, its networks have what the layout has not, or something is in the way.
+    """
+    layout = original_layout(pipeline)
+    single_file.save(pipeline, layout, file, title, dtype, lambda folder: save(pipeline, folder, dtype))
+    return single_file.differs(pipeline, layout)
+
+
+def original_layout(pipeline: Pipeline) -> stable_diffusion_file.Layout:
+    """The published layout of a pipeline's family. BadInput: it has none."""
+    family = _family_of(pipeline)
+    if not hasattr(family, "original_layout"):
+        known = ", ".join(layout.name for layout in stable_diffusion_file.LAYOUTS)
+        raise BadInput(f"a {pipeline.task} pipeline has no single-file layout that others open; accepted: {known}")
+    layout: stable_diffusion_file.Layout = family.original_layout(pipeline)
+    return layout
 
 
 def weights(pipeline: Pipeline) -> dict[str, str]:

@@ -5,7 +5,6 @@ Shapes: `N` batch, `C` latent channels, `h w` latent, `H W` pixels, `p` patch si
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from math import isqrt
 from pathlib import Path
@@ -15,6 +14,8 @@ import diffusers
 from torch import Tensor, nn
 from torch.nn import functional
 
+from base.errors import BadInput
+from models import components
 from models.implementation import file_of
 from models.pipeline import Autoencoder
 
@@ -77,5 +78,8 @@ def latent_autoencoder(vae: nn.Module) -> LatentAutoencoder:
 
 def load(folder: Path) -> LatentAutoencoder:
     """The autoencoder of a VAE's folder, of whatever class its `config.json` names, in the precision of its weights."""
-    kind = json.loads((folder / "config.json").read_text())["_class_name"]
-    return latent_autoencoder(getattr(diffusers, kind).from_pretrained(folder))
+    kind = getattr(diffusers, str(components.config(folder.parent, folder.name).get("_class_name")), None)
+    if kind is None:
+        raise BadInput(f"{folder} holds no autoencoder: its config.json names no class of diffusers")
+    components.check_weights(folder, kind)
+    return latent_autoencoder(kind.from_pretrained(folder))

@@ -29,7 +29,7 @@ from models.labels import Input
 from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.pipeline import Conditioner, Pipeline
 from models.schedule import base_scheduler, teacher_scheduler
-from models.stable_diffusion_file import RELEASED
+from models.stable_diffusion_file import FIRST, RELEASED, SECOND, Layout
 from models.task import TextToImage
 
 TASK = TextToImage.name
@@ -125,6 +125,8 @@ FROM_SCRATCH = StableDiffusionFromScratch
 def build(config: StableDiffusionFromScratch, find: Callable[[str], Path]) -> Pipeline:
     """A new denoiser with a trained autoencoder and text encoder; `find` turns the name of a run into a folder."""
     clip = find(config.clip)
+    components.check_weights(clip, CLIPTextModel)
+    components.check_weights(find(config.vae), AutoencoderKL)
     text_encoder = CLIPTextModel.from_pretrained(clip)
     vae = AutoencoderKL.from_pretrained(find(config.vae))
     vae.requires_grad_(False)
@@ -188,6 +190,12 @@ def vae_class(base: components.Base) -> type[nn.Module]:
     name = str(base.config("vae").get("_class_name"))
     file_named(name)
     return cast("type[nn.Module]", getattr(diffusers, name))
+
+
+def original_layout(pipeline: Pipeline) -> Layout:
+    """Which published version it is: Stable Diffusion 2's text encoder is OpenCLIP's, whose activation is `gelu`."""
+    conditioner = cast(CLIPConditioner, pipeline.conditioner)
+    return SECOND if conditioner.text_encoder.config.hidden_act == "gelu" else FIRST
 
 
 def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:

@@ -48,6 +48,18 @@ class Layout:
     """Component → how the names of its weights begin."""
     hub: str
     """Whose configuration such a file has, unless it brings its own."""
+    version: str
+    """modelspec's name of it."""
+    widths: tuple[int, ...]
+    """Channels of the published UNet's stages."""
+    scaling_factor: float
+    """Of the published autoencoder."""
+    kohya: str
+    """kohya's name of it, in adapters."""
+
+    def architecture(self, prediction: str) -> str:
+        """modelspec's name of a checkpoint whose denoiser predicts `epsilon` or `v`."""
+        return f"{self.version}{'-768-v' if prediction == 'v' else '-512'}" if self == SECOND else self.version
 
     @property
     def parts(self) -> dict[str, str]:
@@ -67,12 +79,28 @@ XL = Layout(
     "Stable Diffusion XL",
     {"text_encoder": "conditioner.embedders.0.transformer.", "text_encoder_2": "conditioner.embedders.1.model."},
     "stabilityai/stable-diffusion-xl-base-1.0",
+    "stable-diffusion-xl-v1-base",
+    (320, 640, 1280),
+    0.13025,
+    "sdxl_base_v1-0",
 )
-SECOND = Layout("Stable Diffusion 2", {"text_encoder": "cond_stage_model.model."}, "stabilityai/stable-diffusion-2-1")
+SECOND = Layout(
+    "Stable Diffusion 2",
+    {"text_encoder": "cond_stage_model.model."},
+    "stabilityai/stable-diffusion-2-1",
+    "stable-diffusion-v2",
+    (320, 640, 1280, 1280),
+    0.18215,
+    "sd_v2",
+)
 FIRST = Layout(
     "Stable Diffusion 1",
     {"text_encoder": "cond_stage_model.transformer."},
     "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    "stable-diffusion-v1",
+    (320, 640, 1280, 1280),
+    0.18215,
+    "sd_v1",
 )
 LAYOUTS = (XL, SECOND, FIRST)
 

@@ -25,6 +25,7 @@ from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.pipeline import Conditioner, Pipeline
 from models.schedule import base_scheduler
 from models.stable_diffusion import TASK, beyond, check_fit, name_as_released, tokenized, vae_class
+from models.stable_diffusion_file import XL, Layout
 from models.unet import TextTimeUNet
 
 ALIASES = ("StableDiffusionXLImg2ImgPipeline",)
@@ -118,6 +119,11 @@ def load(name: str) -> Pipeline:
         bool(index.get("force_zeros_for_empty_prompt", True)),
     )
     return assemble(conditioner, unet, vae, base_scheduler(base.scheduler(), name))
+
+
+def original_layout(pipeline: Pipeline) -> Layout:
+    """The published one."""
+    return XL
 
 
 def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:

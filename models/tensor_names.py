@@ -11,8 +11,8 @@ from base.errors import BadInput
 Shapes = Mapping[str, tuple[int, ...]]
 _NAMED = 3
 """Tensors that a message names."""
-_UNUSED = re.compile(r"(^|\.)(position_ids|logit_scale|attn_mask)$")
-"""What released text encoders hold beside their weights."""
+_UNUSED = re.compile(r"(^|\.)(position_ids|logit_scale|attn_mask)$|^(vision_model|visual_projection|text_projection)\.")
+"""What released text encoders hold beside their weights, and the rest of a whole CLIP."""
 
 
 def check_names(where: str, held: Shapes, expected: Shapes, network: str) -> None:

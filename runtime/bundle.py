@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from base.errors import BadInput
+from base.pointers import absence
 from models.schedule import Schedule
 from runtime.engines import Engine
 from runtime.shapes import Bucket
@@ -164,6 +165,8 @@ def open_bundle(folder: str | Path) -> Bundle:
         file = folder / name
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise BadInput(f"{folder / MANIFEST} lists {name}, which lies outside of the bundle")
+        if (why := absence(file)) is not None:
+            raise BadInput(f"{file} {why}")
         if not file.is_file():
             raise BadInput(f"bundle {folder} is incomplete: {name} is missing")
         if sha256(file) != expected:

@@ -37,6 +37,7 @@ def adapted(denoiser: nn.Module, config: LoraConfig) -> nn.Module:
     So `denoiser` is what the adapted network is with its adapter off, however long it learns. BadInput: no such
     layers, or the adapter to start from is of another base.
     """
+    start = None if config.start is None else adapter.read(config.start, denoiser)
     shared: dict[int, Any] = {id(weight): weight for weight in (*denoiser.parameters(), *denoiser.buffers())}
     network: Any = copy.deepcopy(denoiser, shared).requires_grad_(False)
     try:
@@ -50,8 +51,8 @@ def adapted(denoiser: nn.Module, config: LoraConfig) -> nn.Module:
     for weight in network.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
-    if config.start is not None:
-        adapter.go_on(network, adapter.read(config.start, network.config), config.rank, config.alpha or config.rank)
+    if start is not None:
+        adapter.go_on(network, start, config.rank, config.alpha or config.rank)
     return network
 
 

@@ -24,7 +24,7 @@ from models import folder as folders
 from models.pipeline import Pipeline, predict
 from models.sampling import add_noise
 from models.task import task_of
-from training import latents
+from training import adapter, latents
 from training.assemble import open_base
 from training.captions import Captions
 from training.denoising_loss import min_snr, shifted_timesteps, target
@@ -204,9 +204,10 @@ class TeacherMethod(Method):
         return np.concatenate([np.concatenate(list(row), axis=1) for row in (images[:count], images[count:])], axis=0)
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
-        """The pipeline as a diffusers folder, an adapter merged."""
+        """The pipeline as a diffusers folder, an adapter merged into it and kept beside it."""
         pipeline = self._averaged(averages)
         folders.save(replace(pipeline, denoiser=merged(pipeline.denoiser)), folder)
+        adapter.save(pipeline.denoiser, folder)
 
     def _adapt(self, config: LoraConfig) -> None:
         if self.config.loop.frozen == "bf16":

@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from diffusers import EulerDiscreteScheduler
 from onnx import TensorProto, helper
 
 from base.errors import BadInput
 from export.adopt import adopt
+from models.schedule import Schedule
 from runtime import backend
 from runtime.backend import BackendOptions
 from runtime.bundle import Bundle
 from runtime.generator import Generator, Request
+from tests.models.test_bases import BETAS
 
 REQUESTS = [Request("a cat", 7), Request("two dogs", 8)]
 
@@ -78,3 +81,41 @@ def test_a_graph_with_other_inputs_is_refused_and_nothing_stays(theirs: Path, tm
     with pytest.raises(BadInput, match=r"the denoiser's graph takes encoder_hidden_states, sample, time_ids, timestep"):
         adopt(theirs, tmp_path / "adopted")
     assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+
+
+def test_optimums_folder_of_it_is_adopted_as_a_student(theirs: Path, bundle: Bundle, tmp_path: Path) -> None:
+    EulerDiscreteScheduler(**BETAS, timestep_spacing="trailing").save_pretrained(theirs / "scheduler")  # SD-Turbo's
+    adopted = adopt(theirs, tmp_path / "adopted")
+    scheduler = json.loads((adopted.folder / "scheduler/scheduler_config.json").read_text())
+    assert scheduler["_class_name"] == "LCMScheduler" and adopted.schedule == Schedule.from_config(scheduler)
+    assert adopted.schedule.prediction_type == "epsilon"
+    index = json.loads((adopted.folder / "model_index.json").read_text())
+    assert index["scheduler"] == ["diffusers", "LCMScheduler"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        (
+            "unet/model.onnx",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "unet/model.onnx is a git-lfs pointer",
+        ),
+        ("unet/model.onnx", b"\x08\x0a\x12", "unet/model.onnx and its weights are not whole"),
+        ("unet/diffusion_pytorch_model.safetensors", None, "unet/model.onnx and its weights are not whole"),
+    ],
+)
+def test_graphs_that_are_not_here_are_one_line(
+    theirs: Path,
+    tmp_path: Path,
+    file: str,
+    content: bytes | None,
+    said: str,
+) -> None:
+    if content is None:
+        (theirs / file).unlink()
+    else:
+        (theirs / file).write_bytes(content)
+    with pytest.raises(BadInput, match=said) as caught:
+        adopt(theirs, tmp_path / "adopted")
+    assert "\n" not in str(caught.value) and not (tmp_path / "adopted").exists()

@@ -85,10 +85,10 @@ def test_what_cannot_be_fused_is_refused_in_one_line(adapted: Any, tmp_path: Pat
     (tmp_path / "peft" / "adapter_model.safetensors").rename(tmp_path / "peft" / "adapter_model.bin")
     for name, message in {
         "nowhere": "no adapter .*nowhere",
-        "cut.safetensors": "does not fit",
-        "both.safetensors": "holds text_encoder: only adapters of the denoiser",
-        "wide.safetensors": "does not fit",
-        "peft": "has no adapter_model.safetensors",
+        "cut.safetensors": "was cut short",
+        "both.safetensors": "belongs to another base: 2 of 2 layers are not in this one",
+        "wide.safetensors": "belongs to another base: .* is 3×7 there and 32×32 here",
+        "peft": r"no adapter in .*peft: .*; adapter_model\.bin can hold code",
     }.items():
         with pytest.raises(BadInput, match=message) as raised:
             lora_fusion.fuse(tiny.student(), tmp_path / name)

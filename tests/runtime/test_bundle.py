@@ -107,3 +107,10 @@ def test_only_listed_files_are_opened(copy: Path) -> None:
     (copy / "more.onnx").write_text("x")
     with pytest.raises(BadInput, match=r"holds no more\.onnx"):
         open_bundle(copy).path("more.onnx")
+
+
+def test_a_bundle_whose_weights_are_pointers_is_told_and_not_called_altered(copy: Path) -> None:
+    file = copy / "unet/diffusion_pytorch_model.safetensors"
+    file.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(BadInput, match=r"model\.safetensors is a git-lfs pointer, .*: run `git lfs pull`"):
+        open_bundle(copy)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from models import folder as folders
 from models.conditioning import Conditioning
+from training import adapter
 from training.assemble import open_base
 from training.lora import merged
 from training.run.draws import Draws
@@ -143,9 +144,10 @@ class AddMethod(Method):
         return np.concatenate([np.concatenate(row, axis=1) for row in (upper, lower)], axis=0)
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
-        """The student as a diffusers folder, an adapter merged into it."""
+        """The student as a diffusers folder, an adapter merged into it and kept beside it."""
         student = self.student.pipeline(averages["student"])
         folders.save(replace(student, denoiser=merged(student.denoiser)), folder)
+        adapter.save(student.denoiser, folder)
 
 
 CONFIG, METHOD = StudentConfig, AddMethod

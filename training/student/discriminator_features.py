@@ -17,6 +17,7 @@ from torch.nn import functional
 from transformers import AutoModel
 
 from base.errors import BadInput
+from base.safetensors_head import check_folder
 from models.architecture import architecture
 from models.conditioning import Conditioning
 from models.sampling import add_noise
@@ -76,7 +77,10 @@ class VisionFeatures:
 
     def __init__(self, name: str, decode: Callable[[Tensor], Tensor]) -> None:
         try:
+            check_folder(Path(name))
             network: Any = AutoModel.from_pretrained(name)
+        except BadInput:
+            raise
         except (OSError, ValueError) as error:
             raise BadInput(f"{name} is neither 'teacher' nor a folder or Hub name of a vision transformer") from error
         network = getattr(network, "vision_model", network)
