@@ -83,7 +83,8 @@ def _is_text(scalar: Scalar, kinds: set[type]) -> bool:
         return False
     if scalar.value is None:
         return type(None) not in kinds and scalar.typed != ""
-    accepted = {int: {int, float}, float: {float}, bool: {bool}}.get(type(scalar.value), set())
+    others: dict[type, set[type]] = {int: {int, float}, float: {float}, bool: {bool}}
+    accepted = others.get(type(scalar.value), set())
     return not kinds & accepted
 
 
