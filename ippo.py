@@ -8,7 +8,7 @@ import typer
 
 import base.environment  # noqa: F401
 from base.errors import BadInput
-from commands import bulk, convert, data, evaluate, export, generate, new, sample, serve, train, web
+from commands import bulk, convert, data, evaluate, export, generate, new, push, sample, serve, train, web
 
 app = typer.Typer(
     help="ippo: a folder of captioned images becomes a model that draws in one step, served over HTTP.",
@@ -23,6 +23,7 @@ app.command()(new.line)
 app.command()(export.save)
 app.command()(export.export)
 app.command()(export.adopt)
+app.command()(push.push)
 app.command()(web.web)
 app.command()(export.engines)
 app.command()(evaluate.evaluate)

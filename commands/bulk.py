@@ -46,7 +46,7 @@ def bulk(
     generator = Generator(opened, backends.load(backend, opened, backends.BackendOptions(None, device, reproducible)))
     requests = shards.requests_of(read(prompts, opened.manifest.inputs), seed, count)
     job = shards.job_of(generator, requests, steps, format, batch, shard)
-    painter = partial(shards.open_painter, job, bundle.resolve(), out.resolve())
+    painter = partial(shards.open_painter, job, opened.folder.resolve(), out.resolve())
     print(shards.run(painter, job, out, requests, _engine(engine, actors)))
 
 

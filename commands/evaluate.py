@@ -18,7 +18,7 @@ SWEEP = ",".join(f"{guidance:g}" for guidance in GUIDANCES)
 
 
 def evaluate(
-    student: Annotated[str, typer.Argument(help="Bundle, run or diffusers folder.")],
+    student: Annotated[str, typer.Argument(help="Bundle, hub:user/name, run or diffusers folder.")],
     data: Annotated[str, typer.Option(help="Image set with labels.")],
     teacher: Annotated[str, typer.Option(help="Run, diffusers folder or Hub name.")],
     judge: Annotated[str, typer.Option(help="Run or folder of the judge.")],

@@ -25,7 +25,7 @@ Attributes = Annotated[
 ]
 Labels = Annotated[list[str] | None, typer.Option("--class", help="Number or name of a class; repeat it.")]
 BundleFolder = Annotated[
-    Path, typer.Option("--bundle", help="Bundle; by default the one that ships.", show_default=False)
+    Path, typer.Option("--bundle", help="Bundle, or hub:user/name; by default the one that ships.", show_default=False)
 ]
 Seed = Annotated[int, typer.Option(help="Seed of the first image; image i has seed + i.")]
 Count = Annotated[int, typer.Option(help="Images of each.", min=1)]

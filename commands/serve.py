@@ -27,7 +27,9 @@ def serve(
         list[str] | None, typer.Argument(help="Settings, e.g. max_queue=16; all are listed below.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
-    bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; by default the one that ships.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Bundle, or hub:user/name; by default the one that ships.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port; by default 3000.")] = None,
     host: Annotated[str | None, typer.Option(help="Address; by default 127.0.0.1.")] = None,
     backend: Annotated[str | None, typer.Option(help=f"Who runs the graphs: {available.described()}.")] = None,

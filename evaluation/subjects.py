@@ -24,6 +24,7 @@ from models.pipeline import Pipeline
 from models.pixel_tensors import from_uint8, to_uint8
 from models.schedule import STUDENT_TIMESTEPS, check_student
 from runtime import backend as backends
+from runtime import hub
 from runtime.bundle import MANIFEST, open_bundle
 from runtime.generator import Generator, Request
 from training.assemble import opened
@@ -43,7 +44,7 @@ class Subjects:
     """Names of what is evaluated, against what, by what."""
 
     student: str
-    """Bundle, run or diffusers folder."""
+    """Bundle, `hub:user/name`, run or diffusers folder."""
     teacher: str
     """Run, diffusers folder or Hub name."""
     judge: str
@@ -131,7 +132,7 @@ def student_draws(
     student: str, steps: Sequence[int] = (1,), backend: str = "auto", decoder: str | None = None
 ) -> dict[str, Draw]:
     """`student, 2 steps` → a bundle on a backend, or a run or diffusers folder in torch."""
-    is_bundle = (Path(student) / MANIFEST).is_file()
+    is_bundle = student.startswith(hub.PREFIX) or (Path(student) / MANIFEST).is_file()
     by_steps = _bundle_draw(student, backend) if is_bundle else _pipeline_draw(student, decoder)
     return {f"student, {count} {'step' if count == 1 else 'steps'}": by_steps(count) for count in steps}
 

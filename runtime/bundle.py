@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from base.errors import BadInput
 from base.pointers import absence
 from models.schedule import Schedule
+from runtime import hub
 from runtime.engines import Engine
 from runtime.shapes import Bucket
 from runtime.signature import FUSED, INPUT_AXES, graph_inputs, graph_outputs
 
-MANIFEST = "manifest.json"
+MANIFEST = hub.MANIFEST
 VERSION = 6
 
 
@@ -31,6 +32,8 @@ class Manifest(BaseModel):
 
     version: int
     """Version of this format."""
+    source: str | None = Field(default=None, exclude=True)
+    """Where the bundle was fetched from, with its revision, `hub:user/name@…`; an export writes none."""
     task: str
     """In Hugging Face's words: `text-to-image`, `class-to-image`, `attributes-to-image`, `unconditional-image-generation`."""
     model_name: str
@@ -148,8 +151,8 @@ class Bundle:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of the manifest, which holds that of every file: the bundle's name in provenance."""
-        return sha256(self.folder / MANIFEST)
+        """SHA-256 of the manifest as exported, which holds that of every file: the bundle's name in provenance."""
+        return hashlib.sha256(hub.unstamped((self.folder / MANIFEST).read_bytes())).hexdigest()
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -158,8 +161,11 @@ class Bundle:
 
 
 def open_bundle(folder: str | Path) -> Bundle:
-    """Open a bundle and check every file against its SHA-256; `BadInput` when it is missing, altered or newer."""
-    folder = Path(folder)
+    """Open a bundle, a folder or `hub:user/name`, and check every file against its SHA-256.
+
+    BadInput: it is missing, altered or newer, or the Hub does not have it.
+    """
+    folder = hub.local(folder)
     manifest = _read_manifest(folder)
     for name, expected in manifest.files.items():
         file = folder / name

@@ -13,7 +13,7 @@ from base.errors import BadInput
 from models.task import Task, task_of
 from runtime import backend
 from runtime.backend import BackendOptions
-from runtime.bundle import MANIFEST, Manifest, open_bundle, sha256
+from runtime.bundle import Manifest, open_bundle
 from runtime.generator import Generator
 from serving import prometheus
 from serving.preflight import check_together
@@ -29,7 +29,7 @@ class Model:
     alias: str | None
     """The operator's name for it, which the model that replaces it inherits."""
     hash: str
-    """SHA-256 of the manifest, which holds that of every file."""
+    """SHA-256 of the manifest as exported, which holds that of every file."""
     generator: Generator
 
     @classmethod
@@ -40,7 +40,7 @@ class Model:
         images = generator.takes_images and config.image_to_image
         generator.warm(config.sizes(fused=True), sizes=generator.sizes)
         generator.warm(config.sizes(fused=False), steps=(2,), sizes=generator.sizes, images=images)
-        return cls(alias or bundle.manifest.model_name, alias, sha256(folder / MANIFEST), generator)
+        return cls(alias or bundle.manifest.model_name, alias, bundle.hash, generator)
 
     @property
     def manifest(self) -> Manifest:

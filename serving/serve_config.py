@@ -29,7 +29,7 @@ class ServeConfig(Config):
     """Everything that can be set; each field has an environment variable of its name: `IPPO_MAX_QUEUE`."""
 
     bundle: Path = SHIPPED_BUNDLE
-    """Folder of the bundle to serve."""
+    """Folder of the bundle to serve, or its name on the Hub, `hub:user/name`."""
     models: dict[str, Path] = Field(default={}, max_length=2)
     """Up to two bundles by name in place of `bundle`, `one=FOLDER,other=FOLDER`; a request chooses one by `model`."""
     aliases: dict[str, str] = {}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from base.errors import BadInput
 from base.shipped import ROOT
+from runtime import hub
 from serving.preflight import check_packages
 from serving.serve_config import ServeConfig
 
@@ -22,14 +24,19 @@ def serve(config: ServeConfig) -> NoReturn:
     _check_port(config)
     resolved = config.model_copy(
         update={
-            "bundle": config.bundle.expanduser().resolve(),
-            "models": {name: folder.expanduser().resolve() for name, folder in config.models.items()},
+            "bundle": _folder(config.bundle),
+            "models": {name: _folder(folder) for name, folder in config.models.items()},
         }
     )
     environment = {**LEAN, **os.environ, **resolved.environment()}
     where = ["--host", config.host, "--port", str(config.port), "--working-dir", str(ROOT)]
     os.chdir(ROOT)
     os.execve(sys.executable, [sys.executable, "-m", "bentoml", "serve", "serving.service:Ippo", *where], environment)
+
+
+def _folder(bundle: Path) -> Path:
+    """Where a bundle lies, fetched from the Hub before any worker starts."""
+    return hub.local(bundle.expanduser()).resolve()
 
 
 def _check_port(config: ServeConfig) -> None:

@@ -16,7 +16,9 @@ from pydantic import BaseModel
 
 from base.config import Config
 
-Kind = Literal["switch", "choice", "number", "words", "yaml"]
+Kind = Literal["switch", "choice", "number", "words", "model", "yaml"]
+STARTS = ("start", "base")
+"""Keys of the model that a training starts from, whatever the method."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Field:
     """Dotted, as in an override."""
     kind: Kind
     value: Any
-    """As the page shows it: `yaml` as text."""
+    """As the page shows it: `model` and `yaml` as text."""
     doc: str
     """The line of doc below it in its class."""
     choices: tuple[str, ...] = ()
@@ -44,13 +46,18 @@ class Field:
 
 
 def fields(config: Config, before: str = "") -> Iterator[Field]:
-    """The leaves of a configuration in the order of its classes, a nested configuration's where it stands."""
+    """The leaves of a configuration in the order of its classes, a nested configuration's where it stands.
+
+    Where a model to start from could stand in a nested configuration's place, there is a field for it as well.
+    """
     for name, info in type(config).model_fields.items():
-        value = getattr(config, name)
+        value, doc = getattr(config, name), " ".join((info.description or "").split())
         if isinstance(value, Config):
+            if f"{before}{name}" in STARTS:
+                yield Field(name, "model", "", doc)
             yield from fields(value, f"{before}{name}.")
         else:
-            yield _field(f"{before}{name}", info.annotation, value, " ".join((info.description or "").split()))
+            yield _field(f"{before}{name}", info.annotation, value, doc)
 
 
 def grouped(fields: Iterator[Field]) -> dict[str, list[Field]]:
@@ -63,12 +70,15 @@ def grouped(fields: Iterator[Field]) -> dict[str, list[Field]]:
 
 def overrides(known: Sequence[Field], values: Sequence[Any], more: str = "") -> list[str]:
     """What differs from `known` as `key=value`, and the lines of `more` as they are."""
-    changed = [
-        f"{field.key}={_typed(field, value)}"
+    changed = {
+        field.key: f"{field.key}={_typed(field, value)}"
         for field, value in zip(known, values, strict=True)
         if value != field.value
+    }
+    replaced = tuple(f"{key}." for key in STARTS if key in changed)
+    return [override for key, override in changed.items() if not key.startswith(replaced)] + [
+        line.strip() for line in more.splitlines() if line.strip()
     ]
-    return changed + [line.strip() for line in more.splitlines() if line.strip()]
 
 
 def best_match(stem: str, names: Mapping[str, Any]) -> list[str]:
@@ -77,6 +87,8 @@ def best_match(stem: str, names: Mapping[str, Any]) -> list[str]:
 
 
 def _field(key: str, annotation: Any, value: Any, doc: str) -> Field:
+    if key in STARTS:
+        return Field(key, "model", "" if value is None else _yaml(_plain(value)), doc)
     if typing.get_origin(annotation) is Literal and all(isinstance(one, str) for one in typing.get_args(annotation)):
         return Field(key, "choice", value, doc, typing.get_args(annotation))
     if annotation is bool:
@@ -99,8 +111,8 @@ def _plain(value: Any) -> Any:
 
 def _typed(field: Field, value: Any) -> str:
     """What the page gave for a field, as it is typed on the command line."""
-    if field.kind == "yaml":
-        return str(value)
+    if field.kind in ("model", "yaml"):
+        return str(value or "")
     if field.kind == "number" and isinstance(value, float) and math.isfinite(value) and isinstance(field.value, int):
         value = int(value) if value.is_integer() else value
     return _yaml(value)

@@ -76,6 +76,12 @@ def models() -> list[str]:
     return trained + [folder.relative_to(ROOT).as_posix() for folder in shipped]
 
 
+def starts() -> list[str]:
+    """What a training may start from: what any run made, networks as well as pipelines, then what ships."""
+    made = [name for name in runs() if (runs_root() / name / "model").is_dir()]
+    return list(dict.fromkeys([*made, *models()]))
+
+
 def model(name: str) -> Path:
     """The diffusers folder of one of `models()`. BadInput: there is none of that name, or no longer."""
     if not name or name not in models():

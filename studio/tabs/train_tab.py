@@ -116,6 +116,11 @@ def _control(field: Field) -> gr.components.Component:
             return gr.Checkbox(field.value, **options)
         case "choice":
             return gr.Dropdown(list(field.choices), value=field.value, **options)
+        case "model":
+            first = [("as the configuration says", field.value)]
+            options["label"] = f"Start from this model ({field.name})"
+            others = [(name, name) for name in library.starts()]
+            return gr.Dropdown([*first, *others], value=field.value, allow_custom_value=True, **options)
         case "number":
             return gr.Number(field.value, **options)
         case "words" | "yaml":

@@ -15,9 +15,10 @@ from PIL import Image
 
 from models.folder import load
 from runtime.bundle import open_bundle
+from runtime.tokenize import PromptTokenizer
 from tests.docs.workplace import ROOT, workplace
 
-NAMES = ("Teacher", "Student")
+NAMES = ("Teacher", "Student", "Scratch")
 
 
 def cells(name: str, kind: str) -> list[str]:
@@ -67,3 +68,28 @@ def test_the_notebooks_from_pictures_to_a_bundle(folder: Path) -> None:
     drawn = run("Student", folder)
     assert isinstance(drawn["shown"], Image.Image) and drawn["drawn"].shape == (4, 16, 16, 3)
     assert open_bundle(folder / "my-naruto").manifest.parity["openvino"]["psnr"] >= 35
+
+
+@pytest.mark.slow
+def test_a_model_of_small_pictures_from_scratch(folder: Path) -> None:
+    found = run("Scratch", folder)
+    assert isinstance(found["shown"], Image.Image) and found["drawn"].shape == (4, 64, 64, 3)
+    bundle = open_bundle(folder / "my-model")
+    assert bundle.manifest.parity["openvino"]["psnr"] >= 35
+    assert (
+        PromptTokenizer(bundle).ids(["Red things, number A"]).tolist()
+        == PromptTokenizer(bundle).ids(["a red thing number a"]).tolist()
+    )
+
+
+def test_the_recipe_takes_overrides(folder: Path) -> None:
+    settings, recipe = cells("Teacher", "code")[0], cells("Teacher", "code")[1]
+    script = folder / "recipe.py"
+    edited = settings.replace(
+        "DATA_OVERRIDES = []", 'DATA_OVERRIDES = ["hub=null", "root=my-pictures", "size=32", "name=mine"]'
+    )
+    assert edited != settings
+    script.write_text(f"{edited}\n\n{recipe}", encoding="utf-8")
+    report = runpy.run_path(str(script))["report"]
+    assert report.folder == folder / "runs" / "data" / "mine" and report.parameters["size"] == 32
+    assert sum(report.rows.values()) == 26

@@ -57,6 +57,27 @@ def test_every_leaf_is_a_field_with_its_line_of_doc() -> None:
     assert list(form.grouped(iter(found.values()))) == ["", "inner"]
 
 
+class Starting(Config):
+    run: str
+    start: str | None = None
+    base: str | Inner = Inner()
+    inner: Inner = Inner()
+
+
+def test_the_model_to_start_from_is_chosen_by_name_in_place_of_what_stands_there(tmp_path: Path) -> None:
+    (tmp_path / "starting.yaml").write_text("run: one\n")
+    known = list(form.fields(Starting.load(tmp_path / "starting.yaml")))
+    found = {field.key: field for field in known}
+    assert [key for key, field in found.items() if field.kind == "model"] == ["start", "base"]
+    chosen = {"start": "icons/teacher", "run": "2024-05-01"}
+    changed = form.overrides(known, [chosen.get(field.key, field.value) for field in known])
+    assert Starting.load(tmp_path / "starting.yaml", changed) == Starting(run="2024-05-01", start="icons/teacher")
+    chosen = {"base": "models/pretrained/emoji/teacher", "base.rate": 2.0, "inner.rate": 3.0}
+    changed = form.overrides(known, [chosen.get(field.key, field.value) for field in known])
+    assert changed == ["base=models/pretrained/emoji/teacher", "inner.rate=3.0"]
+    assert Starting.load(tmp_path / "starting.yaml", changed).base == chosen["base"]
+
+
 def test_what_was_not_edited_is_no_override() -> None:
     assert edited(Outer(run="one", other=Inner()), {}) == []
 

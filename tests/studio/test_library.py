@@ -26,6 +26,8 @@ def test_what_is_there_is_found_by_name(home: Path, write_run: Write) -> None:
     assert library.runs() == ["b", "a/teacher"]
     shipped = [name for name in library.models() if name.startswith("models/pretrained/")]
     assert shipped and library.models() == ["a/teacher", *shipped]  # they lie elsewhere than the working directory
+    (newer / "model").mkdir()  # a network, no pipeline
+    assert library.starts() == ["b", "a/teacher", *shipped]
     assert library.teacher_of("b") == "a/teacher"
     assert library.teacher_of("a/teacher") is None
 
