@@ -42,7 +42,8 @@ def of_bundle(
         f"# {manifest.model_name}",
         f"This model {task.does}: one step, no guidance, {sizes} pixels. Exported with ippo {VERSION}.",
         f"![What it draws]({PICTURE})",
-        _usage(manifest, repo, task.text(task.examples(1)[0])),
+        _usage(repo, task.text(task.examples(1)[0])),
+        *([_stock(repo, task.text(task.examples(1)[0]))] if task.tokenized else []),
         "## Figures",
         *_evaluated(evaluation),
         *_gate(manifest),
@@ -75,18 +76,18 @@ def front_matter(task: str, license: str | None, tags: Sequence[str]) -> str:
     return "---\n" + "".join(f"{key}: {json.dumps(value)}\n" for key, value in values.items()) + "---"
 
 
-def _usage(manifest: Manifest, repo: str, example: str) -> str:
-    lines = [
-        "```bash",
-        f"ippo serve --bundle hub:{repo}",
-        f"ippo generate --bundle hub:{repo} {json.dumps(example)}",
-        "```",
-    ]
-    if manifest.task == "text-to-image":
-        call = f"pipe({json.dumps(example)}, num_inference_steps=1, guidance_scale=0).images[0]"
-        stock = f'pipe = DiffusionPipeline.from_pretrained("{repo}")'
-        lines += ["", "```python", "from diffusers import DiffusionPipeline", "", stock, f"image = {call}", "```"]
-    return "\n".join(lines)
+def _usage(repo: str, example: str) -> str:
+    said = json.dumps(example, ensure_ascii=False)
+    return f"```bash\nippo serve --bundle hub:{repo}\nippo generate --bundle hub:{repo} {said}\n```"
+
+
+def _stock(repo: str, example: str) -> str:
+    """How diffusers draws with it, which knows prompts alone."""
+    opened = f'pipe = DiffusionPipeline.from_pretrained("{repo}")'
+    drawn = (
+        f"image = pipe({json.dumps(example, ensure_ascii=False)}, num_inference_steps=1, guidance_scale=0).images[0]"
+    )
+    return f"```python\nfrom diffusers import DiffusionPipeline\n\n{opened}\n{drawn}\n```"
 
 
 def _gate(manifest: Manifest) -> list[str]:
