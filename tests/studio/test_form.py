@@ -72,10 +72,10 @@ def test_the_model_to_start_from_is_chosen_by_name_in_place_of_what_stands_there
     chosen = {"start": "icons/teacher", "run": "2024-05-01"}
     changed = form.overrides(known, [chosen.get(field.key, field.value) for field in known])
     assert Starting.load(tmp_path / "starting.yaml", changed) == Starting(run="2024-05-01", start="icons/teacher")
-    chosen = {"base": "models/pretrained/emoji/teacher", "base.rate": 2.0, "inner.rate": 3.0}
-    changed = form.overrides(known, [chosen.get(field.key, field.value) for field in known])
+    edits: dict[str, Any] = {"base": "models/pretrained/emoji/teacher", "base.rate": 2.0, "inner.rate": 3.0}
+    changed = form.overrides(known, [edits.get(field.key, field.value) for field in known])
     assert changed == ["base=models/pretrained/emoji/teacher", "inner.rate=3.0"]
-    assert Starting.load(tmp_path / "starting.yaml", changed).base == chosen["base"]
+    assert Starting.load(tmp_path / "starting.yaml", changed).base == edits["base"]
 
 
 def test_what_was_not_edited_is_no_override() -> None:
