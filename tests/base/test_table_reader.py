@@ -18,7 +18,7 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_siz
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     rows=st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=5),
     delimiter=st.sampled_from(",;\t|"),
@@ -45,7 +45,7 @@ def test_what_a_spreadsheet_writes_is_read_exactly(
     assert [dict(row.values) for row in read(file)] == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(lines=st.lists(st.text(st.sampled_from('ab ",;'), max_size=10), min_size=1, max_size=4))
 def test_whatever_stands_in_it_no_cell_changes_its_column(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str]
