@@ -29,7 +29,6 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
-_SPACED_QUOTE = re.compile(rf'[{re.escape(DELIMITERS)}] +"')
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,8 @@ def _csv(file: Path, captions: set[str]) -> Iterator[TableRow]:
     content = read_text(file)
     head = _QUOTED.sub("", content.partition("\n")[0])
     delimiter = max(DELIMITERS, key=head.count)
-    spaced = bool(_SPACED_QUOTE.search(content))  # `a.png, "one, two"`: the quotation marks are meant as such
+    # `a.png, "one, two"`: the quotation marks are meant as such. Inside of quoted text the same says nothing.
+    spaced = re.search(rf'{re.escape(delimiter)} +"', _QUOTED.sub('"', content)) is not None
     records = _records(file, content, delimiter, spaced)
     header = [name.strip() for name in next(records, (1, [""]))[1]]
     if not any(header):
