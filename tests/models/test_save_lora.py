@@ -81,6 +81,7 @@ def test_kohyas_file_says_what_it_is_and_sdxls_has_its_own_names(tmp_path: Path)
     assert metadata["modelspec.architecture"] == said["modelspec.architecture"]
 
 
+@pytest.mark.parametrize("learnt", ["1"], indirect=True)
 def test_what_cannot_be_saved_is_told(learnt: Any, tmp_path: Path) -> None:
     run, _, _ = learnt
     with pytest.raises(BadInput, match=r"ends in \.safetensors, got x"):
@@ -93,6 +94,7 @@ def test_what_cannot_be_saved_is_told(learnt: Any, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "run"]
 
 
+@pytest.mark.parametrize("learnt", ["1"], indirect=True)
 def test_a_run_is_saved_as_one_file_in_half_precision(
     learnt: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
