@@ -47,7 +47,8 @@ def to_rgb(source: Path | bytes, background: tuple[int, int, int] = (255, 255, 2
 
 
 def _absence(source: Path | bytes) -> str | None:
-    return absence(source) if isinstance(source, Path) else None
+    why = absence(source) if isinstance(source, Path) else None
+    return why and why.removeprefix("is ")
 
 
 def _srgb(image: Image.Image) -> Image.Image:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from base.config import nearest
 from base.errors import BadInput
+from base.pointers import absence, refuse_pointer
 from data.decode import UnreadableError, to_rgb
 
 Sources = list[Path | bytes]
@@ -149,13 +150,15 @@ def _read(name: str, split: str) -> tuple[Sources, Columns]:
 
 
 def _read_metadata(table: Path) -> tuple[Sources, Columns]:
+    refuse_pointer(table)
     try:
         rows = [json.loads(line) for line in table.read_text(encoding="utf-8").split("\n") if line.strip()]
         sources: Sources = [table.parent / row.pop("file_name") for row in rows]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{table} is not one JSON object a line, each with a file_name ({error})") from None
     if lost := [path for path in sources if isinstance(path, Path) and not path.is_file()]:
-        raise BadInput(f"{table} names {len(lost)} images that are not there, the first {lost[0].name}")
+        linked = next((f"{path} {why}" for path in lost if isinstance(path, Path) and (why := absence(path))), None)
+        raise BadInput(linked or f"{table} names {len(lost)} images that are not there, the first {lost[0].name}")
     names = dict.fromkeys(name for row in rows for name in row)
     return sources, {name: [row.get(name) for row in rows] for name in names}
 

@@ -12,6 +12,7 @@ from pydantic import model_validator
 
 from base.config import Config, nearest
 from base.errors import BadInput
+from base.table_reader import read_text
 from data import tables
 from data.cleaning_report import Dropped
 from data.join_keys import JoinKeys, plain
@@ -122,7 +123,7 @@ def _rows(root: Path, table: TableConfig) -> tables.Rows:
 
 def _names(file: Path) -> dict[str, str]:
     try:
-        names = json.loads(file.read_text(encoding="utf-8"))
+        names = json.loads(read_text(file))
         return {str(key): str(name) for key, name in names.items()}
-    except (OSError, ValueError, AttributeError) as error:
+    except (ValueError, AttributeError) as error:
         raise BadInput(f"{file} is not a JSON object of number: name ({error})") from None

@@ -137,7 +137,20 @@ def test_a_broken_table_is_named(tmp_path: Path) -> None:
         (whole + "[]", "is not one JSON object a line"),
         (whole[:-4], "is not one JSON object a line"),
         ("\n", "holds no images"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", r"metadata\.jsonl is a git-lfs pointer"),
     ]:
         table.write_text(content, encoding="utf-8")
         with pytest.raises(BadInput, match=message):
             ImageFolder(tmp_path / "set")
+
+
+def test_pictures_whose_content_is_elsewhere_say_how_to_get_it(tmp_path: Path) -> None:
+    _write(tmp_path / "set" / "train", 2)
+    picture = tmp_path / "set" / "train" / "001.png"
+    picture.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(BadInput, match=r"001\.png: a git-lfs pointer, .*`git lfs pull`"):
+        ImageFolder(tmp_path / "set").images()
+    picture.unlink()
+    picture.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(BadInput, match=r"001\.png is a link to content that is not here: .*`git annex get`"):
+        ImageFolder(tmp_path / "set")
