@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
@@ -28,11 +29,13 @@ def executable() -> str | None:
 class Browser:
     """One tab; `requests` are the addresses it asked for."""
 
-    def __init__(self, profile: Path) -> None:
+    def __init__(self, profile: Path, *flags: str) -> None:
         program = executable()
         assert program, "no Chromium"
         self._process = subprocess.Popen(
-            [program, *QUIET.split(), f"--user-data-dir={profile}", "about:blank"], stderr=subprocess.PIPE, text=True
+            [program, *QUIET.split(), *flags, f"--user-data-dir={profile}", "about:blank"],
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self.requests: list[str] = []
         self._sent = 0
@@ -85,3 +88,9 @@ class Browser:
         """Letter by letter, where the focus is."""
         for letter in text:
             self.call("Input.insertText", text=letter)
+
+    def screenshot(self) -> bytes:
+        """The whole page as a PNG."""
+        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+        return base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)["data"])

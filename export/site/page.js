@@ -112,11 +112,11 @@ class Page {
     return this.started ? this.startFrom(this.started.file) : this.redraw();
   }
 
-  // The worker and what it says.
-  run(provider) {
+  // A worker and what it says; the one before it, if any, ends.
+  run(provider, model = worker()) {
     this.model?.terminate();
-    document.body.classList.remove("ready");
-    this.model = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+    document.body.classList.remove("ready", "broken");
+    this.model = model;
     this.model.onmessage = ({ data }) => this[data.kind](data);
     this.model.onerror = () => this.failed({ line: "this site is incomplete, or the browser is too old: upload the whole folder again" });
     this.model.postMessage({ kind: "open", site: this.site, provider });
@@ -124,6 +124,7 @@ class Page {
   }
 
   progress({ done, total }) {
+    if (document.body.classList.contains("broken")) return; // other files still come
     find("#loading progress").value = total ? done / total : 1;
     this.say(`loading the model: ${(done / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`);
   }
@@ -134,6 +135,7 @@ class Page {
 
   ready({ refused }) {
     document.body.classList.add("ready");
+    navigator.serviceWorker?.register("service-worker.js").catch(() => null); // refused: the page wants a connection
     if (refused) find("#kept").textContent = refused;
   }
 
@@ -196,27 +198,30 @@ class Page {
   }
 }
 
-// From here on: what the browser has, the description of the model, and the page.
+function worker() {
+  return new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+}
+
+// From here on: what the browser has, the description of the model, and the page; the worker loads its code meanwhile.
 async function start() {
   const line = trouble();
   if (line) throw new Error(line);
-  navigator.serviceWorker?.register("service-worker.js").catch(() => null); // refused: the page wants a connection
+  const first = worker();
   const answer = await fetch("site.json").catch(() => null);
   if (!answer?.ok) throw new Error("this site is incomplete: site.json is missing; upload the whole folder again");
   const site = await answer.json();
   const page = new Page(site);
-  await choose(page, site);
+  await choose(page, site, first);
 }
 
 // Who runs the model: a GPU where it is large and there is one; where both can, the reader may say otherwise.
-async function choose(page, site) {
-  const able = await gpu(site.precision);
-  const bytes = Object.values(site.files).reduce((sum, file) => sum + file.bytes, 0);
-  const provider = able && bytes > LARGE ? "webgpu" : "wasm";
-  const runs = (value, label) => pill("runs", value, label, () => page.run(value), value === provider);
-  find("#runs").append(runs("wasm", "CPU"), runs("webgpu", "GPU"));
-  find("#runs").hidden = !able;
-  page.run(provider);
+async function choose(page, site, first) {
+  const bytes = site.graphs.one_step.data.reduce((sum, { path }) => sum + site.files[path].bytes, 0);
+  const large = bytes > LARGE && (await gpu(site.precision));
+  page.run(large ? "webgpu" : "wasm", first);
+  const runs = (value, label, checked) => pill("runs", value, label, () => page.run(value), checked);
+  find("#runs").append(runs("wasm", "CPU", !large), runs("webgpu", "GPU", large));
+  find("#runs").hidden = !(large || (await gpu(site.precision)));
 }
 
 start().catch((error) => {

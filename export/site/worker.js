@@ -13,6 +13,11 @@ const RUNTIME = {
     binary: "ort-wasm-simd-threaded.asyncify.wasm",
   },
 };
+// x → Identity → y: opened while the weights still come, it compiles the runtime meanwhile.
+const SMALLEST = Uint8Array.from([
+  8, 8, 58, 55, 10, 16, 10, 1, 120, 18, 1, 121, 34, 8, 73, 100, 101, 110, 116, 105, 116, 121, 18, 1, 103, 90, 15, 10, 1, 120, 18, 10, 10,
+  8, 8, 1, 18, 4, 10, 2, 8, 1, 98, 15, 10, 1, 121, 18, 10, 10, 8, 8, 1, 18, 4, 10, 2, 8, 1, 66, 4, 10, 0, 16, 13,
+]);
 const BASE = new URL("./", import.meta.url);
 const { port1: turn, port2: wake } = new MessageChannel();
 
@@ -29,23 +34,36 @@ onmessage = async ({ data: { kind, ...rest } }) => {
 };
 
 async function open({ site, provider }) {
-  const { module, glue, binary } = RUNTIME[provider];
   const files = new Files(site.files, `ippo-model ${BASE}`, BASE);
-  const said = (done, total) => postMessage({ kind: "progress", done, total });
-  const [runtime, bytes] = await Promise.all([
-    import(`./onnxruntime-web/${module}`),
-    files.open([binary, ...Generator.needed(site)], said),
-  ]);
-  runtime.env.wasm.numThreads = 1; // more of them want headers that static hosts do not send
-  runtime.env.wasm.wasmPaths = { mjs: new URL(`onnxruntime-web/${glue}`, BASE).href };
-  runtime.env.wasm.wasmBinary = bytes.get(binary).buffer;
-  files.opened.delete(binary);
+  const [come, total] = [new Map(), new Map()];
+  const said = (part) => (done, all) => {
+    come.set(part, done);
+    total.set(part, all);
+    postMessage({ kind: "progress", done: sum(come), total: sum(total) });
+  };
+  const weights = files.open(Generator.needed(site), said("model"));
+  const [runtime] = await Promise.all([start(files, provider, said("runtime")), weights]);
   postMessage({ kind: "opening" });
   const opened = new Generator(site, files, runtime, provider);
   await opened.open();
   generator = opened;
   postMessage({ kind: "ready", refused: files.refused });
 }
+
+// onnxruntime-web, loaded and compiled.
+async function start(files, provider, said) {
+  const { module, glue, binary } = RUNTIME[provider];
+  const [runtime, bytes] = await Promise.all([import(`./onnxruntime-web/${module}`), files.open([binary], said)]);
+  runtime.env.wasm.numThreads = 1; // more of them want headers that static hosts do not send
+  runtime.env.wasm.wasmPaths = { mjs: new URL(`onnxruntime-web/${glue}`, BASE).href };
+  runtime.env.wasm.wasmBinary = bytes.get(binary).buffer;
+  files.opened.delete(binary);
+  const session = await runtime.InferenceSession.create(SMALLEST, { executionProviders: [provider] });
+  await session.release();
+  return runtime;
+}
+
+const sum = (parts) => [...parts.values()].reduce((so_far, part) => so_far + part, 0);
 
 // One request after the other; between two of them the page may send a newer one.
 async function work() {
