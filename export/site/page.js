@@ -118,7 +118,8 @@ class Page {
     document.body.classList.remove("ready", "broken");
     this.model = model;
     this.model.onmessage = ({ data }) => this[data.kind](data);
-    this.model.onerror = () => this.failed({ line: "this site is incomplete, or the browser is too old: upload the whole folder again" });
+    const incomplete = "this site is incomplete, or the browser is too old: upload the whole folder again";
+    this.model.broke.then(() => this.failed({ line: incomplete, fatal: true }));
     this.model.postMessage({ kind: "open", site: this.site, provider });
     this.redraw();
   }
@@ -198,8 +199,11 @@ class Page {
   }
 }
 
+// `broke`: its code could not be loaded, which may be known before anybody listens.
 function worker() {
-  return new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+  const made = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+  made.broke = new Promise((broke) => (made.onerror = broke));
+  return made;
 }
 
 // From here on: what the browser has, the description of the model, and the page; the worker loads its code meanwhile.
