@@ -155,7 +155,7 @@ gpu-check: $(VENV)/installed-dev
 # and what they are made of. Ten minutes, 14 GB of memory, 12 GB of disk.
 .PHONY: edge webgpu arm64
 edge: $(VENV)/installed-dev
-	@$(VENV)/bin/python -m benchmarks.size.edge_engines --out $(or $(OUT),edge)
+	@$(VENV)/bin/python -m benchmarks.size.edge_engines tables --out $(or $(OUT),edge)
 
 # The models that ship, in fp32, by WebGPU on a GPU in software beside the CPU: onnxruntime-webgpu is another build of ONNX Runtime,
 # so it lives in an environment of its own. Some minutes.

@@ -33,7 +33,7 @@ def _installed(package: str) -> bool:
 
 def check(config: ServeConfig) -> None:
     """Raise BadInput for whatever can be known to be wrong before a worker starts."""
-    backend.chosen(config.backend)
+    backend.chosen(config.backend, config.device)
     manifests = [open_bundle(folder).manifest for _, folder in config.bundles]
     check_together(manifests, config)
 

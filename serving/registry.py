@@ -36,7 +36,9 @@ class Model:
     def open(cls, folder: Path, config: ServeConfig, alias: str | None = None) -> Self:
         """Load the bundle and run it once in every way it will be asked to. Raises BadInput."""
         bundle = open_bundle(folder)
-        generator = Generator(bundle, backend.load(config.backend, bundle, BackendOptions(config.threads)))
+        generator = Generator(
+            bundle, backend.load(config.backend, bundle, BackendOptions(config.threads, config.device))
+        )
         images = generator.takes_images and config.image_to_image
         generator.warm(config.sizes(fused=True), sizes=generator.sizes)
         generator.warm(config.sizes(fused=False), steps=(2,), sizes=generator.sizes, images=images)

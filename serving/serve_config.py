@@ -35,7 +35,9 @@ class ServeConfig(Config):
     aliases: dict[str, str] = {}
     """Other names of served models, which clients have built in: `gpt-image-1=emoji,dall-e-3=emoji`."""
     backend: str = "auto"
-    """Who runs the graphs: openvino, ort, trt, eager, or auto for the fastest that is installed (never trt)."""
+    """Who runs the graphs: openvino, ort, rtx, trt, eager, or auto for the fastest (rtx with this GPU's engine; never trt)."""
+    device: str = "auto"
+    """Where the backend runs: cpu, cuda, webgpu, or auto for its own choice."""
     threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads of the backend; none: its own choice."""
     host: str = "127.0.0.1"

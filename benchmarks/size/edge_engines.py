@@ -1,6 +1,6 @@
 """Engines at the size of Stable Diffusion 1.4, built by NVIDIA's parser and builder without a GPU; it runs none of them.
 
-python -m benchmarks.size.edge_engines --out FOLDER [--small] [--only denoiser]
+python -m benchmarks.size.edge_engines tables --out FOLDER [--small] [--only denoiser]
 
 Each graph is written by one process and built by another, whose seconds and memory are those of the build alone.
 """
@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -29,13 +30,16 @@ PARTS = {"conditioner": "KL", "denoiser": "KL", "decoder": "KL", "tiny decoder":
 MINUTES, MEMORY_GB = 5.0, 14.0
 """The bars of all four together, and of each."""
 LAYER = re.compile(r"^Name: (\S+), LayerType: (\w+),.*Metadata: (.*)$")
-SOFTMAX, PRODUCT, NORM = "Softmax", "MatMul", "Normalization"
+ATTENTION, SOFTMAX, NORM = "mha", "Softmax", "InstanceNormalization|layer_norm"
+"""In the builder's name of a layer that computes a whole attention; in those of the graph's own operations."""
 
 
 @app.command()
-def all(out: Annotated[Path, typer.Option(help="Folder of the tables.")], small: Small = False, only: str = "") -> None:
+def tables(
+    out: Annotated[Path, typer.Option(help="Folder of the tables.")], small: Small = False, only: str = ""
+) -> None:
     """Write and build every graph; the tables go to OUT and to stdout."""
-    from evaluation.result import Bar, bars_result, save
+    from evaluation import result
     from evaluation.sheet import Sheet
 
     rows = {}
@@ -44,14 +48,14 @@ def all(out: Annotated[Path, typer.Option(help="Folder of the tables.")], small:
             last_object("benchmarks.size.edge_engines", "write", part, scratch, *(["--small"] if small else []))
             rows[part] = last_object("benchmarks.size.edge_engines", "build", part, scratch)
         print(json.dumps({"what": part, **rows[part]}), flush=True)
-    bars = [Bar("minutes of all builds", sum(row["build s"] for row in rows.values()) / 60, most=MINUTES)]
-    bars += [Bar(f"{part}: peak GB", row["peak GB"], most=MEMORY_GB) for part, row in rows.items()]
+    bars = [result.Bar("minutes of all builds", sum(row["build s"] for row in rows.values()) / 60, most=MINUTES)]
+    bars += [result.Bar(f"{part}: peak GB", row["peak GB"], most=MEMORY_GB) for part, row in rows.items()]
     heads = list(next(iter(rows.values())))
-    cells = [[part, *(f"{row[head]:.4g}" if isinstance(row[head], float) else str(row[head]) for head in heads)]
-             for part, row in rows.items()]  # fmt: skip
-    result = bars_result("Engines at the size of Stable Diffusion 1.4, built without a GPU", bars)
-    result.sheets.append(Sheet("Each graph", ["graph", *heads], cells))
-    save(result, out / "edge-engines")
+    cells = [[part, *(result.cell(row[head]) for head in heads)] for part, row in rows.items()]
+    title = "Engines at the size of Stable Diffusion 1.4, built without a GPU"
+    table = result.bars_result(title, bars, figures={"graphs": rows})
+    each = Sheet("Each graph", ["graph", *heads], cells)
+    result.save(replace(table, sheets=[*table.sheets, each]), out / "edge-engines")
 
 
 @app.command()
@@ -76,7 +80,7 @@ def write(part: str, folder: Path, small: Small = False) -> None:
     own = {axis for names in axes.values() for axis in names.values()}
     sizes = {"height": height, "width": width}
     plans = [{"batch": batch, **{axis: size for axis, size in sizes.items() if axis in own}} for batch in (1, 4)]
-    described = {"graph": str(graph.relative_to(folder)), "axes": axes, "plans": plans}
+    described: JsonObject = {"graph": str(graph.relative_to(folder)), "axes": axes, "plans": plans}
     described["weights MB"] = sum(file.stat().st_size for file in weights) / 1e6
     (folder / "edge.json").write_text(json.dumps(described))
     print(json.dumps(described))
@@ -113,19 +117,14 @@ def layers(lines: Iterable[str]) -> JsonObject:
     return {
         "layers of the engine": len(found),
         "kinds": ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()),
-        "softmax": sum(_count(names, SOFTMAX) > 0 for names in joined),
-        "of it in one layer with both products": sum(
-            _count(names, SOFTMAX) > 0 and _count(names, PRODUCT) > 1 for names in joined
-        ),
-        "norms": sum(_count(names, NORM) > 0 for names in joined),
-        "of them with neighbours": sum(
-            _count(names, NORM) > 0 and len(names) > _count(names, NORM) for names in joined
-        ),
+        "layers of a whole attention": sum(ATTENTION in name for name, _, _ in found),
+        "layers with softmax": sum(_count(names, SOFTMAX) > 0 for names in joined),
+        "layers with a norm": sum(_count(names, NORM) > 0 for names in joined),
     }
 
 
-def _count(names: Iterable[str], part: str) -> int:
-    return sum(part in name for name in names)
+def _count(names: Iterable[str], pattern: str) -> int:
+    return sum(re.search(pattern, name) is not None for name in names)
 
 
 if __name__ == "__main__":

@@ -157,10 +157,13 @@ def test_tensorrt_is_served_where_it_is_installed(
     monkeypatch.setattr(sys, "path", [str(tmp_path)])  # so that an installed one is not seen
     with pytest.raises(BadInput, match=r"^backend 'trt' is not installed: pip install 'ippo\[trt\]'$"):
         check(chosen)
-    (tmp_path / "tensorrt").mkdir()
-    (tmp_path / "tensorrt" / "__init__.py").touch()
+    for package in ("tensorrt", "cuda", "cuda/bindings"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
     importlib.invalidate_caches()
     check(chosen)
+    with pytest.raises(BadInput, match=r"^backend 'trt' runs on cuda, not on webgpu; accepted: auto, cuda$"):
+        check(chosen.model_copy(update={"device": "webgpu"}))
 
 
 def _launch(config: ServeConfig) -> subprocess.CompletedProcess[str]:
