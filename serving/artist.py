@@ -184,7 +184,7 @@ class Artist:
             prometheus.WAIT.observe(wait)
         prometheus.DRAW.observe(drawing)
         prometheus.BATCH.observe(len(queued))
-        if len(queued) > 1 or self._batcher.depth:
+        if len(queued) > 1 or self._batcher.depth or queued[0].order.answered:  # to resize takes longer than to draw
             return [_Image(image, wait, drawing) for image, wait in zip(images, waits, strict=True)]
         # Nobody waits for this thread: it encodes as well, which saves the way through another.
         file = self._encode(key[0], queued[0], images[0])
