@@ -16,7 +16,8 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, compose, helper, numpy_
 from export.graphs import save
 from models import pixels, sampling
 from models.schedule import STUDENT_TIMESTEPS, Schedule
-from runtime.signature import CONDITIONING, FUSED, FUSED_PATH
+from models.task import Task, TextToImage
+from runtime.signature import CONDITIONING, FUSED
 
 
 @dataclass
@@ -82,35 +83,59 @@ def write(
     schedule: Schedule,
     scaling_factor: float,
     conditioning: Sequence[str] = CONDITIONING[:1],
+    task: type[Task] = TextToImage,
 ) -> None:
-    """Write `one_step.onnx` from `graphs` (name → path): ids or weights, `noise (N, C, h, w)` → `images (N, H, W, 3)`.
+    """Write the task's fused graph from `graphs` (name → path): its inputs and `noise (N, C, h, w)` → `images (N, H, W, 3)`.
 
-    `conditioning` are the denoiser's inputs that the conditioner's outputs feed, in order.
+    What writes gives `token_ids (N, S)`. `conditioning` are the denoiser's inputs that the conditioner's outputs feed, in
+    order; the task's direct inputs go to the denoiser as they are.
     """
     conditioner, denoiser, decoder = (
         _part(bundle, name, graphs[name]) for name in ("conditioner", "denoiser", "decoder")
     )
     tape, (timestep,) = Tape(), STUDENT_TIMESTEPS[1]
-    input_name = conditioner.graph.input[0].name.rpartition("/")[2]
-    pairs = zip(conditioning, tape.splice(conditioner, {input_name: input_name}), strict=True)
+    inputs = {_own_name(value): value for value in (*conditioner.graph.input, *_direct(denoiser, task))}
+    taken = {_own_name(value): _own_name(value) for value in conditioner.graph.input}
+    pairs = zip(conditioning, tape.splice(conditioner, taken), strict=True)
     now = tape.constant(timestep, np.int64)
     fed = {"sample": "noise", "timestep": now, **{name: value.name for name, value in pairs}}
-    (output,) = tape.splice(denoiser, fed)
+    (output,) = tape.splice(denoiser, fed | {name: name for name in task.direct_inputs})
     alpha, sigma = schedule.alpha[timestep], schedule.sigma[timestep]
     x0: Symbol = sampling.to_x0(Symbol(tape, "noise"), output, alpha, sigma, schedule.prediction_type)
-    (images,) = tape.splice(decoder, {"latent_sample": (x0 / scaling_factor).name})
-    _to_uint8(images)  # (N, H, W, 3)
+    (decoded,) = tape.splice(decoder, {"latent_sample": (x0 / scaling_factor).name})
     graph = helper.make_graph(
         tape.nodes,
         FUSED,
-        [_named(conditioner.graph.input[0], input_name), _named(denoiser.graph.input[0], "noise")],
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", "image_height", "image_width", 3])],
+        [*(_named(value, name) for name, value in inputs.items()), _named(denoiser.graph.input[0], "noise")],
+        [PRESENTED[task.output](decoded)],
         tape.constants,
     )
     save(
         helper.make_model(graph, opset_imports=denoiser.opset_import, ir_version=denoiser.ir_version),
-        bundle / FUSED_PATH,
+        bundle / task.fused,
     )
+
+
+def _own_name(value: ValueInfoProto) -> str:
+    return value.name.rpartition("/")[2]
+
+
+def _direct(denoiser: onnx.ModelProto, task: type[Task]) -> list[ValueInfoProto]:
+    return [value for value in denoiser.graph.input if _own_name(value) in task.direct_inputs]
+
+
+def _images(decoded: Symbol) -> ValueInfoProto:
+    _to_uint8(decoded)  # (N, H, W, 3)
+    return helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", "image_height", "image_width", 3])
+
+
+def _token_ids(decoded: Symbol) -> ValueInfoProto:
+    decoded.tape.apply("Identity", decoded.name, output="token_ids")  # (N, S)
+    return helper.make_tensor_value_info("token_ids", TensorProto.INT64, ["batch", None])
+
+
+PRESENTED = {"image": _images, "text": _token_ids}
+"""What comes out of a task → how the decoder's output becomes it, and the graph's output."""
 
 
 def _to_uint8(images: Symbol) -> Symbol:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from export.simplify import simplify
 from runtime.networks import Component
-from runtime.signature import COMPONENTS, WIDE_OPERATORS, Signature
+from runtime.signature import SIGNATURES, WIDE_OPERATORS, Signature
 
 Precision = Literal["fp16", "fp32"]
 STORED = {"fp16": torch.float16, "fp32": torch.float32}
@@ -46,7 +46,7 @@ def write(
     The weights are stored in `precision`. A graph of fp16 computes in fp16 but for `WIDE_OPERATORS`; a `wide` one computes in
     float32 throughout, as all graphs of fp32 do.
     """
-    signature = COMPONENTS[name]
+    signature = SIGNATURES[name]
     computed = torch.float32 if wide else STORED[precision]
     traced = _computing_in(network, computed)
     simplify(traced)
@@ -144,6 +144,7 @@ def _widen(model: ir.Model) -> None:
                 model.graph.insert_before(node, widened)
                 node.replace_input_with(index, widened.outputs[0])
         narrowed = ir.node("Cast", [output], {"to": ir.DataType.FLOAT16})
+        narrowed.outputs[0].dtype = ir.DataType.FLOAT16  # the next such operator may read it
         ir.convenience.replace_all_uses_with(output, narrowed.outputs[0])
         narrowed.replace_input_with(0, output)  # undone by the line above
         model.graph.insert_after(node, narrowed)

@@ -22,9 +22,9 @@ from metrics.sharpness import psnr
 from models.labels import Input
 from models.pipeline import Pipeline
 from runtime.generator import Generator, Request
-from runtime.networks import Component, as_tuple, at_size, examples, image_size
+from runtime.networks import Component, as_tuple, at_size, examples, image_size, scaled
 from runtime.shapes import Bucket, size_list
-from runtime.signature import COMPONENTS, LEAST_PSNR
+from runtime.signature import LEAST_AGREEMENT, LEAST_PSNR, SIGNATURES
 
 LARGEST_FP16 = 65504.0
 HEADROOM = 2.0
@@ -59,11 +59,11 @@ def reference(name: str, network: Component, pipeline: Pipeline) -> Reference:
 
     hooks = [module.register_forward_hook(note) for module in network.modules()]
     try:
-        width, height = image_size(pipeline)
+        _, height = image_size(pipeline)
         cases = {}
         for batch, scale in ((1, 1.0), (3, 0.5 if height >= LARGE else 2.0)):
             inputs = examples(pipeline, batch, scale)[name]
-            shape = Bucket(batch, int(width * scale), int(height * scale))
+            shape = Bucket(batch, *scaled(pipeline, scale))
             cases[str(shape)] = (inputs, tuple(output.numpy() for output in as_tuple(network(**inputs))))
     finally:
         for hook in hooks:
@@ -73,7 +73,7 @@ def reference(name: str, network: Component, pipeline: Pipeline) -> Reference:
 
 def component(name: str, expected: Reference, graph: Path) -> dict[str, float]:
     """Figures of one graph against its network, the worst and each; `BadInput` names the component that fails."""
-    signature = COMPONENTS[name]
+    signature = SIGNATURES[name]
     session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
     errors = {}
     for shape, (inputs, outputs) in expected.cases.items():
@@ -102,6 +102,23 @@ def _psnr_at(size: tuple[int, int], generator: Generator, pipeline: Pipeline, in
     requests = [Request(input, seed) for input, seed in zip(inputs, seeds, strict=True)]
     alone = np.concatenate([generator.generate([request], size=size) for request in requests])
     return min(psnr(alone, expected), psnr(generator.generate(requests, size=size), expected))
+
+
+def words(generator: Generator, pipeline: Pipeline, inputs: Sequence[Input]) -> dict[str, float]:
+    """Share of the tokens of one-step captions that torch float32 writes too, from the same noise."""
+    seeds = range(len(inputs))
+    expected = pipeline.generate(inputs, list(seeds))  # (N, S)
+    rows = generator.generate([Request(input, seed) for input, seed in zip(inputs, seeds, strict=True)])
+    return {"agreement": float((rows == expected).mean())}
+
+
+def require_agreement(backend: str, figures: dict[str, float]) -> None:
+    """The gate for trained weights. BadInput: too many tokens differ."""
+    if figures["agreement"] < LEAST_AGREEMENT:
+        raise BadInput(
+            f"caption on {backend} failed the parity gate: {figures['agreement']:.4f} of the tokens are torch's, accepted "
+            f"{LEAST_AGREEMENT} or more"
+        )
 
 
 def require_psnr(backend: str, figures: dict[str, float]) -> None:

@@ -17,16 +17,18 @@ from export import build_engines, fused, graphs, lora_fusion, parity, quantize
 from models import folder as folders
 from models.labels import Input
 from models.pipeline import Pipeline
-from models.task import task_of
+from models.task import task_named, task_of
 from runtime import available, backend, networks
 from runtime.backend import Backend, BackendOptions
 from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, open_bundle, sha256
 from runtime.generator import Generator
 from runtime.shapes import Bucket
-from runtime.signature import COMPONENTS, FUSED, FUSED_PATH
+from runtime.signature import FUSED, SIGNATURES
 
 PACKAGES = ("torch", "diffusers", "transformers", "onnx", "onnxruntime", "openvino")
 Precision = Literal["fp16", "fp32", "int8"]
+TEXT_SCHEDULER = "text_scheduler"
+"""Folder of the noise schedule of a flow that writes."""
 GATE_IMAGES, CALIBRATION_IMAGES = 8, 32
 """Images that the gate draws, and that calibrate int8, where nobody says which."""
 
@@ -69,6 +71,8 @@ def export(student: str, out: Path, options: ExportOptions | None = None, opened
 
     # The student, with its adapter
     pipeline = opened or folders.as_student(folders.load(student), student, student)
+    if options.precision == "int8" and pipeline.siblings:
+        raise BadInput(f"{student} holds several flows, which int8 is not for; accepted: fp16, fp32")
     if options.lora:
         lora_fusion.fuse(pipeline, options.lora)
     _check_buckets(pipeline, options.buckets)
@@ -82,22 +86,20 @@ def export(student: str, out: Path, options: ExportOptions | None = None, opened
 
             # Graphs: each network's own, held against torch as soon as it is there, then the fused one composed of them
             paths, figures = _write_graphs(pipeline, folder, stored)
-            fused.write(
-                folder,
-                paths,
-                pipeline.schedule,
-                networks.scaling_factor(pipeline),
-                networks.conditioning_names(pipeline),
-            )
+            _fuse(pipeline, folder, paths)
 
             # Manifest: what is known before an image is drawn; the gate opens the bundle by it
-            paths |= {FUSED: FUSED_PATH}
+            flows = _further_flows(pipeline, folder, stored, options, options.model_name or out.name)
             bundle = Bundle(folder, _manifest(pipeline, folder, paths, figures, options.model_name or out.name))
-            bundle = _with(bundle, precision=options.precision, **_buckets(bundle.manifest, options.buckets))
+            bundle = _with(
+                bundle, precision=options.precision, **_buckets(bundle.manifest, options.buckets), flows=flows
+            )
 
             # Gate: images of every backend that is installed, against torch float32
             images = _draw(bundle, pipeline, inputs, options.trained)
             bundle = _with(bundle, parity=figures | images)
+            for flow in flows:
+                bundle = _gated(bundle, pipeline.flow(flow), options.trained)
 
             # int8: quantised twins of the fused graph, with a gate of their own
             if options.precision == "int8":
@@ -116,6 +118,46 @@ def export(student: str, out: Path, options: ExportOptions | None = None, opened
     return open_bundle(out)
 
 
+def _fuse(pipeline: Pipeline, folder: Path, paths: dict[str, str]) -> None:
+    """Write the fused graph and enter it in `paths`."""
+    task = task_named(pipeline.task)
+    scale, names = networks.scaling_factor(pipeline), networks.conditioning_names(pipeline)
+    fused.write(folder, paths, pipeline.schedule, scale, names, task)
+    paths[FUSED] = task.fused
+
+
+def _further_flows(
+    pipeline: Pipeline, folder: Path, stored: graphs.Precision, options: ExportOptions, model_name: str
+) -> dict[str, Manifest]:
+    """The graphs of the folder's other flows that are students: task → manifest, without files."""
+    manifests = {}
+    for sibling in pipeline.siblings:
+        if sibling.is_student:
+            flow = pipeline.flow(sibling.task)
+            paths, figures = _write_graphs(flow, folder, stored)
+            _fuse(flow, folder, paths)
+            manifest = _manifest(flow, folder, paths, figures, model_name)
+            changes = {
+                "files": {},
+                "scheduler": f"{TEXT_SCHEDULER}/scheduler_config.json",
+                "precision": options.precision,
+            }
+            manifests[flow.task] = manifest.model_copy(update=changes)
+    return manifests
+
+
+def _gated(bundle: Bundle, flow: Pipeline, trained: bool) -> Bundle:
+    """The bundle with the figures of one further flow: what every backend here writes, against torch."""
+    view, inputs = bundle.flow(flow.task), task_of(flow).examples(GATE_IMAGES)
+    figures = dict(view.manifest.parity)
+    for name, runner in _backends(view):
+        figures[name] = parity.words(Generator(view, runner), flow, inputs)
+        if trained and name in available.backends():
+            parity.require_agreement(name, figures[name])
+    manifest = bundle.manifest.flows[flow.task].model_copy(update={"parity": figures})
+    return _with(bundle, flows=bundle.manifest.flows | {flow.task: manifest})
+
+
 def _write_graphs(
     pipeline: Pipeline, folder: Path, precision: graphs.Precision
 ) -> tuple[dict[str, str], dict[str, dict[str, float]]]:
@@ -125,10 +167,10 @@ def _write_graphs(
     """
     inputs, weights = networks.examples(pipeline, batch=2), folders.weight_files(pipeline)
     paths, figures = {}, {}
-    for name, network in networks.components(pipeline).items():
+    for name, network in (networks.components(pipeline) | networks.shared(pipeline)).items():
         expected = parity.reference(name, network, pipeline)
         wide = not parity.fits_fp16(expected.largest_activation)
-        files = [folder / file for file in weights[COMPONENTS[name].part]]
+        files = [folder / file for file in weights[SIGNATURES[name].part]]
         graph = graphs.write(name, network, inputs[name], files, wide, precision)
         paths[name] = graph.relative_to(folder).as_posix()
         figures[name] = parity.component(name, expected, graph)
@@ -169,6 +211,8 @@ def _manifest(
 ) -> Manifest:
     """What the folder holds so far; `paths` of the graphs, and `figures` of those that were measured."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
+    given = networks.conditioner_arrays(pipeline, pipeline.conditioner.tokenize([pipeline.null_input]))
+    encoder: Any = getattr(pipeline.conditioner, "image_encoder", None)
     return Manifest(
         version=VERSION,
         task=pipeline.task,
@@ -183,7 +227,9 @@ def _manifest(
         sizes=(networks.image_size(pipeline),),
         latent_shape=pipeline.latent_shape,
         scaling_factor=networks.scaling_factor(pipeline),
-        tokens=pipeline.conditioner.tokenize([pipeline.null_input]).shape[1],
+        tokens=next(iter(given.values())).shape[1],
+        picture_tokens=(encoder.tokens, encoder.width) if encoder else None,
+        picture_size=(encoder.side, encoder.side) if encoder else None,
         files={path.relative_to(folder).as_posix(): sha256(path) for path in files},
         parity=figures,
         versions=dict(versions()),

@@ -47,6 +47,12 @@ class Architecture(Protocol):
     def last_weight(self) -> nn.Parameter:
         """The weights of the last layer."""
 
+    def error(self, output: Any, prediction: Tensor, target: Tensor) -> Tensor:
+        """How wrong a prediction `(N, C, h, w)`, made of the model output `output`, is of its target: `(N,)`.
+
+        What training minimises: mean squared error, or where a network gives logits of tokens their cross-entropy.
+        """
+
     def example_inputs(self, batch: int) -> tuple[Tensor, Conditioning]:
         """Zeros of the shapes that it takes: a sample `(batch, C, h, w)` and its conditioning."""
 
@@ -64,6 +70,11 @@ class Architecture(Protocol):
 
     def use_plain_attention(self) -> None:
         """Write attention out as matrix products, without torch's fused kernels."""
+
+
+def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of predictions `(N, C, h, w)`: one number a sample `(N,)`."""
+    return (prediction.float() - target).square().mean(dim=(1, 2, 3))
 
 
 def architecture(denoiser: nn.Module) -> Architecture:

@@ -1,6 +1,6 @@
 """What a denoiser takes besides sample and timestep; it knows nothing about where the arrays come from.
 
-Shapes: `N` batch, `S` tokens, `D` width, `A` attributes.
+Shapes: `N` batch, `S` tokens, `T` tokens of a picture, `D` width, `A` attributes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ class Conditioning:
     text_embeds: Any | None = None  # (N, D)
     time_ids: Any | None = None  # (N, 6)
     encoder_attention_mask: Any | None = None  # (N, S), 1 where there is text, 0 where it is padded
+    image_embeds: Any | None = None  # (N, T, D): pictures in the text's own space
+    mix: Any | None = None  # (N,): share of the text, where text and pictures condition together
     weights: Any | None = None
     """`(N, A)`: weights of the conditions that guidance composes; no denoiser takes them."""
 

@@ -118,7 +118,7 @@ class PixelAutoencoder(Autoencoder, ConfigMixin):
         grey = images.mean(dim=1, keepdim=True) if self.channels == 1 else images
         return functional.avg_pool2d(grey, self.scale)
 
-    def to_images(self, latents: Tensor) -> Tensor:
+    def from_latents(self, latents: Tensor) -> Tensor:
         """`(N, C, h, w)` → `(N, 3, H, W)`: channels repeated, pixels doubled without mixing them."""
         large = functional.interpolate(latents, scale_factor=float(self.scale), mode="nearest")
         return large.expand(-1, 3, -1, -1)

@@ -31,12 +31,14 @@ _HUB_SECONDS = 10.0
 diffusers_logging.disable_progress_bar()  # our own bars are the ones that matter
 
 
-def load(name: str | Path) -> Pipeline:
+def load(name: str | Path, task: str | None = None) -> Pipeline:
     """Open a diffusers folder, a Hub name or one file; `StableDiffusionPipeline` is `models/stable_diffusion.py`.
 
-    BadInput: there is no such thing, or no family of `models/` knows it.
+    `task` chooses one of several flows in a folder; none: its first. BadInput: there is no such thing or flow, or no family
+    of `models/` knows it.
     """
-    return _family_of_class(class_name(name)).load(str(name))
+    pipeline: Pipeline = _family_of_class(class_name(name)).load(str(name))
+    return pipeline if task is None else pipeline.flow(task)
 
 
 def check(name: str | Path) -> None:
@@ -138,12 +140,20 @@ def original_layout(pipeline: Pipeline) -> stable_diffusion_file.Layout:
 
 def weights(pipeline: Pipeline) -> dict[str, str]:
     """Part (conditioner, denoiser, autoencoder) → its safetensors file in a saved folder, where it has one file."""
-    return dict(_family_of(pipeline).WEIGHTS)
+    return dict(_weights(pipeline))
 
 
 def weight_files(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
     """Part (conditioner, denoiser, autoencoder) → its safetensors files in a saved folder."""
-    return _weight_files(_family_of(pipeline))
+    several: dict[str, tuple[str, ...]] = getattr(_family_of(pipeline), "SEVERAL", {})
+    return {part: (file,) for part, file in _weights(pipeline).items()} | several
+
+
+def _weights(pipeline: Pipeline) -> Mapping[str, str]:
+    """`WEIGHTS` of the family, or of one of its `FLOWS`, which are named by their task."""
+    family = _family_of(pipeline)
+    flows: Mapping[str, Mapping[str, str]] = getattr(family, "FLOWS", {})
+    return flows.get(pipeline.task, family.WEIGHTS)
 
 
 def _weight_files(family: ModuleType) -> dict[str, tuple[str, ...]]:

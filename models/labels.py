@@ -1,14 +1,58 @@
-"""What a request can hold, and labels → rows of a class-conditional model's table; it knows neither torch nor numpy."""
+"""What a request can hold, and labels → rows of a class-conditional model's table; it knows neither torch nor numpy.
+
+Shapes: `H W` pixels, `T` tokens of a picture, `D` width.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from base.config import nearest
 from base.errors import BadInput
 
 Input = object
 """A prompt, a label's name or number, attributes, …: what the model's task takes. `""` is the null condition of every task."""
+
+
+@dataclass(frozen=True, eq=False)
+class Wish:
+    """What text and pictures say together of one image to draw; what is left out says nothing."""
+
+    prompt: str = ""
+    content: Any | None = None
+    """The picture whose thing is drawn: `(H, W, 3)` uint8, or its tokens `(T/2, D)` float32."""
+    style: Any | None = None
+    """The picture in whose style it is drawn, in the same forms."""
+    mix: float | None = None
+    """Share of the prompt beside the pictures, 0 to 1; none: half where both are there, else all of what is."""
+
+    @property
+    def share(self) -> float:
+        """`mix`, or what stands for none."""
+        pictures = self.content is not None or self.style is not None
+        default = 1.0 if not pictures else 0.5 if self.prompt else 0.0
+        return default if self.mix is None else self.mix
+
+    def __str__(self) -> str:
+        """The prompt, and which pictures come with it."""
+        pictures = [name for name in ("content", "style") if getattr(self, name) is not None]
+        return " + ".join([*([self.prompt] if self.prompt else []), *pictures])
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One picture to write about."""
+
+    image: Any
+    """`(H, W, 3)` uint8, or its tokens `(T, D)` float32."""
+    column: str = ""
+    """Which of the model's kinds of caption is wanted; empty: any."""
+
+    def __str__(self) -> str:
+        return self.column or "any"
+
 
 _LISTED = 20
 _DIGITS = 9

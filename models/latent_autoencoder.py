@@ -50,7 +50,7 @@ class LatentAutoencoder(Autoencoder):
         patch = self.patch_size
         return self.encode_patches(images if patch == 1 else functional.pixel_unshuffle(images, patch))
 
-    def to_images(self, latents: Tensor) -> Tensor:
+    def from_latents(self, latents: Tensor) -> Tensor:
         """Latents as they are `(N, C, h, w)` → images `(N, 3, H, W)`."""
         patches: Tensor = self.vae.decode(latents).sample
         return patches if self.patch_size == 1 else functional.pixel_shuffle(patches, self.patch_size)

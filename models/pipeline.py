@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from base.config import nearest
+from base.errors import BadInput
 from models import noise, sampling
 from models.conditioning import Conditioning
 from models.guidance import guidance_terms
@@ -61,7 +63,7 @@ class Denoiser(Protocol):
 
 
 class Autoencoder(nn.Module, ABC):
-    """Pixels in [−1, 1] ↔ latents of about unit variance; pixel diffusion uses the identity."""
+    """Data ↔ latents of about unit variance: pixels in [−1, 1] or token ids; pixel diffusion uses the identity."""
 
     @property
     @abstractmethod
@@ -70,11 +72,11 @@ class Autoencoder(nn.Module, ABC):
 
     @abstractmethod
     def to_latents(self, images: Tensor) -> Tensor:
-        """Images `(N, 3, H, W)` → latents as they are `(N, C, h, w)`; what the exported encoder computes."""
+        """Images `(N, 3, H, W)` or ids `(N, S)` → latents as they are `(N, C, h, w)`; what the exported encoder computes."""
 
     @abstractmethod
-    def to_images(self, latents: Tensor) -> Tensor:
-        """Latents as they are `(N, C, h, w)` → images `(N, 3, H, W)`; what the exported decoder computes."""
+    def from_latents(self, latents: Tensor) -> Tensor:
+        """Latents as they are `(N, C, h, w)` → images `(N, 3, H, W)` or ids `(N, S)`; what the exported decoder computes."""
 
     def encode(self, images: Tensor) -> Tensor:
         """Images `(N, 3, H, W)` → scaled latents `(N, C, h, w)`."""
@@ -82,7 +84,15 @@ class Autoencoder(nn.Module, ABC):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Scaled latents `(N, C, h, w)` → images `(N, 3, H, W)`."""
-        return self.to_images(latents / self.scaling_factor)
+        return self.from_latents(latents / self.scaling_factor)
+
+    def output(self, latents: Tensor) -> NDArray[Any]:
+        """Scaled latents `(N, C, h, w)` → what the pipeline gives: by default images `(N, H, W, 3)` uint8."""
+        return to_uint8(self.decode(latents))
+
+    def picture(self, latents: Tensor) -> NDArray[np.uint8]:
+        """Scaled latents `(N, C, h, w)` → what somebody looks at while training, `(N, H, W, 3)`; by default the output."""
+        return self.output(latents)
 
 
 @dataclass
@@ -100,6 +110,8 @@ class Pipeline:
     slots: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # names of the attributes, where they are the input
+    siblings: tuple[Pipeline, ...] = ()
+    """The other flows of its folder, which share modules with it and are saved with it."""
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -115,6 +127,17 @@ class Pipeline:
     def is_student(self) -> bool:
         """Whether it draws in a few steps, without guidance."""
         return is_student_scheduler(self.scheduler)
+
+    def flow(self, task: str) -> Pipeline:
+        """The flow of this folder with that task, which is this one where its folder has no other.
+
+        BadInput: the folder has none of that task.
+        """
+        flows = {one.task: one for one in (self, *self.siblings)}
+        if task not in flows:
+            raise BadInput(f"no flow '{task}'{nearest(task, flows)}")
+        others = tuple(one for name, one in flows.items() if name != task)
+        return replace(flows[task], siblings=others)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Pipeline:
         """Move every network, in place."""
@@ -162,12 +185,20 @@ class Pipeline:
         guidance: float | None = None,
         sampler: str = "ddim",
         watch: Watch | None = None,
-    ) -> NDArray[np.uint8]:
-        """Draw images `(N, H, W, 3)`; `guidance=None` runs the student's loop, a number the teacher's `sampler`.
+    ) -> NDArray[Any]:
+        """Draw images `(N, H, W, 3)`, or write token ids `(N, S)`, as the task's `output` says.
 
-        `watch` is shown every step.
+        `guidance=None` runs the student's loop, a number the teacher's `sampler`. `watch` is shown every step.
         """
-        return self._images(self.sample(inputs, seeds, steps, guidance, sampler, watch))
+        latents = self.sample(inputs, seeds, steps, guidance, sampler, watch)
+        with torch.no_grad():
+            return self.autoencoder.output(latents)
+
+    def preview(
+        self, inputs: Sequence[Input], seeds: Sequence[int], steps: int = 1, guidance: float | None = None
+    ) -> NDArray[np.uint8]:
+        """What `generate` gives, as pictures `(N, H, W, 3)` to look at, whatever comes out."""
+        return self._images(self.sample(inputs, seeds, steps, guidance))
 
     @torch.no_grad()
     def sample(
@@ -205,7 +236,7 @@ class Pipeline:
 
     @torch.no_grad()
     def _images(self, latents: Tensor) -> NDArray[np.uint8]:
-        return to_uint8(self.autoencoder.decode(latents))
+        return self.autoencoder.picture(latents)
 
 
 def predict(denoiser: Denoiser, sample: Tensor, timestep: Tensor | int, conditioning: Conditioning) -> Tensor:

@@ -18,10 +18,14 @@ from base.config import nearest
 from base.errors import BadInput
 from models.attributes import HEAVIEST, Slots, attribute_examples, attribute_text, attribute_weights
 from models.controls import Choice, Control, Pickers, TextBox
-from models.labels import Input, class_id
+from models.labels import Input, Seen, Wish, class_id
 
-ConditionerInput = Literal["input_ids", "weights"]
-"""Name of the conditioner graph's input: ids `(N, S)` int64, or weights `(N, A)` float32."""
+ConditionerInput = Literal["input_ids", "weights", "image_embeds", "column"]
+"""Inputs of the conditioner's graph: ids `(N, S)` int64, weights `(N, A)` float32, tokens of pictures `(N, T, D)` float32,
+kinds of caption `(N,)` int64."""
+
+DirectInput = Literal["image_embeds", "mix"]
+"""Inputs of the denoiser that a request gives as they are: tokens of pictures, the text's share `(N,)` float32."""
 
 Weight = Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": HEAVIEST})]
 
@@ -76,8 +80,16 @@ class Task(ABC):
     """As Hugging Face calls it."""
     field: ClassVar[InputField | None]
     """What a request holds besides its seed; None: nothing."""
-    conditioner_input: ClassVar[ConditionerInput] = "input_ids"
+    images: ClassVar[tuple[str, ...]] = ()
+    """Further keys of a request, which hold a picture each, in base64."""
+    further: ClassVar[tuple[InputField, ...]] = ()
+    """Other further keys; none of them must be given."""
+    conditioner_inputs: ClassVar[tuple[ConditionerInput, ...]] = ("input_ids",)
     """What the conditioner takes."""
+    direct_inputs: ClassVar[tuple[DirectInput, ...]] = ()
+    """What the denoiser takes besides what the conditioner gives."""
+    fused: ClassVar[str] = "one_step.onnx"
+    """File of the graph that does all of it in one step."""
     tokenized: ClassVar[bool] = False
     """Whether the model's own tokenizer files turn inputs, which are text, into ids; otherwise `row` does."""
     required: ClassVar[bool] = True
@@ -94,7 +106,8 @@ class Task(ABC):
     @classmethod
     def keys(cls) -> tuple[str, ...]:
         """The keys of a request that hold what is to be drawn, as the manifest's `inputs` lists them."""
-        return () if cls.field is None else (cls.field.name,)
+        own = () if cls.field is None else (cls.field.name,)
+        return tuple(dict.fromkeys((*own, *cls.images, *(field.name for field in cls.further))))
 
     @abstractmethod
     def parse(self, value: object) -> Input:
@@ -102,6 +115,13 @@ class Task(ABC):
 
         BadInput: one line on what is wrong and what is accepted.
         """
+
+    def joined(self, input: Input, further: Mapping[str, Any]) -> Input:
+        """An input and the values of its request's further keys, pictures as `(H, W, 3)` uint8 → the whole input.
+
+        BadInput: one line on what is wrong and what is accepted.
+        """
+        return input
 
     def row(self, input: Input) -> Sequence[int] | Sequence[float]:
         """What the conditioner takes of one input, parsed or not: S ids or A weights. BadInput: not an input of this model."""
@@ -200,7 +220,7 @@ class AttributesToImage(Task):
         'What to draw: weights of attributes by name, `{"Zombie": 1, "Cap": 2.0}`, or as text, `Zombie, Cap=2`; at most one '
         "of\neach slot. What is not named, or has weight 0, is left free.",
     )
-    conditioner_input = "weights"
+    conditioner_inputs = ("weights",)
     required = False
     does, action, verb = "composes attributes", "Draw attributes, each of its own weight", "Compose"
 
@@ -248,8 +268,78 @@ class UnconditionalImageGeneration(Task):
         return [""] * count
 
 
+class ImageTextToImage(TextToImage):
+    """Draws what a text and pictures say together: the content of one, the style of another."""
+
+    name = "image-text-to-image"
+    images = ("content", "style")
+    further = (InputField("mix", float, "Share of the prompt beside the pictures, 0 to 1; by default half."),)
+    direct_inputs = ("image_embeds", "mix")
+    fused = "variation.onnx"
+    required = False
+    does, action, verb = "draws what a text and pictures say", "Draw", "Type"
+
+    def parse(self, value: object) -> str:
+        """A prompt, as it is, empty where pictures say it all. BadInput: it is no text."""
+        return "" if value == "" else super().parse(value)
+
+    def joined(self, input: Input, further: Mapping[str, Any]) -> Input:
+        """The wish. BadInput: nothing is said at all, a style alone, or a mix out of range or of one thing."""
+        content, style, mix = (further.get(name) for name in ("content", "style", "mix"))
+        prompt = str(input)
+        if content is None and style is None and not prompt:
+            raise BadInput("nothing to draw; accepted: prompt, content, or one of them with style")
+        if content is None and style is not None and not prompt:
+            raise BadInput("a style alone says nothing to draw; accepted with it: prompt, content")
+        if mix is not None and not 0 <= mix <= 1:  # NaN is out of range too
+            raise BadInput(f"mix {mix} is out of range; accepted: 0 to 1")
+        if mix is not None and (not prompt or (content is None and style is None)):
+            raise BadInput("mix is between a prompt and pictures; one of them is missing")
+        return Wish(prompt, content, style, mix)
+
+
+class ImageToText(Task):
+    """Says what a picture shows."""
+
+    name = "image-to-text"
+    field = InputField("image", str, "The picture: PNG, JPEG or WebP in base64.")
+    images = ("image",)
+    further = (InputField("as", str, "Which kind of caption; by default any of those that the model knows."),)
+    conditioner_inputs = ("image_embeds", "column")
+    fused = "caption.onnx"
+    output = "text"
+    does, action, verb = "says what a picture shows", "Write a caption", "Say"
+
+    def parse(self, value: object) -> Input:
+        """A `Seen` picture, or the null condition. BadInput: anything else."""
+        if isinstance(value, Seen) or value == "":
+            return value
+        raise BadInput(f"a caption needs a picture, got {value!r:.40}")
+
+    def joined(self, input: Input, further: Mapping[str, Any]) -> Input:
+        """The picture with the kind of caption. BadInput: a kind that the model does not know."""
+        return Seen(further["image"], self.column(str(further.get("as") or "")))
+
+    def column(self, name: str) -> str:
+        """A kind of caption, as it is; empty: any. BadInput: the model does not know it."""
+        if name and name not in self.vocabulary.classes:
+            raise BadInput(f"as '{name:.40}' is unknown; accepted: {', '.join(self.vocabulary.classes)}")
+        return name
+
+    def examples(self, count: int) -> list[Input]:
+        return [""] * count
+
+
 TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (TextToImage, ClassToImage, AttributesToImage, UnconditionalImageGeneration)
+    task.name: task
+    for task in (
+        TextToImage,
+        ClassToImage,
+        AttributesToImage,
+        UnconditionalImageGeneration,
+        ImageTextToImage,
+        ImageToText,
+    )
 }
 """Every task by its name."""
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from base.errors import BadInput
 from models import reduce
-from models.architecture import TOKENS, Architecture
+from models.architecture import TOKENS, Architecture, squared_error
 from models.conditioning import Conditioning
 
 INTERFACE = ("in_channels", "out_channels", "cross_attention_dim", "addition_embed_type", "class_embed_type")
@@ -68,8 +68,7 @@ class UNetArchitecture:
         It runs the encoder alone, on noisy latents `(N, C, h, w)` at timesteps `(N,)`.
         """
         unet: Any = self.unet
-        added = conditioning.arrays()
-        text = added.pop("encoder_hidden_states")
+        text, added = self.split(conditioning)
         embedding = unet.time_embedding(unet.get_time_embed(sample=sample, timestep=timesteps))
         further = unet.get_aug_embed(embedding, text, added_cond_kwargs=added)
         embedding = embedding if further is None else embedding + further
@@ -82,6 +81,11 @@ class UNetArchitecture:
         if unet.mid_block is not None:
             maps.append(unet.mid_block(hidden, embedding, encoder_hidden_states=text))
         return maps
+
+    def split(self, conditioning: Conditioning) -> tuple[Any, dict[str, Any]]:
+        """What blocks attend to, `(N, S, D)`, and by name what the time embedding takes besides, `(N, …)`."""
+        added = conditioning.arrays()
+        return added.pop("encoder_hidden_states"), added
 
     @contextmanager
     def stage_maps(self) -> Iterator[dict[str, Tensor]]:
@@ -102,6 +106,10 @@ class UNetArchitecture:
     def last_weight(self) -> nn.Parameter:
         """The last convolution's weights `(C, width, 3, 3)`."""
         return cast(nn.Parameter, self.unet.conv_out.weight)
+
+    def error(self, output: Any, prediction: Tensor, target: Tensor) -> Tensor:
+        """Mean squared error of a prediction `(N, C, h, w)`: one number a sample `(N,)`."""
+        return squared_error(prediction, target)
 
     def example_inputs(self, batch: int) -> tuple[Tensor, Conditioning]:
         """Zeros: a sample `(batch, C, h, w)`, text `(batch, S, D)`, and with `text_time` pooled text and sizes."""

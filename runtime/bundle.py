@@ -66,6 +66,14 @@ class Manifest(BaseModel):
     """The decoder takes latents divided by it."""
     tokens: int
     """What the conditioner takes of an image: S ids, 1 for a label, A weights of attributes; longer prompts are cut."""
+    scheduler: str = "scheduler/scheduler_config.json"
+    """Path of the noise schedule inside the bundle."""
+    picture_tokens: tuple[int, int] | None = None
+    """(T, D) of what the encoder of pictures gives, where requests hold pictures."""
+    picture_size: tuple[int, int] | None = None
+    """(W, H) of the pictures that it takes."""
+    flows: dict[str, Manifest] = {}
+    """Task → the other flows of the bundle, which share weights with this one; their files are listed here."""
     files: dict[str, str]
     """Path inside the bundle → SHA-256."""
     parity: dict[str, dict[str, float]]
@@ -77,6 +85,11 @@ class Manifest(BaseModel):
         """(C, h, w) of the noise of images of a size (W, H)."""
         (width, height), (channels, rows, columns) = self.sizes[0], self.latent_shape
         return channels, size[1] * rows // height, size[0] * columns // width
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What the bundle can do, the first flow's task first."""
+        return (self.task, *self.flows)
 
     def axes(self, bucket: Bucket) -> dict[str, int]:
         """The dynamic dimensions of every graph in a bucket, by the names that `runtime.signature` gives them."""
@@ -91,6 +104,14 @@ class Bundle:
 
     folder: Path
     manifest: Manifest
+
+    def flow(self, task: str) -> Bundle:
+        """The bundle as its flow of that task sees it. BadInput: it has none."""
+        if task == self.manifest.task:
+            return self
+        if task not in self.manifest.flows:
+            raise BadInput(f"{self.folder} does not do {task}; it does: {', '.join(self.manifest.tasks)}")
+        return Bundle(self.folder, self.manifest.flows[task].model_copy(update={"files": self.manifest.files}))
 
     def path(self, name: str) -> Path:
         """A file of the bundle; only what the manifest lists, and so has been checked, is ever opened."""
@@ -121,7 +142,7 @@ class Bundle:
 
     def outputs(self, graph: str) -> tuple[str, ...]:
         """Names of a graph's outputs, in its order."""
-        return graph_outputs(graph, self.manifest.conditioning)
+        return graph_outputs(graph, self.manifest.task, self.manifest.conditioning)
 
     def contents(self, graph: str, backend: str = "") -> dict[str, str]:
         """Path → SHA-256 of what a graph is made of: its own file, and all weights; of a twin all files named like it."""
@@ -157,7 +178,7 @@ class Bundle:
     @cached_property
     def schedule(self) -> Schedule:
         """The student's noise schedule, from the scheduler that diffusers reads as well."""
-        return Schedule.from_config(json.loads(self.path("scheduler/scheduler_config.json").read_text()))
+        return Schedule.from_config(json.loads(self.path(self.manifest.scheduler).read_text()))
 
 
 def open_bundle(folder: str | Path) -> Bundle:

@@ -15,13 +15,14 @@ from torch import Tensor
 from base.errors import BadInput
 from models import folder, sampling
 from models.pipeline import Pipeline
-from models.pixel_tensors import as_bytes, to_uint8
+from models.pixel_tensors import as_bytes
 from models.schedule import STUDENT_TIMESTEPS
+from models.task import task_named
 from runtime import available, networks
 from runtime.available import BackendInfo
 from runtime.backend import Backend, BackendOptions
 from runtime.bundle import Bundle
-from runtime.signature import COMPONENTS, FUSED, conditioner_input, graph_inputs
+from runtime.signature import COMPONENTS, FUSED, graph_inputs, graph_outputs
 
 BACKEND = BackendInfo(package="torch", extra="train", devices=("cpu", "cuda"), rank=2)
 
@@ -39,8 +40,9 @@ class EagerBackend(Backend):
             torch.set_num_threads(self.options.threads)
         self.pipeline = pipeline
         self._conditioning = networks.conditioning_names(pipeline)
-        parts = networks.components(pipeline)
-        self._names = {name: part.outputs for name, part in parts.items()} | {FUSED: ("images",)}
+        parts = networks.components(pipeline) | networks.shared(pipeline)
+        self._names = {name: part.outputs for name, part in parts.items()}
+        self._names[FUSED] = graph_outputs(FUSED, pipeline.task)
         self._networks: dict[str, Callable[..., Any]] = dict(parts)
         if self.device == "cuda":
             narrow(pipeline, wide)
@@ -56,7 +58,7 @@ class EagerBackend(Backend):
     def _run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> Any:
         tensors = {name: torch.from_numpy(array).to(self.device) for name, array in inputs.items()}
         if graph == FUSED and self.device == "cpu":
-            return self._one_step(tensors[conditioner_input(self.pipeline.task)], tensors["noise"])
+            return self._one_step(**tensors)
         if self.device == "cuda":
             torch.compiler.cudagraph_mark_step_begin()  # what an earlier run gave may be written over
         if graph == FUSED:
@@ -65,11 +67,11 @@ class EagerBackend(Backend):
         assert set(tensors) == taken, f"{graph} takes {sorted(taken)}"
         return self._networks[graph](**tensors)
 
-    def _one_step(self, ids: Tensor, noise: Tensor) -> Tensor:
-        conditioning = self.pipeline.conditioner(ids)
+    def _one_step(self, noise: Tensor, **inputs: Tensor) -> Tensor:
+        conditioning = networks.conditioned(self.pipeline, inputs)
         denoise = self.pipeline.denoise(conditioning)
         x0 = sampling.student_loop(denoise, [noise], STUDENT_TIMESTEPS[1], self.pipeline.schedule)
-        return torch.from_numpy(to_uint8(self.pipeline.autoencoder.decode(x0)))
+        return torch.from_numpy(self.pipeline.autoencoder.output(x0))
 
 
 def load(bundle: Bundle, options: BackendOptions) -> EagerBackend:
@@ -77,7 +79,9 @@ def load(bundle: Bundle, options: BackendOptions) -> EagerBackend:
     if not any(name.endswith(".safetensors") for name in bundle.manifest.files):
         others = ", ".join(name for name in available.backends() if name != EagerBackend.name)
         raise BadInput(f"{bundle.folder} holds graphs alone, which backend 'eager' cannot run; accepted: {others}")
-    return EagerBackend(folder.load(bundle.folder), options, bundle.manifest.wide)
+    pipeline = folder.load(bundle.folder)
+    flow = pipeline.flow(bundle.manifest.task) if pipeline.siblings else pipeline
+    return EagerBackend(flow, options, bundle.manifest.wide)
 
 
 def narrow(pipeline: Pipeline, wide: Sequence[str], device: str = "cuda") -> None:
@@ -95,13 +99,17 @@ def one_step(pipeline: Pipeline) -> Callable[..., Tensor]:
     """
     parts, scale = networks.components(pipeline), networks.scaling_factor(pipeline)
     (timestep,), schedule, names = STUDENT_TIMESTEPS[1], pipeline.schedule, networks.conditioning_names(pipeline)
+    task = task_named(pipeline.task)
+    present = as_bytes if task.output == "image" else (lambda decoded: decoded)
 
     def images(noise: Tensor, **inputs: Tensor) -> Tensor:
-        conditioning = dict(zip(names, networks.as_tuple(parts["conditioner"](**inputs)), strict=True))
+        taken = {name: inputs[name] for name in task.conditioner_inputs}
+        conditioning = dict(zip(names, networks.as_tuple(parts["conditioner"](**taken)), strict=True))
+        conditioning |= {name: inputs[name] for name in task.direct_inputs}
         time = torch.full((), timestep, dtype=torch.int64, device=noise.device)
         output = parts["denoiser"](sample=noise, timestep=time, **conditioning)
         x0 = sampling.to_x0(noise, output, schedule.alpha[timestep], schedule.sigma[timestep], schedule.prediction_type)
-        return as_bytes(parts["decoder"](latent_sample=x0 / scale))
+        return present(parts["decoder"](latent_sample=x0 / scale))
 
     return images
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,11 @@ from base.errors import BadInput
 from models import noise, pixels, sampling
 from models.labels import Input
 from models.schedule import STUDENT_TIMESTEPS, student_timesteps
-from runtime import tokenize
+from models.task import task_of
+from runtime import pictures, tokenize
 from runtime.backend import Backend
 from runtime.bundle import Bundle
 from runtime.shapes import size_list
-from runtime.signature import conditioner_input
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +49,11 @@ class Generator:
         """Without `fused`, one step runs the split graphs, as several steps always do."""
         self.bundle = bundle
         self.backend = backend
-        self.tokenizer = tokenize.load(bundle)
-        self._fused = fused
-        self._conditioner_input = conditioner_input(bundle.manifest.task)
         self._lock = threading.Lock()
+        own = tokenize.load(bundle)
+        self._task = task_of(bundle.manifest)
+        self.tokenizer = pictures.load(bundle, own, self.embed) if self._task.images else own
+        self._fused = fused
 
     @property
     def name(self) -> str:
@@ -76,8 +77,8 @@ class Generator:
 
     def generate(
         self, requests: Sequence[Request], steps: int = 1, size: tuple[int, int] | None = None
-    ) -> NDArray[np.uint8]:
-        """Requests → images `(N, H, W, 3)` of `size` (W, H), by default the first of `sizes`.
+    ) -> NDArray[Any]:
+        """Requests → images `(N, H, W, 3)` of `size` (W, H), by default the first of `sizes`; of what writes, ids `(N, S)`.
 
         An image depends on its own request, not on its neighbours. Requests that start alike (from noise, or from images at
         one timestep) are drawn as one batch. BadInput: what the model or this bundle does not offer.
@@ -85,7 +86,7 @@ class Generator:
         size = size or self.sizes[0]
         self.check(requests, steps, size)
         starts = [(request.image is not None, request.timesteps(steps)) for request in requests]
-        images: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)] * len(requests)
+        images: list[NDArray[Any]] = [np.empty(0, np.uint8)] * len(requests)
         for start in dict.fromkeys(starts):
             indices = [index for index, other in enumerate(starts) if other == start]
             batch = self._draw([requests[index] for index in indices], start[1], size)  # (N, H, W, 3)
@@ -109,10 +110,16 @@ class Generator:
         """How many tokens of the input the model will not see."""
         return self.tokenizer.dropped(input)
 
-    def conditioning(self, ids: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Ids `(N, S)` or weights `(N, A)` → what the conditioner gives the denoiser, by the names of its inputs."""
-        outputs = self.backend.outputs("conditioner", {self._conditioner_input: ids})
-        return dict(zip(self.bundle.manifest.conditioning, outputs.values(), strict=True))
+    def conditioning(self, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Inputs `(N, …)` by name → what the denoiser takes besides sample and timestep, by the names of its inputs."""
+        outputs = self.backend.outputs("conditioner", {name: given[name] for name in self._task.conditioner_inputs})
+        conditioning = dict(zip(self.bundle.manifest.conditioning, outputs.values(), strict=True))
+        return conditioning | {name: given[name] for name in self._task.direct_inputs}
+
+    def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Pictures `(N, H, W, 3)` of the model's own size → their tokens `(N, T, D)`, content then style."""
+        with self._lock:
+            return self.backend.run("image_encoder", {"pixel_values": pixels.from_bytes(images)})
 
     def warm(
         self,
@@ -130,9 +137,9 @@ class Generator:
             for start in (None, grey) if images else (None,):
                 self.generate([Request("", seed, start) for seed in range(count)], step, (width, height))
 
-    def _draw(self, requests: Sequence[Request], timesteps: Sequence[int], size: tuple[int, int]) -> NDArray[np.uint8]:
-        """Requests that start alike → images `(N, H, W, 3)`."""
-        ids = self.tokenizer.ids([request.input for request in requests])
+    def _draw(self, requests: Sequence[Request], timesteps: Sequence[int], size: tuple[int, int]) -> NDArray[Any]:
+        """Requests that start alike → what `generate` gives, `(N, …)`."""
+        given = self.tokenizer.arrays([request.input for request in requests])
         seeds = [request.seed for request in requests]
         noises = noise.gaussian(seeds, len(timesteps), self.bundle.manifest.latent(size))  # (steps, N, C, h, w)
         images = [request.image for request in requests if request.image is not None]
@@ -140,12 +147,12 @@ class Generator:
             if images:
                 noises[0] = self._renoise(np.stack(images), noises[0], timesteps[0])
             elif self._fused and len(timesteps) == 1:
-                return self._one_step(ids, noises[0])
-            return self._split(ids, noises, timesteps)
+                return self._one_step(given, noises[0])
+            return self._split(given, noises, timesteps)
 
-    def _one_step(self, ids: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Ids `(N, S)` or weights `(N, A)`, noise `(N, C, h, w)` → images `(N, H, W, 3)`, by the fused graph."""
-        return self.backend.run("one_step", {self._conditioner_input: ids, "noise": noise})
+    def _one_step(self, given: Mapping[str, NDArray[Any]], noise: NDArray[np.float32]) -> NDArray[Any]:
+        """Inputs `(N, …)` by name, noise `(N, C, h, w)` → what `generate` gives, by the fused graph."""
+        return self.backend.run("one_step", {**given, "noise": noise})
 
     def _renoise(self, images: NDArray[np.uint8], noise: NDArray[np.float32], timestep: int) -> NDArray[np.float32]:
         """Images `(N, H, W, 3)`, noise `(N, C, h, w)` → the images' latents at a timestep `(N, C, h, w)`."""
@@ -155,9 +162,11 @@ class Generator:
         schedule = self.bundle.schedule
         return sampling.add_noise(latents, noise, schedule.alpha[timestep], schedule.sigma[timestep])
 
-    def _split(self, ids: NDArray[Any], noises: NDArray[np.float32], timesteps: Sequence[int]) -> NDArray[np.uint8]:
-        """The k-step student from `noises[0]`, re-noised with the others `(steps, N, C, h, w)` → images `(N, H, W, 3)`."""
-        conditioning = self.conditioning(ids)
+    def _split(
+        self, given: Mapping[str, NDArray[Any]], noises: NDArray[np.float32], timesteps: Sequence[int]
+    ) -> NDArray[Any]:
+        """The k-step student from `noises[0]`, re-noised with the others `(steps, N, C, h, w)` → what `generate` gives."""
+        conditioning = self.conditioning(given)
 
         def denoise(sample: NDArray[Any], timestep: int) -> NDArray[Any]:
             time = np.array(timestep, np.int64)
@@ -165,7 +174,8 @@ class Generator:
 
         x0 = sampling.student_loop(denoise, list(noises), timesteps, self.bundle.schedule)  # (N, C, h, w)
         latents = x0 / self.bundle.manifest.scaling_factor
-        return pixels.to_bytes(self.backend.run("decoder", {"latent_sample": latents}))
+        decoded = self.backend.run("decoder", {"latent_sample": latents})
+        return pixels.to_bytes(decoded) if self._task.output == "image" else decoded
 
     def check(self, requests: Sequence[Request], steps: int, size: tuple[int, int] | None = None) -> None:
         """BadInput: what the model or this bundle does not offer; inputs are looked at by the tokenizer."""

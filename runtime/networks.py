@@ -1,10 +1,12 @@
 """A pipeline's torch networks behind the inputs and outputs of their signatures; it knows nothing about ONNX or files.
 
-Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `A` attributes, `D` width.
+Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `T` tokens of
+a picture, `A` attributes, `D` width.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -15,21 +17,21 @@ from models.architecture import architecture
 from models.conditioning import Conditioning
 from models.pipeline import Pipeline
 from models.schedule import STUDENT_TIMESTEPS
-from models.task import ConditionerInput, task_of
-from runtime.signature import COMPONENTS, conditioner_input, graph_outputs
+from models.task import ConditionerInput, DirectInput, task_named, task_of
+from runtime.signature import SIGNATURES, conditioner_inputs, graph_outputs
 
 
 class Component(nn.Module):
     """Floats come in and go out as float32, whatever the network computes in."""
 
     graph: str
-    """Its name in `COMPONENTS`."""
+    """Its name in `SIGNATURES`."""
 
     def __init__(self, network: Any, outputs: tuple[str, ...] = ()) -> None:
         """`outputs`: names of what `forward` gives where it is a tuple of several tensors."""
         super().__init__()
         self.network = network
-        self.outputs = outputs or (COMPONENTS[self.graph].output,)
+        self.outputs = outputs or (SIGNATURES[self.graph].output,)
 
     def narrow(self, array: Tensor) -> Tensor:
         """An array `(N, …)` in the network's own precision, if it has weights."""
@@ -60,8 +62,47 @@ def _outputs(conditioning: Conditioning) -> Any:
     return arrays if len(arrays) > 1 else arrays[0]
 
 
-CONDITIONERS: dict[ConditionerInput, type[Component]] = {"input_ids": ConditionerGraph, "weights": ComposerGraph}
-"""By what they take."""
+class PromptGraph(Component):
+    """`input_ids (N, S)` → `last_hidden_state (N, S, D)`, of a conditioner that takes pictures besides."""
+
+    graph = "conditioner"
+
+    def __init__(self, conditioner: Any, outputs: tuple[str, ...] = ()) -> None:
+        super().__init__(conditioner.text_encoder, outputs)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return cast(Tensor, self.network(input_ids).last_hidden_state.float())
+
+
+class SeenGraph(Component):
+    """`image_embeds (N, T, D)`, `column (N,)` → `last_hidden_state (N, T + 1, D)`."""
+
+    graph = "conditioner"
+
+    def __init__(self, conditioner: Any, outputs: tuple[str, ...] = ()) -> None:
+        super().__init__(conditioner.columns, outputs)
+
+    def forward(self, image_embeds: Tensor, column: Tensor) -> Tensor:
+        return cast(Tensor, self.network(self.narrow(image_embeds), column).float())
+
+
+class ImageEncoderGraph(Component):
+    """`pixel_values (N, 3, H, W)` → `image_embeds (N, T, D)`."""
+
+    graph = "image_encoder"
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        return cast(Tensor, self.network(self.narrow(pixel_values)).float())
+
+
+Takes = tuple[tuple[ConditionerInput, ...], tuple[DirectInput, ...]]
+CONDITIONERS: dict[Takes, type[Component]] = {
+    (("input_ids",), ()): ConditionerGraph,
+    (("weights",), ()): ComposerGraph,
+    (("input_ids",), ("image_embeds", "mix")): PromptGraph,
+    (("image_embeds", "column"), ()): SeenGraph,
+}
+"""By what they take, and what the denoiser takes besides."""
 
 
 class DenoiserGraph(Component):
@@ -77,9 +118,12 @@ class DenoiserGraph(Component):
         text_embeds: Tensor | None = None,
         time_ids: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
+        image_embeds: Tensor | None = None,
+        mix: Tensor | None = None,
     ) -> Tensor:
         hidden, added = self.narrow(encoder_hidden_states), {"text_embeds": text_embeds, "time_ids": time_ids}
         added["encoder_attention_mask"] = encoder_attention_mask
+        added |= {"image_embeds": None if image_embeds is None else self.narrow(image_embeds), "mix": mix}
         present = {name: array for name, array in added.items() if array is not None}  # the network narrows them itself
         return cast(Tensor, self.network(self.narrow(sample), timestep, hidden, **present).sample.float())
 
@@ -90,7 +134,20 @@ class DecoderGraph(Component):
     graph = "decoder"
 
     def forward(self, latent_sample: Tensor) -> Tensor:
-        return cast(Tensor, self.network.to_images(self.narrow(latent_sample)).float())
+        return cast(Tensor, self.network.from_latents(self.narrow(latent_sample)).float())
+
+
+class TokenDecoderGraph(Component):
+    """`latent_sample (N, C, 1, S)` → token ids `(N, S)` int64."""
+
+    graph = "decoder"
+
+    def forward(self, latent_sample: Tensor) -> Tensor:
+        return cast(Tensor, self.network.from_latents(self.narrow(latent_sample)))
+
+
+DECODERS: dict[str, type[Component]] = {"image": DecoderGraph, "text": TokenDecoderGraph}
+"""By what comes out of the task."""
 
 
 class EncoderGraph(Component):
@@ -103,12 +160,14 @@ class EncoderGraph(Component):
 
 
 def components(pipeline: Pipeline) -> dict[str, Component]:
-    """By the names of `runtime.signature.COMPONENTS`, cheapest first."""
-    conditioner = CONDITIONERS[conditioner_input(pipeline.task)]
+    """By the names of `runtime.signature.COMPONENTS`, cheapest first; what writes has no encoder."""
+    task = task_named(pipeline.task)
+    conditioner = CONDITIONERS[task.conditioner_inputs, task.direct_inputs]
+    outputs = graph_outputs("conditioner", pipeline.task, conditioning_names(pipeline))
     return {
-        "conditioner": conditioner(pipeline.conditioner, graph_outputs("conditioner", conditioning_names(pipeline))),
-        "decoder": DecoderGraph(pipeline.autoencoder),
-        "encoder": EncoderGraph(pipeline.autoencoder),
+        "conditioner": conditioner(pipeline.conditioner, outputs),
+        "decoder": DECODERS[task.output](pipeline.autoencoder),
+        **({"encoder": EncoderGraph(pipeline.autoencoder)} if task.output == "image" else {}),
         "denoiser": DenoiserGraph(pipeline.denoiser),
     }
 
@@ -116,7 +175,31 @@ def components(pipeline: Pipeline) -> dict[str, Component]:
 @torch.no_grad()
 def conditioning_names(pipeline: Pipeline) -> tuple[str, ...]:
     """What the denoiser takes of the conditioner, by the names of `Conditioning`'s fields."""
-    return tuple(pipeline.condition([pipeline.null_input]).arrays())
+    direct = task_named(pipeline.task).direct_inputs
+    return tuple(name for name in pipeline.condition([pipeline.null_input]).arrays() if name not in direct)
+
+
+def shared(pipeline: Pipeline) -> dict[str, Component]:
+    """By the names of `runtime.signature.SHARED`: what the flows of its folder have in common besides."""
+    encoder = getattr(pipeline.conditioner, "image_encoder", None)
+    return {} if encoder is None else {"image_encoder": ImageEncoderGraph(encoder)}
+
+
+def conditioned(pipeline: Pipeline, inputs: Mapping[str, Tensor]) -> Conditioning:
+    """Inputs `(N, …)` of the conditioner and the denoiser by name → the whole conditioning."""
+    conditioner: Any = pipeline.conditioner
+    if hasattr(conditioner, "contexts"):
+        return cast(Conditioning, conditioner.contexts(**inputs))
+    (ids,) = inputs.values()
+    return cast(Conditioning, conditioner(ids))
+
+
+def conditioner_arrays(pipeline: Pipeline, rows: Tensor) -> dict[str, Tensor]:
+    """What `tokenize` gives, ids `(N, S)` or rows `(N, R)` → all inputs of the conditioner and the denoiser by name."""
+    names = (*conditioner_inputs(pipeline.task), *task_named(pipeline.task).direct_inputs)
+    unpack = getattr(pipeline.conditioner, "unpack", None)
+    arrays: dict[str, Tensor] = dict(zip(names, [rows], strict=True)) if unpack is None else unpack(rows)
+    return {name: arrays[name] for name in names}
 
 
 def as_tuple(outputs: Any) -> tuple[Tensor, ...]:
@@ -126,18 +209,23 @@ def as_tuple(outputs: Any) -> tuple[Tensor, ...]:
 
 @torch.no_grad()
 def examples(pipeline: Pipeline, batch: int, scale: float = 1) -> dict[str, dict[str, Tensor]]:
-    """Random inputs `(N, …)` of every component, N = `batch`; heights and widths are `scale` times the pipeline's own."""
+    """Random inputs `(N, …)` of every component, N = `batch`; heights and widths are `scale` times the pipeline's own.
+
+    Captions have one length, whatever the scale.
+    """
     draw = torch.Generator().manual_seed(batch)
-    channels, *latent_sides = pipeline.latent_shape
-    latent = torch.randn(batch, channels, *(int(side * scale) for side in latent_sides), generator=draw)
-    columns, rows = image_size(pipeline)
-    image = torch.rand(batch, 3, int(rows * scale), int(columns * scale), generator=draw) * 2 - 1
+    channels, *sides = at_size(pipeline, scaled(pipeline, scale)).latent_shape
+    latent = torch.randn(batch, channels, *sides, generator=draw)
+    columns, rows = scaled(pipeline, scale)
+    image = torch.rand(batch, 3, rows, columns, generator=draw) * 2 - 1
     ids = pipeline.conditioner.tokenize(task_of(pipeline).examples(batch))
-    conditioning = pipeline.conditioner(ids)
+    conditioning, given = pipeline.conditioner(ids), conditioner_arrays(pipeline, ids)
+    side = picture_side(pipeline)
     return {
-        "conditioner": {conditioner_input(pipeline.task): ids},
+        "conditioner": {name: given[name] for name in conditioner_inputs(pipeline.task)},
         "decoder": {"latent_sample": latent / scaling_factor(pipeline)},
         "encoder": {"sample": image},
+        "image_encoder": {"pixel_values": torch.rand(batch, 3, side, side, generator=draw) * 2 - 1},
         "denoiser": {
             "sample": latent,
             "timestep": torch.tensor(STUDENT_TIMESTEPS[1][0]),
@@ -146,11 +234,25 @@ def examples(pipeline: Pipeline, batch: int, scale: float = 1) -> dict[str, dict
     }
 
 
+def scaled(pipeline: Pipeline, scale: float) -> tuple[int, int]:
+    """(W, H) of images of `scale` times the pipeline's own size; captions stay as they are."""
+    width, height = image_size(pipeline)
+    if task_named(pipeline.task).output == "text":
+        return width, height
+    return int(width * scale), int(height * scale)
+
+
+def picture_side(pipeline: Pipeline) -> int:
+    """Pixels of the square pictures that its encoder of pictures takes; 0: it has none."""
+    encoder = getattr(pipeline.conditioner, "image_encoder", None)
+    return 0 if encoder is None else int(encoder.side)
+
+
 @torch.no_grad()
 def image_size(pipeline: Pipeline) -> tuple[int, int]:
-    """(W, H) of the pipeline's images."""
-    image = pipeline.autoencoder.decode(torch.zeros(1, *pipeline.latent_shape))
-    return image.shape[3], image.shape[2]
+    """(W, H) of the pipeline's images; of captions (S, 1)."""
+    data = pipeline.autoencoder.decode(torch.zeros(1, *pipeline.latent_shape))
+    return (data.shape[3], data.shape[2]) if data.ndim == 4 else (data.shape[1], 1)
 
 
 def side_multiple(pipeline: Pipeline) -> int:

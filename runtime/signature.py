@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from models.task import ConditionerInput, task_named
+from models.task import ConditionerInput, DirectInput, task_named
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ COMPONENTS: dict[str, Signature] = {
     "conditioner": Signature(
         part="conditioner",
         file="model.onnx",
-        inputs={name: {0: "batch"} for name in get_args(ConditionerInput)},  # one of them, as `conditioner_input` says
+        inputs={name: {0: "batch"} for name in get_args(ConditionerInput)},  # those that the task's descriptor names
         output="last_hidden_state",  # (N, S, D); where the denoiser takes more than that, see `CONDITIONING`
         output_axes={0: "batch"},
         tolerance=1e-2,
@@ -50,7 +50,8 @@ COMPONENTS: dict[str, Signature] = {
             "text_embeds": {0: "batch"},
             "time_ids": {0: "batch"},
             "encoder_attention_mask": {0: "batch"},
-        },  # (N, C, h, w), (), (N, S, D), and where the denoiser takes them (N, D), (N, 6), (N, S)
+            **{name: {0: "batch"} for name in get_args(DirectInput)},
+        },  # (N, C, h, w), (), (N, S, D), and where the denoiser takes them (N, D), (N, 6), (N, S), (N, T, D), (N,)
         output="out_sample",  # (N, C, h, w)
         output_axes=_LATENT,
         tolerance=2e-2,
@@ -74,20 +75,40 @@ COMPONENTS: dict[str, Signature] = {
 }
 """The split graphs. Floats go in and out as float32; inside they are fp16."""
 
+SHARED: dict[str, Signature] = {
+    "image_encoder": Signature(
+        part="image_encoder",
+        file="model.onnx",
+        inputs={"pixel_values": {0: "batch"}},  # (N, 3, H, W) in [−1, 1], of the model's own size
+        output="image_embeds",  # (N, T, D), content then style
+        output_axes={0: "batch"},
+        tolerance=1e-2,
+    ),
+}
+"""Graphs of parts that several flows of one bundle share."""
+SIGNATURES = COMPONENTS | SHARED
+
 FUSED = "one_step"
 FUSED_PATH = "one_step.onnx"
-"""What the conditioner takes and `noise (N, C, h, w)` float32 → `images (N, H, W, 3)` uint8, over the same weights."""
+"""What the conditioner takes and `noise (N, C, h, w)` float32 → `images (N, H, W, 3)` uint8, over the same weights.
+
+Of a task that has another file for it, `Task.fused`, and of one that writes, `token_ids (N, S)` int64.
+"""
 
 INPUT_AXES: dict[str, dict[str, dict[int, str]]] = {
-    **{name: signature.inputs for name, signature in COMPONENTS.items()},
-    FUSED: {**COMPONENTS["conditioner"].inputs, "noise": _LATENT},
+    **{name: signature.inputs for name, signature in SIGNATURES.items()},
+    FUSED: {
+        **COMPONENTS["conditioner"].inputs,
+        **{name: {0: "batch"} for name in get_args(DirectInput)},
+        "noise": _LATENT,
+    },
 }
 """Graph → input → its dynamic dimensions by name."""
 
 
-def conditioner_input(task: str) -> ConditionerInput:
-    """What the conditioner takes: `input_ids (N, S)` int64 or `weights (N, A)` float32. BadInput: an unknown task."""
-    return task_named(task).conditioner_input
+def conditioner_inputs(task: str) -> tuple[ConditionerInput, ...]:
+    """What the conditioner takes, `input_ids (N, S)` int64 for one. BadInput: an unknown task."""
+    return task_named(task).conditioner_inputs
 
 
 CONDITIONING = ("encoder_hidden_states", "text_embeds", "time_ids", "encoder_attention_mask")
@@ -97,19 +118,26 @@ Where hidden states are all there is, the conditioner's one output has optimum's
 """
 
 
-def graph_outputs(graph: str, conditioning: Sequence[str] = CONDITIONING[:1]) -> tuple[str, ...]:
+OUTPUTS = {"image": "images", "text": "token_ids"}
+"""What comes out of a task → the output of its fused graph."""
+
+
+def graph_outputs(graph: str, task: str, conditioning: Sequence[str] = CONDITIONING[:1]) -> tuple[str, ...]:
     """Names of a graph's outputs in order; the conditioner's are the names in `conditioning`, in their order."""
     if graph == FUSED:
-        return ("images",)
-    return tuple(conditioning) if graph == "conditioner" and len(conditioning) > 1 else (COMPONENTS[graph].output,)
+        return (OUTPUTS[task_named(task).output],)
+    return tuple(conditioning) if graph == "conditioner" and len(conditioning) > 1 else (SIGNATURES[graph].output,)
 
 
 def graph_inputs(graph: str, task: str, conditioning: Sequence[str] = CONDITIONING[:1]) -> set[str]:
     """The inputs that a graph has in a bundle of this task, whose denoiser takes `conditioning`. BadInput: an unknown task."""
-    others = COMPONENTS["conditioner"].inputs.keys() - {conditioner_input(task)} | (
-        set(CONDITIONING) - set(conditioning)
-    )
-    return set(INPUT_AXES[graph].keys() - others)
+    known = task_named(task)
+    if graph in ("conditioner", FUSED):
+        direct = known.direct_inputs if graph == FUSED else ()
+        taken = {*known.conditioner_inputs, *direct, "noise"}
+        return set(INPUT_AXES[graph].keys() & taken)
+    absent = {*CONDITIONING, *get_args(DirectInput)} - {*conditioning, *known.direct_inputs}
+    return set(INPUT_AXES[graph].keys() - absent)
 
 
 WIDE_OPERATORS = frozenset(
@@ -119,6 +147,9 @@ WIDE_OPERATORS = frozenset(
 
 LEAST_INT8_PSNR = 25.0
 """The same for graphs whose products take int8, which are asked for by name: what they lose stands beside what they gain."""
+
+LEAST_AGREEMENT = 0.99
+"""Share of the tokens of one-step captions that are torch float32's, where the weights are trained."""
 
 LEAST_PSNR = 35.0
 """dB that 8-bit one-step images keep against torch float32 with the same noise, where the weights are trained."""

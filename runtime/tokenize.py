@@ -22,7 +22,12 @@ from runtime.bundle import Bundle
 TEXT_TOKENIZERS = ("tokenizer", "tokenizer_2")
 REMEMBERED = 256
 """So many prompts are encoded once only."""
-DTYPES: Mapping[ConditionerInput, type[np.generic]] = {"input_ids": np.int64, "weights": np.float32}
+DTYPES: Mapping[ConditionerInput, type[np.generic]] = {
+    "input_ids": np.int64,
+    "weights": np.float32,
+    "image_embeds": np.float32,
+    "column": np.int64,
+}
 """What the conditioner takes → its type."""
 
 
@@ -32,12 +37,15 @@ class InputTokenizer(Protocol):
     def ids(self, inputs: Sequence[Input]) -> NDArray[Any]:
         """Inputs → ids `(N, S)` int64, or weights `(N, A)` float32. BadInput: an input that the model cannot take."""
 
+    def arrays(self, inputs: Sequence[Input]) -> dict[str, NDArray[Any]]:
+        """Inputs → `(N, …)` arrays by the names of the graphs' inputs. BadInput: as `ids`."""
+
     def dropped(self, input: Input) -> int:
         """How many tokens of the input the model will not see."""
 
 
 def load(bundle: Bundle) -> InputTokenizer:
-    """The tokenizer of the bundle's task. BadInput: a task that this version does not know."""
+    """The tokenizer of the bundle's task, whose pictures others add. BadInput: a task that this version does not know."""
     try:
         task = task_of(bundle.manifest)
     except BadInput as error:
@@ -53,7 +61,11 @@ class RowTokenizer:
 
     def ids(self, inputs: Sequence[Input]) -> NDArray[Any]:
         """Inputs → ids `(N, S)` int64, or weights `(N, A)` float32, as the task says."""
-        return np.array([self.task.row(input) for input in inputs], dtype=DTYPES[self.task.conditioner_input])
+        return np.array([self.task.row(input) for input in inputs], dtype=DTYPES[self.task.conditioner_inputs[0]])
+
+    def arrays(self, inputs: Sequence[Input]) -> dict[str, NDArray[Any]]:
+        """The rows `(N, S)` or `(N, A)`, by the name of what the conditioner takes."""
+        return {self.task.conditioner_inputs[0]: self.ids(inputs)}
 
     def dropped(self, input: Input) -> int:
         """Nothing: every row holds the whole input."""
@@ -74,6 +86,10 @@ class PromptTokenizer:
         """Prompts → ids `(N, S)`, those of several tokenizers after each other. BadInput: not text, or not valid Unicode."""
         encoded = [self._encode(prompt) for prompt in inputs]
         return np.array([[id for one in each for id in one.ids] for each in encoded], dtype=np.int64)
+
+    def arrays(self, inputs: Sequence[Input]) -> dict[str, NDArray[Any]]:
+        """The ids `(N, S)`, as `input_ids`."""
+        return {"input_ids": self.ids(inputs)}
 
     def dropped(self, input: Input) -> int:
         """How many tokens of the prompt do not fit into S."""

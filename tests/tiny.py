@@ -9,10 +9,13 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from models import ddpm, stable_diffusion, stable_diffusion_xl
+from models import ddpm, stable_diffusion, stable_diffusion_xl, versatile_diffusion
+from models.context_encoder import ContextEncoder
 from models.pipeline import Pipeline
 from models.schedule import Prediction, student_scheduler, teacher_scheduler
 from models.unet import TextTimeUNet
+from models.versatile_unet import VersatileUNet
+from models.writer import Writer
 
 TOKENS = 8
 WIDTH = 32
@@ -163,3 +166,32 @@ def xl_teacher(seed: int = 0) -> Pipeline:
     denoiser = TextTimeUNet(**{**known, **sizes, "cross_attention_dim": 2 * WIDTH + 8}).eval()
     scheduler = {**stable_diffusion.TEACHER_SCHEDULER, "prediction_type": "epsilon", "rescale_betas_zero_snr": False}
     return stable_diffusion_xl.assemble(conditioner, denoiser, vae(), scheduler)
+
+
+COLUMNS = ("text", "text_fr")
+"""Kinds of caption of the tiny writer."""
+
+
+def context_encoder() -> ContextEncoder:
+    """Pictures of 16 pixels → two content and two style tokens."""
+    vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    return ContextEncoder(vision={**vision, "image_size": 16, "patch_size": 8}, width=WIDTH, pool_tokens=2).eval()
+
+
+def versatile_teacher(seed: int = 0) -> Pipeline:
+    """Random teachers of both flows: images of 16 pixels and captions of eight tokens."""
+    torch.manual_seed(seed)
+    known = {key: value for key, value in unet().config.items() if key[0] != "_"}
+    conditioner = versatile_diffusion.WishConditioner(tokenizer(), text_encoder(), context_encoder())
+    writer = Writer(vocabulary=54, length=TOKENS, channels=8, width=16, layers=2, heads=2, context_width=WIDTH).eval()
+    columns = versatile_diffusion.Columns(columns=COLUMNS, width=WIDTH)
+    schedulers = (stable_diffusion.TEACHER_SCHEDULER, teacher_scheduler("sample", "squaredcos_cap_v2"))
+    return versatile_diffusion.assemble(conditioner, VersatileUNet(**known).eval(), vae(), columns, writer, schedulers)
+
+
+def versatile_student(seed: int = 0) -> Pipeline:
+    """The same networks with the students' schedulers."""
+    pipeline = versatile_teacher(seed)
+    for flow in (pipeline, *pipeline.siblings):
+        flow.scheduler = student_scheduler(flow.scheduler)
+    return pipeline

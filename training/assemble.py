@@ -43,9 +43,13 @@ def earlier(name: str, teacher: nn.Module, schedule: Schedule) -> nn.Module:
     return student.denoiser
 
 
-def open_base(base: str | Config, loop: LoopConfig) -> Pipeline:
-    """The pipeline to train: an existing one, or components put together around a fresh denoiser."""
+def open_base(base: str | Config, loop: LoopConfig, flow: str | None = None) -> Pipeline:
+    """The pipeline to train: an existing one, or components put together around a fresh denoiser.
+
+    BadInput: the base has no flow of that task.
+    """
     pipeline = opened(base) if isinstance(base, str) else folders.build(base, trained)
+    pipeline = pipeline if flow is None else pipeline.flow(flow)
     for component in (pipeline.conditioner, pipeline.denoiser, pipeline.autoencoder):
         component.to(device())
     configure(pipeline.denoiser, loop)

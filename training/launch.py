@@ -23,6 +23,7 @@ METHODS = {
     "attribute-judge": "attribute_judge",
     "autoencoder": "autoencoder",
     "clip": "clip",
+    "context-clip": "context_clip",
     "decoder": "decoder",
     "judge": "judge",
     "student": "student.add",

@@ -21,13 +21,16 @@ from base.errors import BadInput
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from models import folder as folders
-from models.pipeline import Pipeline, predict
+from models.architecture import architecture
+from models.pipeline import Pipeline
 from models.sampling import add_noise
 from models.task import task_of
-from training import adapter, latents
+from training import adapter
 from training.assemble import open_base
 from training.captions import Captions
+from training.contexts import ContextsConfig
 from training.denoising_loss import min_snr, shifted_timesteps, target
+from training.examples import examples
 from training.lora import LoraConfig, adapted, merged
 from training.run.draws import Draws
 from training.run.loop_config import LoopConfig
@@ -53,6 +56,10 @@ class TeacherConfig(Config):
     base: str | SerializeAsAny[Config]
     """A run, a diffusers folder, a Hub name or one `.safetensors` file to fine-tune, or the parts of a teacher from scratch:
     `family` names a file in `models/`, and its `FROM_SCRATCH` says what else belongs here."""
+    flow: str | None = None
+    """Task of the flow that learns, where a base holds several; by default its first."""
+    contexts: ContextsConfig | None = None
+    """Which contexts pictures are shown with, of a flow that draws from text and pictures."""
     lora: LoraConfig | None = None
     """Learns an adapter over the base's denoiser in place of the denoiser; it is merged into what is saved."""
     train_conditioner: bool = False
@@ -98,29 +105,30 @@ class TeacherMethod(Method):
         self.config = config
         source = data_folder(config.data)
         self.train_images, self.held_out = ImageFolder(source, "train"), ImageFolder(source, "validation")
-        self.pipeline = open_base(config.base, config.loop)
+        self.pipeline = open_base(config.base, config.loop, config.flow)
         if config.lora is not None:
             self._adapt(config.lora)
         self.tables = Tables(self.pipeline.schedule)
-        weights = task_of(self.pipeline).conditioner_input == "weights"
+        weights = "weights" in task_of(self.pipeline).conditioner_inputs
         if config.attribute_dropout and not weights:
             raise BadInput("attribute_dropout is for a base whose inputs are attributes; this one takes no attributes")
-        tokenize = self.pipeline.conditioner.tokenize
-        self.captions = Captions(self.train_images, config.captions, tokenize)
-        self.held_out_captions = Captions(self.held_out, config.captions, tokenize)
-        self.null = tokenize([self.pipeline.null_input])
+        train, held_out = (
+            examples(self.pipeline, images, config.captions, config.contexts)
+            for images in (self.train_images, self.held_out)
+        )
+        self.captions, self.held_out_captions = train.rows, held_out.rows
+        self.null = self.pipeline.conditioner.tokenize([self.pipeline.null_input])
         self.pipeline.conditioner.requires_grad_(config.train_conditioner)
         self.scored = self.captions.scored(self.held_out_captions, _SCORED)
         self.shares = self.captions.shares(config.loop.balance, weights)
         self.scored_on = self.scored.said
-        self.latents = latents.encode(self.pipeline, self.train_images)
-        self.held_out_latents = latents.encode(self.pipeline, self.held_out)
+        self.latents, self.held_out_latents = train.latents(), held_out.latents()
         self.texts = Texts(self.pipeline, self._all_ids()) if config.cache_text else None
         self.modules: Mapping[str, nn.Module] = {"denoiser": self.pipeline.denoiser}
         if config.train_conditioner:
             self.modules = {**self.modules, "conditioner": self.pipeline.conditioner}
         self.averaged: Sequence[str] = tuple(self.modules)
-        self.size = len(self.train_images)
+        self.size = len(train)
 
     def notes(self) -> Sequence[str]:
         """Captions that are cut."""
@@ -168,10 +176,9 @@ class TeacherMethod(Method):
             images = ImageFolder(data_folder(self.config.data), "test")
         except BadInput:
             return {}
-        tokenize = self.pipeline.conditioner.tokenize
-        captions = Captions(images, self.config.captions, tokenize)
-        rows = evenly(len(images), _SCORED)
-        return {"loss": float(self._losses(averages, latents.encode(self.pipeline, images), captions, rows).mean())}
+        test = examples(self.pipeline, images, self.config.captions, self.config.contexts)
+        rows = evenly(len(test), _SCORED)
+        return {"loss": float(self._losses(averages, test.latents(), test.rows, rows).mean())}
 
     def _losses(
         self, averages: Mapping[str, nn.Module], encoded: Tensor, captions: Captions, rows: Sequence[int], seed: int = 0
@@ -197,7 +204,7 @@ class TeacherMethod(Method):
         pipeline = self._averaged(averages)
         images = np.concatenate(
             [
-                pipeline.generate([inputs[index] for index in seeds], seeds.tolist(), 20, self.config.guidance)
+                pipeline.preview([inputs[index] for index in seeds], seeds.tolist(), 20, self.config.guidance)
                 for seeds in split(len(inputs), pipeline.latent_shape, 16)
             ]
         )
@@ -224,12 +231,13 @@ class TeacherMethod(Method):
         return replace(self.pipeline, **changed)
 
     def _error(self, pipeline: Pipeline, x0: Tensor, ids: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
-        """Squared error of the model output, one number a sample `(N,)`."""
+        """The error of the model output, one number a sample `(N,)`."""
         alpha, sigma = self.tables.at(timesteps)
         noisy = add_noise(x0, noise, alpha, sigma)
-        output = predict(pipeline.denoiser, noisy, timesteps, (self.texts or pipeline.conditioner)(ids)).float()
+        conditioning = (self.texts or pipeline.conditioner)(ids)
+        output = pipeline.denoiser(noisy, timesteps, **conditioning.arrays())
         expected = target(pipeline.schedule.prediction_type, x0, noise, alpha, sigma)
-        return (output - expected).square().mean(dim=(1, 2, 3))
+        return architecture(pipeline.denoiser).error(output, output.sample, expected)
 
     def _freed(self, ids: Tensor, draws: Draws) -> Tensor:
         """Inputs `(N, A)` with attributes left free at random."""

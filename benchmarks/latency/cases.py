@@ -70,10 +70,10 @@ def _installed() -> list[str]:
 def stage_cases(generator: Generator, batch: int) -> Iterator[Case]:
     """Conditioner, denoiser and decoder as graphs of their own."""
     manifest, run, by = generator.bundle.manifest, generator.backend.run, label(generator)
-    ids = generator.tokenizer.ids(task_of(manifest).examples(batch))  # (N, S) or (N, A)
+    given = generator.tokenizer.arrays(task_of(manifest).examples(batch))
     sample = noise.gaussian(range(batch), 1, manifest.latent_shape)[0]  # (N, C, h, w)
-    step = {"sample": sample, "timestep": np.array(TIMESTEP, np.int64), **generator.conditioning(ids)}
-    yield Case("conditioner", by, batch, lambda: generator.conditioning(ids))
+    step = {"sample": sample, "timestep": np.array(TIMESTEP, np.int64), **generator.conditioning(given)}
+    yield Case("conditioner", by, batch, lambda: generator.conditioning(given))
     yield Case("denoiser", by, batch, lambda: run("denoiser", step))
     yield Case("decoder", by, batch, lambda: run("decoder", {"latent_sample": sample}))
 

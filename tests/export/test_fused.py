@@ -29,9 +29,9 @@ def test_fused_and_split_draw_the_same_image(
     name: str, most: int, bundle: Bundle, backends: dict[str, Backend]
 ) -> None:
     generator = Generator(bundle, backends[name])
-    ids = generator.tokenizer.ids(["a cat"])
+    given = generator.tokenizer.arrays(["a cat"])
     drawn = noise.gaussian([1], 1, bundle.manifest.latent_shape)
-    one, split = generator._one_step(ids, drawn[0]), generator._split(ids, drawn, STUDENT_TIMESTEPS[1])
+    one, split = generator._one_step(given, drawn[0]), generator._split(given, drawn, STUDENT_TIMESTEPS[1])
     assert np.abs(one.astype(int) - split).max() <= most
     assert one.std() > 1
 

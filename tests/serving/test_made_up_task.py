@@ -41,7 +41,7 @@ class NumberToImage(Task):
 
     name = "number-to-image"
     field = InputField("number", float | str, "How much, from 0 to 1.")
-    conditioner_input = "weights"
+    conditioner_inputs = ("weights",)
     does, action, verb = "draws numbers", "Draw a number", "Count"
 
     def parse(self, value: object) -> float:

@@ -44,7 +44,7 @@ class AddMethod(Method):
         """Open networks and data. BadInput: something the configuration names is not there, or does not fit."""
         torch.manual_seed(config.loop.seed)
         self.config = config
-        self.teacher = open_base(config.teacher, config.loop)
+        self.teacher = open_base(config.teacher, config.loop, config.flow)
         for module in (self.teacher.conditioner, self.teacher.denoiser, self.teacher.autoencoder):
             module.requires_grad_(False).eval()
         self.student = Student(config, self.teacher)
@@ -58,7 +58,7 @@ class AddMethod(Method):
             self.modules |= term.modules
         self.training_set = TrainingSet(config, self.student)
         self.scored_on = self.training_set.scored.said if self._imitates else "training captions with fresh noise"
-        self.size, self.shares = len(self.training_set.images), self.training_set.shares
+        self.size, self.shares = len(self.training_set), self.training_set.shares
 
     def prepare(self) -> None:
         """Encode the images, and do what the terms want done before the first step, such as sampling pairs."""
@@ -139,8 +139,8 @@ class AddMethod(Method):
         student, upper, lower = self.student.pipeline(averages["student"]), [], []
         for part in split(len(prompts), student.latent_shape, 16):
             some, seeds = [prompts[index] for index in part], part.tolist()
-            upper += list(self.teacher.generate(some, seeds, 16, self.config.pairs.guidance))
-            lower += list(student.generate(some, seeds))
+            upper += list(self.teacher.preview(some, seeds, 16, self.config.pairs.guidance))
+            lower += list(student.preview(some, seeds))
         return np.concatenate([np.concatenate(row, axis=1) for row in (upper, lower)], axis=0)
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:

@@ -16,8 +16,7 @@ from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from models.conditioning import Conditioning
 from models.task import task_of
-from training import latents
-from training.captions import Captions
+from training.examples import examples
 from training.run.draws import Draws
 from training.student import pairs
 from training.student.checks import WALKS, Split
@@ -35,14 +34,18 @@ class TrainingSet:
         """Open the set and read its captions. BadInput: there is no such set, or captions of another kind."""
         self.config, self.student, self.teacher = config, student, student.teacher
         source = data_folder(config.data)
-        self.images, self.held_out_images = ImageFolder(source, "train"), ImageFolder(source, "validation")
-        tokenize = self.teacher.conditioner.tokenize
-        self.captions = Captions(self.images, config.captions, tokenize)
-        self.held_out_captions = Captions(self.held_out_images, config.captions, tokenize)
+        train, held_out = self.splits = [
+            examples(self.teacher, ImageFolder(source, split), config.captions, config.contexts)
+            for split in ("train", "validation")
+        ]
+        self.captions, self.held_out_captions = train.rows, held_out.rows
         self.scored = self.captions.scored(self.held_out_captions, WALKS)
-        weights = task_of(self.teacher).conditioner_input == "weights"
+        weights = "weights" in task_of(self.teacher).conditioner_inputs
         self.shares = self.captions.shares(config.loop.balance, weights)
         self.texts: Texts | None = None
+
+    def __len__(self) -> int:
+        return len(self.splits[0])
 
     @property
     def asked(self) -> Tensor:
@@ -52,10 +55,7 @@ class TrainingSet:
 
     def prepare(self) -> None:
         """Encode all images, and all captions where those are cached. BadInput: images of another size."""
-        self.train, self.held_out = (
-            Split(latents.encode(self.teacher, images), captions.ids[:, 0])
-            for images, captions in ((self.images, self.captions), (self.held_out_images, self.held_out_captions))
-        )
+        self.train, self.held_out = (Split(split.latents(), split.rows.ids[:, 0]) for split in self.splits)
         if self.config.cache_text:
             self.texts = Texts(self.teacher, self.captions.ids.flatten(0, 1))
 

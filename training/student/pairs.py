@@ -126,7 +126,7 @@ def _weighted(ids: Tensor, teacher: Pipeline, config: PairsConfig, generator: to
     """Weights `(P, A)` of attributes drawn anew. BadInput: the teacher's inputs are no attributes."""
     if config.weights is None and not config.free:
         return ids
-    if task_of(teacher).conditioner_input != "weights":
+    if "weights" not in task_of(teacher).conditioner_inputs:
         raise BadInput("pairs: weights and free are for a teacher whose inputs are attributes")
     low, high = config.weights or (1.0, 1.0)
     given = torch.rand(ids.shape, generator=generator) >= config.free

@@ -65,14 +65,14 @@ class Regression(Term[RegressionConfig]):
         return self.config.weight * self._error(batch) if self.config.weight else None
 
     def _error(self, batch: Batch) -> Tensor:
-        """Mean squared error of the student's x0 on as many pairs as the batch has samples."""
+        """The error of the student's x0 on as many pairs as the batch has samples, a scalar."""
         draws, student, pairs = batch.draws, self.student, batch.samples.pairs
         timesteps = student.draw_timesteps(draws)
         index, noise, target = pairs.at(draws.integers(len(pairs)), timesteps)
         start, noise, target = (array.to(draws.device) for array in (pairs.samples[index], noise, target))
         noisy = student.add_noise(start, noise, timesteps)
         conditioning = batch.samples.condition(pairs.ids[index].to(draws.device))
-        return (student.x0(noisy, timesteps, conditioning) - target).square().mean()
+        return student.error(noisy, timesteps, conditioning, target)
 
 
 TERM = Regression

@@ -13,6 +13,7 @@ from pydantic import Field, create_model, model_validator
 
 from base.config import Config
 from models.reduce import Removal
+from training.contexts import ContextsConfig
 from training.lora import OWN_NETWORK, LoraConfig
 from training.run.loop_config import LoopConfig
 from training.run.optimizer import OptimizerConfig
@@ -32,6 +33,10 @@ class TermlessConfig(Config):
     """Folder or name of the image set."""
     captions: list[str] = ["text"]
     """Caption columns; each sample draws one."""
+    flow: str | None = None
+    """Task of the teacher's flow to distil, where its folder holds several; by default its first."""
+    contexts: ContextsConfig | None = None
+    """Which contexts pictures are shown with, of a flow that draws from text and pictures."""
     cache_text: bool = False
     """Whether what the teacher's conditioner makes of the captions is computed once and kept (0.24 MB each for SD 1.x)."""
     pairs: PairsConfig = PairsConfig()

@@ -6,7 +6,7 @@ It knows no losses. Shapes: `N` batch, `C` channels, `h w` latent.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +76,16 @@ class Student:
         output = predict(network or self.network, sample, timesteps, conditioning).float()
         x0: Tensor = to_x0(sample, output, *self._converting.at(timesteps), self.schedule.prediction_type)
         return x0
+
+    def error(self, sample: Tensor, timesteps: Tensor, conditioning: Conditioning, target: Tensor) -> Tensor:
+        """How wrong x0 is that the student sees in `sample (N, C, h, w)` at `timesteps (N,)`: a scalar.
+
+        Mean squared error, or the cross-entropy of a network that gives logits.
+        """
+        output: Any = self.network(sample, timesteps, **conditioning.arrays())
+        kind = self.schedule.prediction_type
+        x0: Tensor = to_x0(sample, output.sample.float(), *self._converting.at(timesteps), kind)
+        return architecture(self.network).error(output, x0, target).mean()
 
     def draw_timesteps(self, draws: Draws) -> Tensor:
         """Timesteps `(N,)` of the student, as often as the configuration says."""

@@ -1,0 +1,291 @@
+"""The Versatile Diffusion family: flows between pictures and words over shared parts, and their one diffusers folder.
+
+Text, pictures or both → image (`image-text-to-image`), and image → text (`image-to-text`), after arXiv 2211.08332. Both see a
+picture through one encoder. It knows nothing about training, graphs or serving. Shapes: `N` batch, `S` tokens, `T` tokens of a
+picture (content, then style), `D` width, `R` length of a row, `H W` pixels.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import diffusers
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from base.config import Config, nearest
+from base.errors import BadInput
+from models import components, latent_autoencoder
+from models.architecture import architecture
+from models.conditioning import Conditioning
+from models.context_encoder import ContextEncoder
+from models.labels import Input, Seen, Wish
+from models.latent_autoencoder import LatentAutoencoder
+from models.pipeline import Conditioner, Pipeline
+from models.pixel_tensors import from_uint8
+from models.schedule import teacher_scheduler
+from models.stable_diffusion import name_as_released, save_tokenizer, tokenized
+from models.task import ImageTextToImage, ImageToText
+from models.versatile_unet import VersatileUNet
+from models.writer import TokenAutoencoder, Writer
+
+NETWORK = f"{components.NETWORK}.safetensors"
+WEIGHTS = {
+    "conditioner": "text_encoder/model.safetensors",
+    "denoiser": f"image_unet/{NETWORK}",
+    "autoencoder": f"vae/{NETWORK}",
+    "image_encoder": f"image_encoder/{NETWORK}",
+}
+"""Where the weights of the first flow lie in the folder; the encoder of pictures belongs to all flows."""
+FLOWS = {
+    ImageTextToImage.name: WEIGHTS,
+    ImageToText.name: {
+        "conditioner": f"columns/{NETWORK}",
+        "denoiser": f"text_unet/{NETWORK}",
+        "autoencoder": f"token_decoder/{NETWORK}",  # its table lies in the denoiser's: there is no such file
+        "image_encoder": WEIGHTS["image_encoder"],
+    },
+}
+"""The same of every flow."""
+
+
+class PictureConditioner(Conditioner):
+    """What both flows' conditioners share: a frozen encoder that turns pictures into tokens before a step begins."""
+
+    def __init__(self, image_encoder: ContextEncoder) -> None:
+        super().__init__()
+        self.image_encoder = image_encoder
+
+    @torch.no_grad()
+    def embed(self, images: Sequence[Any]) -> Tensor:
+        """Pictures `(H, W, 3)` uint8, each of any size → tokens `(N, T, D)` float32 on the host."""
+        device = next(self.image_encoder.parameters()).device
+        parts = [self.image_encoder(from_uint8(np.asarray(image)[None]).to(device)) for image in images]
+        return torch.cat(parts).float().cpu()
+
+    def tokens(self, picture: Any, first: int, last: int) -> Tensor:
+        """A picture `(H, W, 3)` uint8, or its tokens as they are → tokens `first` to `last` of T, `(last − first, D)`.
+
+        BadInput: tokens of another shape, or not finite.
+        """
+        array, width = np.asarray(picture), self.image_encoder.width
+        if array.dtype == np.uint8:
+            return self.embed([array])[0, first:last]
+        if array.shape != (last - first, width) or not np.isfinite(array).all():
+            raise BadInput(f"a picture's tokens must be {last - first}x{width} finite numbers, got {list(array.shape)}")
+        return torch.from_numpy(array.astype(np.float32))
+
+
+class WishConditioner(PictureConditioner):
+    """Prompt, content, style and mix → hidden states of the text, tokens of the pictures, and the text's share.
+
+    A row holds ids, tokens and share of one sample, as one vector of R numbers: what is drawn, stored and repeated in training.
+    """
+
+    def __init__(self, tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel, image_encoder: ContextEncoder) -> None:
+        super().__init__(image_encoder)
+        self.tokenizer, self.text_encoder = tokenizer, text_encoder
+
+    def tokenize(self, inputs: Sequence[Input]) -> Tensor:
+        """Prompts or wishes → rows `(N, R)` float32; what is not there is zeros. BadInput: neither, or a wrong picture."""
+        wishes = [Wish(one) if isinstance(one, str) else one for one in inputs]
+        if strange := [wish for wish in wishes if not isinstance(wish, Wish)]:
+            raise BadInput(f"a prompt must be text, got {strange[0]!r:.40}")
+        count, half = self.image_encoder.tokens, self.image_encoder.tokens // 2
+        pictures = torch.zeros(len(wishes), count, self.image_encoder.width)
+        for row, wish in zip(pictures, cast("list[Wish]", wishes), strict=True):
+            if wish.content is not None:
+                row[:half] = self.tokens(wish.content, 0, half)
+            if wish.style is not None:
+                row[half:] = self.tokens(wish.style, half, count)
+        mix = torch.tensor([cast(Wish, wish).share for wish in wishes])
+        return self.pack(tokenized(self.tokenizer, [cast(Wish, wish).prompt for wish in wishes]), pictures, mix)
+
+    def pack(self, input_ids: Tensor, image_embeds: Tensor, mix: Tensor) -> Tensor:
+        """Ids `(N, S)`, tokens of pictures `(N, T, D)`, share of the text `(N,)` → rows `(N, R)` float32."""
+        return torch.cat([input_ids.float(), image_embeds.flatten(1).float(), mix[:, None].float()], dim=1)
+
+    def unpack(self, rows: Tensor) -> dict[str, Tensor]:
+        """Rows `(N, R)` → `input_ids (N, S)`, `image_embeds (N, T, D)`, `mix (N,)`."""
+        length = self.tokenizer.model_max_length
+        pictures = rows[:, length:-1].unflatten(1, (self.image_encoder.tokens, self.image_encoder.width))
+        return {"input_ids": rows[:, :length].long(), "image_embeds": pictures, "mix": rows[:, -1]}
+
+    def contexts(self, input_ids: Tensor, image_embeds: Tensor, mix: Tensor) -> Conditioning:
+        """Ids `(N, S)`, tokens of pictures `(N, T, D)`, share of the text `(N,)` → what the denoiser takes."""
+        hidden = self.text_encoder(input_ids).last_hidden_state
+        return Conditioning(hidden, image_embeds=image_embeds.to(hidden.dtype), mix=mix.to(hidden.dtype))
+
+    def forward(self, ids: Tensor) -> Conditioning:
+        """Rows `(N, R)` → hidden states `(N, S, D)`, tokens of pictures `(N, T, D)`, share of the text `(N,)`."""
+        return self.contexts(**self.unpack(ids))
+
+
+class Columns(ModelMixin, ConfigMixin):
+    """A token for each kind of caption, and one for any."""
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(self, columns: Sequence[str], width: int = 128) -> None:
+        super().__init__()
+        self.names = tuple(columns)
+        self.embedding = nn.Embedding(len(self.names) + 1, width)
+
+    def number(self, name: str) -> int:
+        """The row of a kind of caption; empty: any. BadInput: no such kind."""
+        if name and name not in self.names:
+            raise BadInput(f"column '{name}' is unknown{nearest(name, self.names)}")
+        return self.names.index(name) if name else len(self.names)
+
+    def forward(self, image_embeds: Tensor, column: Tensor) -> Tensor:
+        """Tokens of pictures `(N, T, D)`, kinds of caption `(N,)` → the context `(N, T + 1, D)`."""
+        kind = self.embedding(column)[:, None]
+        return torch.cat([image_embeds.to(kind.dtype), kind], dim=1)
+
+
+class SeenConditioner(PictureConditioner):
+    """A picture and the kind of caption that is wanted → one context of T + 1 tokens, the kind last."""
+
+    def __init__(self, columns: Columns, image_encoder: ContextEncoder) -> None:
+        super().__init__(image_encoder)
+        self.columns = columns
+
+    def tokenize(self, inputs: Sequence[Input]) -> Tensor:
+        """`Seen` pictures, or `""` for none → rows `(N, R)` float32. BadInput: anything else, or an unknown kind of caption."""
+        count, width = self.image_encoder.tokens, self.image_encoder.width
+        pictures, kinds = torch.zeros(len(inputs), count, width), [len(self.columns.names)] * len(inputs)
+        for index, seen in enumerate(inputs):
+            if isinstance(seen, Seen):
+                pictures[index] = self.tokens(seen.image, 0, count)
+                kinds[index] = self.columns.number(seen.column)
+            elif seen != "":
+                raise BadInput(f"a caption needs a picture, got {seen!r:.40}")
+        return self.pack(pictures, torch.tensor(kinds))
+
+    def pack(self, image_embeds: Tensor, column: Tensor) -> Tensor:
+        """Tokens of pictures `(N, T, D)`, kinds of caption `(N,)` → rows `(N, R)` float32."""
+        return torch.cat([image_embeds.flatten(1).float(), column[:, None].float()], dim=1)
+
+    def unpack(self, rows: Tensor) -> dict[str, Tensor]:
+        """Rows `(N, R)` → `image_embeds (N, T, D)`, `column (N,)`."""
+        pictures = rows[:, :-1].unflatten(1, (self.image_encoder.tokens, self.image_encoder.width))
+        return {"image_embeds": pictures, "column": rows[:, -1].long()}
+
+    def contexts(self, image_embeds: Tensor, column: Tensor) -> Conditioning:
+        """Tokens of pictures `(N, T, D)`, kinds of caption `(N,)` → what the denoiser takes `(N, T + 1, D)`."""
+        return Conditioning(self.columns(image_embeds, column))
+
+    def forward(self, ids: Tensor) -> Conditioning:
+        """Rows `(N, R)` → the context `(N, T + 1, D)`."""
+        return self.contexts(**self.unpack(ids))
+
+
+def assemble(
+    wishes: WishConditioner, unet: VersatileUNet, vae: nn.Module, columns: Columns, writer: Writer,
+    schedulers: Sequence[dict[str, Any]],
+) -> Pipeline:  # fmt: skip
+    """Put both flows together, the one that draws first; `schedulers`: the image's and the text's."""
+    seen = SeenConditioner(columns, wishes.image_encoder)
+    words = TokenAutoencoder(writer, wishes.tokenizer)
+    shapes = (architecture(network).latent_shape for network in (unet, writer))
+    autoencoder = latent_autoencoder.latent_autoencoder(vae)
+    image = Pipeline(ImageTextToImage.name, wishes, unet, autoencoder, schedulers[0], next(shapes))
+    text = Pipeline(ImageToText.name, seen, writer, words, schedulers[1], next(shapes), classes=columns.names)
+    image.siblings = (text,)
+    return image
+
+
+class VersatileFromScratch(Config):
+    """Teachers of both flows from scratch."""
+
+    family: Literal["versatile_diffusion"]
+    vae: str
+    """Run or folder of the autoencoder."""
+    clip: str
+    """Run or folder of `ippo train context-clip`, whose encoders see prompts and pictures."""
+    image_unet: dict[str, Any]
+    """Keyword arguments of diffusers' `UNet2DConditionModel`; the text encoder's width is filled in."""
+    text_unet: dict[str, Any]
+    """Those of the `Writer`; vocabulary, length and the context's width are filled in."""
+    columns: list[str]
+    """Kinds of caption that the writer can be asked for, by the columns of the image set."""
+
+
+FROM_SCRATCH = VersatileFromScratch
+
+
+def build(config: VersatileFromScratch, find: Callable[[str], Path]) -> Pipeline:
+    """New denoisers with a trained autoencoder and trained encoders; `find` turns the name of a run into a folder."""
+    clip = find(config.clip)
+    text_encoder = CLIPTextModel.from_pretrained(clip / "text_encoder")
+    image_encoder = ContextEncoder.from_pretrained(clip / "image_encoder")
+    tokenizer, width = CLIPTokenizer.from_pretrained(clip / "tokenizer"), text_encoder.config.hidden_size
+    length = tokenizer.model_max_length
+    vae = AutoencoderKL.from_pretrained(find(config.vae)).requires_grad_(False)
+    unet = VersatileUNet(**{**config.image_unet, "cross_attention_dim": width})
+    unet.copy_text_layers()
+    writer = Writer(vocabulary=len(tokenizer), length=length, context_width=width, **config.text_unet)
+    schedulers = (
+        teacher_scheduler("v_prediction", "scaled_linear"),
+        teacher_scheduler("sample", "squaredcos_cap_v2"),
+    )
+    wishes = WishConditioner(tokenizer, text_encoder, image_encoder)
+    return assemble(wishes, unet, vae, Columns(columns=config.columns, width=width), writer, schedulers)
+
+
+def load(name: str) -> Pipeline:
+    """Open both flows of a folder that `save` wrote, in float32. BadInput: a part is missing."""
+    folder = components.local(name)
+    components.tokenizer(folder, "tokenizer")
+    components.config(folder, "image_unet")
+
+    def opened(kind: Any, part: str) -> Any:
+        return kind.from_pretrained(folder / part, torch_dtype=torch.float32)
+
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    encoders = opened(CLIPTextModel, "text_encoder"), opened(ContextEncoder, "image_encoder")
+    schedulers = [
+        {**json.loads((folder / part / "scheduler_config.json").read_text())}
+        for part in ("scheduler", "text_scheduler")
+    ]
+    vae = latent_autoencoder.load(folder / "vae").vae.float()
+    parts = opened(VersatileUNet, "image_unet"), vae, opened(Columns, "columns"), opened(Writer, "text_unet")
+    return assemble(WishConditioner(tokenizer, *encoders), *parts, schedulers)
+
+
+def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Write both flows, shared parts once; `pipeline` is either of them, and `folder` must not exist yet."""
+    image, text = pipeline.flow(ImageTextToImage.name), pipeline.flow(ImageToText.name)
+    wishes, seen = cast(WishConditioner, image.conditioner), cast(SeenConditioner, text.conditioner)
+    networks: dict[str, Any] = {
+        "text_encoder": wishes.text_encoder,
+        "image_encoder": wishes.image_encoder,
+        "image_unet": image.denoiser,
+        "vae": cast(LatentAutoencoder, image.autoencoder).vae,
+        "columns": seen.columns,
+        "text_unet": text.denoiser,
+    }
+    index: dict[str, Any] = {
+        "_class_name": "VersatileDiffusionPipeline",
+        "_diffusers_version": diffusers.__version__,
+        "tokenizer": ["transformers", type(wishes.tokenizer).__name__],
+    }
+    for part, network in networks.items():
+        copy.deepcopy(network).to("cpu", dtype).save_pretrained(folder / part)
+        library = type(network).__module__
+        library = library.partition(".")[0] if library.startswith(("diffusers", "transformers")) else library
+        index[part] = [library, type(network).__name__]
+    for part, config in (("scheduler", image.scheduler), ("text_scheduler", text.scheduler)):
+        scheduler = getattr(diffusers, config["_class_name"]).from_config(config)
+        scheduler.save_pretrained(folder / part)
+        index[part] = ["diffusers", type(scheduler).__name__]
+    name_as_released(folder / "text_encoder" / "model.safetensors")
+    save_tokenizer(wishes.tokenizer, folder / "tokenizer")
+    (folder / "model_index.json").write_text(json.dumps(dict(sorted(index.items())), indent=2) + "\n")

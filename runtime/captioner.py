@@ -1,0 +1,68 @@
+"""Bundle + backend → captions of pictures, by the generator's own path; it knows neither torch nor HTTP.
+
+Shapes: `N` pictures, `H W` pixels, `S` tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from base.errors import BadInput
+from models.labels import Seen
+from models.task import ImageToText
+from runtime import backend as backends
+from runtime.backend import BackendOptions
+from runtime.bundle import Bundle
+from runtime.generator import Generator, Request
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What a model says of one picture."""
+
+    text: str
+    seed: int
+    complete: bool
+    """Whether it came to an end; otherwise it is cut after S tokens, or holds nothing."""
+
+
+class CaptionGenerator:
+    """Writes captions of pictures; threads may share one."""
+
+    def __init__(self, bundle: Bundle, backend: str = "auto", options: BackendOptions | None = None) -> None:
+        """BadInput: the bundle has no flow from pictures to text, or `backend` is not to be had."""
+        flow = bundle.flow(ImageToText.name)
+        self.generator = Generator(flow, backends.load(backend, flow, options))
+        self.columns = flow.manifest.classes
+        """The kinds of caption that can be asked for."""
+        self.size = flow.manifest.picture_size or bundle.manifest.sizes[0]
+        """(W, H) of the pictures that it takes."""
+        self._tokenizer = Tokenizer.from_file(str(bundle.path("tokenizer/tokenizer.json")))
+        self._end = self._tokenizer.token_to_id("<|endoftext|>")
+
+    def caption(
+        self, images: Sequence[NDArray[Any]], seeds: Sequence[int], column: str = "", steps: int = 1
+    ) -> list[Caption]:
+        """N pictures `(H, W, 3)` uint8 of `size`, or their tokens `(T, D)`, a seed each → N captions.
+
+        `column` is one of `columns`, or empty for any. BadInput: an unknown column, a wrong picture or number of steps.
+        """
+        if column and column not in self.columns:
+            raise BadInput(f"as '{column:.40}' is unknown; accepted: {', '.join(self.columns)}")
+        requests = [Request(Seen(image, column), seed) for image, seed in zip(images, seeds, strict=True)]
+        rows: NDArray[np.int64] = self.generator.generate(requests, steps)  # (N, S)
+        return [self._read(row, seed) for row, seed in zip(rows.tolist(), seeds, strict=True)]
+
+    def _read(self, ids: Sequence[int], seed: int) -> Caption:
+        """S ids → the caption up to its end."""
+        ended = self._end in ids
+        said = ids[: ids.index(self._end)] if ended else ids
+        words = self._tokenizer.decode(list(said), skip_special_tokens=True)
+        text = " ".join("".join(letter for letter in words.replace("</w>", " ") if letter.isprintable()).split())
+        return Caption(text, seed, ended and bool(text))

@@ -1,0 +1,105 @@
+"""Wishes and pictures → arrays by the names of the graphs' inputs; it knows no network: who embeds pictures is passed in.
+
+Shapes: `N` batch, `S` tokens of a prompt, `T` tokens of a picture, `D` width, `H W` pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from base.errors import BadInput
+from models.labels import Input, Seen, Wish
+from models.task import task_of
+from runtime.bundle import Bundle
+from runtime.tokenize import InputTokenizer
+
+Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Pictures `(N, H, W, 3)` → their tokens `(N, T, D)`, content then style."""
+
+
+class PictureTokenizer:
+    """What the two tokenizers share: pictures, or tokens that somebody else computed."""
+
+    def __init__(self, bundle: Bundle, embed: Embed) -> None:
+        shape, size = bundle.manifest.picture_tokens, bundle.manifest.picture_size
+        assert shape is not None and size is not None
+        self.embed, (self.count, self.width), self.size = embed, shape, size
+
+    def tokens(self, picture: Any, first: int, last: int) -> NDArray[np.float32]:
+        """A picture `(H, W, 3)` uint8, or its tokens → tokens `first` to `last` of T, `(last − first, D)`.
+
+        BadInput: neither, or not finite.
+        """
+        array = np.asarray(picture)
+        width, height = self.size
+        if array.dtype == np.uint8 and array.shape == (height, width, 3):
+            return self.embed(array[None])[0, first:last]
+        if array.shape != (last - first, self.width) or not np.isfinite(array).all():
+            accepted = f"uint8 ({height}, {width}, 3) or {last - first}x{self.width} finite numbers"
+            raise BadInput(f"a picture must be {accepted}, got {array.dtype} {array.shape}")
+        return array.astype(np.float32)
+
+
+class WishTokenizer(PictureTokenizer):
+    """Prompts, or wishes of a prompt and pictures."""
+
+    def __init__(self, bundle: Bundle, prompts: InputTokenizer, embed: Embed) -> None:
+        super().__init__(bundle, embed)
+        self.prompts = prompts
+
+    def ids(self, inputs: Sequence[Input]) -> NDArray[Any]:
+        """The prompts' ids `(N, S)` int64. BadInput: not text."""
+        return self.prompts.ids([wish.prompt if isinstance(wish, Wish) else wish for wish in inputs])
+
+    def arrays(self, inputs: Sequence[Input]) -> dict[str, NDArray[Any]]:
+        """`input_ids (N, S)`, `image_embeds (N, T, D)` of zeros where nothing is, `mix (N,)`. BadInput: a wrong picture."""
+        wishes = [one if isinstance(one, Wish) else Wish() if one == "" else Wish(str(one)) for one in inputs]
+        embeds, half = np.zeros((len(wishes), self.count, self.width), np.float32), self.count // 2
+        for row, wish in zip(embeds, wishes, strict=True):
+            if wish.content is not None:
+                row[:half] = self.tokens(wish.content, 0, half)
+            if wish.style is not None:
+                row[half:] = self.tokens(wish.style, half, self.count)
+        mix = np.array([wish.share for wish in wishes], np.float32)
+        return {"input_ids": self.ids(inputs), "image_embeds": embeds, "mix": mix}
+
+    def dropped(self, input: Input) -> int:
+        """How many tokens of the prompt do not fit into S."""
+        return self.prompts.dropped(input.prompt if isinstance(input, Wish) else input)
+
+
+class SeenTokenizer(PictureTokenizer):
+    """Pictures to write about, and which kind of caption is wanted; `""` is no picture."""
+
+    def __init__(self, bundle: Bundle, embed: Embed) -> None:
+        super().__init__(bundle, embed)
+        self.task = task_of(bundle.manifest)
+
+    def ids(self, inputs: Sequence[Input]) -> NDArray[np.int64]:
+        """Kinds of caption `(N,)`; the last is any. BadInput: one that the model does not know."""
+        columns = self.task.vocabulary.classes
+        names = [seen.column if isinstance(seen, Seen) else "" for seen in inputs]
+        if strange := next((name for name in names if name and name not in columns), None):
+            raise BadInput(f"as '{strange:.40}' is unknown; accepted: {', '.join(columns)}")
+        return np.array([columns.index(name) if name else len(columns) for name in names], np.int64)
+
+    def arrays(self, inputs: Sequence[Input]) -> dict[str, NDArray[Any]]:
+        """`image_embeds (N, T, D)`, `column (N,)`. BadInput: a wrong picture, or an unknown kind of caption."""
+        embeds = np.zeros((len(inputs), self.count, self.width), np.float32)
+        for row, seen in zip(embeds, inputs, strict=True):
+            if isinstance(seen, Seen):
+                row[:] = self.tokens(seen.image, 0, self.count)
+        return {"image_embeds": embeds, "column": self.ids(inputs)}
+
+    def dropped(self, input: Input) -> int:
+        """Nothing: a picture is seen whole."""
+        return 0
+
+
+def load(bundle: Bundle, own: InputTokenizer, embed: Embed) -> InputTokenizer:
+    """The tokenizer of a task whose requests hold pictures; `own` is its prompts'. `embed` as `(N, H, W, 3) → (N, T, D)`."""
+    return WishTokenizer(bundle, own, embed) if task_of(bundle.manifest).tokenized else SeenTokenizer(bundle, embed)

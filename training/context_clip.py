@@ -1,0 +1,211 @@
+"""Train encoders of prompts and of pictures into one space, where a picture is content tokens and style tokens.
+
+A small CLIP (arXiv 2103.00020) with two pools: text and picture attract each other, content tokens attract those of the same
+thing in another style, and style tokens those of another thing in the same style. It knows nothing about diffusion.
+Shapes: `N` batch, `S` tokens, `T` tokens of a picture, `D` width, `H W` pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from base.config import Config
+from base.files import atomic_folder
+from base.runs import data_folder
+from data.imagefolder import ImageFolder
+from models.context_encoder import ContextEncoder
+from models.pixel_tensors import from_uint8
+from models.stable_diffusion import name_as_released, save_tokenizer, tokenized
+from training.captions import Captions
+from training.clip import learn_tokenizer
+from training.run.draws import Draws
+from training.run.loop_config import LoopConfig
+from training.run.method import Losses, Method, Phase
+from training.run.optimizer import OptimizerConfig
+
+
+class ContextClipConfig(Config):
+    """`ippo train context-clip`."""
+
+    run: str
+    """Name of the run."""
+    data: str
+    """Folder or name of the image set."""
+    captions: list[str] = ["text"]
+    """Caption columns; each sample draws one."""
+    content: list[str] = ["emoji", "ground"]
+    """Columns that together say what content is the same."""
+    style: str = "style"
+    """Column that says what style is the same."""
+    merges: int = 1000
+    """Byte pairs that the tokenizer learns."""
+    length: int = 24
+    """Tokens of a caption, start and end included."""
+    text: dict[str, Any]
+    """Keyword arguments of transformers' `CLIPTextConfig`; vocabulary and length are filled in."""
+    vision: dict[str, Any]
+    """Keyword arguments of transformers' `CLIPVisionConfig`."""
+    tokens: int = 4
+    """Content tokens of a picture, and as many style tokens."""
+    loop: LoopConfig
+    optimizer: OptimizerConfig
+
+
+class ContextClip(nn.Module):
+    """Both encoders, and the projections by which they are compared, which nobody needs later."""
+
+    def __init__(self, text_encoder: CLIPTextModel, image_encoder: ContextEncoder) -> None:
+        super().__init__()
+        self.text_encoder, self.image_encoder = text_encoder, image_encoder
+        width = image_encoder.width
+        self.of_text, self.of_content, self.of_style = (nn.Linear(width, width, bias=False) for _ in range(3))
+        self.scale = nn.Parameter(torch.tensor(2.0))
+
+    def texts(self, ids: Tensor) -> Tensor:
+        """Ids `(N, S)` → directions `(N, D)`."""
+        return functional.normalize(self.of_text(self.text_encoder(ids).pooler_output), dim=1)
+
+    def pictures(self, images: Tensor) -> dict[str, Tensor]:
+        """Images `(N, 3, H, W)` → directions `(N, D)` of `content`, `style` and both together, the `whole`."""
+        tokens = self.image_encoder(images)
+        half = tokens.shape[1] // 2
+        content = self.of_content(tokens[:, :half].mean(dim=1))
+        style = self.of_style(tokens[:, half:].mean(dim=1))
+        named = {"content": content, "style": style, "whole": content + style}
+        return {name: functional.normalize(value, dim=1) for name, value in named.items()}
+
+
+class ContextClipMethod(Method):
+    """Contrast captions with pictures, content with content, style with style."""
+
+    averaged: Sequence[str] = ("clip",)
+
+    def __init__(self, config: ContextClipConfig) -> None:
+        torch.manual_seed(config.loop.seed)
+        self.config = config
+        source = data_folder(config.data)
+        self.train_images, self.held_out = ImageFolder(source, "train"), ImageFolder(source, "validation")
+        texts = [text for column in config.captions for text in self.train_images.captions(column)]
+        self.tokenizer = learn_tokenizer(texts, config.merges, config.length)
+        self.clip = ContextClip(*encoders(config, self.tokenizer))
+        self.modules: Mapping[str, nn.Module] = {"clip": self.clip}
+
+        def tokenize(texts: Sequence[Any]) -> Tensor:
+            return tokenized(self.tokenizer, texts)
+
+        self.captions = Captions(self.train_images, config.captions, tokenize)
+        self.held_out_captions = Captions(self.held_out, config.captions, tokenize)
+        self.content, self.style = (_labels(self.train_images, columns) for columns in (config.content, [config.style]))
+        self.size = len(self.train_images)
+
+    def phases(self, steps: int) -> Sequence[Phase]:
+        """One phase: contrast."""
+        return [Phase("clip", list(self.clip.parameters()), self.config.optimizer, self.contrast)]
+
+    def contrast(self, indices: list[int], draws: Draws) -> Losses:
+        """Each picture beside one of the same content and one of the same style, and its caption."""
+        partners = [self._partners(labels, indices, draws) for labels in (self.content, self.style)]
+        every = [*indices, *(one for group in partners for one in group)]
+        given = self.clip.pictures(from_uint8(self.train_images.images(every)).to(draws.device))
+        ids, scale = self.captions.draw(indices, draws), self.clip.scale.exp().clamp(max=50)
+        count = len(indices)
+        same = (ids[:, None] == ids[None, :]).all(dim=-1)
+        losses = {"text": matched(scale * self.clip.texts(ids) @ given["whole"][:count].T, same)}
+        for name, labels, begin in (("content", self.content, count), ("style", self.style, 2 * count)):
+            own = labels[torch.tensor(indices)].to(draws.device)
+            logits = scale * given[name][:count] @ given[name][begin : begin + count].T
+            losses[name] = matched(logits, own[:, None] == own[None, :])
+        return {"total": torch.stack(list(losses.values())).sum(), **losses}
+
+    def _partners(self, labels: Tensor, indices: Sequence[int], draws: Draws) -> list[int]:
+        """For each sample another of its label, where there is one."""
+        number = draws.uniform().cpu()
+        partners = []
+        for index, share in zip(indices, number, strict=True):
+            group = (labels == labels[index]).nonzero().flatten()
+            group = group[group != index] if len(group) > 1 else group
+            partners.append(int(group[int(share * len(group))]))
+        return partners
+
+    def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
+        """How often a held-out caption finds its picture, and whose content and style a held-out picture is nearest to."""
+        clip, device = cast(ContextClip, averages["clip"]), self._device(averages)
+        count = min(len(self.held_out), 300)
+        given = clip.pictures(from_uint8(self.held_out.images(list(range(count)))).to(device))
+        ids = self.held_out_captions.ids[:count, 0].to(device)
+        logits = clip.scale.exp() * clip.texts(ids) @ given["whole"].T
+        same = (ids[:, None] == ids[None, :]).all(dim=-1)
+        found = same[torch.arange(count, device=device), logits.argmax(dim=1)].float().mean()
+        figures = {"score": float(matched(logits, same)), "retrieval": float(found)}
+        known = torch.arange(0, self.size, max(1, self.size // 600)).tolist()
+        trained = clip.pictures(from_uint8(self.train_images.images(known)).to(device))
+        for name, columns in (("content", self.config.content), ("style", [self.config.style])):
+            words = ["/".join(row) for row in _words(self.train_images, columns)]
+            own = ["/".join(row) for row in _words(self.held_out, columns)][:count]
+            nearest = (given[name] @ trained[name].T).argmax(dim=1).tolist()
+            figures[name] = float(np.mean([words[known[i]] == word for i, word in zip(nearest, own, strict=True)]))
+        return figures
+
+    def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
+        """Similarity of the first M held-out captions and pictures, grey: `(8·M, 8·M, 3)`."""
+        clip, device = cast(ContextClip, averages["clip"]), self._device(averages)
+        count = min(len(self.held_out), 32)
+        given = clip.pictures(from_uint8(self.held_out.images(list(range(count)))).to(device))
+        logits = clip.scale.exp() * clip.texts(self.held_out_captions.ids[:count, 0].to(device)) @ given["whole"].T
+        grey = (logits.float().softmax(dim=1) * 255).byte().cpu().numpy()
+        return np.repeat(np.kron(grey, np.ones((8, 8), np.uint8))[..., None], 3, axis=2)
+
+    def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:
+        """`text_encoder`, `tokenizer` and `image_encoder`, as a versatile folder holds them."""
+        clip = cast(Any, averages["clip"])
+        with atomic_folder(folder) as hidden:
+            clip.text_encoder.save_pretrained(hidden / "text_encoder")
+            name_as_released(hidden / "text_encoder" / "model.safetensors")
+            clip.image_encoder.save_pretrained(hidden / "image_encoder")
+            save_tokenizer(self.tokenizer, hidden / "tokenizer")
+
+    def _device(self, averages: Mapping[str, nn.Module]) -> torch.device:
+        return next(averages["clip"].parameters()).device
+
+
+def matched(logits: Tensor, same: Tensor) -> Tensor:
+    """CLIP's loss (arXiv 2103.00020, figure 3) on logits `(N, N)`, where all that are the `same (N, N)` are positives."""
+    target = same.float() / same.float().sum(dim=1, keepdim=True)
+    logits = logits.float()
+    return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
+
+
+def encoders(config: ContextClipConfig, tokenizer: CLIPTokenizer) -> tuple[CLIPTextModel, ContextEncoder]:
+    """Fresh encoders of one width."""
+    text = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        max_position_embeddings=config.length,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **config.text,
+    )
+    return CLIPTextModel(text), ContextEncoder(vision=config.vision, width=text.hidden_size, pool_tokens=config.tokens)
+
+
+def _words(images: ImageFolder, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    return list(zip(*(images.captions(column) for column in columns), strict=True))
+
+
+def _labels(images: ImageFolder, columns: Sequence[str]) -> Tensor:
+    """Equal numbers `(M,)` for equal values of the columns."""
+    words = _words(images, columns)
+    numbers = {word: index for index, word in enumerate(dict.fromkeys(words))}
+    return torch.tensor([numbers[word] for word in words])
+
+
+CONFIG, METHOD = ContextClipConfig, ContextClipMethod
