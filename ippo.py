@@ -8,7 +8,7 @@ import typer
 
 import base.environment  # noqa: F401
 from base.errors import BadInput
-from commands import bulk, convert, data, evaluate, export, generate, new, push, sample, serve, train, web
+from commands import bulk, caption, convert, data, evaluate, export, generate, new, push, sample, serve, train, web
 
 app = typer.Typer(
     help="ippo: a folder of captioned images becomes a model that draws in one step, served over HTTP.",
@@ -30,6 +30,7 @@ app.command()(evaluate.evaluate)
 app.command()(evaluate.compare)
 app.command()(convert.convert)
 app.command()(generate.generate)
+app.command()(caption.caption)
 app.command()(sample.sample)
 app.command()(bulk.bulk)
 app.command(cls=serve.WithSettings)(serve.serve)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from base.errors import BadInput
 from base.shipped import SHIPPED_BUNDLE
 from commands import options
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from runtime.bundle import Manifest
 
 
 def generate(
@@ -24,6 +31,11 @@ def generate(
     grid: options.Grid = False,
     image: Annotated[Path | None, typer.Option(help="Image to start from; by default noise.")] = None,
     strength: Annotated[float, typer.Option(help="How far from that image, above 0, up to 1.")] = 0.5,
+    content: Annotated[
+        Path | None, typer.Option(help="Picture whose thing is drawn, of a model that knows pictures.")
+    ] = None,
+    style: Annotated[Path | None, typer.Option(help="Picture in whose style it is drawn.")] = None,
+    mix: Annotated[float | None, typer.Option(help="Share of the prompt beside these pictures, 0 to 1.")] = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT, one that the bundle accepts.")] = None,
     backend: options.BackendName = "auto",
     device: options.Device = "auto",
@@ -41,7 +53,7 @@ def generate(
 
     if prompts is not None:
         raise BadInput(f"prompts from a file are drawn by ippo bulk {prompts}")
-    every = options.requested(inputs, attribute, label)
+    every = [""] if content and not (inputs or attribute or label) else options.requested(inputs, attribute, label)
     images.check_out(out)
     opened = open_bundle(_no_run(bundle))
     manifest, task = opened.manifest, task_of(opened.manifest)
@@ -50,7 +62,11 @@ def generate(
     width_height = parse_size(size) if size else generator.sizes[0]
     generator.check_size(width_height)
     start = images.read(image, width_height) if image else None
-    requests = [Request(text, seed + number, start, strength) for text in every for number in range(count)]
+    further = _pictures(manifest, {"content": content, "style": style}) | ({} if mix is None else {"mix": mix})
+    if unknown := [name for name in further if name not in manifest.inputs]:
+        raise BadInput(f"{bundle} does not take {' and '.join(unknown)}; accepted: {', '.join(manifest.inputs)}")
+    wishes = [task.joined(text, further) for text in every]
+    requests = [Request(text, seed + number, start, strength) for text in wishes for number in range(count)]
     pixels = generator.generate(requests, steps, width_height)  # (N, H, W, 3)
     used = strength if image else None
     sources = [
@@ -61,6 +77,14 @@ def generate(
         columns = count if count > 1 else len(requests)
         pixels, sources = images.tile(pixels, columns)[None], [together(sources)]
     print(*images.write(pixels, sources, out), sep="\n")
+
+
+def _pictures(manifest: Manifest, files: Mapping[str, Path | None]) -> dict[str, NDArray[np.uint8]]:
+    """The pictures `(H, W, 3)` of the files that are given, of the size that the model sees. BadInput: none can be read."""
+    from runtime import images
+
+    size = manifest.picture_size or manifest.sizes[0]
+    return {name: images.read(file, size) for name, file in files.items() if file is not None}
 
 
 def _no_run(bundle: Path) -> Path:

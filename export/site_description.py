@@ -15,7 +15,7 @@ from models.schedule import STUDENT_TIMESTEPS
 from models.task import Task, task_of
 from runtime.bundle import Bundle
 from runtime.provenance import SOFTWARE, TRAINED_ALGORITHM, XMP
-from runtime.signature import FUSED, conditioner_input
+from runtime.signature import FUSED, conditioner_inputs
 from runtime.tokenize import TEXT_TOKENIZERS, padding
 
 WEIGHTS = (".safetensors", ".onnx_data")
@@ -124,7 +124,7 @@ def describe(bundle: Bundle, title: str | None = None) -> Site:
         scaling_factor=manifest.scaling_factor,
         prediction_type=bundle.schedule.prediction_type,
         timesteps=tuple(SiteTimestep(number, alpha[number], sigma[number]) for number in every),
-        conditioner_input=conditioner_input(manifest.task),
+        conditioner_input=conditioner_inputs(manifest.task)[0],
         conditioning=manifest.conditioning,
         precision=manifest.precision,
         tokenizers=_tokenizers(bundle) if task.tokenized else (),

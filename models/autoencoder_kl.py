@@ -105,7 +105,7 @@ def balance(autoencoder: KLAutoencoder, images: Tensor) -> None:
         for index, (_, blocks) in enumerate(streams)
         for block in blocks
     ]
-    autoencoder.to_images(autoencoder.to_latents(images))
+    autoencoder.from_latents(autoencoder.to_latents(images))
     for hook in hooks:
         hook.remove()
     before = 1.0

@@ -283,6 +283,10 @@ class ImageTextToImage(TextToImage):
         """A prompt, as it is, empty where pictures say it all. BadInput: it is no text."""
         return "" if value == "" else super().parse(value)
 
+    def text(self, input: Input) -> str:
+        """The prompt of a wish."""
+        return input.prompt if isinstance(input, Wish) else str(input)
+
     def joined(self, input: Input, further: Mapping[str, Any]) -> Input:
         """The wish. BadInput: nothing is said at all, a style alone, or a mix out of range or of one thing."""
         content, style, mix = (further.get(name) for name in ("content", "style", "mix"))

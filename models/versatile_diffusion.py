@@ -19,25 +19,25 @@ import torch
 from diffusers import AutoencoderKL, ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
 from base.config import Config, nearest
 from base.errors import BadInput
-from models import components, latent_autoencoder
+from models import components, tokenizer_files
 from models.architecture import architecture
 from models.conditioning import Conditioning
 from models.context_encoder import ContextEncoder
 from models.labels import Input, Seen, Wish
-from models.latent_autoencoder import LatentAutoencoder
+from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.pipeline import Conditioner, Pipeline
 from models.pixel_tensors import from_uint8
 from models.schedule import teacher_scheduler
-from models.stable_diffusion import name_as_released, save_tokenizer, tokenized
+from models.stable_diffusion import name_as_released, tokenized
 from models.task import ImageTextToImage, ImageToText
 from models.versatile_unet import VersatileUNet
 from models.writer import TokenAutoencoder, Writer
 
-NETWORK = f"{components.NETWORK}.safetensors"
+NETWORK = "diffusion_pytorch_model.safetensors"
 WEIGHTS = {
     "conditioner": "text_encoder/model.safetensors",
     "denoiser": f"image_unet/{NETWORK}",
@@ -90,7 +90,9 @@ class WishConditioner(PictureConditioner):
     A row holds ids, tokens and share of one sample, as one vector of R numbers: what is drawn, stored and repeated in training.
     """
 
-    def __init__(self, tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel, image_encoder: ContextEncoder) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerFast, text_encoder: CLIPTextModel, image_encoder: ContextEncoder
+    ) -> None:
         super().__init__(image_encoder)
         self.tokenizer, self.text_encoder = tokenizer, text_encoder
 
@@ -195,11 +197,22 @@ def assemble(
     seen = SeenConditioner(columns, wishes.image_encoder)
     words = TokenAutoencoder(writer, wishes.tokenizer)
     shapes = (architecture(network).latent_shape for network in (unet, writer))
-    autoencoder = latent_autoencoder.latent_autoencoder(vae)
+    autoencoder = latent_autoencoder(vae)
     image = Pipeline(ImageTextToImage.name, wishes, unet, autoencoder, schedulers[0], next(shapes))
     text = Pipeline(ImageToText.name, seen, writer, words, schedulers[1], next(shapes), classes=columns.names)
     image.siblings = (text,)
     return image
+
+
+KINDS: dict[str, type[nn.Module]] = {
+    "text_encoder": CLIPTextModel,
+    "image_encoder": ContextEncoder,
+    "image_unet": VersatileUNet,
+    "vae": AutoencoderKL,
+    "columns": Columns,
+    "text_unet": Writer,
+}
+"""The classes of a folder's components."""
 
 
 class VersatileFromScratch(Config):
@@ -226,7 +239,7 @@ def build(config: VersatileFromScratch, find: Callable[[str], Path]) -> Pipeline
     clip = find(config.clip)
     text_encoder = CLIPTextModel.from_pretrained(clip / "text_encoder")
     image_encoder = ContextEncoder.from_pretrained(clip / "image_encoder")
-    tokenizer, width = CLIPTokenizer.from_pretrained(clip / "tokenizer"), text_encoder.config.hidden_size
+    tokenizer, width = tokenizer_files.load(clip / "tokenizer"), text_encoder.config.hidden_size
     length = tokenizer.model_max_length
     vae = AutoencoderKL.from_pretrained(find(config.vae)).requires_grad_(False)
     unet = VersatileUNet(**{**config.image_unet, "cross_attention_dim": width})
@@ -240,24 +253,26 @@ def build(config: VersatileFromScratch, find: Callable[[str], Path]) -> Pipeline
     return assemble(wishes, unet, vae, Columns(columns=config.columns, width=width), writer, schedulers)
 
 
+def check(name: str) -> components.Base:
+    """What `name` is, after all that can be known without loading it. BadInput: no such folder, or not whole."""
+    base = components.base(name)
+    components.tokenizer(base.folder, "tokenizer")
+    for component, kind in KINDS.items():
+        base.check(component, kind)
+    return base
+
+
 def load(name: str) -> Pipeline:
-    """Open both flows of a folder that `save` wrote, in float32. BadInput: a part is missing."""
-    folder = components.local(name)
-    components.tokenizer(folder, "tokenizer")
-    components.config(folder, "image_unet")
-
-    def opened(kind: Any, part: str) -> Any:
-        return kind.from_pretrained(folder / part, torch_dtype=torch.float32)
-
-    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-    encoders = opened(CLIPTextModel, "text_encoder"), opened(ContextEncoder, "image_encoder")
+    """Open both flows of a folder that `save` wrote, in float32. BadInput: a part is missing or another network's."""
+    base = check(name)
+    parts = {component: base.network(component, kind) for component, kind in KINDS.items()}
+    tokenizer = tokenizer_files.load(base.folder / "tokenizer")
     schedulers = [
-        {**json.loads((folder / part / "scheduler_config.json").read_text())}
+        json.loads((base.folder / part / "scheduler_config.json").read_text())
         for part in ("scheduler", "text_scheduler")
     ]
-    vae = latent_autoencoder.load(folder / "vae").vae.float()
-    parts = opened(VersatileUNet, "image_unet"), vae, opened(Columns, "columns"), opened(Writer, "text_unet")
-    return assemble(WishConditioner(tokenizer, *encoders), *parts, schedulers)
+    wishes = WishConditioner(tokenizer, parts["text_encoder"], parts["image_encoder"])
+    return assemble(wishes, parts["image_unet"], parts["vae"], parts["columns"], parts["text_unet"], schedulers)
 
 
 def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
@@ -287,5 +302,5 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
         scheduler.save_pretrained(folder / part)
         index[part] = ["diffusers", type(scheduler).__name__]
     name_as_released(folder / "text_encoder" / "model.safetensors")
-    save_tokenizer(wishes.tokenizer, folder / "tokenizer")
     (folder / "model_index.json").write_text(json.dumps(dict(sorted(index.items())), indent=2) + "\n")
+    tokenizer_files.save(wishes.tokenizer, folder / "tokenizer")

@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
-from transformers import CLIPTokenizer
+from transformers import PreTrainedTokenizerFast
 
 from base.errors import BadInput
 from models.architecture import Architecture
@@ -107,7 +107,7 @@ class TokenAutoencoder(Autoencoder):
 
     scaling_factor = 1.0
 
-    def __init__(self, writer: Writer, tokenizer: CLIPTokenizer) -> None:
+    def __init__(self, writer: Writer, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__()
         self.embedding: Tensor
         self.register_buffer("embedding", writer.embedding.clone(), persistent=False)  # (V, C)

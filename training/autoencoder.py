@@ -90,7 +90,7 @@ class AutoencoderMethod(Method):
         latents = self.autoencoder.to_latents(images)  # (N, C, h, w)
         spread = latents.detach().std(dim=(0, 2, 3), keepdim=True)
         noise = draws.normal(*latents.shape[1:]) * spread * self.config.latent_noise
-        decoded = self.autoencoder.to_images(latents + noise).float()
+        decoded = self.autoencoder.from_latents(latents + noise).float()
         pixels = functional.mse_loss(decoded, images)
         if self.perceptual is None:
             return {"total": pixels}
@@ -153,7 +153,7 @@ def _codec(vae: nn.Module) -> tuple[Codec, Codec]:
     autoencoder, device = KLAutoencoder(vae), next(vae.parameters()).device
     return (
         lambda images: autoencoder.to_latents(images.to(device)),
-        lambda latents: autoencoder.to_images(latents).float().cpu(),
+        lambda latents: autoencoder.from_latents(latents).float().cpu(),
     )
 
 

@@ -16,15 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from base.config import Config
 from base.files import atomic_folder
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
+from models import tokenizer_files
 from models.context_encoder import ContextEncoder
 from models.pixel_tensors import from_uint8
-from models.stable_diffusion import name_as_released, save_tokenizer, tokenized
+from models.stable_diffusion import name_as_released, tokenized
 from training.captions import Captions
 from training.clip import learn_tokenizer
 from training.run.draws import Draws
@@ -171,7 +172,7 @@ class ContextClipMethod(Method):
             clip.text_encoder.save_pretrained(hidden / "text_encoder")
             name_as_released(hidden / "text_encoder" / "model.safetensors")
             clip.image_encoder.save_pretrained(hidden / "image_encoder")
-            save_tokenizer(self.tokenizer, hidden / "tokenizer")
+            tokenizer_files.save(self.tokenizer, hidden / "tokenizer")
 
     def _device(self, averages: Mapping[str, nn.Module]) -> torch.device:
         return next(averages["clip"].parameters()).device
@@ -184,7 +185,7 @@ def matched(logits: Tensor, same: Tensor) -> Tensor:
     return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
 
 
-def encoders(config: ContextClipConfig, tokenizer: CLIPTokenizer) -> tuple[CLIPTextModel, ContextEncoder]:
+def encoders(config: ContextClipConfig, tokenizer: PreTrainedTokenizerFast) -> tuple[CLIPTextModel, ContextEncoder]:
     """Fresh encoders of one width."""
     text = CLIPTextConfig(
         vocab_size=len(tokenizer),

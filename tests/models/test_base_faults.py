@@ -188,7 +188,7 @@ def test_what_an_autoencoder_shifts_latents_by_is_obeyed(
         latents = (plain.to_latents(images) - means) / spreads * 0.5  # diffusers' formula; 0.5 is its scaling_factor
         torch.testing.assert_close(ours.encode(images), latents)
         torch.testing.assert_close(
-            ours.decode(latents), plain.to_images(plain.to_latents(images)), rtol=1e-4, atol=1e-5
+            ours.decode(latents), plain.from_latents(plain.to_latents(images)), rtol=1e-4, atol=1e-5
         )
     folders.save(folders.load(base), tmp_path / "again")
     again = json.loads((tmp_path / "again/vae/config.json").read_text())

@@ -67,7 +67,7 @@ def test_a_vae_of_patches_takes_blocks_of_pixels_as_channels() -> None:
     blocks = images.reshape(1, 3, 8, 2, 12, 2).permute(0, 1, 3, 5, 2, 4).reshape(1, 12, 8, 12)
     assert torch.equal(latents, autoencoder.vae.encode(blocks).latent_dist.mode())
     decoded = autoencoder.vae.decode(latents).sample.reshape(1, 3, 2, 2, 8, 12).permute(0, 1, 4, 2, 5, 3)
-    assert torch.equal(autoencoder.to_images(latents), decoded.reshape(1, 3, 16, 24))
+    assert torch.equal(autoencoder.from_latents(latents), decoded.reshape(1, 3, 16, 24))
 
 
 @pytest.mark.parametrize("vae", [tiny.vae, tiny_vae, patched_vae])

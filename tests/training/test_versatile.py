@@ -1,0 +1,143 @@
+"""The line of a tiny versatile folder: encoders, both teachers, both students, each saved with what was there before."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from base.errors import BadInput
+from data.imagefolder import ImageFolder
+from models import folder as folders
+from models.labels import Seen, Wish
+from tests import tiny
+from training import launch
+from training.contexts import Contexts, ContextsConfig
+from training.examples import examples
+from training.run.draws import Draws
+
+THINGS = {"red": (220, 40, 40), "green": (40, 180, 60), "blue": (50, 70, 220)}
+GROUNDS = {"white": (255, 255, 255), "grey": (128, 128, 128)}
+LOOP = {"steps": 2, "batch": 4, "validate_every": 2, "log_every": 1}
+RATE = {"rate": 1e-3, "warmup": 0}
+COLUMNS = ["text", "text_fr"]
+
+
+@pytest.fixture
+def icons(tmp_path: Path) -> Path:
+    """Three things in two styles (whole, hollow) on two grounds, 16 pixels; all but the last style of the last thing."""
+    folder = tmp_path / "icons"
+    for split in ("train", "validation"):
+        (folder / split).mkdir(parents=True)
+        rows = []
+        for thing, colour in THINGS.items():
+            for style in ("whole", "hollow"):
+                for ground, behind in GROUNDS.items():
+                    pixels = np.full((16, 16, 3), behind, np.uint8)
+                    pixels[4:12, 4:12] = colour
+                    if style == "hollow":
+                        pixels[6:10, 6:10] = behind
+                    name = f"{len(rows):03d}.png"
+                    Image.fromarray(pixels).save(folder / split / name)
+                    captions = {"text": f"{thing} on {ground}", "text_fr": f"{thing} sur {ground}"}
+                    rows.append({"file_name": name, **captions, "emoji": thing, "style": style, "ground": ground})
+        (folder / split / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def train(method: str, run: str, folder: Path, **values: Any) -> dict[str, float]:
+    file = folder / f"{run}.yaml"
+    file.write_text(yaml.safe_dump({"run": run, "loop": LOOP, "optimizer": RATE, "captions": COLUMNS, **values}))
+    return launch.launch(method, file)
+
+
+def test_every_stage_of_the_line_leaves_a_folder_that_the_next_one_opens(icons: Path, runs: Path) -> None:
+    tower = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    figures = train(
+        "context-clip", "clip", runs, data=str(icons), merges=10, length=10, tokens=2,
+        text=tower, vision={**tower, "image_size": 16, "patch_size": 8},
+    )  # fmt: skip
+    assert {"score", "retrieval", "content", "style"} <= figures.keys()
+    tiny.vae().save_pretrained(runs / "vae")
+    unet = {**tiny.UNET, "sample_size": 4, "in_channels": 4, "out_channels": 4}
+    base = {
+        "family": "versatile_diffusion", "vae": str(runs / "vae"), "clip": "clip", "columns": COLUMNS,
+        "image_unet": unet, "text_unet": {"channels": 8, "width": 16, "layers": 1, "heads": 2},
+    }  # fmt: skip
+    train("teacher", "image-teacher", runs, data=str(icons), base=base, train_conditioner=True)
+    student = {"data": str(icons), "pairs": {"count": 4, "steps": 2}, "warmup": 2, "warmup_optimizer": RATE}
+    train("student", "image-student", runs, teacher="image-teacher", **student)
+    text = {"flow": "image-to-text", "data": str(icons)}
+    train("teacher", "text-teacher", runs, base="image-student", train_conditioner=True, min_snr_gamma=None, **text)
+    game = {"discriminator": RATE, "width": 8}
+    terms = {"adversarial": game, "distillation": {"weight": 0.5}, "loop": {**LOOP, "steps": 4}}
+    train("student", "student", runs, teacher="text-teacher", **{**student, **text, **terms})
+    both = folders.load(runs / "student" / "model")
+    assert both.is_student and both.flow("image-to-text").is_student
+    picture = np.zeros((16, 16, 3), np.uint8)
+    assert both.generate([Wish("red", picture)], [0]).shape == (1, 16, 16, 3)
+    assert both.flow("image-to-text").generate([Seen(picture, "text")], [0]).shape == (1, 10)
+    before, after = (folders.load(runs / name / "model").denoiser.state_dict() for name in ("image-student", "student"))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.fixture
+def contexts(icons: Path, runs: Path) -> Contexts:
+    conditioner = tiny.versatile_teacher().conditioner
+    return Contexts(ImageFolder(icons, "train"), COLUMNS, ContextsConfig(plain=["text"]), conditioner)  # type: ignore[arg-type]
+
+
+def test_cross_pairs_take_content_and_style_from_other_pictures(contexts: Contexts) -> None:
+    kinds = set()
+    for index in range(12):
+        for numbers in np.random.default_rng(index).random((60, 6)):
+            shown = contexts.choose(index, numbers)
+            kinds.add((bool(shown.text), shown.content is not None, shown.style is not None))
+            if numbers[0] < 0.3:
+                assert shown.text and shown.mix == 1 and shown.content is None is shown.style
+            elif numbers[0] < 0.55:
+                assert shown.content is not None and shown.style is not None and not shown.text
+                assert contexts.things[shown.content] == contexts.things[index] != contexts.things[shown.style]
+                assert contexts.styles[shown.style] == contexts.styles[index] != contexts.styles[shown.content]
+                assert contexts.grounds[shown.content] == contexts.grounds[index] and shown.mix == 0
+            elif shown.content not in (None, index):  # an edit
+                assert shown.content is not None and shown.style is None and 0.2 <= shown.mix <= 0.8
+                differs = contexts.grounds[shown.content] != contexts.grounds[index]
+                assert (f"on {contexts.grounds[index]}" in shown.text) == differs
+    assert kinds == {(True, False, False), (False, True, True), (True, False, True), (True, True, False)}
+
+
+def test_rows_are_drawn_for_each_sample_alone(contexts: Contexts) -> None:
+    draws = Draws.at(0, 1, range(8), torch.device("cpu"))
+    rows = contexts.draw(range(8), draws)
+    alone = contexts.draw([3], Draws.at(0, 1, [3], torch.device("cpu")))
+    assert torch.equal(rows[3:4], alone)
+    assert contexts.ids.shape == (12, 4, rows.shape[1]) and len(contexts.texts[0]) == 12
+
+
+def test_a_set_in_which_style_cannot_be_told_from_content_is_refused(icons: Path, runs: Path) -> None:
+    rows = [json.loads(line) for line in (icons / "train" / "metadata.jsonl").read_text().splitlines()]
+    (icons / "train" / "metadata.jsonl").write_text(
+        "".join(json.dumps({**row, "style": row["emoji"]}) + "\n" for row in rows)
+    )
+    with pytest.raises(BadInput, match="every emoji has one style, so content and style cannot be told apart"):
+        examples(tiny.versatile_teacher(), ImageFolder(icons, "train"), COLUMNS)
+    with pytest.raises(BadInput, match=r"the shares of contexts add up to 1.2, not to 1"):
+        ContextsConfig.parse({"caption": 0.5}, "test")
+
+
+def test_captions_are_samples_of_their_own_told_or_as_any(icons: Path, runs: Path) -> None:
+    text = tiny.versatile_teacher().flow("image-to-text")
+    found = examples(text, ImageFolder(icons, "train"), COLUMNS)
+    assert len(found) == 24 and found.latents().shape == (24, *text.latent_shape)
+    assert found.rows.ids.shape[:2] == (24, 2)
+    assert found.rows.ids[:, 0, -1].tolist() == [0, 1] * 12 and set(found.rows.ids[:, 1, -1].tolist()) == {2}
+    decoded = text.autoencoder.decode(found.latents())
+    expected = text.autoencoder.tokenizer(["red on white"], padding="max_length", truncation=True)["input_ids"]  # type: ignore[operator]
+    assert decoded[0].tolist() == expected[0]
