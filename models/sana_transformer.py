@@ -19,7 +19,7 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from torch import Tensor, nn
 
 from models import reduce
-from models.architecture import Architecture
+from models.architecture import Architecture, squared_error
 from models.conditioning import Conditioning
 from models.schedule import TRIGONOMETRIC_STEPS
 
@@ -131,6 +131,10 @@ class SanaArchitecture:
     def last_weight(self) -> nn.Parameter:
         """The last layer's weights `(p·p·C, D)`."""
         return cast(nn.Parameter, self.transformer.proj_out.weight)
+
+    def error(self, output: Any, prediction: Tensor, target: Tensor) -> Tensor:
+        """Mean squared error of a prediction `(N, C, h, w)`: one number a sample `(N,)`."""
+        return squared_error(prediction, target)
 
     def example_inputs(self, batch: int) -> tuple[Tensor, Conditioning]:
         """Zeros: a sample `(batch, C, h, w)`, text `(batch, S, D)`; a mask of ones `(batch, S)`."""

@@ -97,8 +97,9 @@ class Checks:
             "score": frechet(self.reals, self._features(samples, self.judged.ids)),
             "error": float((samples - self.judged.latents).square().mean()),
             "watch/spread": self._spread(one_step) / self.width,
-            "watch/nearest": self._nearest(samples) / self.near,
         }
+        if self.near:  # captions are often those of training, word for word: then a copy is no sign of anything
+            figures["watch/nearest"] = self._nearest(samples) / self.near
         if target == "teacher":
             figures |= {"score": self._teacher_error(one_step), "distance": figures["score"]}
         for term in terms:
