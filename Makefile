@@ -203,6 +203,20 @@ evidence: digits few
 	@for file in $(or $(NAME:%=configs/evidence/%.yaml),$(wildcard configs/evidence/*.yaml)); do \
 		OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.evidence $$file || exit 1; done
 
+# Pictures and words, both ways: 100 things in four styles, both flows' teachers and students, one bundle; then a few lines.
+ICONS_MINI = $(LINE)/data/icons-mini
+.PHONY: versatile
+versatile: $(VENV)/installed-dev icon-packages
+	@for step in "data icons --out $(ICONS_MINI) --count 100 --size 64 --set flat --set blob --set classic --set shaded" \
+		"train autoencoder configs/versatile-mini/autoencoder.yaml" "train context-clip configs/versatile-mini/clip.yaml" \
+		"train teacher configs/versatile-mini/image-teacher.yaml" "train student configs/versatile-mini/image-student.yaml" \
+		"train teacher configs/versatile-mini/text-teacher.yaml" "train student configs/versatile-mini/text-student.yaml" \
+		"export versatile-mini/student --out $(LINE)/line/versatile --name versatile-mini --overwrite"; do \
+		echo "$$(date +%T) $$step"; $(VENV)/bin/python ippo.py $$step || exit 1; done
+	@$(VENV)/bin/python ippo.py caption $(ICONS_MINI)/test/0000*.png --bundle $(LINE)/line/versatile --as text_style
+	@$(VENV)/bin/python ippo.py generate --bundle $(LINE)/line/versatile --content $(ICONS_MINI)/test/00000.png \
+		--style $(ICONS_MINI)/train/00001.png --out $(LINE)/line/transfer.png
+
 # The whole line of attributes, from nothing to a bundle, its figures and grids: an hour of training on two cores, and a quarter.
 .PHONY: avatars
 avatars: $(VENV)/installed-dev

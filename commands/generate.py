@@ -63,8 +63,9 @@ def generate(
     generator.check_size(width_height)
     start = images.read(image, width_height) if image else None
     further = _pictures(manifest, {"content": content, "style": style}) | ({} if mix is None else {"mix": mix})
-    if unknown := [name for name in further if name not in manifest.inputs]:
-        raise BadInput(f"{bundle} does not take {' and '.join(unknown)}; accepted: {', '.join(manifest.inputs)}")
+    accepted = (*manifest.inputs, *task.further_keys())
+    if unknown := [name for name in further if name not in accepted]:
+        raise BadInput(f"{bundle} does not take {' and '.join(unknown)}; accepted: {', '.join(accepted)}")
     wishes = [task.joined(text, further) for text in every]
     requests = [Request(text, seed + number, start, strength) for text in wishes for number in range(count)]
     pixels = generator.generate(requests, steps, width_height)  # (N, H, W, 3)

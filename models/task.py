@@ -106,8 +106,13 @@ class Task(ABC):
     @classmethod
     def keys(cls) -> tuple[str, ...]:
         """The keys of a request that hold what is to be drawn, as the manifest's `inputs` lists them."""
-        own = () if cls.field is None else (cls.field.name,)
-        return tuple(dict.fromkeys((*own, *cls.images, *(field.name for field in cls.further))))
+        return () if cls.field is None else (cls.field.name,)
+
+    @classmethod
+    def further_keys(cls) -> tuple[str, ...]:
+        """The other keys of a request that say what is to be done; none of them must be given."""
+        own = cls.keys()
+        return tuple(name for name in (*cls.images, *(field.name for field in cls.further)) if name not in own)
 
     @abstractmethod
     def parse(self, value: object) -> Input:

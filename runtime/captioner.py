@@ -23,7 +23,7 @@ from runtime.generator import Generator, Request
 
 
 @dataclass(frozen=True)
-class Caption:
+class WrittenCaption:
     """What a model says of one picture."""
 
     text: str
@@ -48,7 +48,7 @@ class CaptionGenerator:
 
     def caption(
         self, images: Sequence[NDArray[Any]], seeds: Sequence[int], column: str = "", steps: int = 1
-    ) -> list[Caption]:
+    ) -> list[WrittenCaption]:
         """N pictures `(H, W, 3)` uint8 of `size`, or their tokens `(T, D)`, a seed each → N captions.
 
         `column` is one of `columns`, or empty for any. BadInput: an unknown column, a wrong picture or number of steps.
@@ -59,10 +59,10 @@ class CaptionGenerator:
         rows: NDArray[np.int64] = self.generator.generate(requests, steps)  # (N, S)
         return [self._read(row, seed) for row, seed in zip(rows.tolist(), seeds, strict=True)]
 
-    def _read(self, ids: Sequence[int], seed: int) -> Caption:
+    def _read(self, ids: Sequence[int], seed: int) -> WrittenCaption:
         """S ids → the caption up to its end."""
         ended = self._end in ids
         said = ids[: ids.index(self._end)] if ended else ids
         words = self._tokenizer.decode(list(said), skip_special_tokens=True)
         text = " ".join("".join(letter for letter in words.replace("</w>", " ") if letter.isprintable()).split())
-        return Caption(text, seed, ended and bool(text))
+        return WrittenCaption(text, seed, ended and bool(text))

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from base.errors import BadInput
+from models.labels import Input
 from runtime.generator import Request
-from runtime.images import encode
+from runtime.images import decode, encode
 from runtime.provenance import Provenance
 from serving import canvas, prometheus
 from serving.batcher import Batcher
@@ -128,7 +129,7 @@ class Artist:
         futures: list[asyncio.Future[_Image]] = []
         try:
             async with asyncio.timeout(deadline):
-                queued = await self._queued(order, arrived)
+                queued = await self._queued(model, order, arrived)
                 futures = self._batcher.submit(_key(model, order, queued[0].request), queued, deadline)
                 images = [await future for future in futures]
                 encoding = time.perf_counter()
@@ -160,14 +161,15 @@ class Artist:
             prometheus.DROPPED.inc(dropped)
         return dropped
 
-    async def _queued(self, order: Order, arrived: float) -> list[_Queued]:
+    async def _queued(self, model: Model, order: Order, arrived: float) -> list[_Queued]:
         """One request of the generator an image; the image to start from is decoded once."""
         image, kept = None, None
         if order.image is not None:
             answered = order.answered or order.size
             image, kept = await self._in_encoder(canvas.start, order.image, order.size, answered, order.mask)
         seeds = range(order.seed, order.seed + order.n)
-        requests = [Request(order.input, seed, image, order.strength) for seed in seeds]
+        wish = order.input if not order.further else await self._in_encoder(_wish, model, order)
+        requests = [Request(wish, seed, image, order.strength) for seed in seeds]
         return [_Queued(order, request, arrived, kept) for request in requests]
 
     def _sizes(self, key: Key) -> tuple[int, ...]:
@@ -237,3 +239,10 @@ class Artist:
 
 def _key(model: Model, order: Order, request: Request) -> Key:
     return model, order.steps, order.size, () if request.image is None else request.timesteps(order.steps)
+
+
+def _wish(model: Model, order: Order) -> Input:
+    """The input with its pictures, of the size that the model sees. BadInput: one cannot be read."""
+    size = model.manifest.picture_size or model.manifest.sizes[0]
+    pictures = {name: decode(order.further[name], size) for name in model.task.images if name in order.further}
+    return model.task.joined(order.input, {**order.further, **pictures})

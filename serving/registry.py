@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Self
 
 from base.errors import BadInput
-from models.task import Task, task_of
+from models.task import ImageToText, Task, task_of
 from runtime import backend
 from runtime.backend import BackendOptions
 from runtime.bundle import Manifest, open_bundle
+from runtime.captioner import CaptionGenerator
 from runtime.generator import Generator
 from serving import prometheus
 from serving.preflight import check_together
@@ -31,6 +32,8 @@ class Model:
     hash: str
     """SHA-256 of the manifest as exported, which holds that of every file."""
     generator: Generator
+    captioner: CaptionGenerator | None = None
+    """What writes about pictures, where the bundle does that too."""
 
     @classmethod
     def open(cls, folder: Path, config: ServeConfig, alias: str | None = None) -> Self:
@@ -42,7 +45,11 @@ class Model:
         images = generator.takes_images and config.image_to_image
         generator.warm(config.sizes(fused=True), sizes=generator.sizes)
         generator.warm(config.sizes(fused=False), steps=(2,), sizes=generator.sizes, images=images)
-        return cls(alias or bundle.manifest.model_name, alias, bundle.hash, generator)
+        writes = ImageToText.name in bundle.manifest.flows
+        captioner = CaptionGenerator(bundle, config.backend, BackendOptions(config.threads)) if writes else None
+        if captioner is not None:
+            captioner.generator.warm()
+        return cls(alias or bundle.manifest.model_name, alias, bundle.hash, generator, captioner)
 
     @property
     def manifest(self) -> Manifest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,11 @@ def body_of(task: type[Task]) -> type[GenerateBody]:
     if task.field is None:
         return GenerateBody
     name, doc = f"{task.field.name.title()}Body", f"`POST /generate` of a model that {task.does}."
-    fields: dict[str, Any] = {task.field.name: (task.field.type, Field(description=task.field.doc))}
+    given: dict[str, Any] = {} if task.required or not task.images else {"default": ""}
+    fields: dict[str, Any] = {task.field.name: (task.field.type, Field(description=task.field.doc, **given))}
+    for key in task.images:
+        fields[key] = (str | None, Field(default=None, min_length=1, description=f"A picture in base64: its {key}."))
+    fields |= {one.name: (one.type | None, Field(default=None, description=one.doc)) for one in task.further}
     return create_model(name, __base__=GenerateBody, __doc__=doc, **fields)
 
 
@@ -108,6 +112,8 @@ class Order:
     image: bytes | None = None
     """The file to start from, as the client sent it."""
     strength: float = 0.5
+    further: Mapping[str, Any] = field(default_factory=dict)
+    """Values of the task's further keys, pictures as the client sent them."""
     answered: tuple[int, int] | None = None
     """Width and height of the answer, where it is resized."""
     mask: Mask | None = None
@@ -116,7 +122,7 @@ class Order:
 
 def order(body: GenerateBody, config: ServeConfig, model: Manifest) -> Order:
     """Check what a schema cannot: the operator's limits, the model's labels and its sizes. Raises Refused."""
-    parsed = _input(body, config, model)
+    parsed, further = _input(body, config, model), _further(body, model)
     if body.n > config.max_images:
         raise Refused(f"n is {body.n}; at most {config.max_images}", "n")
     offered = {"auto": model.sizes[0], **{size_list([size]): size for size in model.sizes}}
@@ -136,6 +142,7 @@ def order(body: GenerateBody, config: ServeConfig, model: Manifest) -> Order:
         size=offered[body.size],
         image=None if body.image is None else from_base64(body.image),
         strength=body.strength,
+        further=further,
     )
 
 
@@ -162,6 +169,19 @@ def _input(body: GenerateBody, config: ServeConfig, model: Manifest) -> Input:
     if task.tokenized and len(str(parsed)) > config.max_prompt:
         raise Refused(f"{key} has {len(str(parsed))} characters; at most {config.max_prompt}", key)
     return parsed
+
+
+def _further(body: GenerateBody, model: Manifest) -> dict[str, Any]:
+    """The values of the task's further keys, pictures as files. Raises Refused: together they say nothing to draw."""
+    task = task_of(model)
+    given = {name: getattr(body, name, None) for name in task.further_keys()}
+    known = {name: value for name, value in given.items() if value is not None}
+    files = {name: from_base64(value, name) if name in task.images else value for name, value in known.items()}
+    try:
+        task.joined("" if task.field is None else getattr(body, task.field.name), files)
+    except BadInput as error:
+        raise Refused(str(error), next(iter(known), task.keys()[0] if task.keys() else None)) from None
+    return files
 
 
 def checked(task: str, values: Mapping[str, Any]) -> GenerateBody:

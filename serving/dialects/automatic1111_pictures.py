@@ -15,7 +15,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from runtime.images import open_picture, provenance_in
+from serving import caption_answers
 from serving.answering import artist_of
+from serving.caption_answers import CaptionBody
 from serving.optional_nulls import OptionalNulls
 from serving.schema import PICTURE, Refused, from_base64
 from serving.webui_upscalers import upscaled
@@ -91,9 +93,10 @@ async def png_info(body: PictureBody) -> dict[str, Any]:
 
 
 @router.post("/interrogate")
-async def interrogate(body: PictureBody) -> dict[str, Any]:
-    """Refused: a model that draws does not describe."""
-    raise Refused("no served model describes pictures; accepted: models that draw", "model", status=404)
+async def interrogate(body: PictureBody, request: Request) -> dict[str, Any]:
+    """What the picture shows, by a model that writes too. Refused: a model that only draws."""
+    (caption,) = await caption_answers.write(request, CaptionBody(image=body.image))
+    return {"caption": caption.text}
 
 
 def _larger(body: Extras, picture: str, most: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,8 +14,9 @@ from starlette.responses import JSONResponse
 
 from models.task import task_named
 from runtime.formats import MEDIA_TYPE
-from serving import error_answers, schema
+from serving import caption_answers, error_answers, schema
 from serving.answering import IMAGES_SCHEMA, artist_of, draw, headers, images_json, registry_of
+from serving.caption_answers import CaptionBody
 from serving.dialect import Dialect
 from serving.live import live
 from serving.schema import GenerateBody, Refused, body_of
@@ -59,6 +61,12 @@ class BytesRoute(APIRoute):
         return handle
 
 
+async def caption(body: CaptionBody, request: Request) -> Response:
+    """Captions of one picture: `{"captions": [{"text", "seed", "complete"}]}`."""
+    written = await caption_answers.write(request, body)
+    return JSONResponse({"captions": [dataclasses.asdict(one) for one in written]})
+
+
 def router(model: Manifest) -> APIRouter:
     """`/generate`, whose body holds what the model's task needs, and `/live`."""
     routes = APIRouter(route_class=BytesRoute)
@@ -82,6 +90,7 @@ def router(model: Manifest) -> APIRouter:
         response_class=Response,
         responses=ANSWERS,
     )
+    routes.add_api_route("/caption", caption, methods=["POST"], description="Write captions of a picture.")
     routes.add_api_websocket_route("/live", live)
     return routes
 
@@ -97,5 +106,5 @@ DIALECT = Dialect(
     error_body=error_body,
     error_schema={"type": "object", "properties": {"error": LINE}, "required": ["error"]},
     error_description="What was wrong and what is accepted; 429: the header retry-after says when to try again.",
-    picture_paths=frozenset({"/generate"}),
+    picture_paths=frozenset({"/generate", "/caption"}),
 )

@@ -14,7 +14,7 @@ from models.noise import MAX_SEED
 from runtime.bundle import Manifest
 from runtime.formats import Format
 from runtime.shapes import parse_size
-from serving import schema
+from serving import chat, schema
 from serving.answering import IMAGES_SCHEMA, artist_of, draw, headers, images_json, registry_of, resized
 from serving.canvas import Mask
 from serving.dialect import Dialect
@@ -82,6 +82,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "The images.", "content": {"application/json": {"schema": IMAGES_SCHEMA}}}
 }
 router = APIRouter(prefix="/v1")
+router.include_router(chat.router)
 
 
 @router.post("/images/generations", responses=ANSWERS, response_class=JSONResponse)
@@ -194,5 +195,5 @@ DIALECT = Dialect(
     error_body=error_body,
     error_schema=ERROR_SCHEMA,
     error_description="What was wrong and what is accepted, in OpenAI's shape.",
-    picture_paths=frozenset({"/v1/images/edits"}),
+    picture_paths=frozenset({"/v1/images/edits", "/v1/chat/completions"}),
 )

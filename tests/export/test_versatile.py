@@ -1,12 +1,18 @@
-"""A versatile bundle: one copy of the weights, both flows on every backend as torch computes them, and its captioner."""
+"""A versatile bundle: one copy of the weights, both flows on every backend as torch computes them, its captions, its server."""
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
+
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
 from base.errors import BadInput
 from export.write_bundle import ExportOptions, export
+from ippo import app
 from models import folder as folders
 from models.labels import Seen, Wish
 from runtime import available, backend
@@ -14,6 +20,9 @@ from runtime.backend import BackendOptions
 from runtime.bundle import Bundle
 from runtime.captioner import CaptionGenerator
 from runtime.generator import Generator, Request
+from runtime.images import encode
+from serving.application import application
+from serving.serve_config import ServeConfig
 from tests import tiny
 
 pytestmark = pytest.mark.slow  # ten graphs are exported
@@ -90,3 +99,53 @@ def test_what_cannot_be_written_about_is_one_line(bundle: Bundle) -> None:
         captioner.caption([picture()[:8]], [0])
     with pytest.raises(BadInput, match="steps 5 is not offered"):
         captioner.caption([picture()], [0], steps=5)
+
+
+def test_the_server_varies_mixes_and_says(bundle: Bundle) -> None:
+    config = ServeConfig(bundle=bundle.folder, backend="ort", threads=1, page=False, batches=(1,))
+    content = base64.b64encode(encode(picture(), "png")).decode()
+    data_url = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{content}"}}
+    with TestClient(application(config)) as client:
+        prompt = client.post("/generate", json={"prompt": "cat", "seed": 1})
+        varied = client.post("/generate", json={"content": content, "seed": 1})
+        mixed = client.post("/generate", json={"prompt": "cat", "content": content, "mix": 0.3, "seed": 1})
+        assert [answer.status_code for answer in (prompt, varied, mixed)] == [200] * 3
+        assert len({answer.content for answer in (prompt, varied, mixed)}) == 3
+        said = client.post("/caption", json={"image": content, "as": "text", "n": 2, "seed": 7}).json()["captions"]
+        assert [one["seed"] for one in said] == [7, 8] and all(isinstance(one["text"], str) for one in said)
+        chat = client.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": [data_url]}]})
+        assert chat.json()["choices"][0]["message"]["role"] == "assistant"
+        assert "caption" in client.post("/sdapi/v1/interrogate", json={"image": content}).json()
+        assert client.post("/v1/images/generations", json={"prompt": "cat"}).status_code == 200
+        refused = [
+            ({}, "nothing to draw; accepted: prompt, content, or one of them with style"),
+            ({"style": content}, "a style alone says nothing to draw"),
+            ({"prompt": "cat", "mix": 0.5}, "mix is between a prompt and pictures"),
+            ({"prompt": "cat", "content": content, "mix": 1.5}, "mix 1.5 is out of range; accepted: 0 to 1"),
+            ({"content": "AAAA"}, "image cannot be read"),
+        ]
+        for body, says in refused:
+            answer = client.post("/generate", json=body)
+            assert answer.status_code in (400, 422) and says in answer.text
+        answer = client.post("/caption", json={"image": content, "as": "text_e"})
+        assert answer.status_code == 400 and "accepted: text, text_fr" in answer.text
+
+
+def test_the_command_line_captions_and_mixes(bundle: Bundle, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.png").write_bytes(encode(picture(), "png"))
+    one, two, folder = str(tmp_path / "a.png"), str(tmp_path / "b.png"), ["--bundle", str(bundle.folder)]
+    runner = CliRunner()
+    table = tmp_path / "captions.csv"
+    assert runner.invoke(app, ["caption", one, two, *folder, "--as", "text", "--out", str(table)]).exit_code == 0
+    assert table.read_text().splitlines()[0] == "file_name,text" and len(table.read_text().splitlines()) == 3
+    out = ["--out", str(tmp_path / "out.png")]
+    assert (
+        runner.invoke(
+            app, ["generate", "cat", "--content", one, "--style", two, "--mix", "0.4", *folder, *out]
+        ).exit_code
+        == 0
+    )
+    assert runner.invoke(app, ["generate", "--content", one, *folder, *out]).exit_code == 0
+    lacking = runner.invoke(app, ["generate", "--style", one, *folder, *out])
+    assert isinstance(lacking.exception, BadInput)

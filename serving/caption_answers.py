@@ -1,0 +1,63 @@
+"""Captions over HTTP: a picture in, what a model says of it out; it knows no dialect."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fastapi import Request
+from pydantic import ConfigDict, Field
+
+from base.errors import BadInput
+from models.noise import MAX_SEED
+from runtime.images import decode
+from serving.answering import artist_of, registry_of
+from serving.schema import RANDOM_SEEDS, Body, Refused, from_base64
+
+if TYPE_CHECKING:
+    from runtime.captioner import WrittenCaption
+
+
+class CaptionBody(Body):
+    """`POST /caption`."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    image: str = Field(min_length=1)
+    """The picture: PNG, JPEG or WebP in base64. Addresses are not fetched."""
+    column: str = Field(default="", alias="as")
+    """Which kind of caption, one that the model knows; by default any."""
+    n: int = Field(default=1, ge=1)
+    """How many captions; caption i has seed + i."""
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
+    """The same seed says the same; random when absent."""
+    steps: int = Field(default=1, ge=1, le=4)
+    """How often the model refines; one is enough."""
+    model: str | None = None
+    """One of `GET /v1/models`."""
+
+
+async def write(request: Request, body: CaptionBody) -> Sequence[WrittenCaption]:
+    """The captions that a body asks for. Raises Refused."""
+    model, config = registry_of(request).model(body.model), artist_of(request).config
+    captioner = model.captioner
+    if captioner is None:
+        does = ", ".join(model.manifest.tasks)
+        raise Refused(f"no served model describes pictures: {model.name} does {does}", "model", status=404)
+    if body.n > config.max_images:
+        raise Refused(f"n is {body.n}; at most {config.max_images}", "n")
+    seed = secrets.randbelow(RANDOM_SEEDS) if body.seed is None else body.seed
+    if seed + body.n - 1 > MAX_SEED:
+        raise Refused(f"seed {seed} leaves no room for {body.n} captions; the largest seed is {MAX_SEED}", "seed")
+    file = from_base64(body.image)
+
+    def caption() -> list[WrittenCaption]:
+        picture = decode(file, captioner.size)
+        return captioner.caption([picture] * body.n, range(seed, seed + body.n), body.column, body.steps)
+
+    try:
+        return await asyncio.to_thread(caption)
+    except BadInput as error:
+        raise Refused(str(error), "as" if str(error).startswith("as ") else "image") from None
