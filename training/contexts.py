@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Self, cast
 
 import numpy as np
@@ -25,9 +24,12 @@ from models.labels import Input, Wish
 from models.pixel_tensors import from_uint8
 from models.stable_diffusion import tokenized
 from models.versatile_diffusion import PictureConditioner, WishConditioner
+from training.balance import shares as balanced
+from training.captions import Captions
 from training.run import tensor_cache
 from training.run.device import device
-from training.run.draws import Draws
+from training.run.draws import Draws, Shares
+from training.scored import Scored, scored_rows
 from training.subsets import split
 
 _FIXED = 4
@@ -77,7 +79,7 @@ class Shown:
     mix: float = 1.0
 
 
-class Contexts:
+class Contexts(Captions):
     """Rows `(N, R)` of one split, drawn anew for every step; `ids` `(N, K, R)` are fixed ones. BadInput: a lacking column."""
 
     def __init__(
@@ -96,9 +98,17 @@ class Contexts:
             )
         self.embeds = embeds(conditioner, images)  # (M, T, D)
         self._ids: dict[str, Tensor] = {}
+        self.texts, self.ids = [self._wishes()], self._fixed_rows()
 
-    @cached_property
-    def texts(self) -> list[list[Input]]:
+    def shares(self, balance: float | None, weights: bool) -> Shares:
+        """How often each picture is drawn, by the names in its captions."""
+        return balanced([list(texts) for texts in zip(*self.captions, strict=True)], balance or 0)
+
+    def scored(self, held_out: Captions, most: int) -> Scored:
+        """Held-out rows, `most` of them: pictures say what words may not."""
+        return scored_rows([True] * len(held_out.ids), len(self.ids), most)
+
+    def _wishes(self) -> list[Input]:
         """One fixed wish of every picture, to look at."""
         choices = [self.choose(index, row) for index, row in enumerate(self._fixed(1)[:, 0])]
         half, tokens = self.embeds.shape[1] // 2, self.embeds.numpy()
@@ -111,11 +121,10 @@ class Contexts:
             )
             for one in choices
         ]
-        return [cast("list[Input]", wishes)]
+        return cast("list[Input]", wishes)
 
-    @cached_property
-    def ids(self) -> Tensor:
-        """Fixed rows `(N, K, R)`."""
+    def _fixed_rows(self) -> Tensor:
+        """`(N, K, R)`."""
         draws = self._fixed(_FIXED)
         rows = [self._rows([self.choose(i, row[k]) for i, row in enumerate(draws)]) for k in range(_FIXED)]
         return torch.stack(rows, dim=1)

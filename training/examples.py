@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -23,29 +23,15 @@ from models.writer import TokenAutoencoder
 from training import contexts, latents
 from training.captions import Captions
 from training.contexts import Contexts, ContextsConfig
-from training.run.draws import Draws
-
-
-class Rows(Protocol):
-    """What goes in: `Captions`, and its like."""
-
-    @property
-    def ids(self) -> Tensor:
-        """Of every sample all choices, or some `(M, K, R)`."""
-
-    @property
-    def texts(self) -> list[list[Input]]:
-        """Inputs to look at: of a choice, those of all samples."""
-
-    def draw(self, indices: Sequence[int], draws: Draws) -> Tensor:
-        """Of samples at `indices` one choice each, drawn at random: `(N, R)`."""
+from training.run.draws import Draws, Shares
+from training.scored import Scored, scored_rows
 
 
 @dataclass(frozen=True)
 class Examples:
     """One split of an image set, as one flow sees it."""
 
-    rows: Rows
+    rows: Captions
     latents: Callable[[], Tensor]
     """Targets `(M, C, h, w)`; images are encoded when they are first asked for."""
 
@@ -53,7 +39,7 @@ class Examples:
         return len(self.rows.ids)
 
 
-class Asked:
+class Asked(Captions):
     """Pictures with the kind of caption that is asked for: each kind of each picture is a sample, told or as any.
 
     Rows are `(M, 2, R)`, picture by picture.
@@ -66,7 +52,15 @@ class Asked:
         told, anyhow = (conditioner.pack(pictures, kind) for kind in (kinds, torch.full_like(kinds, len(names))))
         self.ids = torch.stack([told, anyhow], dim=1)
         tokens = self.embeds.numpy()
-        self.texts: list[list[Input]] = [[Seen(picture, name) for picture in tokens for name in names]]
+        self.texts = [[Seen(picture, name) for picture in tokens for name in names]]
+
+    def shares(self, balance: float | None, weights: bool) -> Shares:
+        """Every sample is drawn equally often."""
+        return None
+
+    def scored(self, held_out: Captions, most: int) -> Scored:
+        """Held-out rows, `most` of them."""
+        return scored_rows([True] * len(held_out.ids), len(self.ids), most)
 
     def draw(self, indices: Sequence[int], draws: Draws) -> Tensor:
         """Rows `(N, R)`, one of four as any kind."""
@@ -83,7 +77,7 @@ def examples(
         return _captions(pipeline, images)
     if task.images:
         conditioner = cast(WishConditioner, pipeline.conditioner)
-        rows: Rows = Contexts(images, columns, config or ContextsConfig(), conditioner)
+        rows: Captions = Contexts(images, columns, config or ContextsConfig(), conditioner)
     else:
         rows = Captions(images, columns, pipeline.conditioner.tokenize)
     return Examples(rows, lambda: latents.encode(pipeline, images))
