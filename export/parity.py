@@ -22,7 +22,7 @@ from metrics.sharpness import psnr
 from models.labels import Input
 from models.pipeline import Pipeline
 from runtime.generator import Generator, Request
-from runtime.networks import Component, as_tuple, at_size, examples, image_size, scaled
+from runtime.networks import Component, as_tuple, at_size, examples, image_size, resizable
 from runtime.shapes import Bucket, size_list
 from runtime.signature import LEAST_AGREEMENT, LEAST_PSNR, SIGNATURES
 
@@ -59,11 +59,12 @@ def reference(name: str, network: Component, pipeline: Pipeline) -> Reference:
 
     hooks = [module.register_forward_hook(note) for module in network.modules()]
     try:
-        _, height = image_size(pipeline)
+        width, height = image_size(pipeline)
         cases = {}
         for batch, scale in ((1, 1.0), (3, 0.5 if height >= LARGE else 2.0)):
+            factor = resizable(pipeline, scale)
             inputs = examples(pipeline, batch, scale)[name]
-            shape = Bucket(batch, *scaled(pipeline, scale))
+            shape = Bucket(batch, int(width * factor), int(height * factor))
             cases[str(shape)] = (inputs, tuple(output.numpy() for output in as_tuple(network(**inputs))))
     finally:
         for hook in hooks:

@@ -214,10 +214,11 @@ def examples(pipeline: Pipeline, batch: int, scale: float = 1) -> dict[str, dict
     Captions have one length, whatever the scale.
     """
     draw = torch.Generator().manual_seed(batch)
-    channels, *sides = at_size(pipeline, scaled(pipeline, scale)).latent_shape
-    latent = torch.randn(batch, channels, *sides, generator=draw)
-    columns, rows = scaled(pipeline, scale)
-    image = torch.rand(batch, 3, rows, columns, generator=draw) * 2 - 1
+    channels, *latent_sides = pipeline.latent_shape
+    scale = resizable(pipeline, scale)
+    latent = torch.randn(batch, channels, *(int(side * scale) for side in latent_sides), generator=draw)
+    columns, rows = image_size(pipeline)
+    image = torch.rand(batch, 3, int(rows * scale), int(columns * scale), generator=draw) * 2 - 1
     ids = pipeline.conditioner.tokenize(task_of(pipeline).examples(batch))
     conditioning, given = pipeline.conditioner(ids), conditioner_arrays(pipeline, ids)
     side = picture_side(pipeline)
@@ -234,12 +235,9 @@ def examples(pipeline: Pipeline, batch: int, scale: float = 1) -> dict[str, dict
     }
 
 
-def scaled(pipeline: Pipeline, scale: float) -> tuple[int, int]:
-    """(W, H) of images of `scale` times the pipeline's own size; captions stay as they are."""
-    width, height = image_size(pipeline)
-    if task_named(pipeline.task).output == "text":
-        return width, height
-    return int(width * scale), int(height * scale)
+def resizable(pipeline: Pipeline, scale: float) -> float:
+    """The scale itself for a pipeline of images; captions stay as long as they are: 1."""
+    return scale if task_named(pipeline.task).output == "image" else 1.0
 
 
 def picture_side(pipeline: Pipeline) -> int:

@@ -14,7 +14,7 @@ from base.errors import BadInput
 from models.noise import MAX_SEED
 from runtime.images import decode
 from serving.answering import artist_of, registry_of
-from serving.schema import RANDOM_SEEDS, Body, Refused, from_base64
+from serving.schema import PICTURE, RANDOM_SEEDS, Body, Refused, from_base64
 
 if TYPE_CHECKING:
     from runtime.captioner import WrittenCaption
@@ -25,7 +25,7 @@ class CaptionBody(Body):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    image: str = Field(min_length=1)
+    image: str = Field(min_length=1, examples=[PICTURE])
     """The picture: PNG, JPEG or WebP in base64. Addresses are not fetched."""
     column: str = Field(default="", alias="as")
     """Which kind of caption, one that the model knows; by default any."""

@@ -35,7 +35,7 @@ def icons(tmp_path: Path) -> Path:
     folder = tmp_path / "icons"
     for split in ("train", "validation"):
         (folder / split).mkdir(parents=True)
-        rows = []
+        rows: list[dict[str, str]] = []
         for thing, colour in THINGS.items():
             for style in ("whole", "hollow"):
                 for ground, behind in GROUNDS.items():
