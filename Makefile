@@ -90,7 +90,7 @@ $(SITE)/node_modules tests/$(SITE)/node_modules: %/node_modules: %/package-lock.
 
 # The page beside its bars: bytes, first pictures, time and likeness of a picture. A minute, on a quiet machine.
 bench-web: $(VENV)/installed-dev chromium $(SITE)/node_modules
-	@$(VENV)/bin/python -m benchmarks.latency.web_page $(BUNDLE)
+	@$(VENV)/bin/python -m benchmarks.latency.site_page $(BUNDLE)
 
 # Figures: speed and quality of the model that ships, into benchmarks/results/. Needs a quiet machine, a quarter of an hour.
 .PHONY: bench

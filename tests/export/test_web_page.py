@@ -17,7 +17,7 @@ from PIL import Image
 from base.shipped import PRETRAINED
 from benchmarks.latency.browser import Browser, executable
 from benchmarks.latency.site_server import StaticSite, static_site
-from benchmarks.latency.web_page import (
+from benchmarks.latency.site_page import (
     drawn,
     first_picture,
     largest_difference,

@@ -1,6 +1,6 @@
 """The page of `ippo web` in a real browser beside its bars: bytes, first pictures, a picture's time, and how like the server's.
 
-python -m benchmarks.latency.web_page BUNDLE [--draws 60 --starts 3 --images 50]        (make bench-web)
+python -m benchmarks.latency.site_page BUNDLE [--draws 60 --starts 3 --images 50]        (make bench-web)
 """
 
 from __future__ import annotations
@@ -71,10 +71,9 @@ def main(
         written = write_site(bundle, Path(scratch) / "site")
         visits = [visit(Path(scratch) / "site", Path(scratch) / f"profile-{number}") for number in range(starts)]
         with static_site(Path(scratch) / "site") as server, Browser(Path(scratch) / "drawing") as browser:
-            page = drawn(browser, server, [{**requests[0], "seed": str(seed)} for seed in range(2 * draws)])[draws:]
             pictures = [picture for picture, _ in drawn(browser, server, requests)]
-    took = sorted(milliseconds for _, milliseconds in page)
-    beside = sorted(_timed(native, requests[0]["text"], seed) for seed in range(2 * draws))[:draws]
+            pairs = [_pair(browser, server, native, {**requests[0], "seed": str(seed)}) for seed in range(2 * draws)]
+    took, beside = (sorted(times) for times in zip(*pairs[draws:], strict=True))
     worst = {name: largest_difference(pictures, servers(bundle, name, images)) for name in ("ort", "auto")}
     bars = [
         Bar("page and runtime over the wire, MB", (visits[0]["bytes"] - written.model) / 1e6, most=6),
@@ -179,10 +178,12 @@ def _inputs(bundle: Bundle, count: int) -> list[Input]:
     return task_of(bundle.manifest).examples(count)
 
 
-def _timed(generator: Generator, text: str, seed: int) -> float:
+def _pair(browser: Browser, server: StaticSite, native: Generator, request: Mapping[str, Any]) -> tuple[float, float]:
+    """Milliseconds of one picture in the browser, and of the same one here right after it: a busy machine slows both."""
+    ((_, took),) = drawn(browser, server, [request])
     began = time.perf_counter()
-    generator.generate([Request(text, seed)])
-    return 1e3 * (time.perf_counter() - began)
+    native.generate([Request(request["text"], int(request["seed"]))])
+    return took, 1e3 * (time.perf_counter() - began)
 
 
 if __name__ == "__main__":
