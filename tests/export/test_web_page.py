@@ -16,7 +16,6 @@ from PIL import Image
 
 from base.shipped import PRETRAINED
 from benchmarks.latency.browser import Browser, executable
-from benchmarks.latency.site_server import StaticSite, static_site
 from benchmarks.latency.site_page import (
     drawn,
     first_picture,
@@ -26,6 +25,7 @@ from benchmarks.latency.site_page import (
     servers,
     until,
 )
+from benchmarks.latency.site_server import StaticSite, static_site
 from export.write_bundle import ExportOptions, export
 from export.write_site import PACKAGES, missing, write_site
 from models.task import task_of
