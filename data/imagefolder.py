@@ -7,6 +7,7 @@ goes online.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 from collections.abc import Sequence
@@ -167,7 +168,7 @@ def _read_with_datasets(name: str, split: str) -> tuple[Sources, Columns]:
     import datasets
 
     try:
-        splits = datasets.load_dataset("imagefolder", data_dir=name)
+        splits = datasets.load_dataset("imagefolder", data_dir=glob.escape(name))  # which it takes for a pattern
     except (OSError, ValueError) as error:
         first = str(error).strip().partition("\n")[0]
         raise BadInput(

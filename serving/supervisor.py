@@ -24,8 +24,8 @@ def serve(config: ServeConfig) -> NoReturn:
     _check_port(config)
     resolved = config.model_copy(
         update={
-            "bundle": _folder(config.bundle),
-            "models": {name: _folder(folder) for name, folder in config.models.items()},
+            "bundle": local(config.bundle),
+            "models": {name: local(folder) for name, folder in config.models.items()},
         }
     )
     environment = {**LEAN, **os.environ, **resolved.environment()}
@@ -34,7 +34,7 @@ def serve(config: ServeConfig) -> NoReturn:
     os.execve(sys.executable, [sys.executable, "-m", "bentoml", "serve", "serving.service:Ippo", *where], environment)
 
 
-def _folder(bundle: Path) -> Path:
+def local(bundle: Path) -> Path:
     """Where a bundle lies, fetched from the Hub before any worker starts."""
     return hub.local(bundle.expanduser()).resolve()
 

@@ -154,3 +154,13 @@ def test_pictures_whose_content_is_elsewhere_say_how_to_get_it(tmp_path: Path) -
     picture.symlink_to(tmp_path / "nowhere")
     with pytest.raises(BadInput, match=r"001\.png is a link to content that is not here: .*`git annex get`"):
         ImageFolder(tmp_path / "set")
+
+
+def test_brackets_and_signs_in_a_path_are_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    for metadata in (True, False):
+        folder = tmp_path / f"my [set] @home *? {metadata}"
+        pixels = _write(folder / "train", 3, metadata=metadata)
+        assert (np.sort(ImageFolder(folder).images().ravel()) == np.sort(pixels.ravel())).all()

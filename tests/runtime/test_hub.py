@@ -14,11 +14,16 @@ import yaml
 from PIL import Image
 
 from base.errors import BadInput
+from commands.bulk import bulk
+from commands.generate import generate
+from evaluation.subjects import student_draws
 from export.publish import PushOptions, push
 from runtime import backend as backends
 from runtime import hub
 from runtime.bundle import MANIFEST, open_bundle
 from runtime.generator import Generator, Request
+from serving import preflight, supervisor
+from serving.serve_config import ServeConfig
 from tests import hub_server
 from tests.hub_server import TOKEN, Hub
 
@@ -200,3 +205,22 @@ def _closed_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_every_command_that_takes_a_bundle_takes_a_name(there: tuple[Hub, str], tmp_path: Path) -> None:
+    name = Path(f"hub:{NAME}")
+    generate(["red"], bundle=name, out=tmp_path / "red.png", backend="ort")
+    (tmp_path / "prompts.txt").write_text("red\nblue\n")
+    bulk(tmp_path / "prompts.txt", bundle=name, out=tmp_path / "many", backend="ort")
+    assert (tmp_path / "red.png").is_file() and len([*(tmp_path / "many").rglob("*.png")]) == 2
+    config = ServeConfig.resolve(
+        None, {}, [f"models=a={name},b={there[1]}", "backend=ort", "batches=1", "image_to_image=false"]
+    )
+    resolved = config.model_copy(
+        update={"models": {alias: supervisor.local(folder) for alias, folder in config.models.items()}}
+    )
+    preflight.check(resolved)
+    assert {alias: folder.name for alias, folder in resolved.models.items()} == dict.fromkeys(
+        "ab", there[1].partition("@")[2]
+    )
+    assert student_draws(str(name), backend="ort")["student, 1 step"](["red"], [0]).shape == (1, 16, 16, 3)
