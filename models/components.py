@@ -209,7 +209,8 @@ def _empty(kind: type[nn.Module], config: Mapping[str, Any]) -> nn.Module:
     try:
         with init_empty_weights(include_buffers=False), warnings.catch_warnings(action="ignore"):
             if issubclass(kind, PreTrainedModel):
-                return made(made.config_class.from_dict(dict(config)))
+                own = config.get(made.config_class.base_config_key, config)  # a CLIP's folder holds both towers'
+                return made(made.config_class.from_dict(dict(own)))
             return made.from_config(dict(config))
     except (ValueError, TypeError, KeyError) as error:
         first = str(error).splitlines()[0] if str(error) else repr(error)
