@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from data.icon_captions import GROUNDS
 from data.icon_sets import STYLES
 from data.icon_things import things
 from models import tokenizer_files
+from tests.export.node import needs_node, node
+from tests.export.test_web_tokenizer import END, odd_texts
 from training import spelling
 from training.clip import learn_tokenizer
 
@@ -131,3 +134,15 @@ def test_transformers_keeps_the_normalizer(saved: Path) -> None:
         assert tokenizer("un cœur, des foxes 🦊")["input_ids"] == expected
         assert tokenizer.model_max_length == 24
         assert (tokenizer.bos_token_id, tokenizer.pad_token_id) == (len(tokenizer) - 2, len(tokenizer) - 1)
+
+
+@needs_node
+def test_a_browser_reads_what_one_types_alike(saved: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(saved / "tokenizer.json"))
+    texts = [text for line in TYPED for text in line] + odd_texts(400)
+    given = {"tokenizer": json.loads((saved / "tokenizer.json").read_text("utf-8")), "length": 24, "pad": END}
+    tokenizer.enable_truncation(24)
+    tokenizer.enable_padding(length=24, pad_id=tokenizer.token_to_id(END), pad_token=END)
+    read = json.loads(node("tokenize.js", {**given, "texts": texts}))
+    expected = [tokenizer.encode(text).ids for text in texts]
+    assert [text for text, one, ids in zip(texts, read, expected, strict=True) if one["ids"] != ids] == []
