@@ -42,9 +42,10 @@ def local(name: str | Path) -> Path:
     kept = cache.folder("hub") / repo.replace("/", "--")
     if _REVISION.fullmatch(revision) and (kept / revision).is_dir():
         return kept / revision
+    client = api()
     try:
         with explained(f"{PREFIX}{repo}"):
-            found = str(api().model_info(repo, revision=revision or None).sha)
+            found = str(client.model_info(repo, revision=revision or None).sha)
     except Unreachable as error:
         return _fetched_before(kept, revision or "main", error)
     folder = _fetch(repo, found, kept)

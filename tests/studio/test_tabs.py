@@ -7,13 +7,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
 from base.errors import BadInput
 from data.cleaning_report import CleaningReport, Dropped
 from data.imagefolder import ImageFolder
 from studio import library
-from studio.tabs import compare_tab, data_tab, monitor_tab
+from studio.form import Field
+from studio.tabs import compare_tab, data_tab, monitor_tab, train_tab
 
 Write = Callable[[str, int], Path]
 
@@ -66,3 +68,12 @@ def test_runs_side_by_side_and_one_that_is_gone(write_run: Write) -> None:
     assert shown.count("<polyline") == 2 and "the run &#x27;gone&#x27; is gone" in shown
     assert "<td>90</td>" in shown and shown.count('<img src="/picture/') == 2
     assert compare_tab.page([]) == compare_tab.CHOOSE
+
+
+def test_the_form_offers_every_model_to_start_from(home: Path, write_run: Write) -> None:
+    (write_run("a", 50) / "model").mkdir()
+    with gr.Blocks():
+        control = train_tab._control(Field("base", "model", "", "Where it starts."))
+    assert isinstance(control, gr.Dropdown) and control.allow_custom_value
+    assert control.label == "Start from this model (base)"
+    assert {"", "a", "models/pretrained/emoji/teacher"} <= {value for _, value in control.choices}
