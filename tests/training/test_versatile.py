@@ -128,6 +128,9 @@ def test_a_set_in_which_style_cannot_be_told_from_content_is_refused(icons: Path
     )
     with pytest.raises(BadInput, match="every emoji has one style, so content and style cannot be told apart"):
         examples(tiny.versatile_teacher(), ImageFolder(icons, "train"), COLUMNS)
+    held_out = icons / "validation" / "metadata.jsonl"
+    held_out.write_text(held_out.read_text().splitlines()[0] + "\n")  # of which no more is asked
+    assert len(examples(tiny.versatile_teacher(), ImageFolder(icons, "validation"), COLUMNS)) == 1
     with pytest.raises(BadInput, match=r"the shares of contexts add up to 1.2, not to 1"):
         ContextsConfig.parse({"caption": 0.5}, "test")
 
