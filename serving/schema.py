@@ -213,7 +213,8 @@ def explain(errors: Sequence[Mapping[str, Any]], known: Sequence[str]) -> Refuse
 
 def _instead(key: str, known: Sequence[str]) -> str:
     """What to send in place of an unknown key: of one that holds the input of another task, this task's own."""
-    holds_input = {task.field.name for task in TASKS.values() if task.field is not None}
+    drawing = [task for task in TASKS.values() if task.output == "image"]
+    holds_input = {task.field.name for task in drawing if task.field is not None}
     if key in holds_input and (own := holds_input.intersection(known)):
         return f"; this model takes {', '.join(own)}"
     return "; this model takes a seed alone" if key in holds_input else nearest(key, known)
