@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -26,4 +27,4 @@ def web(
 
     written = write_site(open_bundle(bundle), out, title, overwrite, packages or PACKAGES)
     print(f"{out}: {written.model / 1e6:.1f} MB of model and {written.page / 1e6:.1f} MB of page at a first visit")
-    print(f"look at it: python -m http.server 8000 --directory {out}")
+    print(f"look at it: python -m http.server 8000 --directory {shlex.quote(str(out))}")

@@ -54,9 +54,11 @@ def write_manifest(bundle: Bundle) -> None:
         with atomic_file(bundle.folder / MANIFEST) as hidden:
             hidden.write_text(bundle.manifest.model_dump_json(indent=2) + "\n")
         listed = {bundle.folder / engine.file for engine in bundle.manifest.engines}
-        for file in (bundle.folder / FOLDER).glob(f"*/*{ENDING}"):
+        for file in list((bundle.folder / FOLDER).glob(f"*/*{ENDING}")):
             if file not in listed:
                 file.unlink()
+                if not any(file.parent.iterdir()):
+                    file.parent.rmdir()
     except OSError as error:
         raise BadInput(f"{bundle.folder} cannot be written: {error.strerror or error}") from error
 

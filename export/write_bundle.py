@@ -267,6 +267,6 @@ def check_out(out: Path, overwrite: bool) -> None:
     if not out.exists():
         return
     if not overwrite:
-        raise BadInput(f"{out} exists already: name another folder, or say that it may be overwritten")
+        raise BadInput(f"{out} exists already: name another folder, or --overwrite")
     if not (out / MANIFEST).is_file():
         raise BadInput(f"{out} is no bundle, so it will not be overwritten: name another folder")

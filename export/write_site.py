@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import html
 import json
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ MODULES = (
     "ort.webgpu.min.mjs",
     "ort-wasm-simd-threaded.asyncify.mjs",
 )
+"""They end in .js in a site: nginx as it comes gives .mjs a type that browsers do not run."""
 BINARIES = ("ort-wasm-simd-threaded.wasm", "ort-wasm-simd-threaded.asyncify.wasm")
 """For a CPU, and for a GPU; a page loads one of them."""
 ON_A_GPU = ("webgpu", "asyncify")
@@ -82,7 +84,7 @@ def write_site(
             model = {name: _pack(bundle.folder / name, folder, f"model/{name}") for name in site.paths()}
             runtime = {name: _pack(dist / name, folder, f"{RUNTIME}/{name}") for name in BINARIES}
             for name in MODULES:
-                shutil.copyfile(dist / name, folder / RUNTIME / name)
+                shutil.copyfile(dist / name, (folder / RUNTIME / name).with_suffix(".js"))
             for file in _sources():
                 shutil.copyfile(file, folder / file.name)
             _title(folder / "index.html", site.title)
@@ -100,7 +102,7 @@ def write_site(
 
 def missing(packages: Path = PACKAGES) -> str | None:
     """What to do where a node_modules does not hold onnxruntime-web as it is pinned; None: it does."""
-    command = f"npm ci --omit=dev --ignore-scripts --prefix {SOURCE}"
+    command = f"npm ci --omit=dev --ignore-scripts --prefix {shlex.quote(str(SOURCE))}"
     pinned = json.loads((SOURCE / "package.json").read_text())["dependencies"][RUNTIME]
     file = packages / RUNTIME / "package.json"
     if not file.is_file():
@@ -113,7 +115,7 @@ def _check_out(out: Path, overwrite: bool) -> None:
     if not out.exists():
         return
     if not overwrite:
-        raise BadInput(f"{out} exists already: name another folder, or say that it may be overwritten")
+        raise BadInput(f"{out} exists already: name another folder, or --overwrite")
     if not (out / DESCRIPTION).is_file():
         raise BadInput(f"{out} is no site, so it will not be overwritten: name another folder")
 

@@ -136,13 +136,16 @@ class Page {
 
   ready({ refused }) {
     document.body.classList.add("ready");
-    navigator.serviceWorker?.register("service-worker.js").catch(() => null); // refused: the page wants a connection
+    this.offline = offline();
     if (refused) find("#kept").textContent = refused;
+    if (this.request.seed < 0n) this.redraw(); // nothing was asked for: why is said again, above what was said of loading
   }
 
-  kept({ refused }) {
-    const works = navigator.serviceWorker ? "Kept in this browser: it works without a connection." : "";
-    find("#kept").textContent = refused ?? works;
+  async kept({ refused }) {
+    const kept = (await this.offline)
+      ? "Kept in this browser: it works without a connection."
+      : "The model is kept in this browser; the page itself wants a connection.";
+    find("#kept").textContent = refused ?? kept;
   }
 
   // A picture came: the one that was asked for, or one of the strip's.
@@ -151,8 +154,7 @@ class Page {
     if (place !== undefined) return number === this.number && this.vary(picture, text, seed, place);
     const url = this.show(find("#picture"), picture);
     find("#picture").alt = text || "picture";
-    const name = `${text || this.site.title} ${seed}`.replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 80);
-    Object.assign(find("#download"), { href: url, download: `${name}.png` });
+    Object.assign(find("#download"), { href: url, download: `${words(text) || words(this.site.title) || "picture"}-${seed}.png` });
     document.body.classList.add("drawn");
     const cut = dropped ? `; the last ${dropped} tokens are not read` : "";
     this.say(`drawn in ${took < 10 ? took.toFixed(1) : Math.round(took)} ms${cut}`);
@@ -199,6 +201,19 @@ class Page {
   }
 }
 
+// Whether the service worker keeps the page itself; where it is refused or a file is missing, the page wants a connection.
+async function offline() {
+  const shell = await navigator.serviceWorker?.register("service-worker.js").catch(() => null);
+  const made = shell?.installing;
+  if (made) await new Promise((done) => (made.onstatechange = () => made.state !== "installing" && done()));
+  return Boolean(shell?.active ?? shell?.waiting);
+}
+
+// What of a text a file's name may hold.
+function words(text) {
+  return text.replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60).replace(/^-|-$/g, "");
+}
+
 // `broke`: its code could not be loaded, which may be known before anybody listens.
 function worker() {
   const made = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
@@ -210,10 +225,11 @@ function worker() {
 async function start() {
   const line = trouble();
   if (line) throw new Error(line);
+  find("#status").textContent = "loading the model";
   const first = worker();
   const answer = await fetch("site.json").catch(() => null);
-  if (!answer?.ok) throw new Error("this site is incomplete: site.json is missing; upload the whole folder again");
-  const site = await answer.json();
+  const site = answer?.ok ? await answer.json().catch(() => null) : null; // some hosts answer a page for what is missing
+  if (!site?.files) throw new Error("this site is incomplete: site.json is missing or altered; upload the whole folder again");
   const page = new Page(site);
   await choose(page, site, first);
 }

@@ -6,10 +6,10 @@ import { fields, xmp } from "./provenance.js";
 import { Refusal } from "./refusal.js";
 
 const RUNTIME = {
-  wasm: { module: "ort.wasm.min.mjs", glue: "ort-wasm-simd-threaded.mjs", binary: "ort-wasm-simd-threaded.wasm" },
+  wasm: { module: "ort.wasm.min.js", glue: "ort-wasm-simd-threaded.js", binary: "ort-wasm-simd-threaded.wasm" },
   webgpu: {
-    module: "ort.webgpu.min.mjs",
-    glue: "ort-wasm-simd-threaded.asyncify.mjs",
+    module: "ort.webgpu.min.js",
+    glue: "ort-wasm-simd-threaded.asyncify.js",
     binary: "ort-wasm-simd-threaded.asyncify.wasm",
   },
 };
@@ -53,7 +53,7 @@ async function open({ site, provider }) {
 // onnxruntime-web, loaded and compiled.
 async function start(files, provider, said) {
   const { module, glue, binary } = RUNTIME[provider];
-  const [runtime, bytes] = await Promise.all([import(`./onnxruntime-web/${module}`), files.open([binary], said)]);
+  const [runtime, bytes] = await Promise.all([code(module), files.open([binary], said), code(glue)]);
   runtime.env.wasm.numThreads = 1; // more of them want headers that static hosts do not send
   runtime.env.wasm.wasmPaths = { mjs: new URL(`onnxruntime-web/${glue}`, BASE).href };
   runtime.env.wasm.wasmBinary = bytes.get(binary).buffer;
@@ -61,6 +61,12 @@ async function start(files, provider, said) {
   const session = await runtime.InferenceSession.create(SMALLEST, { executionProviders: [provider] });
   await session.release();
   return runtime;
+}
+
+async function code(name) {
+  return import(`./onnxruntime-web/${name}`).catch(() => {
+    throw new Refusal(`this site is incomplete: onnxruntime-web/${name} cannot be loaded; upload the whole folder again`);
+  });
 }
 
 const sum = (parts) => [...parts.values()].reduce((so_far, part) => so_far + part, 0);

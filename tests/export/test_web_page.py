@@ -161,6 +161,15 @@ def test_a_person_types_and_clicks(sites: Path, browser: Browser) -> None:
         assert all(url.startswith((server.address, "blob:", "about:")) for url in browser.requests)
 
 
+def test_an_address_that_asks_for_nothing_that_can_be_drawn(server: StaticSite, browser: Browser) -> None:
+    for hash, told in (("#draw=3&seed=-1", "a seed is a whole number from 0"), ("#draw=12", "label '' is unknown")):
+        browser.call("Page.navigate", url="about:blank")
+        until(browser, "location.href === 'about:blank'")
+        browser.call("Page.navigate", url=f"{server.address}{hash}")
+        until(browser, "document.body?.classList.contains('ready')")
+        until(browser, f"{STATUS}.startsWith({json.dumps(told)})")
+
+
 def test_attributes_are_picked(sites: Path, browser: Browser) -> None:
     with static_site(sites / "avatars") as server:
         first_picture(browser, f"{server.address}#draw=Zombie,+Cap%3D2")
@@ -207,8 +216,23 @@ def test_a_site_that_is_incomplete(sites: Path, tmp_path: Path, browser: Browser
     (folder / "model/unet/diffusion_pytorch_model.safetensors").unlink()
     expected = "this site is incomplete: model/unet/diffusion_pytorch_model.safetensors is missing (404)"
     assert line(folder, browser).startswith(expected)
+    (folder / "onnxruntime-web/ort-wasm-simd-threaded.js").unlink()
+    assert line(folder, browser).startswith("this site is incomplete: onnxruntime-web/ort-wasm-simd-threaded.js cannot")
+    (folder / "site.json").write_text("<!doctype html>")  # as hosts of one page answer for what is missing
+    assert line(folder, browser).startswith("this site is incomplete: site.json is missing or altered")
     (folder / "site.json").unlink()
-    assert line(folder, browser).startswith("this site is incomplete: site.json is missing")
+    assert line(folder, browser).startswith("this site is incomplete: site.json is missing or altered")
+
+
+def test_a_page_that_cannot_be_kept_does_not_say_that_it_is(sites: Path, tmp_path: Path, browser: Browser) -> None:
+    folder = broken(sites, tmp_path)
+    (folder / "icon.svg").unlink()
+    with static_site(folder) as server:
+        first_picture(browser, server.address)
+        until(
+            browser,
+            "document.querySelector('#kept').textContent.startsWith('The model is kept in this browser; the page')",
+        )
 
 
 def test_a_site_without_its_code(sites: Path, tmp_path: Path, browser: Browser) -> None:

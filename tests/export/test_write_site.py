@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,10 @@ def test_a_site_holds_what_its_page_asks_for(name: str, packages: Path, tmp_path
     loaded = {*shell["now"], *shell["later"], *(file["url"] for file in values["files"].values())}
     lying = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert loaded - {"./"} == lying - {"index.html", "service-worker.js", ".nojekyll"} - {"shell.js"}
+    worker = (out / "worker.js").read_text(encoding="utf-8")
+    named = {f"{RUNTIME}/{name}" for name in re.findall(r'(?:module|glue): "([^"]+)"', worker)}
+    assert named == {file for file in lying if file.startswith(RUNTIME) and file.endswith(".js")}
+    assert not any(file.endswith(".mjs") for file in lying)  # of which not every server knows the type
     assert "<title>A &amp; &lt;B&gt; · ippo</title>" in (out / "index.html").read_text(encoding="utf-8")
     assert written.whole == sum((out / file).stat().st_size for file in lying)
     assert 0 < written.model < sum((bundle.folder / file).stat().st_size for file in bundle.manifest.files)

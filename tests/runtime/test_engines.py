@@ -59,6 +59,7 @@ def test_one_engine_is_for_all_gpus_but_turings(bundle: Bundle) -> None:
     ]
     there = sorted(str(file.relative_to(bundle.folder)) for file in bundle.folder.glob("engines/*/*"))
     assert there == sorted(engine.file for engine in records)  # that of Blackwell alone has gone
+    assert len(list(bundle.folder.glob("engines/*"))) == len(records)  # and its folder
     assert read(bundle, "sm86") == read(bundle, "sm120") != read(bundle, "sm75")
     assert list(records[0].versions) == ["tensorrt_rtx"]
 
