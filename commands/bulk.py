@@ -46,6 +46,7 @@ def bulk(
     generator = Generator(opened, backends.load(backend, opened, backends.BackendOptions(None, device, reproducible)))
     requests = shards.requests_of(read(prompts, opened.manifest.inputs), seed, count)
     job = shards.job_of(generator, requests, steps, format, batch, shard)
+    options.tell_cut(generator, [request.input for request in requests[::count]])
     painter = partial(shards.open_painter, job, opened.folder.resolve(), out.resolve())
     print(shards.run(painter, job, out, requests, _engine(engine, actors)))
 

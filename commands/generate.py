@@ -67,6 +67,7 @@ def generate(
     if unknown := [name for name in further if name not in accepted]:
         raise BadInput(f"{bundle} does not take {' and '.join(unknown)}; accepted: {', '.join(accepted)}")
     wishes = [task.joined(text, further) for text in every]
+    options.tell_cut(generator, wishes)
     requests = [Request(text, seed + number, start, strength) for text in wishes for number in range(count)]
     pixels = generator.generate(requests, steps, width_height)  # (N, H, W, 3)
     used = strength if image else None

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from base.errors import BadInput
 from base.runs import Take
 from runtime import available
+
+if TYPE_CHECKING:
+    from models.labels import Input
+    from runtime.generator import Generator
 
 Decoder = Annotated[str | None, typer.Option(help="Run of a sharpened decoder to put in the autoencoder's place.")]
 Taken = Annotated[
@@ -58,4 +63,16 @@ def check_kinds(
     if other := [kind for kind, given in kinds.items() if given and kind not in accepted]:
         raise BadInput(
             f"{model} does not take {' and '.join(other)}; accepted: {', '.join(accepted) or 'a seed alone'}"
+        )
+
+
+def tell_cut(generator: Generator, inputs: Sequence[Input]) -> None:
+    """Say on stderr how many prompts are longer than the model reads, with the first."""
+    cut = [(input, count) for input in inputs if (count := generator.dropped(input))]
+    if cut:
+        input, count = cut[0]
+        print(
+            f"ippo: {len(cut)} of {len(inputs)} prompts are longer than the {generator.bundle.manifest.tokens} tokens that "
+            f"the model reads; of {str(input)!r:.60} the last {count} are not read",
+            file=sys.stderr,
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 from base import table_reader
 from base.errors import BadInput
+from base.listed_names import names_of
 from base.table_reader import TableRow
 from data.cleaning_report import Dropped
 from data.image_names import ImageNames
@@ -109,8 +110,11 @@ def roles(row: TableRow) -> tuple[str | None, str | None]:
 
 
 def others(row: TableRow, *taken: str | None) -> dict[str, Value]:
-    """The further columns of a row: numbers, texts and lists of them; NaN is nothing."""
+    """The further columns of a row: numbers, texts and lists of them; NaN is nothing. BadInput: attributes that are none."""
     chosen = {_known(name.strip()): value for name, value in row.values.items() if name and name not in taken}
+    listed = chosen.get("attributes")
+    if isinstance(listed, list | dict) or table_reader.as_text(listed).startswith("["):
+        chosen["attributes"] = names_of(TableRow(row.where, {"attributes": listed}), "attributes")
     return {name: value for name, value in chosen.items() if name not in RESERVED and is_value(value)}
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
+from base.listed_names import names_in
 from base.table_reader import as_text, whole
 from data.caption_lists import Value
 
@@ -39,10 +40,8 @@ def labels_of(columns: Sequence[Mapping[str, Value]], texts: Sequence[str]) -> l
 
 
 def attributes_of(row: Mapping[str, Value]) -> list[str]:
-    """The attributes of a picture: a list, or a text with commas between them."""
-    value = row.get("attributes", [])
-    names = value if isinstance(value, list) else str(value).split(",")
-    return [name for name in (as_text(name) for name in names) if name]
+    """The attributes of a picture: a list, or the text of one. BadInput: brackets around what is no list of names."""
+    return names_in(row.get("attributes"))
 
 
 def slots_of(rows: Sequence[Sequence[str]]) -> dict[str, list[str]]:

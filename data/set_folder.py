@@ -64,11 +64,15 @@ def write_set(
     if slots:
         write_slots(folder / SLOTS, slots)
     counts = {name: len(lines) for name, lines in metadata.items()}
-    return WrittenSet(counts, _in_words(next(filter(None, metadata.values()))[0], classes, slots))
+    bare = [original for original, names in zip(originals, attributes, strict=True) if not names]
+    in_slots = (
+        f"in {len(slots)} slots" if slots else f"no slots; pictures without any: {len(bare)}, {', '.join(bare[:1])}"
+    )
+    return WrittenSet(counts, _in_words(next(filter(None, metadata.values()))[0], classes, in_slots))
 
 
-def _in_words(row: Mapping[str, object], classes: Sequence[str], slots: Mapping[str, Sequence[str]]) -> str:
-    counted = {"label": f" ({len(classes)} classes)", "attributes": f" (in {len(slots)} slots)" if slots else ""}
+def _in_words(row: Mapping[str, object], classes: Sequence[str], in_slots: str) -> str:
+    counted = {"label": f" ({len(classes)} classes)", "attributes": f" ({in_slots})"}
     first = [name for name in ("text", "label", "attributes") if name in row]
     further = sorted(row.keys() - {*first, "file_name", "original"})
     return f"columns: {', '.join(name + counted.get(name, '') for name in (*first, *further))}"

@@ -212,10 +212,12 @@ def layout_of(file: Path) -> Layout:
         raise BadInput(f"{file} has no text encoder that is known; accepted: {fronts}")
     if not any(name.startswith(VAE) for name in shapes):
         raise BadInput(f"{file} is incomplete: it has no autoencoder ({VAE}*)")
-    first = shapes.get(f"{UNET}input_blocks.0.0.weight", (0, 0))
-    if first[1] != 4:
+    taken = shapes.get(f"{UNET}input_blocks.0.0.weight", (0, 0))[1]
+    latents = shapes.get(f"{VAE}decoder.conv_in.weight", (0, 4))[1]
+    if taken != latents:
         raise BadInput(
-            f"{file} cannot be a base: its UNet takes {first[1]} channels and not 4 (is it for inpainting, depth or editing?)"
+            f"{file} cannot be a base: its UNet takes {taken} channels where its autoencoder has {latents} "
+            "(is it for inpainting, depth or editing?)"
         )
     return layout
 

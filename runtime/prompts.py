@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from base import table_reader
 from base.errors import BadInput
+from base.listed_names import names_of
 from base.pointers import refuse_pointer
 
 COLUMNS = ("prompt", "attributes", "text", "label", "caption")
@@ -52,10 +53,19 @@ def _rows(file: Path, accepted: Sequence[str]) -> list[Row]:
         raise BadInput(f"{file} has no column of prompts; accepted: {', '.join(accepted)}")
     rows = []
     for row in table:
-        input, seed = row.text(prompt or ""), None if seeds is None else row.text(seeds)
+        input, seed = _input(row, prompt or ""), None if seeds is None else row.text(seeds)
         if not input:
             raise BadInput(f"{row.where} has no {prompt}")
         if seed and table_reader.whole(seed) is None:
             raise BadInput(f"{row.where}: seed {seed!r:.40} is no whole number from 0")
         rows.append(Row(input, table_reader.whole(seed)))
     return rows
+
+
+def _input(row: table_reader.TableRow, column: str) -> str:
+    """What a row says; attributes that are a list, or an object of weights, as one types them: `Zombie, Cap=2`."""
+    value = row.values.get(column)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={weight}" for name, weight in value.items())
+    listed = isinstance(value, list) or column.strip().casefold() == "attributes"
+    return ", ".join(names_of(row, column)) if listed else row.text(column)

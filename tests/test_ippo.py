@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,12 @@ def test_generate_draws_what_the_seed_says(tiny_bundle: Path, tmp_path: Path) ->
     first, again, other = (np.asarray(Image.open(tmp_path / name)) for name in ("a.png", "b.png", "c.png"))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_generate_says_which_prompt_is_cut(tiny_bundle: Path, tmp_path: Path) -> None:
+    result = ippo("generate", "red " * 90, "red", "--bundle", str(tiny_bundle), "--out", str(tmp_path / "a.png"))
+    assert result.returncode == 0 and result.stderr.count("\n") == 1, result.stderr
+    assert re.match(r"ippo: 1 of 2 prompts are longer than the \d+ tokens .* the last \d+ are not read", result.stderr)
 
 
 def test_generate_takes_labels_by_number_and_by_name(pixel_bundle: Path, tmp_path: Path) -> None:

@@ -215,7 +215,9 @@ def _fit_denoiser(unet: Values, own: OwnSet, unit: int) -> None:
 
 def _checked_slots(own: OwnSet) -> dict[str, list[str]]:
     if not own.slots:
-        raise BadInput(f"{own.name} has no slots.json: `ippo data build` writes it of a column 'attributes'")
+        raise BadInput(
+            f"{own.name} has no slots.json: `ippo data build` writes it of a column 'attributes' that every picture fills"
+        )
     if odd := [name for names in own.slots.values() for name in names if set(name) & set(",=")]:
         raise BadInput(
             f"{own.name}: attribute '{odd[0]}' has a comma or an equals sign: rename it, and build the set anew"

@@ -66,3 +66,12 @@ def test_slots_are_found_in_what_pictures_show(tmp_path: Path) -> None:
     assert json.loads((report.folder / "slots.json").read_text()) == slots_of(rows)
     assert {row["label"] for row, _ in built(report).values()} == {0, 1}
     assert report.notes == ("columns: text, label (2 classes), attributes (in 3 slots)",)
+
+
+def test_attributes_that_not_every_picture_has_make_no_slots_and_it_says_so(tmp_path: Path) -> None:
+    for number in range(4):
+        captioned(tmp_path / "in", f"{number}.png", picture(number), None)
+        row = {"text": f"picture {number}", "attributes": [] if number == 2 else ["Ape", "Fez"]}
+        (tmp_path / "in" / f"{number}.json").write_text(json.dumps(row), encoding="utf-8")
+    report = build(tmp_path / "in", tmp_path / "out", 16)
+    assert report.notes[0] == "columns: text, label (4 classes), attributes (no slots; pictures without any: 1, 2.png)"

@@ -112,6 +112,16 @@ def test_lists_stay_and_not_a_number_goes(tmp_path: Path) -> None:
     assert find(tmp_path).captioned[0].columns == {"attributes": ["Ape", "Fez"]}
 
 
+def test_attributes_that_a_table_writes_as_a_list_are_one(tmp_path: Path) -> None:
+    picture(1).save(tmp_path / "a.png")
+    (tmp_path / "metadata.csv").write_text("file_name,attributes\na.png,\"['Ape', 'Fez']\"\n", encoding="utf-8")
+    (found,) = find(tmp_path).captioned
+    assert (found.text, found.columns) == ("Ape, Fez", {"attributes": ["Ape", "Fez"]})
+    (tmp_path / "metadata.csv").write_text("file_name,attributes\na.png,\"['Ape', Fez]\"\n", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"metadata.csv line 2: attributes .* is no list of names"):
+        find(tmp_path)
+
+
 def test_every_list_has_one_rule(tmp_path: Path) -> None:
     """A row that names an image says what it says of it, from whatever list; any other row is listed with its place."""
     for letter in "ab":

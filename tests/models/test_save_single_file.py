@@ -16,6 +16,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from base.errors import BadInput
 from models import folder as folders
+from models import stable_diffusion
 from models.pipeline import Pipeline
 from models.save_single_file import packed, unused
 from models.schedule import student_scheduler
@@ -79,6 +80,20 @@ def test_it_opens_here_and_in_diffusers_to_the_bit(tmp_path: Path, version: str)
         said = opened.metadata()
     assert (said["modelspec.architecture"], said["modelspec.prediction_type"]) == (architecture, "v")
     assert said["modelspec.resolution"] == "16x16" and "LCM" in said["modelspec.usage_hint"]
+
+
+def test_latents_of_other_than_four_channels_come_back(tmp_path: Path) -> None:
+    pipeline, file = tiny.student(), tmp_path / "one.safetensors"
+    wide = UNet2DConditionModel.from_config({**tiny.unet().config, "in_channels": 8, "out_channels": 8}).eval()
+    vae = AutoencoderKL.from_config({**tiny.vae().config, "latent_channels": 8}).eval()
+    text = pipeline.conditioner
+    made = stable_diffusion.assemble(
+        tiny.tokenizer(), text.get_submodule("text_encoder"), wide, vae, pipeline.scheduler
+    )
+    folders.save_single_file(made, file, "one", torch.float32)
+    ours = folders.load(file)
+    for mine, theirs in zip(states(ours), states(made), strict=True):
+        assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
 
 
 def test_a_teacher_of_epsilon_has_no_marks_and_half_precision_is_half(tmp_path: Path) -> None:

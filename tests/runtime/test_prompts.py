@@ -38,6 +38,15 @@ def test_the_metadata_of_an_image_set_is_one_as_well(tmp_path: Path) -> None:
     assert read(file) == [Row("a cat"), Row("a dog", 3)]
 
 
+def test_attributes_may_be_a_list_one_in_writing_or_weights(tmp_path: Path) -> None:
+    listed = written(tmp_path, "a.jsonl", '{"attributes": ["Ape", "Fez"]}\n{"attributes": {"Ape": 1, "Fez": 0.5}}\n')
+    assert read(listed) == [Row("Ape, Fez"), Row("Ape=1, Fez=0.5")]
+    assert read(written(tmp_path, "a.csv", "attributes\n\"['Ape', 'Fez']\"\n\"Ape=2,Fez\"\n")) == [
+        Row("Ape, Fez"),
+        Row("Ape=2, Fez"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
