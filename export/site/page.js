@@ -202,8 +202,9 @@ class Page {
 }
 
 // Whether the service worker keeps the page itself; where it is refused or a file is missing, the page wants a connection.
+// The host, not the browser's cache, is asked for the list of files that it imports: a site that was written again is seen.
 async function offline() {
-  const shell = await navigator.serviceWorker?.register("service-worker.js").catch(() => null);
+  const shell = await navigator.serviceWorker?.register("service-worker.js", { updateViaCache: "none" }).catch(() => null);
   const made = shell?.installing;
   if (made) await new Promise((done) => (made.onstatechange = () => made.state !== "installing" && done()));
   return Boolean(shell?.active ?? shell?.waiting);

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,6 +199,32 @@ def test_without_a_connection_and_on_a_phone(sites: Path, browser: Browser) -> N
     first_picture(browser, f"{address}#draw=3&steps=4&seed=1")  # the split graphs were kept as well
     assert browser.evaluate("document.querySelector('#picture').alt") == "3"
     assert browser.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_site_that_is_written_again_is_seen_at_the_next_visit_but_one(tmp_path: Path, browser: Browser) -> None:
+    folder, long_ago = tmp_path / "site", 1_600_000_000
+    write_site(bundle("digits"), folder)
+    old = re.findall(r'"version": ("[^"]+")', (folder / "shell.js").read_text())[0]
+    for file in folder.rglob("*"):
+        os.utime(file, (long_ago, long_ago))  # what is old browsers take from their cache for as long again
+    with static_site(folder) as server:
+        assert titled(browser, server) == "digits"
+        write_site(bundle("digits"), folder, "written again", overwrite=True)
+        assert titled(browser, server) == "digits"
+        until(
+            browser,
+            "caches.keys().then((names) => !names.some((name) => name.endsWith(VERSION)))".replace("VERSION", old),
+        )
+        assert titled(browser, server) == "written again"
+
+
+def titled(browser: Browser, server: StaticSite) -> str:
+    """The name on the page at another visit, all of which is kept."""
+    browser.call("Page.navigate", url="about:blank")
+    until(browser, "location.href === 'about:blank'")
+    first_picture(browser, server.address)
+    until(browser, "document.querySelector('#kept').textContent.startsWith('Kept in this browser')")
+    return str(browser.evaluate("document.querySelector('#name').textContent"))
 
 
 def broken(sites: Path, tmp_path: Path) -> Path:
