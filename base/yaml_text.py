@@ -141,7 +141,18 @@ def _typed(key: Any) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, whose scalars remember their text."""
+    """PyYAML's safe loader, whose scalars remember their text, and which takes no key twice."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """As PyYAML's, which would forget all but the last value of such a key."""
+        node = super().compose_mapping_node(anchor)
+        keys: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in keys:
+                    raise yaml.composer.ComposerError(None, None, f"key '{key.value}' stands twice", key.start_mark)
+                keys.add(key.value)
+        return node
 
 
 def _remembering(construct: Callable[[yaml.SafeLoader, Any], Any]) -> Callable[[yaml.SafeLoader, Any], Any]:

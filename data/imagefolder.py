@@ -193,7 +193,9 @@ def read_hub(name: str, split: str) -> tuple[Sources, Columns]:
         rows = datasets.load_dataset(name, split=split) if split in known else None
     except Exception as error:  # the two libraries and their transports share no narrower class
         first = str(error).strip().partition("\n")[0]
-        raise BadInput(f"no folder {name}, and not to be had from the Hub either: {first}") from None
+        raise BadInput(
+            f"no data set {name}: none that `ippo data` made, no folder, and not to be had from the Hub: {first}"
+        ) from None
     if rows is None:
         raise BadInput(f"{name} has no split '{split}'; it has: {', '.join(known)}")
     return _unpack(name, rows)
