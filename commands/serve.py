@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from base.errors import BadInput
 from runtime import available
 
 
@@ -53,7 +55,18 @@ def studio(
     ] = "127.0.0.1",
 ) -> None:
     """Open a local page over data, training and drawing; trainings that it starts outlive it."""
+    _check_listens(host, port)
     from studio.app import serve as listen
 
     print(f"http://{host}:{port}")
     listen(host, port)
+
+
+def _check_listens(host: str, port: int) -> None:
+    """BadInput: nobody can listen there, said before the page is made."""
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except (OSError, OverflowError) as error:
+        why = error.strerror if isinstance(error, OSError) else "accepted: 0 to 65535"
+        raise BadInput(f"cannot listen on {host}:{port}: {why}; choose another with --host and --port") from error

@@ -45,6 +45,7 @@ EVALUATE = ["evaluate", "s", "--data", "d", "--teacher", "t", "--judge", "j", "-
         (["sample", "nowhere", "a", "--out", "cat.bmp"], "unknown image format '.bmp'"),
         (["bulk", "nowhere.txt"], "no file nowhere.txt"),
         (["serve", "max_queu=3"], "unknown key 'max_queu'; did you mean 'max_queue'?"),
+        (["studio", "--port", "99999"], "cannot listen on 127.0.0.1:99999: accepted: 0 to 65535"),
         (["serve", "page"], "setting 'page' is not of the form name=value"),
         (["serve", "api_keys=short"], "a key has at least 8"),
         (["export", "nowhere", "--out", "bundle"], "nowhere"),
