@@ -16,6 +16,7 @@ from transformers import AutoModel
 from base.safetensors_head import check_folder
 from metrics import preprocess
 from metrics.preprocess import Preprocess
+from models.folder import on_hub
 
 
 class Dino(nn.Module):
@@ -39,7 +40,8 @@ def load(name: str | Path) -> Dino:
     """Open a folder or a Hub name, in float32. ValueError, one line: no vision transformer there."""
     try:
         check_folder(Path(name))
-        model = AutoModel.from_pretrained(str(name), dtype=torch.float32)
+        here_alone = not Path(name).exists() and not on_hub(str(name))
+        model = AutoModel.from_pretrained(str(name), dtype=torch.float32, local_files_only=here_alone)
         side = model.config.image_size
         return Dino(model, preprocess.read(name, side))
     except (OSError, ValueError, KeyError, AttributeError) as error:

@@ -53,7 +53,7 @@ def class_name(name: str | Path) -> str:
     single = stable_diffusion_file.is_single_file(name)
     where = str(stable_diffusion_file.configuration(Path(name)) if single else name)
     try:
-        here_alone = not Path(where).exists() and not _on_hub(where)
+        here_alone = not Path(where).exists() and not on_hub(where)
         with warnings.catch_warnings(action="ignore"):  # of diffusers' own use of the Hub's library
             return str(DiffusionPipeline.load_config(where, local_files_only=here_alone)["_class_name"])
     except (OSError, ValueError) as error:
@@ -63,7 +63,7 @@ def class_name(name: str | Path) -> str:
         ) from error
 
 
-def _on_hub(name: str) -> bool:
+def on_hub(name: str) -> bool:
     """Whether the Hub has it; asked once, where opening it would try again and again before it says so."""
     try:
         HfApi().model_info(name, timeout=_HUB_SECONDS)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ippo import main
 from models import folder as folders
 from tests import tiny
 
@@ -55,15 +56,34 @@ EVALUATE = ["evaluate", "s", "--data", "d", "--teacher", "t", "--judge", "j", "-
         (EVALUATE, "students draw in 1, 2, 3, 4 steps, not in '7'"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_two(tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_a_mistake_is_one_line_and_exit_code_two(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
     (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["ippo", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    assert ended.value.code == 2
+    assert last.startswith("ippo: ")
+    assert message in last
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["generate", "a", "--bundle", "nowhere"], ["export", "nowhere", "--out", "bundle"]]
+)
+def test_so_it_is_in_a_process_of_its_own(tmp_path: Path, arguments: list[str]) -> None:
     result = ippo(*arguments, cwd=tmp_path)
     assert result.returncode == 2, result.stderr
     last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith("ippo: ")
-    assert message in last
+    assert last.startswith("ippo: ") and "nowhere" in last
     assert "Traceback" not in result.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
 def test_generate_draws_what_the_seed_says(tiny_bundle: Path, tmp_path: Path) -> None:

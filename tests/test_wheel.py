@@ -125,6 +125,7 @@ def test_a_student_is_evaluated(
     assert "student, 1 step" in (tmp_path / "report" / "evaluation.html").read_text()
 
 
+@pytest.mark.slow
 def test_runs_are_compared(installed: Path, tmp_path: Path) -> None:
     for name in ("first", "second"):
         (tmp_path / name).mkdir()

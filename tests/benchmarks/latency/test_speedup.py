@@ -162,6 +162,7 @@ def test_attributes_are_timed_by_the_same_cases(attribute_bundle: Path) -> None:
     assert ceiling(teacher, teacher, 1, 1.0)["ratio"] == pytest.approx(3, abs=0.1), "null and two attributes"
 
 
+@pytest.mark.slow
 def test_two_text_encoders_are_timed_by_the_same_cases(tmp_path: Path) -> None:
     student = tiny.xl_teacher()
     student.scheduler = student_scheduler(student.scheduler, "v_prediction")
