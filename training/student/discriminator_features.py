@@ -20,6 +20,7 @@ from base.errors import BadInput
 from base.safetensors_head import check_folder
 from models.architecture import architecture
 from models.conditioning import Conditioning
+from models.folder import on_hub
 from models.sampling import add_noise
 from training.run.draws import Draws
 from training.schedule_tables import Tables
@@ -78,7 +79,8 @@ class VisionFeatures:
     def __init__(self, name: str, decode: Callable[[Tensor], Tensor]) -> None:
         try:
             check_folder(Path(name))
-            network: Any = AutoModel.from_pretrained(name)
+            here_alone = not Path(name).exists() and not on_hub(name)
+            network: Any = AutoModel.from_pretrained(name, local_files_only=here_alone)
         except BadInput:
             raise
         except (OSError, ValueError) as error:
