@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from accelerate.state import AcceleratorState
 
 from export.write_bundle import ExportOptions, export
 from metrics.sharpness import psnr
@@ -27,6 +28,7 @@ CONSISTENCY = {"consistency": {"steps": 4, "guidance": 2.0}, "adversarial": {"di
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A LoRA teacher, its student by consistency and LADD together, and the student's bundle."""
+    AcceleratorState._reset_state()  # a process has one precision, but for its tests
     root = tmp_path_factory.mktemp("sana")
     data = write_set(root / "squares")
     base = tiny_sana.write(root / "base")
