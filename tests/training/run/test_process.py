@@ -45,10 +45,10 @@ def test_a_second_signal_ends_the_process_as_ever() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
     with process.stopping() as asked:
         assert not asked.is_set()
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # in this thread: another one would see it too late
         assert asked.is_set()
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)  # in this thread: another one would see it too late
     assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
 
 
