@@ -52,12 +52,10 @@ def test_every_graph_that_ships_is_built(name: str) -> None:
     assert set(check_graphs(shipped(name), ALL)) == set(ALL)
 
 
-@pytest.mark.slow
 def test_every_graph_of_a_tiny_latent_student_is_built(bundle: Bundle) -> None:
     assert set(check_graphs(bundle, ALL)) == set(ALL)
 
 
-@pytest.mark.slow
 def test_the_denoiser_of_stable_diffusion_2_is_built(tmp_path: Path) -> None:
     """Its projections are linear, and heads have one width."""
     torch.manual_seed(0)
@@ -78,7 +76,6 @@ def test_the_denoiser_of_stable_diffusion_2_is_built(tmp_path: Path) -> None:
     assert len(engine_build.build(api, graph, axes, EngineOptions(plans, GPUS))) > 1e6
 
 
-@pytest.mark.slow
 def test_every_graph_of_a_student_without_inputs_is_built(unconditional_bundle: Path) -> None:
     check_graphs(open_bundle(unconditional_bundle), ALL)
 
