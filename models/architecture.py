@@ -5,11 +5,12 @@ Shapes: `N` batch, `C` channels, `h w` latent, `S` tokens, `D` width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from models.conditioning import Conditioning
 from models.implementation import file_named, file_of
@@ -75,6 +76,16 @@ class Architecture(Protocol):
 def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean squared error of predictions `(N, C, h, w)`: one number a sample `(N,)`."""
     return (prediction.float() - target).square().mean(dim=(1, 2, 3))
+
+
+@contextmanager
+def hooked(maps: dict[str, Tensor], hooks: Iterable[RemovableHandle]) -> Iterator[dict[str, Tensor]]:
+    """`maps` of arrays `(N, C_i, h_i, w_i)` while the hooks that fill them are in place."""
+    try:
+        yield maps
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def architecture(denoiser: nn.Module) -> Architecture:

@@ -99,6 +99,16 @@ def check_weights(folder: Path, kind: type[nn.Module]) -> None:
     check_names(str(files[0]), held, expected, f"{kind.__name__} of {folder / 'config.json'}")
 
 
+def in_class(kind: type[nn.Module], network: Any, dtype: torch.dtype) -> Any:
+    """A network of diffusers as another class with the same configuration, its weights on the CPU in `dtype`."""
+    made: Any = kind
+    with torch.device("meta"):
+        other = made.from_config(network.config)
+    weights = {name: weight.detach().to("cpu", dtype) for name, weight in network.state_dict().items()}
+    other.load_state_dict(weights, assign=True)
+    return other
+
+
 def base(name: str) -> Base:
     """What `name` is: a folder as it is, one file with its configuration, or what the Hub has, safetensors only.
 

@@ -108,7 +108,7 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
         tokenizer=conditioner.tokenizer,
         text_encoder=text_encoder,
         vae=vae,
-        transformer=_as(SanaTransformer2DModel, transformer, dtype),
+        transformer=components.in_class(SanaTransformer2DModel, transformer, dtype),
         scheduler=scheduler,
     )
     stock.save_pretrained(folder, safe_serialization=True)
@@ -169,15 +169,6 @@ def _for_sprint(transformer: TrigonometricTransformer) -> TrigonometricTransform
         renamed[first] = (weight + change).float()
         sprint.load_state_dict({**renamed, **silent})
     return sprint.eval()
-
-
-def _as(kind: type[SanaTransformer2DModel], transformer: SanaTransformer2DModel, dtype: torch.dtype) -> Any:
-    """The same weights in another class: our own, or the one that stock diffusers knows."""
-    with torch.device("meta"):
-        other = kind.from_config(transformer.config)
-    weights = {name: weight.detach().to("cpu", dtype) for name, weight in transformer.state_dict().items()}
-    other.load_state_dict(weights, assign=True)
-    return other
 
 
 def _lowercase(file: Path) -> None:

@@ -9,8 +9,8 @@ Shapes: `N` batch, `C` channels, `h w` latent, `S` tokens, `D` width.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import torch
@@ -19,7 +19,7 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from torch import Tensor, nn
 
 from models import reduce
-from models.architecture import Architecture, squared_error
+from models.architecture import Architecture, hooked, squared_error
 from models.conditioning import Conditioning
 from models.schedule import TRIGONOMETRIC_STEPS
 
@@ -104,8 +104,7 @@ class SanaArchitecture:
             self.transformer(sample, timesteps, **conditioning.arrays())
         return [maps[f"block {index}"] for index in self.feature_blocks]
 
-    @contextmanager
-    def stage_maps(self) -> Iterator[dict[str, Tensor]]:
+    def stage_maps(self) -> AbstractContextManager[dict[str, Tensor]]:
         """`block I` → the map `(N, D, h/p, w/p)` after it."""
         maps: dict[str, Tensor] = {}
         sides: list[int] = []
@@ -122,11 +121,7 @@ class SanaArchitecture:
         blocks = self.transformer.transformer_blocks
         hooks = [self.transformer.patch_embed.register_forward_pre_hook(measure)]
         hooks += [block.register_forward_hook(store(index)) for index, block in enumerate(blocks)]
-        try:
-            yield maps
-        finally:
-            for hook in hooks:
-                hook.remove()
+        return hooked(maps, hooks)
 
     def last_weight(self) -> nn.Parameter:
         """The last layer's weights `(p·p·C, D)`."""

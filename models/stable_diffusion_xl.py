@@ -139,7 +139,7 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
         text_encoder_2=text_encoder_2,
         tokenizer=tokenizer,
         tokenizer_2=tokenizer_2,
-        unet=_as(UNet2DConditionModel, cast(TextTimeUNet, pipeline.denoiser), dtype),
+        unet=components.in_class(UNet2DConditionModel, cast(TextTimeUNet, pipeline.denoiser), dtype),
         scheduler=scheduler.from_config(pipeline.scheduler),
         force_zeros_for_empty_prompt=conditioner.zeros,
         add_watermarker=False,
@@ -148,12 +148,3 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
     name_as_released(folder / "text_encoder" / "model.safetensors")
     for component, ours in (("tokenizer", tokenizer), ("tokenizer_2", tokenizer_2)):
         tokenizer_files.save(ours, folder / component)
-
-
-def _as(kind: type[UNet2DConditionModel], unet: UNet2DConditionModel, dtype: torch.dtype) -> UNet2DConditionModel:
-    """The same weights in another class: our own, or the one that stock diffusers knows."""
-    with torch.device("meta"):
-        other = kind.from_config(unet.config)
-    weights = {name: weight.detach().to("cpu", dtype) for name, weight in unet.state_dict().items()}
-    other.load_state_dict(weights, assign=True)
-    return other

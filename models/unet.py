@@ -5,8 +5,8 @@ Shapes: `N` batch, `C` channels, `h w` latent, `S` tokens, `D` width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from base.errors import BadInput
 from models import reduce
-from models.architecture import TOKENS, Architecture, squared_error
+from models.architecture import TOKENS, Architecture, hooked, squared_error
 from models.conditioning import Conditioning
 
 INTERFACE = ("in_channels", "out_channels", "cross_attention_dim", "addition_embed_type", "class_embed_type")
@@ -87,8 +87,7 @@ class UNetArchitecture:
         added = conditioning.arrays()
         return added.pop("encoder_hidden_states"), added
 
-    @contextmanager
-    def stage_maps(self) -> Iterator[dict[str, Tensor]]:
+    def stage_maps(self) -> AbstractContextManager[dict[str, Tensor]]:
         """Stage → map `(N, C_i, h_i, w_i)`: `down 0` is the first, `middle`, `up 0` the last.
 
         An encoder's map is that before it is downsampled. The outermost stages have the same names in a UNet of fewer stages.
@@ -97,11 +96,7 @@ class UNetArchitecture:
         hooks = [
             block.register_forward_hook(_into(maps, name, len(block.resnets))) for name, block in self._stages().items()
         ]
-        try:
-            yield maps
-        finally:
-            for hook in hooks:
-                hook.remove()
+        return hooked(maps, hooks)
 
     def last_weight(self) -> nn.Parameter:
         """The last convolution's weights `(C, width, 3, 3)`."""

@@ -7,8 +7,8 @@ Gaussian noise on token embeddings; the network predicts x0 as `softmax(logits)Â
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedTokenizerFast
 
 from base.errors import BadInput
-from models.architecture import Architecture
+from models.architecture import Architecture, hooked
 from models.conditioning import Conditioning
 from models.pipeline import Autoencoder
 
@@ -169,8 +169,7 @@ class WriterArchitecture:
         states = self.writer.hidden(sample, timesteps, conditioning.encoder_hidden_states)
         return [state.mT[:, :, None] for state in states]
 
-    @contextmanager
-    def stage_maps(self) -> Iterator[dict[str, Tensor]]:
+    def stage_maps(self) -> AbstractContextManager[dict[str, Tensor]]:
         """Block's number â†’ map `(N, W, 1, S)` at its end."""
         maps: dict[str, Tensor] = {}
 
@@ -182,11 +181,7 @@ class WriterArchitecture:
 
         blocks = enumerate(self.writer.blocks)
         hooks = [block.register_forward_hook(into(f"block {index}")) for index, block in blocks]
-        try:
-            yield maps
-        finally:
-            for hook in hooks:
-                hook.remove()
+        return hooked(maps, hooks)
 
     def last_weight(self) -> nn.Parameter:
         """The weights of the logits `(V, W)`."""
