@@ -28,11 +28,11 @@ install: $(VENV)/installed-dev debian
 
 test: $(VENV)/installed-dev debian
 	@$(MAKE) --no-print-directory lint
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile --max-worker-restart 0
 
 test-all: $(VENV)/installed-load debian chromium $(SITE)/node_modules
 	@$(MAKE) --no-print-directory lint lint-site
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile -m "not gpu and not interop"
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile --max-worker-restart 0 -m "not gpu and not interop"
 
 lint: $(VENV)/installed-dev
 	@$(VENV)/bin/ruff check .
