@@ -20,7 +20,7 @@ from training.base_parts import Parts
 from training.lora import adapted
 from training.pairs_estimate import PairsEstimate
 from training.rehearsal import Rehearsal, denoiser_pass
-from training.run.device import device
+from training.run.device import device, mixed_precision
 from training.run.ema import Ema
 from training.run.loop_config import LoopConfig
 from training.run.memory import Peak, Play, appear, available, operations, rehearse
@@ -104,7 +104,7 @@ def student(config: StudentConfig) -> Estimate:
     if pairs is None:
         return plain
     passes = 1 if config.pairs.guidance == 1.0 else 2  # composed attributes take one each
-    rate = _EFFICIENCY * _rate(device(), config.loop.precision)
+    rate = _EFFICIENCY * _rate(device(), mixed_precision(config.loop.precision))
     return replace(plain, pairs=pairs, pairs_seconds=_forward_operations(parts) * passes * pairs.steps / rate)
 
 
@@ -137,7 +137,9 @@ def _estimate(
     # Time is arithmetic over what this device reaches.
     here = device()
     steps = loop.steps or loop.length(len(ImageFolder(data_folder(config.data), "train")))
-    seconds = steps * loop.accumulate * rehearsed.operations / (_EFFICIENCY * _rate(here, loop.precision))
+    seconds = (
+        steps * loop.accumulate * rehearsed.operations / (_EFFICIENCY * _rate(here, mixed_precision(loop.precision)))
+    )
     return Estimate(parameters, memory, available(here), seconds)
 
 
@@ -175,7 +177,7 @@ def _rehearse(config: TeacherConfig | StudentConfig, parts: Parts, learner: Lear
             average = Ema(learning, loop.ema, torch.bfloat16 if loop.frozen == "bf16" else torch.float32)
             memory["moving average"] = peak.now - before
             # Forward and backward; autocast keeps its casts of the weights unless activations are computed again.
-            mixed, keeps = loop.precision != "no", not loop.checkpointing
+            mixed, keeps = mixed_precision(loop.precision) != "no", not loop.checkpointing
             with torch.autocast("cpu", torch.bfloat16, enabled=mixed, cache_enabled=keeps):
                 total = loss(base, learning, *architecture(base).example_inputs(loop.batch // loop.accumulate))
             for weight, gradient in zip(weights, torch.autograd.grad(total, weights, allow_unused=True), strict=True):

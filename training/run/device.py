@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import Literal
 
 import torch
 from accelerate import Accelerator, PartialState
 from torch import Tensor
+
+from training.run.loop_config import Precision
 
 BUCKET = 2**23
 """Numbers that travel at once: enough that their number matters and not that of their tensors (25 MB is DDP's)."""
@@ -21,6 +24,17 @@ def on_cpu() -> bool:
 def device() -> torch.device:
     """The device of this process among those of one training."""
     return PartialState(cpu=on_cpu()).device
+
+
+def mixed_precision(wanted: Precision) -> Literal["no", "bf16", "fp16"]:
+    """What `wanted` means on this device: `auto` is bf16 on GPUs that have it and on CPUs with AMX.
+
+    Other CPUs convert what they multiply: with AVX512-BF16 alone, a convolutional teacher's step took 1.3 to 1.6 times fp32's.
+    """
+    if wanted != "auto":
+        return wanted
+    fast = torch.cpu.get_capabilities().get("amx_bf16", False) if on_cpu() else torch.cuda.is_bf16_supported(False)
+    return "bf16" if fast else "no"
 
 
 def any_process(flag: bool, accelerator: Accelerator) -> bool:

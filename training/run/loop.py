@@ -18,7 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from base.progress import progress
 from training.run import process, trouble
-from training.run.device import any_process, on_cpu
+from training.run.device import any_process, mixed_precision, on_cpu
 from training.run.draws import batch_indices
 from training.run.ema import Ema
 from training.run.log import Log, NoLog, tell
@@ -41,7 +41,7 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
     # Device and precision. Autocast keeps the bf16 copy of every weight until a forward ends: half the weights again, which
     # checkpointing is to save. Where some weights are in bf16 anyhow, what needs no gradient computes in bf16 too.
     casts = AutocastKwargs(cache_enabled=not config.checkpointing)
-    accelerator = Accelerator(mixed_precision=config.precision, cpu=on_cpu(), kwargs_handlers=[casts])
+    accelerator = Accelerator(mixed_precision=mixed_precision(config.precision), cpu=on_cpu(), kwargs_handlers=[casts])
     main = accelerator.is_main_process
     attention = [SDPBackend.MATH] if config.attention == "math" else _ATTENTION
     averages_dtype = torch.bfloat16 if config.frozen == "bf16" else torch.float32

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from base.config import Config
 
+Precision = Literal["no", "bf16", "fp16", "auto"]
+
 
 class LoopConfig(Config):
     """How long, how much at once, how often."""
@@ -20,8 +22,9 @@ class LoopConfig(Config):
     """Global batch size."""
     seed: int = 0
     """Every random number of the run derives from it."""
-    precision: Literal["no", "bf16", "fp16"] = "no"
-    """Mixed precision of the forward pass; `fp16` scales the loss, on a GPU that has no bf16."""
+    precision: Precision = "no"
+    """Mixed precision of the forward pass; `fp16` scales the loss, on a GPU that has no bf16. `auto`: bf16 where the device
+    multiplies it faster."""
     attention: Literal["auto", "math"] = "auto"
     """`math` for short sequences on a CPU, where the backward of torch's own choice took 29 % of a teacher's step."""
     ema: float = 0.999

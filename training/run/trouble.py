@@ -27,7 +27,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def check_machine(precision: str) -> None:
     """BadInput, before anything loads: what this machine or its launcher cannot do."""
     if precision == "fp16" and on_cpu():
-        raise BadInput("loop.precision=fp16 needs a GPU; accepted on a CPU: no, bf16")
+        raise BadInput("loop.precision=fp16 needs a GPU; accepted on a CPU: auto, no, bf16")
     if requested := [name for name in SHARDED if os.environ.get(name, "").lower() in ("1", "true")]:
         raise BadInput(
             f"{requested[0]} is set: weights are not shared out among processes, each holds all of them; accepted: several "

@@ -17,6 +17,7 @@ from data.imagefolder import ImageFolder
 from models.conditioning import Conditioning
 from models.task import task_of
 from training.examples import examples
+from training.run.device import mixed_precision
 from training.run.draws import Draws
 from training.student import pairs
 from training.student.checks import WALKS, Split
@@ -62,7 +63,7 @@ class TrainingSet:
     @cached_property
     def pairs(self) -> pairs.Pairs:
         """Where the guided teacher starts and where it ends; sampled when first asked for, which takes long."""
-        mixed = self.config.loop.precision == "bf16"
+        mixed = mixed_precision(self.config.loop.precision) == "bf16"
         with torch.autocast(self.teacher.device.type, torch.bfloat16, enabled=mixed):
             ids = self.captions.ids
             shares = None if self.shares is None else self.shares.repeat(ids.shape[1])
