@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.captions import CiderD, Names, exact, word_f1
+from metrics.caption_scores import CiderD, Names, exact, word_f1
 
 WORDS = st.sampled_from(["red", "cat", "dog", "on", "blue", "house"])
 TEXTS = st.lists(WORDS, min_size=1, max_size=7).map(" ".join)
