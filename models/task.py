@@ -93,7 +93,7 @@ class Task(ABC):
     tokenized: ClassVar[bool] = False
     """Whether the model's own tokenizer files turn inputs, which are text, into ids; otherwise `row` does."""
     required: ClassVar[bool] = True
-    """Whether a request must say something; otherwise `""` is drawn as well."""
+    """Whether one is expected to say something: pages wait for it, and OpenAI's clients may not leave it empty."""
     output: ClassVar[Literal["image", "text"]] = "image"
     """What comes out."""
     does: ClassVar[str]
@@ -157,16 +157,16 @@ class TextToImage(Task):
     """Draws what a text says."""
 
     name = "text-to-image"
-    field = InputField("prompt", str, "What to draw.")
+    field = InputField("prompt", str, "What to draw; empty: whatever the seed gives.")
     tokenized = True
     does, action, verb = "draws what a text says", "Draw", "Type"
 
     def parse(self, value: object) -> str:
-        """A prompt, as it is. BadInput: it is empty, or no text."""
+        """A prompt, as it is; of blanks alone, the null condition. BadInput: it is no text."""
         if not isinstance(value, str):
             raise BadInput(f"a prompt must be text, got {value!r:.40}")
         if not value.strip():
-            raise BadInput("prompt is empty; describe what to draw")
+            return ""
         if any("\ud800" <= letter <= "\udfff" for letter in value):
             raise BadInput("prompt holds half of a surrogate pair, which is no text")
         return value
@@ -195,13 +195,13 @@ class ClassToImage(Task):
     """Draws one of the classes that a model knows."""
 
     name = "class-to-image"
-    field = InputField("label", int | str, "What to draw: a class's number from 0, or its name.")
+    field = InputField("label", int | str, "What to draw: a class's number from 0, or its name; empty: any.")
     does, action, verb = "knows classes", "Draw a class", "Choose"
 
     def parse(self, value: object) -> str:
-        """A label's number or name → its name. BadInput: no such class."""
+        """A label's number or name → its name; nothing: the null condition. BadInput: no such class."""
         if value == "":
-            raise BadInput("label is empty; accepted: a class's number from 0, or its name")
+            return ""
         return self.vocabulary.classes[class_id(value, self.vocabulary.classes)]
 
     def row(self, input: Input) -> list[int]:
@@ -283,10 +283,6 @@ class ImageTextToImage(TextToImage):
     fused = "variation.onnx"
     required = False
     does, action, verb = "draws what a text and pictures say", "Draw", "Type"
-
-    def parse(self, value: object) -> str:
-        """A prompt, as it is, empty where pictures say it all. BadInput: it is no text."""
-        return "" if value == "" else super().parse(value)
 
     def text(self, input: Input) -> str:
         """The prompt of a wish."""

@@ -38,7 +38,8 @@ class Txt2Img(OptionalNulls):
     """`POST /sdapi/v1/txt2img`: the fields that have a meaning here, other ones are ignored; null is the default of each."""
 
     prompt: str = ""
-    """What to draw; a label's name where the model knows classes, text such as `Zombie, Cap=2` where it knows attributes."""
+    """What to draw; a label's name where the model knows classes, text such as `Zombie, Cap=2` where it knows attributes.
+    Empty: whatever the seed gives."""
     seed: int = Field(default=-1, ge=-1, le=MAX_SEED)
     """-1: a random one."""
     steps: int | None = Field(default=None, ge=1)

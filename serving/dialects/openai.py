@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 
 from base.errors import BadInput
 from models.noise import MAX_SEED
+from models.task import task_of
 from runtime.bundle import Manifest
 from runtime.formats import Format
 from runtime.shapes import parse_size
@@ -29,6 +30,7 @@ class _Images(BaseModel):
     """What both ways to images have in common; `seed` and `num_inference_steps` are ours.
 
     Where the model knows classes, the prompt is the name of one; where it knows attributes, text such as `Zombie, Cap=2`.
+    An empty one is refused, as OpenAI does; ippo's own interface and Automatic1111's draw whatever the seed gives.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -146,6 +148,8 @@ def _order(body: _Images, config: ServeConfig, model: Manifest) -> Order:
     """The order that `/generate` would make of the same request. Raises Refused."""
     if body.stream:
         raise Refused("stream: a picture is answered whole; accepted: false, or nothing", "stream")
+    if task_of(model).required and not body.prompt.strip():
+        raise Refused("prompt is empty; describe what to draw", "prompt", code="empty_string")
     fields = {
         **dict.fromkeys(model.inputs, body.prompt),
         "seed": body.seed,

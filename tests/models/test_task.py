@@ -80,6 +80,16 @@ def test_attributes_are_parsed_in_the_order_of_the_slots() -> None:
     assert task.parse({}) == task.parse("") == {} and task.row({}) == task.row("") == [0.0] * 6
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_nothing_is_the_null_condition_of_every_task(name: str) -> None:
+    task = task_named(name)(Vocabulary(("red", "blue"), tiny.SLOTS))
+    assert task.text(task.parse("")) == "" and task.parse(task.parse("")) == task.parse("")
+
+
+def test_blanks_are_no_prompt() -> None:
+    assert task_named("text-to-image")().parse(" \n ") == ""
+
+
 def test_a_suggestion_is_an_input(pipeline: Pipeline) -> None:
     task = task_of(pipeline)
     assert [task.parse(text) for text in task.suggestions()] or not isinstance(task.control(), TextBox | Pickers)
@@ -88,10 +98,9 @@ def test_a_suggestion_is_an_input(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(
     ("task", "value", "says"),
     [
-        ("text-to-image", " ", "prompt is empty; describe what to draw"),
         ("text-to-image", 5, "a prompt must be text, got 5"),
         ("text-to-image", "a \ud83d", "half of a surrogate pair"),
-        ("class-to-image", "", "label is empty; accepted: a class's number from 0, or its name"),
+        ("class-to-image", " ", "label ' ' is unknown; accepted: blue, red"),
         ("class-to-image", 2, "label 2 is out of range; accepted: 0 to 1"),
         ("attributes-to-image", {"Cap": 4}, "weight 4 of attribute 'Cap' is refused; accepted: 0 to 3"),
     ],

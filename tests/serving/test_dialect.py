@@ -63,10 +63,10 @@ def test_a_file_more_is_a_dialect_more(made_up: ServeConfig) -> None:
         ours = client.post("/generate", json=CAT)
         theirs = client.get("/made-up/picture/a cat/7")
         assert theirs.status_code == 200 and theirs.content == ours.content and theirs.headers["x-seed"] == "7"
-        refused = client.get("/made-up/picture/%20/7")
+        refused = client.get(f"/made-up/picture/{'x' * 2000}/7")
         assert (refused.status_code, refused.json()) == (
             400,
-            {"errors": [400, "prompt is empty; describe what to draw"]},
+            {"errors": [400, "prompt has 2000 characters; at most 1000"]},
         )
         for method, path, status in (
             ("GET", "", 404),

@@ -74,7 +74,7 @@ def test_a_frame_is_a_picture_to_start_from(server: str) -> None:
         ('{"steps": 9}', "steps"),
         ('{"image": "???"}', "image is not base64"),
         ('{"model": "other"}', "accepted: tiny"),
-        ("   ", "prompt is empty"),
+        ("x" * 2000, "prompt has 2000 characters; at most 1000"),
     ],
 )
 def test_a_bad_message_is_told_in_one_line_and_changes_nothing(server: str, message: str, says: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from collections.abc import Iterator
@@ -65,7 +66,7 @@ def test_a_label_is_a_number_or_a_name(labels: TestClient) -> None:
         ({"label": 10**100}, 422, "is out of range"),
         ({"label": "blu"}, 422, "label 'blu' is unknown; did you mean 'blue'?"),
         ({"label": "\ud800"}, 400, "hex escape"),
-        ({"label": ""}, 422, "label is empty"),
+        ({"label": " "}, 422, "label ' ' is unknown; accepted: "),
         ({"label": True}, 400, "label: Input should be a valid integer, got True"),
         ({"label": 1.5}, 400, "label: "),
         ({"label": None}, 400, "label: "),
@@ -98,6 +99,16 @@ def test_openai_names_the_label_in_the_prompt(labels: TestClient) -> None:
     assert theirs.json()["data"] == ours
     refused = labels.post("/v1/images/generations", json={"prompt": "a cat"})
     assert refused.status_code == 422 and refused.json()["error"]["param"] == "prompt"
+
+
+def test_no_label_is_the_null_condition_but_openais_clients_name_one(labels: TestClient) -> None:
+    ours = labels.post("/generate", json={"label": "", "seed": 3})
+    theirs = labels.post("/sdapi/v1/txt2img", json={"prompt": "", "seed": 3})
+    assert (ours.status_code, theirs.status_code) == (200, 200)
+    drawn = [Image.open(io.BytesIO(file)) for file in (ours.content, base64.b64decode(theirs.json()["images"][0]))]
+    assert drawn[0].tobytes() == drawn[1].tobytes() and drawn[0].info["label"] == ""
+    refused = labels.post("/v1/images/generations", json={"prompt": ""})
+    assert refused.status_code == 400 and refused.json()["error"]["code"] == "empty_string"
 
 
 def test_attributes_are_weights_by_name_or_text(attributes: TestClient) -> None:

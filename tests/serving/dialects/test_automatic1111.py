@@ -152,6 +152,16 @@ def test_batches_have_seeds_in_a_row_and_minus_one_is_a_random_one(client: TestC
     assert info["all_seeds"] == [info["seed"] + index for index in range(4)]
 
 
+def test_no_prompt_at_all_draws_what_the_seed_gives(client: TestClient) -> None:
+    """As Automatic1111 does; a prompt of marks alone says nothing either."""
+    ours = client.post("/generate", json={"prompt": "", "seed": 7, "format": "png"}).content
+    wanted = Image.open(io.BytesIO(ours)).tobytes()
+    for body in ({}, {"prompt": ""}, {"prompt": None}, {"prompt": "<lora:x:1>"}):
+        answer = client.post(TXT2IMG, json={**body, "seed": 7})
+        assert answer.status_code == 200, answer.text
+        assert Image.open(io.BytesIO(base64.b64decode(answer.json()["images"][0]))).tobytes() == wanted
+
+
 def test_image_to_image(client: TestClient) -> None:
     red = coded(Image.new("RGB", (64, 32), "red"))
     lines = "\n".join(red[start : start + 76] for start in range(0, len(red), 76))
@@ -183,7 +193,6 @@ def test_models_options_and_samplers(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "status", "says"),
     [
-        (TXT2IMG, {**USUAL, "prompt": ""}, 400, "prompt is empty"),
         (TXT2IMG, {**USUAL, "prompt": "\ud800"}, 400, "surrogate"),
         (TXT2IMG, {**USUAL, "batch_size": 9}, 400, "at most 8"),
         (TXT2IMG, {**USUAL, "override_settings": {"sd_model_checkpoint": "sdxl"}}, 404, "accepted: tiny ["),
