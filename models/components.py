@@ -68,11 +68,11 @@ class Base:
         if self.file is None:
             check_weights(self.folder / component, kind)
         else:
-            stable_diffusion_file.check(self.file, component, _empty(kind, self.config(component)))
+            stable_diffusion_file.check(self.file, component, empty(kind, self.config(component)))
 
     def network(self, component: str, kind: type[nn.Module]) -> Any:
         """A component in float32, ready to run; `check` was there before."""
-        network, folder = _empty(kind, self.config(component)), self.folder / component
+        network, folder = empty(kind, self.config(component)), self.folder / component
         if self.file is not None:
             weights = stable_diffusion_file.weights(self.file, component, network)
             network.load_state_dict(weights, assign=True)
@@ -90,7 +90,7 @@ class Base:
 
 def check_weights(folder: Path, kind: type[nn.Module]) -> None:
     """BadInput: a network's weights are not whole, not here, or not those of a `kind` of the folder's configuration."""
-    network = _empty(kind, config(folder.parent, folder.name))
+    network = empty(kind, config(folder.parent, folder.name))
     files = weight_files(folder)
     shapes = {name: shape for file in files for name, shape in read_head(file).shapes.items()}
     front = _front(shapes, network)
@@ -184,7 +184,7 @@ def weight_files(component: Path) -> list[Path]:
             return [file]
     foreign = [path.name for path in sorted(component.glob("*")) if path.suffix in _FOREIGN]
     hint = f"; {foreign[0]} can hold code and is not read: save it as safetensors" if foreign else ""
-    stem = _STEMS[1] if component.name.startswith("text_encoder") else _STEMS[0]
+    stem = _STEMS[1] if "encoder" in component.name else _STEMS[0]
     raise BadInput(f"{component.parent} is incomplete: it has no {component.name}/{stem}{SUFFIX}{hint}")
 
 
@@ -213,8 +213,8 @@ def _size(component: Path) -> int:
     return sum(head.numbers for head in heads)
 
 
-def _empty(kind: type[nn.Module], config: Mapping[str, Any]) -> nn.Module:
-    """A network without weights; its buffers are there. BadInput: of no such configuration."""
+def empty(kind: type[nn.Module], config: Mapping[str, Any]) -> nn.Module:
+    """A network without weights, of a component's configuration; its buffers are there. BadInput: of no such one."""
     made: Any = kind
     try:
         with init_empty_weights(include_buffers=False), warnings.catch_warnings(action="ignore"):

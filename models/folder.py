@@ -37,13 +37,13 @@ def load(name: str | Path, task: str | None = None) -> Pipeline:
     `task` chooses one of several flows in a folder; none: its first. BadInput: there is no such thing or flow, or no family
     of `models/` knows it.
     """
-    pipeline: Pipeline = _family_of_class(class_name(name)).load(str(name))
+    pipeline: Pipeline = _family_at(name).load(str(name))
     return pipeline if task is None else pipeline.flow(task)
 
 
 def check(name: str | Path) -> None:
     """BadInput: what `load` would refuse, as far as it can be known before anything loads."""
-    family = _family_of_class(class_name(name))
+    family = _family_at(name)
     if hasattr(family, "check"):
         family.check(str(name))
 
@@ -87,7 +87,7 @@ def as_student(pipeline: Pipeline, where: str | Path, name: str) -> Pipeline:
 
 def component_names(name: str | Path) -> dict[str, tuple[str, ...]]:
     """Part (conditioner, denoiser, autoencoder) of what `load` opens → the folders of its components. BadInput: as `load`."""
-    files = _weight_files(_family_of_class(class_name(name)))
+    files = _weight_files(_family_at(name))
     return {part: tuple(file.partition("/")[0] for file in several) for part, several in files.items()}
 
 
@@ -163,6 +163,12 @@ def _weight_files(family: ModuleType) -> dict[str, tuple[str, ...]]:
 
 def _family_of(pipeline: Pipeline) -> ModuleType:
     return importlib.import_module(type(pipeline.conditioner).__module__)
+
+
+def _family_at(name: str | Path) -> ModuleType:
+    """The family of a folder, a Hub name or one file: by its class, and where several layouts have that, by what is inside."""
+    family = _family_of_class(class_name(name))
+    return _family(family.layout_of(components.local(str(name)))) if hasattr(family, "layout_of") else family
 
 
 def _family_of_class(name: str) -> ModuleType:

@@ -46,6 +46,10 @@ class Conditioner(nn.Module, ABC):
     def forward(self, ids: Tensor) -> Conditioning:
         """What `tokenize` gives, ids `(N, S)` or weights `(N, A)` → conditioning of N samples."""
 
+    def null_beside(self, null: Conditioning, conditioning: Conditioning) -> Conditioning:
+        """What guidance compares a conditioning with, arrays `(N, …)`: the null condition, by default as it is."""
+        return null
+
     if TYPE_CHECKING:
 
         def __call__(self, ids: Tensor) -> Conditioning:
@@ -150,6 +154,12 @@ class Pipeline:
         ids = self.conditioner.tokenize(inputs).to(self.device)
         return self.conditioner(ids)
 
+    def null_beside(self, conditioning: Conditioning) -> Conditioning:
+        """The null condition for each sample of a conditioning, arrays `(N, …)`."""
+        count = next(iter(conditioning.arrays().values())).shape[0]
+        null = self.condition([self.null_input]).map(lambda array: array.expand(count, *array.shape[1:]))
+        return self.conditioner.null_beside(null, conditioning)
+
     @property
     def device(self) -> torch.device:
         """The device on which the denoiser's weights are."""
@@ -162,8 +172,8 @@ class Pipeline:
         """
         if guidance is None or (guidance == 1.0 and conditioning.weights is None):
             return lambda sample, timestep: predict(self.denoiser, sample, timestep, conditioning)
-        count = next(iter(conditioning.arrays().values())).shape[0]
-        null = self.condition([self.null_input]).map(lambda array: array.expand(count, *array.shape[1:]))
+        null = self.null_beside(conditioning)
+        count = next(iter(null.arrays().values())).shape[0]
         terms = guidance_terms(conditioning, guidance, self.conditioner)
         rows = torch.cat([torch.arange(count, device=terms.samples.device), terms.samples])  # the sample of each row
         single = terms.conditions.arrays()

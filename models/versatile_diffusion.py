@@ -253,6 +253,12 @@ def build(config: VersatileFromScratch, find: Callable[[str], Path]) -> Pipeline
     return assemble(wishes, unet, vae, Columns(columns=config.columns, width=width), writer, schedulers)
 
 
+def layout_of(folder: Path) -> str:
+    """Which file of `models/` knows a folder of this class: the published one has a flat UNet for text."""
+    flat = components.config(folder, "text_unet").get("_class_name") == "UNetFlatConditionModel"
+    return "versatile_published" if flat else "versatile_diffusion"
+
+
 def check(name: str) -> components.Base:
     """What `name` is, after all that can be known without loading it. BadInput: no such folder, or not whole."""
     base = components.base(name)

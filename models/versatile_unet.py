@@ -7,7 +7,7 @@ Shapes: `N` batch, `C` channels, `h w` latent, `S` tokens, `T` tokens of a pictu
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -39,29 +39,36 @@ class MixedTransformer(nn.Module):
 
     def forward(self, hidden_states: Tensor, encoder_hidden_states: MixedContext, **others: Any) -> tuple[Tensor]:
         """A map `(N, C, h, w)` under its contexts → one of the same shape, alone in a tuple."""
-        context = encoder_hidden_states
-        others["return_dict"] = False
-        if context.image is None:
-            return cast(tuple[Tensor], self.text(hidden_states, context.text, **others))
-        (by_image,) = self.image(hidden_states, context.image, **others)
-        if context.text is None:
-            return (by_image,)
-        (by_text,) = self.text(hidden_states, context.text, **others)
-        assert context.mix is not None, "text and pictures together need their mix"
-        share = context.mix.to(by_text.dtype)[:, None, None, None]
-        return (by_text * share + by_image * (1 - share),)
+        return mixed(self.text, self.image, hidden_states, encoder_hidden_states, others)
+
+
+def mixed(
+    by_text: nn.Module, by_image: nn.Module, hidden: Tensor, context: MixedContext, others: Mapping[str, Any]
+) -> tuple[Tensor]:
+    """What both transformers make of a map `(N, C, h, w)`, mixed, alone in a tuple; one that is told nothing does not run."""
+    arguments = {**others, "return_dict": False}
+    if context.image is None:
+        return cast(tuple[Tensor], by_text(hidden, context.text, **arguments))
+    (image,) = by_image(hidden, context.image, **arguments)
+    if context.text is None:
+        return (image,)
+    (text,) = by_text(hidden, context.text, **arguments)
+    assert context.mix is not None, "text and pictures together need their mix"
+    share = context.mix.to(text.dtype)[:, None, None, None]
+    return (text * share + image * (1 - share),)
 
 
 class VersatileUNet(UNet2DConditionModel):
     """diffusers' UNet, each of its transformers doubled: `text` and `image`. Its inputs are `Conditioning`'s fields."""
 
+    mixer: type[nn.Module] = MixedTransformer
+    """What holds two transformers in place of one."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        blocks = [*self.down_blocks, *self.up_blocks, *([self.mid_block] if self.mid_block is not None else [])]
-        for block in blocks:
-            layers = getattr(block, "attentions", None) or []
+        for layers in transformer_lists(self):
             for index, layer in enumerate(layers):
-                layers[index] = MixedTransformer(layer, type(layer)(**_arguments(layer)))
+                layers[index] = self.mixer(layer, type(layer)(**_arguments(layer)))
 
     def forward(
         self,
@@ -83,6 +90,13 @@ class VersatileUNet(UNet2DConditionModel):
         for module in self.modules():
             if isinstance(module, MixedTransformer):
                 module.image.load_state_dict(module.text.state_dict())
+
+
+def transformer_lists(unet: Any) -> Iterator[Any]:
+    """The lists of transformers of a UNet's blocks, in one order for all UNets of one plan."""
+    for block in (*unet.down_blocks, *unet.up_blocks, *([] if unet.mid_block is None else [unet.mid_block])):
+        if layers := getattr(block, "attentions", None):
+            yield layers
 
 
 def _arguments(layer: nn.Module) -> dict[str, Any]:

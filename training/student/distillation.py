@@ -104,9 +104,7 @@ class Distillation(Term[DistillationConfig]):
         δ_D, the domain's, is there at low noise only, where the null prediction has no noise left to name: above, it would
         take a prompt of what a picture must not be.
         """
-        null = self.teacher.condition([self.teacher.null_input]).map(
-            lambda array: array.expand(len(noisy), *array.shape[1:])
-        )
+        null = self.teacher.null_beside(conditioning)
         plain, guided = self._epsilon(noisy, timesteps, null), self._epsilon(noisy, timesteps, conditioning)
         low = (timesteps < len(self.tables) // 5)[:, None, None, None]
         domain = torch.where(low, plain, torch.zeros_like(plain))
