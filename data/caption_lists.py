@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from base import table_reader
 from base.errors import BadInput
 from base.listed_names import names_of
 from base.table_reader import TableRow
+from data import caption_json
 from data.cleaning_report import Dropped
 from data.image_names import ImageNames
 
@@ -19,16 +21,18 @@ Scalar = str | int | float | bool
 Value = Scalar | list[Any]
 """What a column may hold: a number, a text, or a list of them such as `attributes`."""
 
-NAME_COLUMNS = ("file_name", "filename", "file", "image", "image_path", "path", "img")
+NAME_COLUMNS = ("file_name", "filename", "file", "image", "image_name", "image_path", "path", "img")
 """Columns of a table that may hold the image's file, the first that is there."""
-TEXT_COLUMNS = ("text", "caption", "prompt", "description", "title")
-"""Columns of a table that may hold the caption, the first that is there."""
+TEXT_COLUMNS = ("text", "caption", "captions", "prompt", "description", "title", "comment")
+"""Columns of a table that may hold the caption, or a list of captions, the first that is there."""
 LISTS = tuple(table_reader.READERS)
 """Endings of tables; a `.json` next to an image of its name is that image's alone."""
 SIDECARS = (".txt", ".caption", ".json")
 """Endings of files that caption the image of their name."""
 RESERVED = ("file_name", "text", "original")
 """Columns that a set fills itself."""
+_NUMBERED = re.compile(r"(?P<name>\S[^\t]*\.\w+)#\d+\t(?P<text>.*)")
+"""A line of Flickr8k's and Flickr30k's `.token`: the picture's file, the number of its caption, the caption."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,9 @@ class CaptionFiles:
         except BadInput as error:
             if table.suffix.lower() != ".json":
                 raise
-            self._drop(table, f"JSON that is no list of captions ({str(error).rpartition(': ')[2]})")
-            return
+            if not (rows := caption_json.rows(table)):
+                self._drop(table, f"JSON that is no list of captions ({str(error).rpartition(': ')[2]})")
+                return
         named = [(row, *roles(row)) for row in rows]
         if nameless := [row for row, name, _ in named if name is None]:
             self.nameless = self.nameless or nameless[0].where
@@ -78,9 +83,12 @@ class CaptionFiles:
             self._drop(table, "row that names no image", row.where.removeprefix(str(table)).strip(" :"))
         for row, name, text in named:
             if name is not None:
-                image = self._images.named(row.text(name), table)
-                missing = table.parent / row.text(name).replace("\\", "/")
-                yield Caption(image or missing, row.text(text) if text else "", table, others(row, name, text))
+                for caption in texts(row, text):
+                    yield Caption(self._image(row.text(name), table), caption, table, others(row, name, text))
+
+    def _image(self, name: str, table: Path) -> Path:
+        """The image that a list names, or where it would lie."""
+        return self._images.named(name, table) or table.parent / name.replace("\\", "/")
 
     def _beside(self, path: Path) -> Iterator[Caption]:
         """cat.txt, cat.png.txt, cat.caption and cat.json all caption cat.png."""
@@ -90,13 +98,16 @@ class CaptionFiles:
         if not owners and _names_columns(path):
             yield from self._list(path)
             return
+        if not owners and (numbered := _numbered(path)):
+            yield from (Caption(self._image(name, path), text, path) for name, text in numbered)
+            return
         try:
-            text, columns = _sidecar(path)
+            said, columns = _sidecar(path)
         except BadInput:
             self._drop(path, "caption that is not UTF-8 text")
             return
         for image in owners or [path]:
-            yield Caption(image, text, path, columns)
+            yield from (Caption(image, text, path, columns) for text in said)
 
     def _drop(self, path: Path, why: str, place: str = "") -> None:
         name = path.relative_to(self._source).as_posix()
@@ -105,8 +116,17 @@ class CaptionFiles:
 
 def roles(row: TableRow) -> tuple[str | None, str | None]:
     """The columns of a row that hold the image's name and the caption, whatever they are called; None: none does."""
-    filled = [name for name in row.values if name and row.text(name)]
-    return table_reader.column(filled, NAME_COLUMNS), table_reader.column(filled, TEXT_COLUMNS)
+    filled = [name for name in row.values if name and any(texts(row, name))]
+    named = [name for name in filled if row.text(name)]
+    return table_reader.column(named, NAME_COLUMNS), table_reader.column(filled, TEXT_COLUMNS)
+
+
+def texts(row: TableRow, column: str | None) -> list[str]:
+    """The captions in a column of a row: one, empty where there is none, or those of a list of texts."""
+    value = row.values.get(column) if column else None
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return [item.strip() for item in value if item.strip()] or [""]
+    return [row.text(column) if column else ""]
 
 
 def others(row: TableRow, *taken: str | None) -> dict[str, Value]:
@@ -147,17 +167,27 @@ def _names_columns(path: Path) -> bool:
     return any(all(table_reader.column(names, columns) is not None for columns in accepted) for names in headers)
 
 
-def _sidecar(path: Path) -> tuple[str, dict[str, Value]]:
-    """The caption in a sidecar file, and what else a JSON object there says. BadInput: it cannot be read."""
+def _numbered(path: Path) -> list[tuple[str, str]]:
+    """Names of images and their captions, where every line of a `.txt` is of Flickr8k's kind; otherwise none."""
+    try:
+        lines = [line for line in table_reader.lines(table_reader.read_text(path)) if line.strip()]
+    except BadInput:
+        return []
+    found = [match for line in lines if (match := _NUMBERED.fullmatch(line))]
+    return [(match["name"], match["text"].strip()) for match in found] if len(found) == len(lines) else []
+
+
+def _sidecar(path: Path) -> tuple[list[str], dict[str, Value]]:
+    """The captions in a sidecar file, and what else a JSON object there says. BadInput: it cannot be read."""
     text = table_reader.read_text(path)
     if path.suffix.lower() != ".json":
-        return text, {}
+        return [text], {}
     try:
         content = json.loads(text, parse_constant=lambda _: None)
     except ValueError as error:
         raise BadInput(f"{path} is not JSON") from error
     if not isinstance(content, dict):
-        return str(content), {}
+        return [str(content)], {}
     row = TableRow(str(path), content)
     name, column = roles(row)
-    return row.text(column or ""), others(row, name, column)
+    return texts(row, column), others(row, name, column)

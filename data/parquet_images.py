@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from base.errors import BadInput
 from base.pointers import refuse_pointer
 from base.table_reader import TableRow
-from data.caption_lists import in_words, others, roles
+from data.caption_lists import in_words, others, roles, texts
 from data.cleaning_report import Dropped
 from data.decode import SUFFIXES
+from data.several_captions import MOST, in_columns
 from data.sources import CaptionedFile, CaptionedImages, find
 
 _BATCH = 256
@@ -41,7 +43,7 @@ def unpacked(files: Sequence[Path], scratch: Path) -> CaptionedImages:
     class labels become their names. BadInput: a file that cannot be read or is only a pointer, or no column of images.
     """
     _refuse_gaps(files)
-    captioned: list[CaptionedFile] = []
+    captioned: list[tuple[CaptionedFile, list[str]]] = []
     dropped: list[Dropped] = []
     columns = list[str]()
     for file in files:
@@ -60,7 +62,7 @@ def unpacked(files: Sequence[Path], scratch: Path) -> CaptionedImages:
         raise BadInput(
             f"{files[0]} holds no images: accepted is a column of bytes, or of bytes and path; it has: {', '.join(columns)}"
         )
-    return CaptionedImages(captioned, dropped)
+    return CaptionedImages(_together(captioned), dropped)
 
 
 def staged(contents: Iterator[bytes | Path], columns: Mapping[str, Sequence[Any]], scratch: Path) -> CaptionedImages:
@@ -71,15 +73,25 @@ def staged(contents: Iterator[bytes | Path], columns: Mapping[str, Sequence[Any]
         target.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
         row = {name: values[index] for name, values in columns.items()}
         captioned.append(_captioned(target, f"row {index + 1}", row, {}))
-    return CaptionedImages(captioned, [])
+    return CaptionedImages(_together(captioned), [])
 
 
-def _captioned(file: Path, where: str, row: Mapping[str, Any], classes: Mapping[str, Sequence[str]]) -> CaptionedFile:
+def _captioned(
+    file: Path, where: str, row: Mapping[str, Any], classes: Mapping[str, Sequence[str]]
+) -> tuple[CaptionedFile, list[str]]:
+    """The image with its first caption, and all of them."""
     named = {name: _named(value, classes.get(name)) for name, value in row.items() if _content(value) is None}
     whole = TableRow(where, named)
     _, caption = roles(whole)
     columns = others(whole, caption)
-    return CaptionedFile(file, whole.text(caption) if caption else in_words(columns), columns)
+    said = list(dict.fromkeys(texts(whole, caption)))[:MOST] if caption else [in_words(columns)]
+    return CaptionedFile(file, said[0], columns), said
+
+
+def _together(captioned: Sequence[tuple[CaptionedFile, list[str]]]) -> list[CaptionedFile]:
+    """The images with further captions in columns of their own."""
+    further = in_columns([said for _, said in captioned], {name for one, _ in captioned for name in one.columns})
+    return [replace(one, columns={**one.columns, **more}) for (one, _), more in zip(captioned, further, strict=True)]
 
 
 def _refuse_gaps(files: Sequence[Path]) -> None:

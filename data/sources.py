@@ -12,6 +12,7 @@ from data.caption_lists import NAME_COLUMNS, TEXT_COLUMNS, Caption, CaptionFiles
 from data.cleaning_report import Dropped
 from data.decode import FOREIGN_SUFFIXES, SUFFIXES
 from data.image_names import ImageNames
+from data.several_captions import MOST, in_columns
 
 _SPLITS = {"train", "validation", "valid", "val", "test", "images"}
 """Folder names that are no classes."""
@@ -44,9 +45,10 @@ class CaptionedImages:
 def find(source: Path, needed: bool = True) -> CaptionedImages:
     """Find every captioned image under `source`. metadata.jsonl counts before other lists, and these before a .txt.
 
-    An image that has a label or attributes but no caption is captioned by them. Where captions are not `needed`, images
-    without one stay, with an empty text. BadInput: no such folder, nothing in it, no image, no caption at all, a table
-    that cannot be read.
+    An image that has a label or attributes but no caption is captioned by them. Where the list that captions an image has
+    several captions of it, the others are in columns `text_2` and so on, in every image. Where captions are not `needed`,
+    images without one stay, with an empty text. BadInput: no such folder, nothing in it, no image, no caption at all, a
+    table that cannot be read.
     """
     if not source.is_dir():
         raise BadInput(f"no folder {source}: give a folder of images with captions")
@@ -91,8 +93,9 @@ def _by_folder(images: list[Path], source: Path) -> dict[Path, CaptionedFile]:
 def _used(
     captions: Iterable[Caption], images: set[Path], source: Path, dropped: list[Dropped]
 ) -> dict[Path, CaptionedFile]:
-    """The first caption of each image, and its columns from every file; lists captions of no image and second captions."""
-    texts: dict[Path, str] = {}
+    """The captions of each image from the first file that has one, its columns from every file; lists what is not used."""
+    texts: dict[Path, list[str]] = {}
+    origins: dict[Path, Path] = {}
     columns: dict[Path, dict[str, Value]] = {}
     for caption in captions:
         text = " ".join(caption.text.split())
@@ -100,10 +103,23 @@ def _used(
             dropped.append(Dropped(_named(caption, source), "caption without an image"))
             continue
         columns[caption.image] = {**caption.columns, **columns.get(caption.image, {})}
-        if text and texts.setdefault(caption.image, text) != text:
+        own = texts.setdefault(caption.image, [])
+        if not text or text in own:
+            continue
+        if origins.setdefault(caption.image, caption.origin) != caption.origin:
             dropped.append(Dropped(_named(caption, source), "second caption of the same image"))
-    described = {path: texts.get(path) or in_words(more) for path, more in columns.items()}
-    return {path: CaptionedFile(path, text, columns[path]) for path, text in described.items() if text}
+        elif len(own) == MOST:
+            dropped.append(Dropped(_named(caption, source), f"more than {MOST} captions of the same image"))
+        else:
+            own.append(text)
+    described = {path: own or list(filter(None, [in_words(columns[path])])) for path, own in texts.items()}
+    taken = {name for more in columns.values() for name in more}
+    further = in_columns(list(described.values()), taken)
+    return {
+        path: CaptionedFile(path, own[0], {**columns[path], **more})
+        for (path, own), more in zip(described.items(), further, strict=True)
+        if own
+    }
 
 
 def _named(caption: Caption, source: Path) -> str:
