@@ -105,7 +105,7 @@ class ClipMethod(Method):
         images = shift(from_uint8(self.train_images.images(indices)).to(draws.device), draws, 3)
         ids = self.captions.draw(indices, draws)
         logits = self.clip(input_ids=ids, pixel_values=images).logits_per_text  # (N, N)
-        return {"total": contrastive(logits, ids)}
+        return {"total": contrastive(logits, equal(ids))}
 
     def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
         """How often a caption finds its own image (or one of equal caption) among all of them."""
@@ -115,9 +115,9 @@ class ClipMethod(Method):
         images = from_uint8(pixels).to(device)
         ids = torch.cat([self.held_out_captions.ids[rows.held_out, 0], self.captions.ids[rows.train, 0]]).to(device)
         logits = clip(input_ids=ids, pixel_values=images).logits_per_text.float()
-        same = (ids[:, None] == ids[None, :]).all(dim=-1)
+        same = equal(ids)
         retrieval = same[torch.arange(len(ids), device=device), logits.argmax(dim=1)].float().mean()
-        return {"score": float(contrastive(logits, ids)), "retrieval": float(retrieval)}
+        return {"score": float(contrastive(logits, same)), "retrieval": float(retrieval)}
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
         """Similarity of the first M held-out captions and images as a grey picture `(8·M, 8·M, 3)` uint8."""
@@ -142,10 +142,14 @@ class ClipMethod(Method):
         return cast(Tensor, encoded["input_ids"])
 
 
-def contrastive(logits: Tensor, ids: Tensor) -> Tensor:
-    """CLIP's loss (arXiv 2103.00020, figure 3) with equal captions as joint positives: logits `(N, N)`, ids `(N, S)`."""
-    target = (ids[:, None] == ids[None, :]).all(dim=-1).float()
-    target = target / target.sum(dim=1, keepdim=True)
+def equal(ids: Tensor) -> Tensor:
+    """Which captions are the same `(N, N)`, of ids `(N, S)`."""
+    return (ids[:, None] == ids[None, :]).all(dim=-1)
+
+
+def contrastive(logits: Tensor, same: Tensor) -> Tensor:
+    """CLIP's loss (arXiv 2103.00020, figure 3) on logits `(N, N)`, where all that are the `same (N, N)` are positives."""
+    target = same.float() / same.float().sum(dim=1, keepdim=True)
     logits = logits.float()
     return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
 
@@ -187,17 +191,21 @@ def _spelling(images: ImageFolder, columns: Sequence[Sequence[str]]) -> spelling
     return spelling.learn(columns, images.captions(spelling.EMOJI_COLUMN) if named else ())
 
 
-def clip_config(config: ClipConfig, tokenizer: PreTrainedTokenizerFast) -> CLIPConfig:
-    """Both towers' configuration with vocabulary, length and special tokens filled in."""
-    text = CLIPTextConfig(
+def text_config(tokenizer: PreTrainedTokenizerFast, length: int, given: Mapping[str, Any]) -> CLIPTextConfig:
+    """What is `given` with vocabulary, length and special tokens filled in."""
+    return CLIPTextConfig(
         vocab_size=len(tokenizer),
-        max_position_embeddings=config.length,
+        max_position_embeddings=length,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        projection_dim=config.dimension,
-        **config.text,
+        **given,
     )
+
+
+def clip_config(config: ClipConfig, tokenizer: PreTrainedTokenizerFast) -> CLIPConfig:
+    """Both towers' configuration with vocabulary, length and special tokens filled in."""
+    text = text_config(tokenizer, config.length, {"projection_dim": config.dimension, **config.text})
     vision = CLIPVisionConfig(projection_dim=config.dimension, **config.vision)
     return CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=config.dimension)
 

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
+from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
 from base.config import Config
 from base.files import atomic_folder
@@ -27,7 +27,7 @@ from models.context_encoder import ContextEncoder
 from models.pixel_tensors import from_uint8
 from models.stable_diffusion import name_as_released, tokenized
 from training.captions import Captions
-from training.clip import learn_tokenizer
+from training.clip import contrastive, equal, learn_tokenizer, text_config
 from training.run.draws import Draws
 from training.run.loop_config import LoopConfig
 from training.run.method import Losses, Method, Phase
@@ -119,12 +119,12 @@ class ContextClipMethod(Method):
         given = self.clip.pictures(from_uint8(self.train_images.images(every)).to(draws.device))
         ids, scale = self.captions.draw(indices, draws), self.clip.scale.exp().clamp(max=50)
         count = len(indices)
-        same = (ids[:, None] == ids[None, :]).all(dim=-1)
-        losses = {"text": matched(scale * self.clip.texts(ids) @ given["whole"][:count].T, same)}
+        same = equal(ids)
+        losses = {"text": contrastive(scale * self.clip.texts(ids) @ given["whole"][:count].T, same)}
         for name, labels, begin in (("content", self.content, count), ("style", self.style, 2 * count)):
             own = labels[torch.tensor(indices)].to(draws.device)
             logits = scale * given[name][:count] @ given[name][begin : begin + count].T
-            losses[name] = matched(logits, own[:, None] == own[None, :])
+            losses[name] = contrastive(logits, own[:, None] == own[None, :])
         return {"total": torch.stack(list(losses.values())).sum(), **losses}
 
     def _partners(self, labels: Tensor, indices: Sequence[int], draws: Draws) -> list[int]:
@@ -144,9 +144,9 @@ class ContextClipMethod(Method):
         given = clip.pictures(from_uint8(self.held_out.images(list(range(count)))).to(device))
         ids = self.held_out_captions.ids[:count, 0].to(device)
         logits = clip.scale.exp() * clip.texts(ids) @ given["whole"].T
-        same = (ids[:, None] == ids[None, :]).all(dim=-1)
+        same = equal(ids)
         found = same[torch.arange(count, device=device), logits.argmax(dim=1)].float().mean()
-        figures = {"score": float(matched(logits, same)), "retrieval": float(found)}
+        figures = {"score": float(contrastive(logits, same)), "retrieval": float(found)}
         known = torch.arange(0, self.size, max(1, self.size // 600)).tolist()
         trained = clip.pictures(from_uint8(self.train_images.images(known)).to(device))
         for name, columns in (("content", self.config.content), ("style", [self.config.style])):
@@ -178,23 +178,9 @@ class ContextClipMethod(Method):
         return next(averages["clip"].parameters()).device
 
 
-def matched(logits: Tensor, same: Tensor) -> Tensor:
-    """CLIP's loss (arXiv 2103.00020, figure 3) on logits `(N, N)`, where all that are the `same (N, N)` are positives."""
-    target = same.float() / same.float().sum(dim=1, keepdim=True)
-    logits = logits.float()
-    return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
-
-
 def encoders(config: ContextClipConfig, tokenizer: PreTrainedTokenizerFast) -> tuple[CLIPTextModel, ContextEncoder]:
     """Fresh encoders of one width."""
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        max_position_embeddings=config.length,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        **config.text,
-    )
+    text = text_config(tokenizer, config.length, config.text)
     return CLIPTextModel(text), ContextEncoder(vision=config.vision, width=text.hidden_size, pool_tokens=config.tokens)
 
 
