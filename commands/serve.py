@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from base.errors import BadInput
+from base import listening
 from runtime import available
 
 
@@ -26,17 +25,19 @@ class WithSettings(TyperCommand):
 
 def serve(
     settings: Annotated[
-        list[str] | None, typer.Argument(help="Settings, e.g. max_queue=16; all are listed below.")
+        list[str] | None, typer.Argument(help="Further settings, e.g. max_queue=16; all are listed below.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
     bundle: Annotated[
         Path | None, typer.Option(help="Bundle, or hub:user/name; by default the one that ships.")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port; by default 3000.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address; by default 127.0.0.1.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address, or a name such as localhost; by default 127.0.0.1.")
+    ] = None,
     backend: Annotated[str | None, typer.Option(help=f"Who runs the graphs: {available.described()}.")] = None,
 ) -> None:
-    """Serve a bundle over HTTP.
+    """Serve a bundle over HTTP: ippo's own interface, OpenAI's, Automatic1111's, and a page.
 
     Every setting is an environment variable as well; the command line comes before it, and the file after it.
     """
@@ -55,18 +56,8 @@ def studio(
     ] = "127.0.0.1",
 ) -> None:
     """Open a local page over data, training and drawing; trainings that it starts outlive it."""
-    _check_listens(host, port)
+    listening.check_free(host, port, "with --host and --port")
     from studio.app import serve as listen
 
-    print(f"http://{host}:{port}")
+    print(listening.url(host, port))
     listen(host, port)
-
-
-def _check_listens(host: str, port: int) -> None:
-    """BadInput: nobody can listen there, said before the page is made."""
-    try:
-        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
-            pass
-    except (OSError, OverflowError) as error:
-        why = error.strerror if isinstance(error, OSError) else "accepted: 0 to 65535"
-        raise BadInput(f"cannot listen on {host}:{port}: {why}; choose another with --host and --port") from error

@@ -18,6 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from base import listening
 from serving import admin, error_answers, prometheus, request_log, worker_start
 from serving.answering import HEADERS
 from serving.dialect import dialect_of, load_dialects
@@ -140,7 +141,10 @@ async def _home_without_page() -> RedirectResponse:
 def address(config: ServeConfig) -> str:
     """Where the supervisor listens; it tells its worker in the environment."""
     addresses: dict[str, str] = json.loads(os.environ.get("BENTOML_RUNNER_MAP", "{}"))
-    return addresses.get(SERVICE, f"http://{config.host}:{config.port}")
+    host, _, port = (
+        addresses.get(SERVICE, f"http://{config.host}:{config.port}").removeprefix("http://").rpartition(":")
+    )
+    return listening.url(config.host if host == listening.address_of(config.host) else host, int(port))
 
 
 def _say(line: str) -> None:

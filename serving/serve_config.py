@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -41,7 +40,7 @@ class ServeConfig(Config):
     threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads of the backend; none: its own choice."""
     host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 opens the service to the network."""
+    """Address to listen on, or a name of this machine; 0.0.0.0 opens the service to the network."""
     port: int = Field(default=3000, ge=1, le=65535)
     """Port to listen on."""
     page: bool = True
@@ -97,11 +96,6 @@ class ServeConfig(Config):
     """Most pixels a side of an answer that is resized: OpenAI's and Automatic1111's clients name sizes of their own."""
     resample: Resample = "lanczos"
     """How it is resized: lanczos, or nearest for pixel art."""
-
-    @field_validator("host")
-    @classmethod
-    def _numeric(cls, value: str) -> str:
-        return str(ipaddress.ip_address("127.0.0.1" if value == "localhost" else value))
 
     @field_validator("batches", "split_batches", "api_keys", "cors", mode="before")
     @classmethod
@@ -203,7 +197,8 @@ class ServeConfig(Config):
         lines = []
         for name, field in cls.model_fields.items():
             default = _hidden(field.default) if field.default not in (None, (), {}) else "-"
-            lines.append(f"{name}={default}  ({PREFIX}{name.upper()})\n    {field.description}")
+            meaning = " ".join((field.description or "").split())
+            lines.append(f"{name}={default}  ({PREFIX}{name.upper()})\n    {meaning}")
         return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, cast
 
 import bentoml
 
+from base import listening
 from base.errors import BadInput
 from serving import worker_start
 from serving.application import SERVICE, application
@@ -26,21 +27,23 @@ def _give_up(error: BadInput) -> NoReturn:
     raise SystemExit(2)
 
 
-def _configuration() -> ServeConfig:
+def _configuration() -> tuple[ServeConfig, str]:
+    """What the environment says, and the address to listen on."""
     try:
-        return ServeConfig.from_environment()
+        config = ServeConfig.from_environment()
+        return config, listening.address_of(config.host)
     except BadInput as error:
         _give_up(error)
 
 
-CONFIG = _configuration()
+CONFIG, ADDRESS = _configuration()
 APP = application(CONFIG)
 
 
 @bentoml.service(
     name=SERVICE,
     workers=1,
-    http={"host": CONFIG.host, "port": CONFIG.port},
+    http={"host": ADDRESS, "port": CONFIG.port},
     logging={"access": {"enabled": False}},  # ours knows more
     metrics={"enabled": False},  # likewise
     traffic={"timeout": CONFIG.deadline + CONFIG.slowest_body + SLACK_SECONDS},  # ours come first

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from pathlib import Path
 from typing import NoReturn
 
-from base.errors import BadInput
+from base import listening
 from base.shipped import ROOT
 from runtime import hub
 from serving.preflight import check_packages
@@ -19,9 +18,12 @@ LEAN = {"MALLOC_ARENA_MAX": "2"}
 
 
 def serve(config: ServeConfig) -> NoReturn:
-    """Become `bentoml serve`; the page's address is printed when it is ready. BadInput: a port in use, a missing package."""
+    """Become `bentoml serve`; the page's address is printed when it is ready.
+
+    BadInput: a port in use, an unknown host, a missing package.
+    """
     check_packages(config)
-    _check_port(config)
+    listening.check_free(config.host, config.port, "port (--port, IPPO_PORT, make serve PORT=…) or host (--host)")
     resolved = config.model_copy(
         update={
             "bundle": local(config.bundle),
@@ -29,7 +31,7 @@ def serve(config: ServeConfig) -> NoReturn:
         }
     )
     environment = {**LEAN, **os.environ, **resolved.environment()}
-    where = ["--host", config.host, "--port", str(config.port), "--working-dir", str(ROOT)]
+    where = ["--host", listening.address_of(config.host), "--port", str(config.port), "--working-dir", str(ROOT)]
     os.chdir(ROOT)
     os.execve(sys.executable, [sys.executable, "-m", "bentoml", "serve", "serving.service:Ippo", *where], environment)
 
@@ -37,13 +39,3 @@ def serve(config: ServeConfig) -> NoReturn:
 def local(bundle: Path) -> Path:
     """Where a bundle lies, fetched from the Hub before any worker starts."""
     return hub.local(bundle.expanduser()).resolve()
-
-
-def _check_port(config: ServeConfig) -> None:
-    try:
-        with socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((config.host, config.port))
-    except OSError as error:
-        reason = f"cannot listen on {config.host}:{config.port}: {error.strerror}"
-        raise BadInput(f"{reason}; choose another port (--port, IPPO_PORT, make serve PORT=…)") from error

@@ -48,6 +48,7 @@ def logged(
         "api_keys": ",".join(KEYS),
         "admin_key": ADMIN,
         "access_log": True,
+        "host": "localhost",
         "body_seconds": BODY_SECONDS,
         "cors": "https://friend.example",
     }
@@ -61,6 +62,12 @@ def logged(
 @pytest.fixture
 def address(logged: tuple[str, Path]) -> str:
     return logged[0]
+
+
+def test_a_name_is_listened_to_and_told(logged: tuple[str, Path]) -> None:
+    address, log = logged
+    assert httpx.get(address.replace("127.0.0.1", "localhost") + "/livez").status_code == 200
+    assert f"POST {address.replace('127.0.0.1', 'localhost')}/generate" in log.read_text()
 
 
 @pytest.fixture

@@ -83,7 +83,6 @@ def test_every_setting_is_listed_for_people() -> None:
         ("IPPO_PORT", "many", "port"),
         ("IPPO_PORT", "70000", "port"),
         ("IPPO_FORMAT", "gif", "format"),
-        ("IPPO_HOST", "example.org", "host"),
         ("IPPO_BATCHES", "1,x", "batches"),
         ("IPPO_BATCHES", "0", "batches"),
         ("IPPO_MAX_IMAGES", "65", "max_images"),
