@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 def bulk(
     prompts: Annotated[Path, typer.Argument(help="Prompts, labels or attributes: .txt, .csv, .parquet, .jsonl.")],
     bundle: options.BundleFolder = SHIPPED_BUNDLE,
-    out: Annotated[Path, typer.Option(help="Folder.")] = Path("out"),
+    out: Annotated[Path, typer.Option(help="Folder to write, with one below it for each shard.")] = Path("out"),
     seed: options.Seed = 0,
     steps: options.StudentSteps = 1,
     count: options.Count = 1,
     format: Annotated[Literal["png", "jpeg", "webp"], typer.Option(help="Format of the files.")] = "png",
     batch: Annotated[int, typer.Option(help="Images drawn together.", min=1, max=64)] = 8,
-    shard: Annotated[int, typer.Option(help="Images a folder; a killed run loses less than one.", min=1)] = 256,
+    shard: Annotated[
+        int, typer.Option(help="Images of one shard; a killed run loses less than one shard.", min=1)
+    ] = 256,
     backend: options.BackendName = "auto",
     device: options.Device = "auto",
     reproducible: options.Reproducible = False,
@@ -35,7 +37,7 @@ def bulk(
         int | None, typer.Option(help="Generators at once on Ray; by default one a GPU, or a node.", min=1)
     ] = None,
 ) -> None:
-    """Draw many images from a bundle, of a file of prompts; the same command again resumes."""
+    """Draw many images from a file of prompts; the same command again resumes."""
     from runtime import backend as backends
     from runtime import shards
     from runtime.bundle import open_bundle

@@ -30,12 +30,12 @@ def evaluate(
     take: Taken = "best",
     backend: Annotated[str, typer.Option(help=f"Of a bundle: {available.described()}.")] = "auto",
     steps: Annotated[int, typer.Option(help="Steps of the teacher.")] = 50,
-    student_steps: Annotated[str, typer.Option(help="Steps of the student.")] = "1,2,4",
-    images: Annotated[int, typer.Option(help="N of the distances.")] = Effort.images,
+    student_steps: Annotated[str, typer.Option(help="Numbers of steps of the student.")] = "1,2,4",
+    images: Annotated[int, typer.Option(help="Images drawn for the distances.")] = Effort.images,
     captions: Annotated[int, typer.Option(help="Captions drawn of each set that is identified.")] = Effort.captions,
     sweep: Annotated[int, typer.Option(help="Images drawn for each point of the teacher's sweep.")] = Effort.sweep,
-    guidances: Annotated[str, typer.Option(help="The sweep.")] = SWEEP,
-    samplers: Annotated[str, typer.Option(help="Samplers of the sweep.")] = ",".join(SAMPLERS),
+    guidances: Annotated[str, typer.Option(help="Guidances of the teacher's sweep.")] = SWEEP,
+    samplers: Annotated[str, typer.Option(help="Samplers of the teacher's sweep.")] = ",".join(SAMPLERS),
     quick: Annotated[
         bool, typer.Option("--quick", help="A narrow sweep and few images, in place of the above.")
     ] = False,
@@ -60,7 +60,7 @@ def evaluate(
 
 def compare(
     runs: Annotated[list[str], typer.Argument(help="Runs, by name or folder.")],
-    out: Annotated[Path, typer.Option(help="Folder of the page.")] = Path(),
+    out: Annotated[Path, typer.Option(help="Folder to write the page into.")] = Path(),
 ) -> None:
     """Put runs side by side on one HTML page: curves, last figures, samples, differing configuration."""
     from evaluation.compare import compare as side_by_side

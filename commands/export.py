@@ -24,7 +24,10 @@ def save(
     take: Taken = "best",
     single_file: Annotated[
         bool,
-        typer.Option(help="One .safetensors in the original Stable Diffusion layout: ComfyUI, Automatic1111, Forge."),
+        typer.Option(
+            "--single-file",
+            help="One .safetensors in the layout of ComfyUI, Automatic1111, Forge.",
+        ),
     ] = False,
     lora: Annotated[
         Literal["diffusers", "kohya"] | None,
@@ -76,7 +79,7 @@ def export(
             help="Compute capabilities of RTX GPUs to build an engine for, e.g. sm86,sm89; needs none of them."
         ),
     ] = "",
-    overwrite: Annotated[bool, typer.Option(help="Replace a bundle that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
 ) -> None:
     """Export a student as a bundle: ONNX graphs over one copy of the weights, checked against torch.
 
@@ -105,7 +108,7 @@ def adopt(
     folder: Annotated[Path, typer.Argument(help="One-step student that optimum exported to ONNX.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
     name: Annotated[str | None, typer.Option(help="What the model is called; by default the folder's name.")] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace a bundle that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
 ) -> None:
     """Make a bundle of a folder that optimum exported; there is nothing to compare its graphs with."""
     from export.adopt import adopt as adopted

@@ -19,7 +19,7 @@ Folder = Annotated[Path | None, typer.Option(help="Folder of the configurations;
 
 def new(
     name: Annotated[str, typer.Argument(metavar="SET", help="The set, as `ippo data` made it.")],
-    like: Annotated[str, typer.Option(help="icons or emoji-mini: captions; digits: labels; avatars: attributes.")],
+    like: Annotated[str, typer.Option(help="Captions: icons or emoji-mini; labels: digits; attributes: avatars.")],
     base: Annotated[
         str | None,
         typer.Option(help="Teacher to start from: a run, or a folder such as models/pretrained/emoji/teacher."),
@@ -28,12 +28,12 @@ def new(
         str | None, typer.Option(help="Autoencoder to take in place of one of its own: a run or a folder.")
     ] = None,
     own_text: Annotated[
-        bool, typer.Option("--own-text", help="With --base: a text encoder and words of this set's own.")
+        bool, typer.Option("--own-text", help="With --base: a text encoder of your own, which learns this set's words.")
     ] = False,
     longer: Annotated[float, typer.Option(min=0.001, help="Times as many steps as the set to go by.")] = 1.0,
     out: Folder = None,
 ) -> None:
-    """Write the configurations that train a set of one's own, after those of a set that ships."""
+    """Write the configurations that train a set of your own, after those of a set that ships."""
     from data.own_set import opened
     from training.new_configs import Start, write
 
@@ -51,7 +51,7 @@ def line(
     serve: Annotated[bool, typer.Option("--serve", help="Serve the bundle when it is made.")] = False,
     port: Annotated[int, typer.Option(help="Port to serve on.")] = 3000,
 ) -> None:
-    """Train all configurations of a set in their order, export the student, and serve it; the same command again goes on."""
+    """Train all that `ippo new` wrote in its order, export the student, and serve it; the same command again goes on."""
     from training.new_configs import stages
 
     planned = stages(configs or Path("configs") / Path(name).name)

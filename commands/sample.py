@@ -34,7 +34,7 @@ def sample(
     take: options.Taken = "best",
     gif: Annotated[bool, typer.Option("--gif", help="The denoising step by step, as an animation.")] = False,
 ) -> None:
-    """Draw images from a run before it is a bundle; of a teacher with guidance and a sampler."""
+    """Draw images from a run, before it is a bundle; a teacher takes guidance and a sampler."""
     from evaluation import denoising
     from models.task import task_of
     from runtime import images

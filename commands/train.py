@@ -13,7 +13,8 @@ from base.runs import Take
 
 def train(
     method: Annotated[
-        str, typer.Argument(help="autoencoder, clip, teacher, student, decoder, judge or attribute-judge.")
+        str,
+        typer.Argument(help="attribute-judge, autoencoder, clip, context-clip, decoder, judge, student or teacher."),
     ],
     config: Annotated[Path, typer.Argument(help="YAML of the run, e.g. configs/emoji-mini/teacher.yaml.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="Dotted overrides, e.g. loop.steps=2000.")] = None,
@@ -24,7 +25,7 @@ def train(
         Take, typer.Option(help="Of the runs that this one starts from: their best models, or their last ones.")
     ] = "best",
 ) -> None:
-    """Train; the same command again resumes."""
+    """Train one network as its configuration says; the same command again resumes."""
     from training.launch import launch, rehearse
 
     if dry_run:

@@ -13,7 +13,7 @@ def web(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
     out: Annotated[Path, typer.Option(help="Folder of the site.")],
     title: Annotated[str | None, typer.Option(help="What the page is called; by default the model's name.")] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace a site that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a site that is there.")] = False,
     packages: Annotated[
         Path | None, typer.Option(help="The node_modules that holds onnxruntime-web; by default the page's own.")
     ] = None,

@@ -1,0 +1,94 @@
+"""What the command line says by itself: every command shows an example that it takes, and a slip is one line."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ippo import app, main
+
+COMMAND: Any = typer.main.get_command(app)
+
+
+def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command that does something, with the names that lead to it."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield path, command
+        return
+    for name, one in below.items():
+        yield from leaves(one, (*path, name))
+
+
+LEAVES = dict(leaves(COMMAND))
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_the_example_of_a_command_is_one_that_it_takes(path: tuple[str, ...]) -> None:
+    word, *example = shlex.split((LEAVES[path].epilog or "").removeprefix("Example: "))
+    assert (word, *example[: len(path)]) == ("ippo", *path)
+    with LEAVES[path].make_context(" ".join(path), example[len(path) :]) as context:
+        assert context.params
+
+
+def test_commands_are_listed_in_the_order_of_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(["--help"], capsys)[0] == 0
+    listed = COMMAND.list_commands(None)
+    assert listed[:4] == ["data", "new", "line", "train"] and listed[-1] == "serve" and len(set(listed)) == len(listed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("generate --sed 3", "no such option: --sed; did you mean --seed or --size or --style?"),
+        ("trian teacher x.yaml", "no such command 'trian'; did you mean 'train'?"),
+        ("a-red-heart", "no such command 'a-red-heart'; see ippo --help"),
+        ("data bild photos set", "no such command 'bild'; did you mean 'build'?"),
+        ("train", "missing argument 'method'; see ippo train --help"),
+        ("export run", "missing option '--out'; see ippo export --help"),
+        ("studio here", "got unexpected extra argument(s) (here); see ippo studio --help"),
+        ("generate a --seed", "option '--seed' requires an argument"),
+        (
+            "sample run a --take bst",
+            "invalid value for '--take': 'bst' is not one of 'best', 'last'; see ippo sample --help",
+        ),
+        ("data avatars --count x", "invalid value for '--count': Input should be a valid integer"),
+    ],
+)
+def test_a_slip_is_one_line_and_exit_code_two(arguments: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = said(arguments.split(), capsys)
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert err.startswith(f"ippo: {line}")
+
+
+@pytest.mark.parametrize("arguments", [[], ["data"]])
+def test_without_a_command_its_help_is_shown(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = said(arguments, capsys)
+    assert code == 2 and "Usage: ippo" in out + err and "ippo: " not in err.splitlines()[-1:]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from([*LEAVES]), st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))
+def test_no_option_that_there_is_not_is_more_than_a_line(path: tuple[str, ...], name: str) -> None:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr(sys, "argv", ["ippo", *path, f"--no-such-{name}"])
+        patch.setattr(sys, "stderr", kept := io.StringIO())
+        main()
+    assert ended.value.code == 2
+    assert kept.getvalue().startswith("ippo: no such option") and len(kept.getvalue().splitlines()) == 1
+
+
+def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[Any, str, str]:
+    """Exit code, standard output and standard error of a command line."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr(sys, "argv", ["ippo", *arguments])
+        main()
+    return ended.value.code or 0, *capsys.readouterr()
