@@ -210,7 +210,7 @@ def test_metrics_tell_stages_batches_and_why_requests_were_refused(client: httpx
     names += ['ippo_rejected_total{reason="key"}', 'ippo_requests_total{route="other",status="401"}']
     before = [counted(client, name) for name in names]
     client.post("/generate", json={**CAT, "model": "two"})
-    client.post("/generate", json={"prompt": ""})
+    client.post("/generate", json={"prompt": "x" * 2000})
     httpx.post(client.base_url.join("/generate"), json=CAT)
     after = [counted(client, name) for name in names]
     assert [new - old for new, old in zip(after, before, strict=True)] == [1] * 8
