@@ -1,8 +1,9 @@
 """Train encoders of prompts and of pictures into one space, where a picture is content tokens and style tokens.
 
 A small CLIP (arXiv 2103.00020) with two pools: text and picture attract each other, content tokens attract those of the same
-thing in another style, and style tokens those of another thing in the same style. It knows nothing about diffusion.
-Shapes: `N` batch, `S` tokens, `T` tokens of a picture, `D` width, `H W` pixels.
+thing in another style, and style tokens the direction that their style has learnt: styles are few, and pairs of them among
+a batch's pictures taught nothing. It knows nothing about diffusion.
+Shapes: `N` batch, `K` styles, `S` tokens, `T` tokens of a picture, `D` width, `H W` pixels.
 """
 
 from __future__ import annotations
@@ -64,11 +65,12 @@ class ContextClipConfig(Config):
 class ContextClip(nn.Module):
     """Both encoders, and the projections by which they are compared, which nobody needs later."""
 
-    def __init__(self, text_encoder: CLIPTextModel, image_encoder: ContextEncoder) -> None:
+    def __init__(self, text_encoder: CLIPTextModel, image_encoder: ContextEncoder, styles: int) -> None:
         super().__init__()
         self.text_encoder, self.image_encoder = text_encoder, image_encoder
         width = image_encoder.width
         self.of_text, self.of_content, self.of_style = (nn.Linear(width, width, bias=False) for _ in range(3))
+        self.styles = nn.Parameter(torch.randn(styles, width))
         self.scale = nn.Parameter(torch.tensor(2.0))
 
     def texts(self, ids: Tensor) -> Tensor:
@@ -97,7 +99,8 @@ class ContextClipMethod(Method):
         self.train_images, self.held_out = ImageFolder(source, "train"), ImageFolder(source, "validation")
         texts = [text for column in config.captions for text in self.train_images.captions(column)]
         self.tokenizer = learn_tokenizer(texts, config.merges, config.length)
-        self.clip = ContextClip(*encoders(config, self.tokenizer))
+        self.content, self.style = (_labels(self.train_images, columns) for columns in (config.content, [config.style]))
+        self.clip = ContextClip(*encoders(config, self.tokenizer), styles=int(self.style.max()) + 1)
         self.modules: Mapping[str, nn.Module] = {"clip": self.clip}
 
         def tokenize(texts: Sequence[Any]) -> Tensor:
@@ -105,7 +108,6 @@ class ContextClipMethod(Method):
 
         self.captions = Captions(self.train_images, config.captions, tokenize)
         self.held_out_captions = Captions(self.held_out, config.captions, tokenize)
-        self.content, self.style = (_labels(self.train_images, columns) for columns in (config.content, [config.style]))
         self.size = len(self.train_images)
 
     def phases(self, steps: int) -> Sequence[Phase]:
@@ -113,22 +115,26 @@ class ContextClipMethod(Method):
         return [Phase("clip", list(self.clip.parameters()), self.config.optimizer, self.contrast)]
 
     def contrast(self, indices: list[int], draws: Draws) -> Losses:
-        """Each picture beside one of the same content and one of the same style, and its caption."""
-        partners = [self._partners(labels, indices, draws) for labels in (self.content, self.style)]
-        every = [*indices, *(one for group in partners for one in group)]
+        """Each picture beside its caption, another of the same content, and its style."""
+        every = [*indices, *self._partners(indices, draws)]
         given = self.clip.pictures(from_uint8(self.train_images.images(every)).to(draws.device))
         ids, scale = self.captions.draw(indices, draws), self.clip.scale.exp().clamp(max=50)
-        count = len(indices)
-        same = equal(ids)
-        losses = {"text": contrastive(scale * self.clip.texts(ids) @ given["whole"][:count].T, same)}
-        for name, labels, begin in (("content", self.content, count), ("style", self.style, 2 * count)):
-            own = labels[torch.tensor(indices)].to(draws.device)
-            logits = scale * given[name][:count] @ given[name][begin : begin + count].T
-            losses[name] = contrastive(logits, own[:, None] == own[None, :])
+        count, content = len(indices), self.content[indices].to(draws.device)
+        losses = {
+            "text": contrastive(scale * self.clip.texts(ids) @ given["whole"][:count].T, equal(ids)),
+            "content": contrastive(
+                scale * given["content"][:count] @ given["content"][count:].T, content[:, None] == content[None, :]
+            ),
+            "style": functional.cross_entropy(
+                scale * given["style"] @ functional.normalize(self.clip.styles, dim=1).T,
+                self.style[every].to(draws.device),
+            ),
+        }
         return {"total": torch.stack(list(losses.values())).sum(), **losses}
 
-    def _partners(self, labels: Tensor, indices: Sequence[int], draws: Draws) -> list[int]:
-        """For each sample another of its label, where there is one."""
+    def _partners(self, indices: Sequence[int], draws: Draws) -> list[int]:
+        """For each sample another of its content, where there is one."""
+        labels = self.content
         number = draws.uniform().cpu()
         partners = []
         for index, share in zip(indices, number, strict=True):
