@@ -16,7 +16,8 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, compose, helper, numpy_
 from export.graphs import save
 from models import pixels, sampling
 from models.schedule import STUDENT_TIMESTEPS, Schedule
-from models.task import Task, TextToImage
+from models.task import Task
+from models.tasks.text_to_image import TextToImage
 from runtime.signature import CONDITIONING, FUSED
 
 

@@ -29,7 +29,9 @@ from models.conditioning import Conditioning
 from models.labels import Input, class_id
 from models.pipeline import Autoencoder, Conditioner, Pipeline
 from models.schedule import BetaSchedule, Prediction, teacher_scheduler
-from models.task import AttributesToImage, ClassToImage, UnconditionalImageGeneration
+from models.tasks.attributes_to_image import AttributesToImage
+from models.tasks.class_to_image import ClassToImage
+from models.tasks.unconditional_image_generation import UnconditionalImageGeneration
 
 WEIGHTS = {
     "conditioner": "conditioner/diffusion_pytorch_model.safetensors",

@@ -28,7 +28,7 @@ from models.pipeline import Conditioner, Pipeline
 from models.sana_transformer import TOKENS, TrigonometricTransformer, trigonometric_angle
 from models.schedule import STUDENT_TIMESTEPS, is_flow
 from models.stable_diffusion import tokenized
-from models.task import TextToImage
+from models.tasks.text_to_image import TextToImage
 
 TASK = TextToImage.name
 ALIASES = ("SanaSprintPipeline",)

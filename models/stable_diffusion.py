@@ -30,7 +30,7 @@ from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.pipeline import Conditioner, Pipeline
 from models.schedule import base_scheduler, teacher_scheduler
 from models.stable_diffusion_file import FIRST, RELEASED, SECOND, Layout
-from models.task import TextToImage
+from models.tasks.text_to_image import TextToImage
 
 TASK = TextToImage.name
 ALIASES = ("StableDiffusionImg2ImgPipeline",)

@@ -33,7 +33,8 @@ from models.pipeline import Conditioner, Pipeline
 from models.pixel_tensors import from_uint8
 from models.schedule import teacher_scheduler
 from models.stable_diffusion import name_as_released, tokenized
-from models.task import ImageTextToImage, ImageToText
+from models.tasks.image_text_to_image import ImageTextToImage
+from models.tasks.image_to_text import ImageToText
 from models.versatile_unet import VersatileUNet
 from models.writer import TokenAutoencoder, Writer
 

@@ -37,7 +37,7 @@ from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.pipeline import Pipeline
 from models.published_unet import IMAGE, SIDE, TEXT, PublishedUNet, stored_as
 from models.schedule import base_scheduler
-from models.task import ImageTextToImage
+from models.tasks.image_text_to_image import ImageTextToImage
 from models.tensor_names import check_names
 from models.versatile_diffusion import WishConditioner
 

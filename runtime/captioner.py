@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from base.errors import BadInput
 from models.labels import Seen
-from models.task import ImageToText
+from models.tasks.image_to_text import ImageToText
 from runtime import backend as backends
 from runtime.backend import BackendOptions
 from runtime.bundle import Bundle

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Self
 
 from base.errors import BadInput
-from models.task import ImageToText, Task, task_of
+from models.task import Task, task_of
+from models.tasks.image_to_text import ImageToText
 from runtime import backend
 from runtime.backend import BackendOptions
 from runtime.bundle import Manifest, open_bundle

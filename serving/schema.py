@@ -15,7 +15,7 @@ from base.config import nearest
 from base.errors import BadInput
 from models.labels import Input
 from models.noise import MAX_SEED
-from models.task import TASKS, Task, task_named, task_of
+from models.task import Task, task_named, task_names, task_of
 from runtime.bundle import Manifest
 from runtime.formats import QUALITY, Format
 from runtime.shapes import size_list
@@ -213,7 +213,7 @@ def explain(errors: Sequence[Mapping[str, Any]], known: Sequence[str]) -> Refuse
 
 def _instead(key: str, known: Sequence[str]) -> str:
     """What to send in place of an unknown key: of one that holds the input of another task, this task's own."""
-    drawing = [task for task in TASKS.values() if task.output == "image"]
+    drawing = [task for task in map(task_named, task_names()) if task.output == "image"]
     holds_input = {task.field.name for task in drawing if task.field is not None}
     if key in holds_input and (own := holds_input.intersection(known)):
         return f"; this model takes {', '.join(own)}"

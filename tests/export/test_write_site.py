@@ -17,7 +17,7 @@ from base.shipped import PRETRAINED, SHIPPED_BUNDLE
 from export import site_description
 from export.site_description import describe
 from export.write_site import BINARIES, MODULES, RUNTIME, SOURCE, write_site
-from models.task import TASKS
+from models.task import task_named, task_names
 from runtime.bundle import MANIFEST, Bundle, open_bundle, sha256
 
 
@@ -84,7 +84,7 @@ def test_graphs_name_their_weights_from_where_they_lie() -> None:
 
 def test_every_task_that_makes_images_has_a_control_that_the_page_knows() -> None:
     source = (SOURCE / "controls.js").read_text(encoding="utf-8").partition("const CONTROLS = {")[2].partition("}")[0]
-    for task in TASKS.values():
+    for task in map(task_named, task_names()):
         if task.output == "image":
             assert type(task().control()).__name__ in source.replace(":", ",").replace(" ", "").split(",")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Thread
@@ -19,14 +20,12 @@ from diffusers.configuration_utils import register_to_config
 from PIL import Image
 from torch import Tensor, nn
 
-from base.errors import BadInput
-from models import ddpm, folder
+from models import ddpm, folder, tasks
 from models.conditioning import Conditioning
-from models.controls import TextBox
 from models.labels import Input
 from models.pipeline import Pipeline
 from models.schedule import student_scheduler
-from models.task import TASKS, InputField, Task
+from models.task import task_named
 from runtime import backend, prompts
 from runtime.backend import BackendOptions
 from runtime.bundle import Bundle, open_bundle
@@ -34,6 +33,15 @@ from runtime.generator import Generator, Request
 from serving import page
 from serving.serve_config import ServeConfig
 from tests import tiny
+
+NAME = "number-to-image"
+MADE_UP = '''
+"""`number-to-image`: how much of something is drawn."""
+
+from base.errors import BadInput
+from models.controls import TextBox
+from models.labels import Input
+from models.task import InputField, Task
 
 
 class NumberToImage(Task):
@@ -46,7 +54,7 @@ class NumberToImage(Task):
 
     def parse(self, value: object) -> float:
         try:
-            number = float(value)  # type: ignore[arg-type]
+            number = float(value)
         except (TypeError, ValueError):
             number = -1.0
         if not 0 <= number <= 1:
@@ -70,6 +78,10 @@ class NumberToImage(Task):
         return TextBox("Number", placeholder="0 to 1")
 
 
+TASK = NumberToImage
+'''
+
+
 class NumberConditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """A number → one token."""
 
@@ -81,23 +93,28 @@ class NumberConditioner(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.embedding = nn.Linear(2, width)
 
     def tokenize(self, inputs: Sequence[Input]) -> Tensor:
-        return torch.tensor([NumberToImage().row(input) for input in inputs])
+        return torch.tensor([task_named(NAME)().row(input) for input in inputs])
 
     def forward(self, weights: Tensor) -> Conditioning:
         weights = weights.to(self.embedding.weight.dtype)
         return Conditioning(encoder_hidden_states=self.embedding(weights)[:, None])
 
     def describe(self) -> dict[str, Any]:
-        return {"task": NumberToImage.name}
+        return {"task": NAME}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _entered() -> Iterator[None]:
-    """What two lines do in `models/task.py` and in the family's file."""
+def _entered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The file is in the folder, a line in the family's, and both are forgotten afterwards."""
+    folder = tmp_path_factory.mktemp("tasks")
+    (folder / "number_to_image.py").write_text(MADE_UP)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(TASKS, NumberToImage.name, NumberToImage)
+        patch.setattr(tasks, "__path__", [*tasks.__path__, str(folder)])
+        patch.setitem(sys.modules, f"{tasks.__name__}.number_to_image", None)  # so that what is imported is undone
+        patch.delitem(sys.modules, f"{tasks.__name__}.number_to_image")
         patch.setitem(ddpm.CONDITIONERS, NumberConditioner.__name__, NumberConditioner)
         yield
+    task_named.cache_clear()
 
 
 @pytest.fixture(scope="module")
