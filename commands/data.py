@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -30,6 +31,12 @@ def data_build(
         ),
     ] = None,
     size: Annotated[int | None, typer.Option(help="Side of the square images in pixels; by default 512.")] = None,
+    buckets: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep shapes: sizes of about SIZE² pixels, as DIVISOR or DIVISOR,LEAST,GREATEST side, e.g. 64,256,1024."
+        ),
+    ] = None,
     background: Annotated[str | None, typer.Option(help="Colour behind transparent images; by default white.")] = None,
     fit: Annotated[str | None, typer.Option(help="How other shapes become square: crop, the default, or pad.")] = None,
     stratify: Annotated[str | None, typer.Option(help="Column whose values every split shares alike.")] = None,
@@ -52,15 +59,18 @@ def data_build(
     """
     from base.runs import new_data_folder
     from data import build, recipe
+    from data.aspect_buckets import BucketsConfig
 
     options = {"size": size, "background": background, "fit": fit, "stratify": stratify, "keep": keep}
     options |= {"trim": trim or None, "seed": seed, "near": near}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    chosen = BucketsConfig.parsed(buckets) if buckets else None
     if source.suffix in (".yaml", ".yml"):
         overrides = [*(rest or ()), *(f"{name}={value}" for name, value in given.items())]
+        overrides += [f"buckets={json.dumps(chosen.model_dump())}"] if chosen else []
         report = recipe.make(recipe.RecipeConfig.load(source, overrides))
     elif len(rest or ()) == 1:
-        report = build.build(source, new_data_folder((rest or [""])[0]), **given)
+        report = build.build(source, new_data_folder((rest or [""])[0]), buckets=chosen, **given)
     else:
         raise BadInput("a folder of images needs the name or folder of the new set beside it, and nothing else")
     _show(report)

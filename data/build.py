@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import PIL
+from PIL import Image
 from rich.console import Console
 
 from base.config import nearest
@@ -18,6 +19,8 @@ from base.errors import BadInput
 from base.files import atomic_folder, spoken_of
 from base.progress import track
 from base.table_reader import as_text
+from data import aspect_buckets
+from data.aspect_buckets import BucketsConfig
 from data.cleaning_report import CleaningReport, Dropped
 from data.decode import UnreadableError
 from data.near_duplicates import BITS, NEAR, Fingerprint, Twins
@@ -66,8 +69,11 @@ def build(
     near: int | None = None,
     trim: bool = False,
     keep: str | None = None,
+    buckets: BucketsConfig | None = None,
 ) -> CleaningReport:
     """Write `out` as a Hugging Face imagefolder of (size, size) RGB PNGs, 80/10/10 train, validation and test.
+
+    With `buckets` every picture takes the size of the nearest shape instead, and the column `bucket` tells it.
 
     `source` holds images, or parquet files with images in them. Dropped and listed: files that cannot be read, images below
     16 pixels or of the very same pixels as another, images without a caption and captions without an image; with `near`,
@@ -77,8 +83,9 @@ def build(
     column `keep` is in training. BadInput: see `sources.find`; parameters out of range; `out` not empty; nothing left.
     """
     source, out = Path(source).absolute(), Path(out).absolute()
-    making = Making(source, out, Form.checked(size, background, fit, trim), seed, stratify, near, keep)
+    making = Making(source, out, Form.checked(size, background, fit, trim, buckets), seed, stratify, near, keep)
     parameters = {"size": size, "background": background, "fit": fit, "seed": seed, "stratify": stratify, "near": near}
+    parameters |= {"buckets": buckets.model_dump()} if buckets else {}
     with tempfile.TemporaryDirectory() as scratch, spoken_of(Path(scratch), source):
         root, images = find_or_unpack(source, Path(scratch).resolve())
         return make(replace(making, source=root), images, {**parameters, "trim": trim, "keep": keep})
@@ -97,7 +104,8 @@ def make(
 ) -> CleaningReport:
     """Clean, caption and split the images of a source; `finish` adds to the folder before it appears.
 
-    BadInput: no image can be used, none has a caption, or there is no column to stratify by or to keep the values of.
+    BadInput: no image can be used, none has a caption, there is no column to stratify by or to keep the values of, or a bucket
+    would hold one picture.
     """
     source = making.source
     strata = _strata(images.captioned, source, making.stratify)
@@ -115,9 +123,13 @@ def make(
         if not chosen:
             raise BadInput(f"none of the {len(usable)} images of {source} has a caption")
         names = [_relative_name(row, source) for row in chosen.values()]
-        splits = split([strata[item] for item in chosen], names, making.seed)
+        buckets = _buckets(making, folder, list(chosen))
+        splits = split([f"{strata[item]}\0{buckets.get(item, '')}" for item in chosen], names, making.seed)
         values = [kept[item] for item in chosen] if kept else ["" for _ in chosen]
         several = keeping(splits, values) if kept else [(name,) for name in splits]
+        if buckets:
+            several = aspect_buckets.in_training(several, list(buckets.values()), names)
+            chosen = {item: _with_columns(row, {aspect_buckets.COLUMN: buckets[item]}) for item, row in chosen.items()}
         written = write_set(folder, [_staged(folder, item) for item in chosen], list(chosen.values()), several, names)
         notes = (written.columns, *_notes(several, dropped, len(images.captioned)))
         versions = {"pillow": PIL.__version__}
@@ -130,7 +142,22 @@ def make(
 
 def _described(row: CaptionedFile, columns: Mapping[str, str]) -> CaptionedFile:
     further = {name: text for name, text in columns.items() if name != "text"}
-    return replace(row, text=columns["text"], columns={**row.columns, **further})
+    return _with_columns(replace(row, text=columns["text"]), further)
+
+
+def _with_columns(row: CaptionedFile, columns: Mapping[str, str]) -> CaptionedFile:
+    return replace(row, columns={**row.columns, **columns})
+
+
+def _buckets(making: Making, folder: Path, items: Sequence[int]) -> dict[int, str]:
+    """Each picture's bucket as the column tells it; nothing of a set of squares."""
+    if making.form.buckets is None:
+        return {}
+    sizes = {}
+    for item in items:
+        with Image.open(_staged(folder, item)) as picture:
+            sizes[item] = aspect_buckets.written(picture.size)
+    return sizes
 
 
 def _notes(splits: Sequence[Sequence[str]], dropped: Sequence[Dropped], count: int) -> list[str]:

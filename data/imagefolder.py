@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from base.config import nearest
 from base.errors import BadInput
 from base.pointers import absence, refuse_pointer
+from data.aspect_buckets import COLUMN, Size, sizes_of
 from data.decode import UnreadableError, to_rgb
 
 Sources = list[Path | bytes]
@@ -45,15 +46,35 @@ class ImageFolder:
 
     def __init__(self, name: str | Path, split: str = "train") -> None:
         """`name`: a local folder, or a data set's name on the Hub. BadInput: no such folder or split, nothing in it."""
-        self.name, self.split = str(name), split
-        self._sources, self._columns = _read(self.name, split)
-        if not self._sources:
-            raise BadInput(f"split '{split}' of {self.name} holds no images")
+        sources, columns = _read(str(name), split)
+        if not sources:
+            raise BadInput(f"split '{split}' of {name} holds no images")
+        self._hold(str(name), split, sources, columns)
+
+    def _hold(self, name: str, split: str, sources: Sources, columns: Columns) -> None:
+        self.name, self.split = name, split
+        self._sources, self._columns = sources, columns
+        self._sizes = sizes_of(columns.get(COLUMN, ()))
         height, width, _ = self._open(0).shape
         self.shape = (height, width)
-        fits = len(self) * self.shape[0] * self.shape[1] * 3 <= CACHE_BYTES
+        fits = len(self) * self.shape[0] * self.shape[1] * 3 <= CACHE_BYTES and len(self.buckets) < 2
         self._pixels = np.empty((len(self) if fits else 0, *self.shape, 3), np.uint8)  # (N, H, W, 3)
         self._decoded = np.zeros(len(self), bool)
+
+    @cached_property
+    def buckets(self) -> dict[Size, list[int]]:
+        """Size (W, H) → the rows of its pictures, the fullest first; nothing of a set that was not built with buckets."""
+        rows: dict[Size, list[int]] = {}
+        for row, size in enumerate(self._sizes):
+            rows.setdefault(size, []).append(row)
+        return dict(sorted(rows.items(), key=lambda bucket: (-len(bucket[1]), bucket[0])))
+
+    def only(self, rows: Sequence[int]) -> ImageFolder:
+        """The pictures of one or more `rows` alone, in that order."""
+        part = ImageFolder.__new__(ImageFolder)
+        columns = {name: [values[row] for row in rows] for name, values in self._columns.items()}
+        part._hold(self.name, self.split, [self._sources[row] for row in rows], columns)
+        return part
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -85,9 +106,11 @@ class ImageFolder:
     def images(self, indices: Sequence[int] | NDArray[np.integer[Any]] | None = None) -> NDArray[np.uint8]:
         """`(N, H, W, 3)` uint8 RGB of the rows `indices` `(N,)`, of all if None.
 
-        BadInput: a damaged image, or one of another size than the first.
+        BadInput: a damaged image, one of another size than the first, or rows of several buckets.
         """
         rows = np.arange(len(self)) if indices is None else np.asarray(indices, dtype=np.intp)
+        if len(self.buckets) > 1:
+            return self.only(self._alike(rows)).images()
         if not len(self._pixels):
             return np.stack(self._decode_all(rows)) if len(rows) else np.empty((0, *self.shape, 3), np.uint8)
         missing = np.unique(rows[~self._decoded[rows]] % len(self))
@@ -108,6 +131,16 @@ class ImageFolder:
         if name not in self._columns:
             raise BadInput(f"{self.name} has no column '{name}'{nearest(name, self._columns)}")
         return list(self._columns[name])
+
+    def _alike(self, rows: NDArray[np.intp]) -> list[int]:
+        """The same rows. BadInput: of several sizes."""
+        chosen: list[int] = rows.tolist()
+        if len({self._sizes[row] for row in chosen}) != 1:
+            raise BadInput(
+                f"{self.name} has pictures of {len(self.buckets)} sizes, which only teachers and students that draw can learn; "
+                "accepted here: a set that `ippo data build` made without buckets"
+            )
+        return chosen
 
     def _decode_all(self, rows: NDArray[np.intp]) -> list[NDArray[np.uint8]]:
         if self.shape[0] * self.shape[1] < _WORTH_THREADS:

@@ -18,6 +18,7 @@ from base.errors import BadInput
 from base.files import spoken_of
 from base.runs import runs_root
 from data import build, captioners, tables
+from data.aspect_buckets import BucketsConfig
 from data.captioners import BlipConfig, EndpointConfig
 from data.cleaning_report import CleaningReport, Dropped
 from data.imagefolder import read_hub
@@ -69,6 +70,8 @@ class RecipeConfig(Config):
     caption: CaptionConfig = CaptionConfig()
     size: int = 512
     """Pixels of the pictures' side."""
+    buckets: BucketsConfig | None = None
+    """Pictures keep about their own shape: each takes the nearest of several sizes of about `size`² pixels. None: squares."""
     background: str = "white"
     fit: Fit = "crop"
     trim: bool = False
@@ -94,9 +97,10 @@ def make(config: RecipeConfig) -> CleaningReport:
         if config.tables or config.names:
             images = joined(images, root, config.tables, config.names)
         _check_columns(config, images.captioned)
-        form = Form.checked(config.size, config.background, config.fit, config.trim)
+        form = Form.checked(config.size, config.background, config.fit, config.trim, config.buckets)
         making = build.Making(root, out.absolute(), form, config.seed, config.stratify, config.near, config.keep)
-        return build.make(making, images, config.model_dump(mode="json"), _describer(config.caption), labels)
+        parameters = config.model_dump(mode="json", exclude=set() if config.buckets else {"buckets"})
+        return build.make(making, images, parameters, _describer(config.caption), labels)
 
 
 def labels(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""How one image file becomes one square picture of a set; it knows nothing of captions or splits."""
+"""How one image file becomes one picture of a set, square or of a bucket's shape; it knows nothing of captions or splits."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Literal, Self, cast, get_args
 from PIL import Image, ImageColor, ImageOps
 
 from base.errors import BadInput
+from data.aspect_buckets import AspectBuckets, BucketsConfig
 from data.decode import UnreadableError, to_rgb
 from data.drawn_box import trimmed
 from data.near_duplicates import Fingerprint, fingerprint
 
 Fit = Literal["crop", "pad"]
-"""How an oblong picture becomes a square: cut on its longer side, or padded with the background."""
+"""How a picture takes another shape: cut on its longer side, or padded with the background."""
 SMALLEST = 16
 """Pixels of the shorter side; a smaller image is dropped."""
 
@@ -30,14 +31,22 @@ class Form:
     fit: Fit
     trim: bool = False
     """Whether only the square around what is drawn is kept, of pictures on a ground of one colour."""
+    buckets: AspectBuckets | None = None
+    """The sizes that pictures take in place of the square."""
 
     @classmethod
-    def checked(cls, size: int, background: str, fit: str, trim: bool = False) -> Self:
-        """A form from what a user writes. BadInput: a size out of range, an unknown colour or fit."""
-        return cls(_checked_size(size), _colour(background), _checked_fit(fit), trim)
+    def checked(
+        cls, size: int, background: str, fit: str, trim: bool = False, buckets: BucketsConfig | None = None
+    ) -> Self:
+        """A form from what a user writes. BadInput: a size out of range, an unknown colour or fit, no bucket, or both ways."""
+        if trim and buckets:
+            raise BadInput("trim keeps a square, buckets keep the picture's shape: accepted is one of them")
+        checked = _checked_size(size)
+        sizes = AspectBuckets.of(buckets, checked) if buckets else None
+        return cls(checked, _colour(background), _checked_fit(fit), trim, sizes)
 
     def convert(self, source: Path, target: Path) -> Fingerprint:
-        """Write `source` as a (size, size) PNG to `target`; return the fingerprint of its pixels as decoded.
+        """Write `source` as a PNG of the square or its bucket to `target`; return the fingerprint of its pixels as decoded.
 
         UnreadableError: the file gives no image, or a smaller one than `SMALLEST`.
         """
@@ -48,11 +57,11 @@ class Form:
         return fingerprint(image)
 
     def resize(self, image: Image.Image) -> Image.Image:
-        """The RGB image at (size, size), cropped or padded as `fit` says."""
-        square = (self.size, self.size)
+        """The RGB image at (size, size) or in its bucket, cropped or padded as `fit` says."""
+        box = self.buckets.nearest(image.size) if self.buckets else (self.size, self.size)
         if self.fit == "crop":
-            return ImageOps.fit(image, square, Image.Resampling.LANCZOS)
-        return ImageOps.pad(image, square, Image.Resampling.LANCZOS, color=self.background)
+            return ImageOps.fit(image, box, Image.Resampling.LANCZOS)
+        return ImageOps.pad(image, box, Image.Resampling.LANCZOS, color=self.background)
 
 
 def _checked_size(size: int) -> int:

@@ -42,7 +42,7 @@ class ExportOptions:
     precision: Precision = "fp16"
     """Precision of the weights and inside the graphs; `int8` is fp16 with quantised twins of the fused graph."""
     buckets: Sequence[Bucket] = ()
-    """Static plans; their image sizes are added to the pipeline's own."""
+    """Static plans; their image sizes are added to the pipeline's own, which are those of the buckets it learnt."""
     lora: Path | None = None
     """An adapter to fuse into the denoiser first."""
     inputs: Sequence[Input] = ()
@@ -224,7 +224,7 @@ def _manifest(
         conditioning=networks.conditioning_names(pipeline),
         precision="fp16",
         wide=tuple(name for name in figures if not parity.fits_fp16(figures[name]["largest_activation"])),
-        sizes=(networks.image_size(pipeline),),
+        sizes=networks.image_sizes(pipeline),
         latent_shape=pipeline.latent_shape,
         scaling_factor=networks.scaling_factor(pipeline),
         tokens=next(iter(given.values())).shape[1],

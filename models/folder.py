@@ -25,6 +25,8 @@ from models import save_single_file as single_file
 from models.pipeline import Pipeline
 from models.schedule import check_student, is_few_step, student_scheduler
 
+SHAPES = "latent_shapes.json"
+"""Of a pipeline that learnt pictures of several shapes: those of its latents, the one that it draws by default first."""
 _HUB_SECONDS = 10.0
 """How long the Hub is waited for."""
 
@@ -37,7 +39,7 @@ def load(name: str | Path, task: str | None = None) -> Pipeline:
     `task` chooses one of several flows in a folder; none: its first. BadInput: there is no such thing or flow, or no family
     of `models/` knows it.
     """
-    pipeline: Pipeline = _family_at(name).load(str(name))
+    pipeline: Pipeline = _with_shapes(_family_at(name).load(str(name)), Path(name) / SHAPES)
     return pipeline if task is None else pipeline.flow(task)
 
 
@@ -112,6 +114,8 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
     """Write the pipeline's networks in `dtype` as a diffusers folder, atomically, in place of an older one."""
     with atomic_folder(folder) as hidden:
         _family_of(pipeline).save(pipeline, hidden, dtype)
+        if pipeline.shapes:
+            (hidden / SHAPES).write_text(json.dumps(pipeline.shapes) + "\n")
         for file in hidden.glob("*/config.json"):  # where the weights were opened from is nobody's business
             config = json.loads(file.read_text())
             config.pop("_name_or_path", None)
@@ -147,6 +151,17 @@ def weight_files(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
     """Part (conditioner, denoiser, autoencoder) → its safetensors files in a saved folder."""
     several: dict[str, tuple[str, ...]] = getattr(_family_of(pipeline), "SEVERAL", {})
     return {part: (file,) for part, file in _weights(pipeline).items()} | several
+
+
+def _with_shapes(pipeline: Pipeline, file: Path) -> Pipeline:
+    """With what `SHAPES` says, where it is there. BadInput: it says something else."""
+    if not file.is_file():
+        return pipeline
+    try:
+        shapes = [(int(channels), int(height), int(width)) for channels, height, width in json.loads(file.read_text())]
+        return replace(pipeline, latent_shape=shapes[0], shapes=tuple(shapes))
+    except (ValueError, TypeError, IndexError) as error:
+        raise BadInput(f"{file} is no list of latent shapes, such as [[32, 16, 16], [32, 20, 12]] ({error})") from None
 
 
 def _weights(pipeline: Pipeline) -> Mapping[str, str]:

@@ -109,6 +109,8 @@ class Pipeline:
     autoencoder: Autoencoder
     scheduler: dict[str, Any]  # as diffusers writes it, `_class_name` included
     latent_shape: tuple[int, int, int]  # (C, h, w)
+    shapes: tuple[tuple[int, int, int], ...] = ()
+    """Those that it learnt from pictures of several shapes, `latent_shape` first."""
     null_input: str = ""
     classes: tuple[str, ...] = ()  # names of the labels, where the input is a label
     slots: Mapping[str, tuple[str, ...]] = field(

@@ -253,6 +253,13 @@ def image_size(pipeline: Pipeline) -> tuple[int, int]:
     return (data.shape[3], data.shape[2]) if data.ndim == 4 else (data.shape[1], 1)
 
 
+def image_sizes(pipeline: Pipeline) -> tuple[tuple[int, int], ...]:
+    """(W, H) of all that the pipeline learnt to draw, its default first."""
+    first, (_, rows, columns) = image_size(pipeline), pipeline.latent_shape
+    others = ((first[0] * wide // columns, first[1] * high // rows) for _, high, wide in pipeline.shapes)
+    return tuple(dict.fromkeys([first, *others]))
+
+
 def side_multiple(pipeline: Pipeline) -> int:
     """Pixels that widths and heights must be multiples of: a latent's, times what the denoiser asks of its sides."""
     return int(image_size(pipeline)[1] // pipeline.latent_shape[1] * architecture(pipeline.denoiser).side_multiple)

@@ -23,6 +23,7 @@ from models.writer import TokenAutoencoder
 from training import contexts, latents
 from training.captions import Captions
 from training.contexts import Contexts, ContextsConfig
+from training.latents import Latents
 from training.run.draws import Draws, Shares
 from training.scored import Scored, scored_rows
 
@@ -32,8 +33,8 @@ class Examples:
     """One split of an image set, as one flow sees it."""
 
     rows: Captions
-    latents: Callable[[], Tensor]
-    """Targets `(M, C, h, w)`; images are encoded when they are first asked for."""
+    latents: Callable[[], Latents]
+    """Targets; images are encoded when they are first asked for."""
 
     def __len__(self) -> int:
         return len(self.rows.ids)
@@ -80,7 +81,7 @@ def examples(
         rows: Captions = Contexts(images, columns, config or ContextsConfig(), conditioner)
     else:
         rows = Captions(images, columns, pipeline.conditioner.tokenize)
-    return Examples(rows, lambda: latents.encode(pipeline, images))
+    return Examples(rows, lambda: latents.of(pipeline, images))
 
 
 def _captions(pipeline: Pipeline, images: ImageFolder) -> Examples:
@@ -89,4 +90,6 @@ def _captions(pipeline: Pipeline, images: ImageFolder) -> Examples:
     columns = [images.captions(name) for name in conditioner.columns.names]
     texts = [column[index] for index in range(len(images)) for column in columns]
     ids = tokenized(words.tokenizer, cast("list[Input]", texts))
-    return Examples(Asked(images, conditioner), lambda: words.encode(ids.to(words.embedding.device)).cpu())
+    return Examples(
+        Asked(images, conditioner), lambda: Latents.alike(words.encode(ids.to(words.embedding.device)).cpu())
+    )

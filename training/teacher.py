@@ -31,6 +31,7 @@ from training.captions import Captions
 from training.contexts import ContextsConfig
 from training.denoising_loss import min_snr, shifted_timesteps, target
 from training.examples import examples
+from training.latents import Latents, sized
 from training.lora import LoraConfig, adapted, merged
 from training.run.draws import Draws
 from training.run.loop_config import LoopConfig
@@ -105,7 +106,7 @@ class TeacherMethod(Method):
         self.config = config
         source = data_folder(config.data)
         self.train_images, self.held_out = ImageFolder(source, "train"), ImageFolder(source, "validation")
-        self.pipeline = open_base(config.base, config.loop, config.flow)
+        self.pipeline = sized(open_base(config.base, config.loop, config.flow), self.train_images)
         if config.lora is not None:
             self._adapt(config.lora)
         self.tables = Tables(self.pipeline.schedule)
@@ -123,6 +124,7 @@ class TeacherMethod(Method):
         self.shares = self.captions.shares(config.loop.balance, weights)
         self.scored_on = self.scored.said
         self.latents, self.held_out_latents = train.latents(), held_out.latents()
+        self.groups = self.latents.groups
         self.texts = Texts(self.pipeline, self._all_ids()) if config.cache_text else None
         self.modules: Mapping[str, nn.Module] = {"denoiser": self.pipeline.denoiser}
         if config.train_conditioner:
@@ -181,20 +183,25 @@ class TeacherMethod(Method):
         return {"loss": float(self._losses(averages, test.latents(), test.rows, rows).mean())}
 
     def _losses(
-        self, averages: Mapping[str, nn.Module], encoded: Tensor, captions: Captions, rows: Sequence[int], seed: int = 0
+        self,
+        averages: Mapping[str, nn.Module],
+        encoded: Latents,
+        captions: Captions,
+        rows: Sequence[int],
+        seed: int = 0,
     ) -> Tensor:
-        """The loss of each of the rows, `(N,)`."""
+        """The loss of each of the rows, `(N,)`, those of one shape together."""
         if not rows:
             return torch.empty(0)
         pipeline = self._averaged(averages)
-        count, draws = len(rows), Draws.at(seed, 0, range(len(rows)), pipeline.device)
+        draws, errors = Draws.at(seed, 0, range(len(rows)), pipeline.device), []
         ids = self._freed(captions.draw(rows, draws), draws)
-        timesteps, x0 = draws.integers(len(pipeline.schedule)), encoded[rows].to(pipeline.device)
-        noise = draws.normal(*x0.shape[1:])
-        errors = [
-            self._error(pipeline, x0[rows], ids[rows], timesteps[rows], noise[rows])
-            for rows in split(count, x0.shape[1:], 64)
-        ]
+        timesteps = draws.integers(len(pipeline.schedule))
+        for alike in encoded.together(rows):
+            x0 = encoded[[rows[place] for place in alike]].to(pipeline.device)
+            own = ids[alike], timesteps[alike], draws.only(alike).normal(*x0.shape[1:])
+            for part in split(len(alike), x0.shape[1:], 64):
+                errors.append(self._error(pipeline, x0[part], *(values[part] for values in own)))
         return torch.cat(errors).cpu()
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:

@@ -62,6 +62,10 @@ class Draws:
     def __len__(self) -> int:
         return len(self.streams)
 
+    def only(self, positions: Sequence[int]) -> Draws:
+        """The streams of the samples at `positions` alone, which go on where they are."""
+        return Draws(tuple(self.streams[position] for position in positions), self.device)
+
     def normal(self, *shape: int) -> Tensor:
         """Standard normal `(N, *shape)` float32."""
         return self._stack([stream.standard_normal(shape, dtype=np.float32) for stream in self.streams])

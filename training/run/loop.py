@@ -18,8 +18,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from base.progress import progress
 from training.run import process, trouble
+from training.run.batches import Batches
 from training.run.device import any_process, mixed_precision, on_cpu
-from training.run.draws import batch_indices
 from training.run.ema import Ema
 from training.run.log import Log, NoLog, tell
 from training.run.loop_config import LoopConfig
@@ -54,6 +54,7 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
         module.to(accelerator.device).train()
     thrifty(list(method.modules.values()))
     steps = config.length(method.size)
+    batches = Batches(config.seed, config.batch, method.size, method.shares, method.groups)
     phases = [(phase, build(phase.optimizer, phase.parameters)) for phase in method.phases(steps)]
     averages = {name: Ema(method.modules[name], config.ema, averages_dtype) for name in method.averaged}
     scaler = accelerator.scaler or torch.amp.GradScaler(enabled=False)
@@ -74,8 +75,7 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
         clock = checkpointed = time.monotonic()
         while state.step < steps:
             # One batch through every active phase in turn: the student's discriminator before the student, for one.
-            batch = batch_indices(config.seed, state.step, config.batch, method.size, method.shares)
-            step, losses = Step(config, state, accelerator, batch), dict[str, float]()
+            step, losses = Step(config, state, accelerator, batches.at(state.step)), dict[str, float]()
             for number, (phase, _) in enumerate(phases):
                 if phase.active(state.step):
                     losses |= step.run(number)

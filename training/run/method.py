@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from training.run.batches import Groups
 from training.run.draws import Draws, Shares
 from training.run.optimizer import OptimizerConfig
 
@@ -46,6 +47,8 @@ class Method(ABC):
     """Number of training samples."""
     shares: Shares = None
     """How often each of them is drawn."""
+    groups: Groups = None
+    """Which of them may share a batch."""
 
     score_name: ClassVar[str] = "the score"
     """What `score` is, for a person."""

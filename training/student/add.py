@@ -17,19 +17,22 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor, nn
 
+from base.runs import data_folder
+from data.imagefolder import ImageFolder
 from models import folder as folders
 from models.conditioning import Conditioning
 from training import adapter
 from training.assemble import open_base
+from training.latents import sized
 from training.lora import merged
 from training.run.draws import Draws
 from training.run.method import Losses, Method, Phase
 from training.student import watch
 from training.student.batch import Batch, TrainingSet
-from training.student.checks import Checks
+from training.student.checks import mean
 from training.student.student_config import StudentConfig
 from training.student.student_network import Student
-from training.student.term import Term, TermPhase
+from training.student.term import Target, Term, TermPhase
 from training.student.terms import TERMS
 from training.subsets import split
 
@@ -44,7 +47,8 @@ class AddMethod(Method):
         """Open networks and data. BadInput: something the configuration names is not there, or does not fit."""
         torch.manual_seed(config.loop.seed)
         self.config = config
-        self.teacher = open_base(config.teacher, config.loop, config.flow)
+        images = ImageFolder(data_folder(config.data), "train")
+        self.teacher = sized(open_base(config.teacher, config.loop, config.flow), images)
         for module in (self.teacher.conditioner, self.teacher.denoiser, self.teacher.autoencoder):
             module.requires_grad_(False).eval()
         self.student = Student(config, self.teacher)
@@ -64,11 +68,10 @@ class AddMethod(Method):
         """Encode the images, and do what the terms want done before the first step, such as sampling pairs."""
         training = self.training_set
         training.prepare()
+        self.groups = training.latents.groups
         for term in self.terms.values():
             term.prepare(training)
-        self.checks = Checks(
-            self.teacher, self.student.tables, training.train, training.held_out, self.config.pairs, training.asked
-        )
+        self.checks = training.checks()
 
     def notes(self) -> Sequence[str]:
         """Captions that are cut."""
@@ -114,7 +117,8 @@ class AddMethod(Method):
             last = torch.full((len(noise),), len(self.student.schedule) - 1, device=noise.device)
             return self.student.x0(noise, last, conditioning, averages["student"])
 
-        figures = self.checks.figures(one_step, self.teaching, "teacher" if self._imitates else "data")
+        target: Target = "teacher" if self._imitates else "data"
+        figures = mean([(share, checks.figures(one_step, self.teaching, target)) for share, checks in self.checks])
         if self.teaching:
             figures |= self._shares()
         warnings = [line for term in self.terms.values() for line in term.warnings(figures)]
@@ -125,8 +129,10 @@ class AddMethod(Method):
     @torch.enable_grad()
     def _shares(self) -> dict[str, float]:
         """Every term's share of the gradient at the student's last layer, on one fixed batch."""
-        indices = range(min(32, self.size))
-        losses = self._losses(self.training_set.batch(indices, Draws.at(5, 0, indices, self.teacher.device)))
+        indices = self.training_set.latents.parts[0].rows[:32]
+        losses = self._losses(
+            self.training_set.batch(indices, Draws.at(5, 0, range(len(indices)), self.teacher.device))
+        )
         norms = {name: self.student.gradient_norm(loss) for name, loss in losses.items()}
         return {f"share/{name}": norm / max(sum(norms.values()), 1e-12) for name, norm in norms.items()}
 

@@ -5,22 +5,25 @@ It knows no losses. Shapes: `N` batch, `C` channels, `h w` latent, `S` tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from base.errors import BadInput
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from models.conditioning import Conditioning
 from models.task import task_of
 from training.examples import examples
+from training.latents import Alike
 from training.run.device import mixed_precision
 from training.run.draws import Draws
 from training.student import pairs
-from training.student.checks import WALKS, Split
+from training.student.checks import WALKS, Checks, Split
 from training.student.student_network import Student
 from training.texts import Texts
 
@@ -48,26 +51,62 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.splits[0])
 
-    @property
-    def asked(self) -> Tensor:
-        """Ids `(N, S)` of the captions that a student which imitates its teacher is scored on."""
+    def _asked(self, train: Container[int], held_out: Container[int]) -> Tensor:
+        """Ids `(N, S)` of the captions, of these rows, that a student which imitates its teacher is scored on."""
         rows = self.scored
-        return torch.cat([self.held_out_captions.ids[rows.held_out, 0], self.captions.ids[rows.train, 0]])
+        return torch.cat(
+            [
+                self.held_out_captions.ids[[row for row in rows.held_out if row in held_out], 0],
+                self.captions.ids[[row for row in rows.train if row in train], 0],
+            ]
+        )
 
     def prepare(self) -> None:
         """Encode all images, and all captions where those are cached. BadInput: images of another size."""
-        self.train, self.held_out = (Split(split.latents(), split.rows.ids[:, 0]) for split in self.splits)
+        self.latents, self.held_out_latents = (split.latents() for split in self.splits)
         if self.config.cache_text:
             self.texts = Texts(self.teacher, self.captions.ids.flatten(0, 1))
 
     @cached_property
-    def pairs(self) -> pairs.Pairs:
-        """Where the guided teacher starts and where it ends; sampled when first asked for, which takes long."""
-        mixed = mixed_precision(self.config.loop.precision) == "bf16"
-        with torch.autocast(self.teacher.device.type, torch.bfloat16, enabled=mixed):
-            ids = self.captions.ids
-            shares = None if self.shares is None else self.shares.repeat(ids.shape[1])
-            return pairs.draw(self.teacher, ids.flatten(0, 1), self.config.pairs, self.config.timesteps, shares)
+    def pairs(self) -> Mapping[tuple[int, int, int], pairs.Pairs]:
+        """Shape `(C, h, w)` → where the guided teacher starts and ends; sampled when first asked for, which takes long.
+
+        Every bucket has as many pairs as it has pictures.
+        """
+        config = self.config
+        with torch.autocast(
+            self.teacher.device.type, torch.bfloat16, enabled=mixed_precision(config.loop.precision) == "bf16"
+        ):
+            return {
+                part.shape: pairs.draw(
+                    replace(self.teacher, latent_shape=part.shape),
+                    self.captions.ids[part.rows].flatten(0, 1),
+                    config.pairs.of_share(len(part.rows) / len(self)),
+                    config.timesteps,
+                    None if self.shares is None else self.shares[part.rows].repeat(self.captions.ids.shape[1]),
+                )
+                for part in self.latents.parts
+            }
+
+    def checks(self) -> list[tuple[float, Checks]]:
+        """What validates a student, shape by shape, and which share of the pictures has that shape.
+
+        BadInput: no shape has training pictures and held-out ones.
+        """
+        held_out = {part.shape: part for part in self.held_out_latents.parts}
+        both = [(part, held_out[part.shape]) for part in self.latents.parts if part.shape in held_out]
+        if not both:
+            raise BadInput(f"{self.config.data}: no bucket has pictures both to train on and held out")
+        count = sum(len(part.rows) for part, _ in both)
+        return [(len(part.rows) / count, self._checks(part, other, len(part.rows) / count)) for part, other in both]
+
+    def _checks(self, part: Alike, held_out: Alike, share: float) -> Checks:
+        teacher = replace(self.teacher, latent_shape=part.shape)
+        train = Split(part.values, self.captions.ids[part.rows, 0])
+        others = Split(held_out.values, self.held_out_captions.ids[held_out.rows, 0])
+        asked = self._asked(set(part.rows), set(held_out.rows))
+        asked = asked if len(asked) else train.even(WALKS).ids
+        return Checks(teacher, self.student.tables, train, others, self.config.pairs, asked, share)
 
     @torch.no_grad()
     def condition(self, ids: Tensor) -> Conditioning:
@@ -88,7 +127,12 @@ class Batch:
     @cached_property
     def images(self) -> Tensor:
         """Latents `(N, C, h, w)` of the data."""
-        return self.samples.train.latents[self.indices].to(self.draws.device)
+        return self.samples.latents[self.indices].to(self.draws.device)
+
+    @property
+    def pairs(self) -> pairs.Pairs:
+        """Those of the shape that the batch's images have."""
+        return self.samples.pairs[self.samples.latents.of(self.indices[0]).shape]
 
     @cached_property
     def image_conditioning(self) -> Conditioning:
@@ -136,7 +180,7 @@ class Batch:
         source, draws = self.samples.config.real_source, self.draws
         if source == "data":
             return self.images, self.image_conditioning
-        ids, pairs = self._image_ids.cpu(), self.samples.pairs
+        ids, pairs = self._image_ids.cpu(), self.pairs
         index = draws.integers(len(pairs)).cpu()
         sampled = torch.tensor([source == "teacher" or index % 2 == 1 for index in range(len(self.indices))])
         real = torch.where(sampled[:, None, None, None], pairs.samples[index], self.images.cpu())

@@ -5,7 +5,7 @@ It knows nothing about how the student is trained. Shapes: `N` batch, `C` channe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -59,11 +59,22 @@ class Checks:
     """What stays the same between two validations is computed at the first, and once."""
 
     def __init__(
-        self, teacher: Pipeline, tables: Tables, train: Split, held_out: Split, pairs: PairsConfig, asked: Tensor
+        self,
+        teacher: Pipeline,
+        tables: Tables,
+        train: Split,
+        held_out: Split,
+        pairs: PairsConfig,
+        asked: Tensor,
+        share: float = 1.0,
     ) -> None:
-        """`asked`: ids `(N, S)` of captions that training knows, at which a student is compared with its teacher."""
+        """`asked`: ids `(N, S)` of captions that training knows, at which a student is compared with its teacher.
+
+        `share`: how much of all that is judged this is, where there are several shapes.
+        """
         self.teacher, self.tables, self.pairs, self.asked = teacher, tables, pairs, asked
-        self.train, self.judged, self.held_out = train, train.even(_MOST), held_out.even(_MOST)
+        most = max(2, round(share * _MOST))
+        self.train, self.judged, self.held_out = train, train.even(most), held_out.even(most)
 
     @cached_property
     def reals(self) -> NDArray[np.float64]:
@@ -167,3 +178,12 @@ class Checks:
 
     def _condition(self, ids: Tensor) -> Conditioning:
         return self.teacher.conditioner(ids.to(self.teacher.device))
+
+
+def mean(figures: Sequence[tuple[float, Mapping[str, float]]]) -> dict[str, float]:
+    """Figures of several shapes as one: each name's mean, weighted by the shares of those that have it."""
+    if len(figures) == 1:
+        return dict(figures[0][1])
+    names = dict.fromkeys(name for _, some in figures for name in some)
+    having = {name: [(share, some[name]) for share, some in figures if name in some] for name in names}
+    return {name: sum(s * value for s, value in own) / sum(s for s, _ in own) for name, own in having.items()}

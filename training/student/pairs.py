@@ -58,6 +58,10 @@ class PairsConfig(Config):
         """Pairs of each later timestep."""
         return max(1, round(self.later * self.count))
 
+    def of_share(self, share: float) -> PairsConfig:
+        """As many pairs of those as the share of all samples says."""
+        return self.model_copy(update={"count": max(1, round(share * self.count))})
+
 
 class Pairs:
     """Pairs of one teacher by the timestep it started at: `ends[t]` `(P, C, h, w)`, `ids` `(P, S)`, and noise on demand."""

@@ -66,7 +66,7 @@ class Regression(Term[RegressionConfig]):
 
     def _error(self, batch: Batch) -> Tensor:
         """The error of the student's x0 on as many pairs as the batch has samples, a scalar."""
-        draws, student, pairs = batch.draws, self.student, batch.samples.pairs
+        draws, student, pairs = batch.draws, self.student, batch.pairs
         timesteps = student.draw_timesteps(draws)
         index, noise, target = pairs.at(draws.integers(len(pairs)), timesteps)
         start, noise, target = (array.to(draws.device) for array in (pairs.samples[index], noise, target))

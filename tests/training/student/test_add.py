@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from models.sampling import add_noise
 from tests import tiny
 from tests.training.student.conftest import ALONE, Opened, batch, draws
 from training import launch
+from training.latents import Latents
 from training.student.add import AddMethod
 from training.student.adversarial import Adversarial
 from training.student.distillation import Distillation
@@ -46,8 +46,8 @@ def term(method: AddMethod, kind: type[T]) -> T:
 def fakes_of_other_images(method: AddMethod) -> tuple[torch.Tensor, torch.Tensor]:
     """The student's samples of some images, and of others with the same noise."""
     first = batch(method, 3).fake
-    images = method.training_set.train
-    method.training_set.train = replace(images, latents=images.latents * -7)
+    (images,) = method.training_set.latents.parts
+    method.training_set.latents = Latents.alike(images.values * -7)
     return first, batch(method, 3).fake
 
 
@@ -144,7 +144,7 @@ def test_reals_are_the_encoded_images(method: AddMethod, data: Path) -> None:
 
 def test_teacher_samples_count_as_real_with_their_own_captions(opened: Opened) -> None:
     method = opened(adversarial__reals="both")
-    some, pairs = batch(method), method.training_set.pairs
+    some, pairs = batch(method), batch(method).pairs
     samples = [int((pairs.samples == sample).flatten(1).all(1).sum()) > 0 for sample in some.real]
     assert samples == [False, True, False, True]
     index = int((pairs.samples == some.real[1]).flatten(1).all(1).nonzero()[0])
@@ -319,7 +319,8 @@ def test_a_student_that_only_imitates_is_chosen_by_how_near_it_comes_to_its_teac
 def test_the_teachers_own_walk_misses_itself_by_nothing(opened: Opened) -> None:
     method = opened(**ALONE)
     with torch.no_grad():
-        assert method.checks.figures(method.checks._guided, (), "teacher")["score"] == 0
+        ((_, checks),) = method.checks
+        assert checks.figures(checks._guided, (), "teacher")["score"] == 0
 
 
 def test_heads_that_know_nothing_yet_are_not_watched(config: StudentConfig, runs: Path, tmp_path: Path) -> None:
