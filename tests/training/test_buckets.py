@@ -47,7 +47,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def configs(places: Path, runs: Path, tmp_path: Path) -> dict[str, Path]:
     loop = {"steps": 6, "batch": 4, "validate_every": 3, "log_every": 1, "checkpoint_minutes": 0}
     files = {}
-    for method, values in {
+    methods: dict[str, dict[str, Any]] = {
         "teacher": {"base": str(places / "base"), "lora": {"rank": 2}, "optimizer": {**RATE, "schedule": "constant"}},
         "student": {
             "teacher": "teacher",
@@ -58,7 +58,8 @@ def configs(places: Path, runs: Path, tmp_path: Path) -> dict[str, Path]:
             "consistency": {"steps": 4, "guidance": 2.0},
             "adversarial": {"discriminator": RATE, "width": 8, "reals": "both"},
         },
-    }.items():
+    }
+    for method, values in methods.items():
         files[method] = tmp_path / f"{method}.yaml"
         files[method].write_text(yaml.safe_dump({"run": method, "data": str(places / "set"), "loop": loop, **values}))
     return files

@@ -138,9 +138,10 @@ def test_a_set_in_which_style_cannot_be_told_from_content_is_refused(icons: Path
 def test_captions_are_samples_of_their_own_told_or_as_any(icons: Path, runs: Path) -> None:
     text = tiny.versatile_teacher().flow("image-to-text")
     found = examples(text, ImageFolder(icons, "train"), COLUMNS)
-    assert len(found) == 24 and found.latents().shape == (24, *text.latent_shape)
+    (targets,) = found.latents().parts
+    assert len(found) == 24 and targets.values.shape == (24, *text.latent_shape)
     assert found.rows.ids.shape[:2] == (24, 2)
     assert found.rows.ids[:, 0, -1].tolist() == [0, 1] * 12 and set(found.rows.ids[:, 1, -1].tolist()) == {2}
-    decoded = text.autoencoder.decode(found.latents())
+    decoded = text.autoencoder.decode(targets.values)
     expected = text.autoencoder.tokenizer(["red on white"], padding="max_length", truncation=True)["input_ids"]  # type: ignore[operator]
     assert decoded[0].tolist() == expected[0]
