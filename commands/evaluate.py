@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,7 +12,11 @@ from base.runs import taken
 from commands.options import Decoder, Taken
 from evaluation.effort import GUIDANCES, QUICK, Effort, parse_guidances
 from models.sampling import SAMPLERS
+from models.task import task_named
 from runtime import available
+
+if TYPE_CHECKING:  # it imports torch
+    from evaluation.subjects import Subjects
 
 SWEEP = ",".join(f"{guidance:g}" for guidance in GUIDANCES)
 
@@ -29,6 +33,9 @@ def evaluate(
     decoder: Decoder = None,
     take: Taken = "best",
     backend: Annotated[str, typer.Option(help=f"Of a bundle: {available.described()}.")] = "auto",
+    flow: Annotated[
+        str | None, typer.Option(help="Of a folder of several flows: its task (image-to-text); by default the first.")
+    ] = None,
     steps: Annotated[int, typer.Option(help="Steps of the teacher.")] = 50,
     student_steps: Annotated[str, typer.Option(help="Numbers of steps of the student.")] = "1,2,4",
     images: Annotated[int, typer.Option(help="Images drawn for the distances.")] = Effort.images,
@@ -42,20 +49,41 @@ def evaluate(
     page: Annotated[bool, typer.Option(help="Without one, figures and grids alone, and nothing is timed.")] = True,
 ) -> None:
     """Judge a student against its teacher: one self-contained HTML page, figures and grids."""
-    from evaluation import evaluation, report_page, report_tables
     from evaluation.subjects import Subjects, parse_steps
 
     sweep_of = parse_guidances(guidances), tuple(samplers.split(","))
     effort = QUICK if quick else Effort(images, captions, *sweep_of, sweep=sweep)
     networks = tuple(name for name in features.split(",") if name != "judge")  # it is always there
-    named = taken(student, take)
-    subjects = Subjects(named, teacher, judge, data, decoder, networks, backend, steps, parse_steps(student_steps))
-    result = evaluation.evaluate(subjects, effort, rounds=(1 if quick else 3) if page else 0)
+    named, counts = taken(student, take), parse_steps(student_steps)
+    subjects = Subjects(named, teacher, judge, data, decoder, networks, backend, steps, counts, flow)
+    rounds = (1 if quick else 3) if page else 0
+    writes = flow is not None and task_named(flow).output == "text"
+    print((_of_captions if writes else _of_images)(subjects, effort, rounds, out))
+
+
+def _of_images(subjects: Subjects, effort: Effort, rounds: int, out: Path) -> Path:
+    """Evaluate a flow that draws, and write it to a folder: the page, or the figures where nothing was timed."""
+    from evaluation import evaluation, report_page, report_tables
+
+    result = evaluation.evaluate(subjects, effort, rounds=rounds)
     evaluation.save(result, out)
     Console(stderr=True).print(report_tables.rich_table(result.report, result.compositions))
-    if page:
+    if rounds:
         evaluation.write(out / "evaluation.html", report_page.html(result))
-    print(out / ("evaluation.html" if page else "quality.json"))
+    return out / ("evaluation.html" if rounds else "quality.json")
+
+
+def _of_captions(subjects: Subjects, effort: Effort, rounds: int, out: Path) -> Path:
+    """The same of a flow that writes."""
+    from evaluation import caption_evaluation, caption_page, report_tables
+    from evaluation.evaluation import write
+
+    result = caption_evaluation.evaluate(subjects, effort, rounds)
+    caption_evaluation.save(result, out)
+    Console(stderr=True).print(report_tables.rich_sheets(result.sheets(), result.comparison.notes(), result.warnings()))
+    if rounds:
+        write(out / "captions.html", caption_page.html(result))
+    return out / ("captions.html" if rounds else "captions.json")
 
 
 def compare(

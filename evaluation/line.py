@@ -1,13 +1,11 @@
-"""A line of figures about one source of images, and what declares a figure; it knows no figure and measures nothing."""
+"""A line of figures about one source of images or captions, and what declares a figure; it knows no figure by name."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, TypeVar, cast
-
-from evaluation.reference import SourceImages
 
 LOWER, HIGHER = "↓", "↑"
 """Which direction is better."""
@@ -33,13 +31,14 @@ def _nothing(student: Line, teacher: Line) -> str:
 
 @dataclass(frozen=True)
 class Figure(Generic[Value]):
-    """One figure of a source of images: report, JSON, tables, columns of evidence and warnings follow from it."""
+    """One figure of a source: report, JSON, tables, columns of evidence and warnings follow from it."""
 
     name: str
     """Its key in `quality.json`."""
     table: str
     """Title of the table that shows it."""
-    measure: Callable[[SourceImages], Value]
+    measure: Callable[[Any], Value]
+    """Takes what a source gave: `SourceImages`, `SourceCaptions`, `SourceTransfers`."""
     cells: Callable[[Value, Value], Mapping[Column, str]]
     """The source's value and the teacher's → its cells; a table has the columns of the teacher's own cells."""
     numbers: Mapping[str, Callable[[Value], float | None]] = field(default_factory=dict)
@@ -52,11 +51,11 @@ class Figure(Generic[Value]):
 
 @dataclass(frozen=True)
 class Line:
-    """The figures of one source of images: `line[DETAIL]`."""
+    """The figures of one source: `line[DETAIL]`."""
 
     name: str
     n: int
-    """Images of the distances."""
+    """Images of the distances, or captions."""
     values: dict[str, Any]
     """By the name of the figure; typed through `line[FIGURE]`."""
 
@@ -70,9 +69,9 @@ class Line:
         return {**fields, **values}
 
 
-def measure(name: str, source: SourceImages, figures: Sequence[Figure[Any]]) -> Line:
-    """The line of one source: each figure of its images."""
-    return Line(name, len(source.images), {figure.name: figure.measure(source) for figure in figures})
+def measure(name: str, source: Sized, figures: Sequence[Figure[Any]]) -> Line:
+    """The line of one source: each figure of what it gave."""
+    return Line(name, len(source), {figure.name: figure.measure(source) for figure in figures})
 
 
 def numbers(line: Line, figures: Sequence[Figure[Any]]) -> dict[str, float | None]:

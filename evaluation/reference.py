@@ -115,6 +115,9 @@ class SourceImages:
         """`(P, N, H, W, 3)`: several seeds of each fixed prompt; None of the reals, which have no fixed prompts."""
         self._features: dict[str, Features] = {}
 
+    def __len__(self) -> int:
+        return len(self.images)
+
     def features(self, network: str) -> Features:
         """Features `(N, D)` of `images` by a network of `reference.networks`."""
         if network not in self._features:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Group
 from rich.table import Table
 
 from evaluation.composition import Composition
-from evaluation.line import ratio, share
+from evaluation.line import Figure, Line, ratio, share
 from evaluation.remarks import notes, warnings
 from evaluation.report import Report
 from evaluation.sheet import Sheet, markdown_table
@@ -19,10 +20,31 @@ WORST = 8
 
 def sheets(report: Report) -> list[Sheet]:
     """A sheet for each table that the figures name, N in the first of them, and the teacher's sweep."""
-    first, *others = [_figures(report, table) for table in dict.fromkeys(figure.table for figure in report.figures)]
+    first, *others = figure_sheets(report.figures, report.lines, report.teacher)
     counts = {line.name: str(line.n) for line in report.lines}
     counted = Sheet(first.title, [*first.heads, "N"], [[*row, counts[row[0]]] for row in first.rows])
     return [counted, *others, _sweep(report)]
+
+
+def figure_sheets(figures: Sequence[Figure[Any]], lines: Sequence[Line], teacher: Line) -> list[Sheet]:
+    """A sheet for each table that the figures name.
+
+    The columns are the teacher's; a line without a single cell is left out (the reals' variety).
+    """
+    sheets = []
+    for title in dict.fromkeys(figure.table for figure in figures):
+        shown = [figure for figure in figures if figure.table == title]
+        columns = [column for figure in shown for column in figure.cells(teacher[figure], teacher[figure])]
+        rows = []
+        for line in lines:
+            cells = {
+                column: cell for figure in shown for column, cell in figure.cells(line[figure], teacher[figure]).items()
+            }
+            row = [cells.get(column, "") for column in columns]
+            if any(row):
+                rows.append([line.name, *row])
+        sheets.append(Sheet(title, ["", *map(str, columns)], rows))
+    return sheets
 
 
 def attribute_sheets(compositions: Sequence[Composition]) -> list[Sheet]:
@@ -32,8 +54,13 @@ def attribute_sheets(compositions: Sequence[Composition]) -> list[Sheet]:
 
 def rich_table(report: Report, compositions: Sequence[Composition] = ()) -> Group:
     """The sheets, and below them what they rest on."""
-    tables = [_rich(sheet) for sheet in (*sheets(report), *attribute_sheets(compositions))]
-    return Group(*tables, *notes(report), *(f"! {line}" for line in warnings(report, compositions)))
+    shown = [*sheets(report), *attribute_sheets(compositions)]
+    return rich_sheets(shown, notes(report), warnings(report, compositions))
+
+
+def rich_sheets(shown: Sequence[Sheet], noted: Sequence[str], warned: Sequence[str]) -> Group:
+    """Tables, and below them what they rest on and what should worry one."""
+    return Group(*map(_rich, shown), *noted, *(f"! {line}" for line in warned))
 
 
 def markdown(report: Report, compositions: Sequence[Composition] = ()) -> str:
@@ -53,21 +80,6 @@ def _rich(sheet: Sheet) -> Table:
     for row in sheet.rows:
         table.add_row(*row)
     return table
-
-
-def _figures(report: Report, title: str) -> Sheet:
-    """The columns are the teacher's; a line without a single cell is left out (the reals' variety)."""
-    figures, teacher = [figure for figure in report.figures if figure.table == title], report.teacher
-    columns = [column for figure in figures for column in figure.cells(teacher[figure], teacher[figure])]
-    rows = []
-    for line in report.lines:
-        cells = {
-            column: cell for figure in figures for column, cell in figure.cells(line[figure], teacher[figure]).items()
-        }
-        row = [cells.get(column, "") for column in columns]
-        if any(row):
-            rows.append([line.name, *row])
-    return Sheet(title, ["", *map(str, columns)], rows)
 
 
 def _sweep(report: Report) -> Sheet:

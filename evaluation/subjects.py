@@ -60,6 +60,8 @@ class Subjects:
     steps: int = 50
     """Of the teacher."""
     student_steps: tuple[int, ...] = (1, 2, 4)
+    flow: str | None = None
+    """Task of the flow, where a folder has several; by default its first."""
 
 
 def parse_steps(text: str) -> tuple[int, ...]:
@@ -78,7 +80,7 @@ def open_reals(data: str) -> Reals:
     """
     splits = [ImageFolder(data_folder(data), split) for split in ("train", "validation", "test")]
     train, validation, test = (_labelled(split) for split in splits)
-    known = np.flatnonzero([kind is None or kind in KNOWN_LABELS for kind in _column(splits[2], "kind")])
+    known = np.flatnonzero([kind is None or kind in KNOWN_LABELS for kind in split_column(splits[2], "kind")])
     held_out = join([validation, test.rows(known)])
     others = {
         name: replace(train, captions=tuple(splits[0].column(column)), backgrounds=())
@@ -91,7 +93,7 @@ def open_reals(data: str) -> Reals:
 def open_attributed(data: str) -> tuple[AttributedImages, AttributedImages]:
     """Test images and their attributes: of combinations that training knows, and of those that it does not."""
     split = ImageFolder(data_folder(data), "test")
-    attributes, new = split.column("attributes"), np.array([kind == UNSEEN for kind in _column(split, "kind")])
+    attributes, new = split.column("attributes"), np.array([kind == UNSEEN for kind in split_column(split, "kind")])
     seen, unseen = (
         AttributedImages(split.images(rows), tuple(tuple(attributes[row]) for row in rows))
         for rows in (np.flatnonzero(~new), np.flatnonzero(new))
@@ -104,7 +106,7 @@ def open_more_attributed(data: str) -> AttributedImages:
     splits = [ImageFolder(data_folder(data), split) for split in ("test", "validation", "train")]
     images, rows = [], list[tuple[str, ...]]()
     for split in splits:
-        attributes, kinds = split.column("attributes"), _column(split, "kind")
+        attributes, kinds = split.column("attributes"), split_column(split, "kind")
         known = [row for row, kind in enumerate(kinds) if kind != UNSEEN]
         images.append(split.images(known))
         rows += [tuple(attributes[row]) for row in known]
@@ -112,8 +114,9 @@ def open_more_attributed(data: str) -> AttributedImages:
 
 
 def open_teacher(subjects: Subjects) -> Pipeline:
-    """The teacher, on the GPU where there is one. BadInput: it is none, or a student."""
+    """The teacher of the flow, on the GPU where there is one. BadInput: it is none, or a student."""
     pipeline = opened(subjects.teacher, subjects.decoder)
+    pipeline = pipeline if subjects.flow is None else pipeline.flow(subjects.flow)
     if pipeline.is_student:
         raise BadInput(f"{subjects.teacher} is a student; a teacher of many steps is wanted")
     return pipeline.to(device())
@@ -128,12 +131,16 @@ def teacher_draw(pipeline: Pipeline, steps: int) -> GuidedDraw:
     return guided
 
 
+def is_bundle(student: str) -> bool:
+    """Whether it names a bundle, not a run or a diffusers folder."""
+    return student.startswith(hub.PREFIX) or (Path(student) / MANIFEST).is_file()
+
+
 def student_draws(
     student: str, steps: Sequence[int] = (1,), backend: str = "auto", decoder: str | None = None
 ) -> dict[str, Draw]:
     """`student, 2 steps` → a bundle on a backend, or a run or diffusers folder in torch."""
-    is_bundle = student.startswith(hub.PREFIX) or (Path(student) / MANIFEST).is_file()
-    by_steps = _bundle_draw(student, backend) if is_bundle else _pipeline_draw(student, decoder)
+    by_steps = _bundle_draw(student, backend) if is_bundle(student) else _pipeline_draw(student, decoder)
     return {f"student, {count} {'step' if count == 1 else 'steps'}": by_steps(count) for count in steps}
 
 
@@ -202,17 +209,19 @@ def _labelled(split: ImageFolder) -> LabelledImages:
     """Inputs are the captions, or the labels as words where there are none."""
     labels = split.column("label")
     texts = [
-        text if text is not None else str(label) for text, label in zip(_column(split, "text"), labels, strict=True)
+        text if text is not None else str(label)
+        for text, label in zip(split_column(split, "text"), labels, strict=True)
     ]
     backgrounds = tuple(
         background if background and text.endswith(f" on {background}") else None
-        for text, background in zip(texts, _column(split, "background"), strict=True)
+        for text, background in zip(texts, split_column(split, "background"), strict=True)
     )
-    attributes = tuple(tuple(names) if isinstance(names, list) else () for names in _column(split, "attributes"))
+    attributes = tuple(tuple(names) if isinstance(names, list) else () for names in split_column(split, "attributes"))
     return LabelledImages(split.images(), tuple(texts), np.array(labels, np.int64), backgrounds, attributes)
 
 
-def _column(split: ImageFolder, name: str) -> list[Any]:
+def split_column(split: ImageFolder, name: str) -> list[Any]:
+    """The values of a column, None in every row where there is no such column."""
     try:
         return split.column(name)
     except BadInput:

@@ -126,8 +126,10 @@ class TokenAutoencoder(Autoencoder):
         return cast("NDArray[np.int64]", self.decode(latents).cpu().numpy())
 
     def texts(self, ids: NDArray[np.int64]) -> list[str]:
-        """Ids `(N, S)` → N captions without special tokens."""
-        return cast("list[str]", self.tokenizer.batch_decode(ids.tolist(), skip_special_tokens=True))
+        """Ids `(N, S)` → N captions up to their end, without special tokens."""
+        end = self.tokenizer.eos_token_id
+        rows = [row[: row.index(end)] if end in row else row for row in ids.tolist()]
+        return cast("list[str]", self.tokenizer.batch_decode(rows, skip_special_tokens=True))
 
     def picture(self, latents: Tensor) -> NDArray[np.uint8]:
         """Embeddings `(N, C, 1, S)` → the captions as pictures of text `(N, 24, 256, 3)`."""
