@@ -67,7 +67,10 @@ def _of_images(subjects: Subjects, effort: Effort, rounds: int, out: Path) -> Pa
 
     result = evaluation.evaluate(subjects, effort, rounds=rounds)
     evaluation.save(result, out)
-    Console(stderr=True).print(report_tables.rich_table(result.report, result.compositions))
+    console = Console(stderr=True)
+    console.print(report_tables.rich_table(result.report, result.compositions))
+    if (asked := result.transfers) is not None:
+        console.print(report_tables.rich_sheets(asked.sheets(), asked.notes(), asked.warnings()))
     if rounds:
         evaluation.write(out / "evaluation.html", report_page.html(result))
     return out / ("evaluation.html" if rounds else "quality.json")

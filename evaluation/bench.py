@@ -19,8 +19,9 @@ from evaluation.reference import EvaluationReference, Instruments, Reals, Source
 from evaluation.report import Point, Report, Restored
 from metrics import sharpness, validity
 from metrics.features import Images
+from models.labels import Input
 
-Draw = Callable[[Sequence[str], Sequence[int]], Images]
+Draw = Callable[[Sequence[Input], Sequence[int]], Images]
 """`(prompts, seeds) → (N, H, W, 3)` uint8: any pipeline, any backend; a prompt is whatever the task's input is."""
 GuidedDraw = Callable[[float, str], Draw]
 """Guidance weight and sampler → a teacher that draws with them."""

@@ -19,7 +19,7 @@ from rich.console import Console
 from base.files import atomic_file
 from base.progress import track
 from evaluation import caption_subjects as sources
-from evaluation import machine
+from evaluation import machine, report_tables
 from evaluation.bench import SEEDS_APART, Draw
 from evaluation.caption_baselines import REFERENCES, baselines
 from evaluation.caption_figures import CAPTION_FIGURES, SAID
@@ -31,7 +31,7 @@ from evaluation.effort import Effort
 from evaluation.evaluation import SECONDS, write
 from evaluation.grid import grid
 from evaluation.line import Figure, measure
-from evaluation.sheet import Sheet, markdown_table
+from evaluation.sheet import Sheet
 from evaluation.subjects import Subjects, open_instruments, open_teacher
 from metrics.caption_scores import word_f1
 from metrics.features import Images
@@ -67,12 +67,6 @@ class CaptionEvaluation:
     def warnings(self) -> list[str]:
         """What should worry one, the baselines that do as well among it."""
         return [*self.comparison.warnings(), *_beaten(self.comparison)]
-
-    def markdown(self) -> str:
-        """The tables and what they rest on, for a model card."""
-        blocks = [markdown_table([sheet.title, *sheet.heads[1:]], sheet.rows) for sheet in self.sheets()]
-        lines = [*self.comparison.notes(), *(f"**{line}**" for line in self.warnings())]
-        return "\n\n".join([*blocks, "\n".join(f"- {line}" for line in lines)]) + "\n"
 
 
 def evaluate(
@@ -121,7 +115,10 @@ def save(evaluation: CaptionEvaluation, out: Path) -> None:
     write(
         out / "captions.json", json.dumps({**figures, "timings": timings, "facts": evaluation.facts}, indent=1) + "\n"
     )
-    write(out / "captions.md", evaluation.markdown())
+    write(
+        out / "captions.md",
+        report_tables.markdown_sheets(evaluation.sheets(), evaluation.comparison.notes(), evaluation.warnings()),
+    )
     rows = [
         {"kind": kind, **dict(zip(evaluation.written, texts, strict=True))}
         for kind in evaluation.grids

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluation.line import Figure, Line
-from evaluation.report_tables import figure_sheets
+from evaluation.report_tables import figure_sheets, markdown_sheets
 from evaluation.sheet import Sheet
 
 
@@ -46,6 +46,10 @@ class Comparison:
             if (remark := figure.remark(line, self.teacher))
         ]  # fmt: skip
         return [f"{line.name}: {remark}" for line, remark in remarks]
+
+    def markdown(self) -> str:
+        """The tables, and what they rest on, for a model card."""
+        return markdown_sheets(self.sheets(), self.notes(), self.warnings())
 
     def as_json(self) -> list[dict[str, Any]]:
         """A line each: numbers, words, lists and mappings."""

@@ -17,6 +17,7 @@ from evaluation import attribute_grids, machine, report_tables
 from evaluation import subjects as sources
 from evaluation.bench import Bench, Draw, RoundTrip
 from evaluation.clock import Case, Timing, interleaved
+from evaluation.comparison import Comparison
 from evaluation.composition import Composition
 from evaluation.effort import Effort
 from evaluation.figures import FIGURES
@@ -24,6 +25,8 @@ from evaluation.grid import grid
 from evaluation.line import Figure
 from evaluation.report import Report
 from evaluation.subjects import Subjects
+from evaluation.transfer_evaluation import evaluate_transfers
+from models.task import task_named
 
 CAPTIONS = 16
 """Columns of the grids of captions."""
@@ -49,6 +52,8 @@ class Evaluation:
     """Where and with what it was measured: machine, versions, counts."""
     compositions: tuple[Composition, ...] = ()
     """Of reals, teacher and students, where the judge reads attributes."""
+    transfers: Comparison | None = None
+    """Of images asked for by pictures, where the task takes them and the judge reads attributes."""
 
 
 def evaluate(
@@ -74,7 +79,8 @@ def evaluate(
     if report.autoencoder:
         grids["autoencoder"] = _autoencoder(bench, round_trip)
     compositions: tuple[Composition, ...] = ()
-    if bench.reference.judge.config.slots:
+    transfers, takes_pictures = None, bool(task_named(pipeline.task).images)
+    if bench.reference.judge.config.slots and not takes_pictures:
         compositions, pictures = attribute_grids.compose(
             bench.reference.judge,
             sources.open_attributed(subjects.data),
@@ -85,8 +91,14 @@ def evaluate(
         )
         grids |= pictures
 
+    if bench.reference.judge.config.slots and takes_pictures:
+        styled = sources.open_styled(subjects.data)
+        transfers, pictures = evaluate_transfers(bench.reference.judge, styled, draws, effort)
+        grids |= pictures
+
     timings = _timings(draws, bench.fixed_prompts[0], rounds) if rounds else []
-    return Evaluation(subjects, report, grids, tuple(timings), _facts(bench, subjects, load), compositions)
+    facts = _facts(bench, subjects, load)
+    return Evaluation(subjects, report, grids, tuple(timings), facts, compositions, transfers)
 
 
 def save(evaluation: Evaluation, out: Path) -> None:
@@ -97,9 +109,12 @@ def save(evaluation: Evaluation, out: Path) -> None:
         {**asdict(one), "by_name": one.names.by_name, "mean_over_names": one.names.mean}
         for one in evaluation.compositions
     ]
-    figures = {**evaluation.report.as_json(), "attributes": attributes, "timings": timings, "facts": evaluation.facts}
+    asked = {} if evaluation.transfers is None else {"transfers": evaluation.transfers.as_json()}
+    extra = {"attributes": attributes, **asked, "timings": timings, "facts": evaluation.facts}
+    figures = {**evaluation.report.as_json(), **extra}
     write(out / "quality.json", json.dumps(figures, indent=1) + "\n")
-    write(out / "quality.md", report_tables.markdown(evaluation.report, evaluation.compositions))
+    asked_for = "" if evaluation.transfers is None else "\n" + evaluation.transfers.markdown()
+    write(out / "quality.md", report_tables.markdown(evaluation.report, evaluation.compositions) + asked_for)
     for name, picture in evaluation.grids.items():
         with atomic_file(out / f"{name.replace(' ', '-')}.png") as hidden:
             picture.save(hidden, "PNG", optimize=True)

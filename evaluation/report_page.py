@@ -9,6 +9,7 @@ from PIL import Image
 from evaluation import record, report_tables, web_page
 from evaluation.chart import Points
 from evaluation.clock import TIMING_HEADS, Timing
+from evaluation.comparison import Comparison
 from evaluation.evaluation import SEARCHED, Evaluation
 from evaluation.figures import fd
 from evaluation.line import Line
@@ -24,6 +25,9 @@ GRIDS = {
     "unseen combinations": "Combinations of two attributes that training never showed together: the reals, and what is drawn.",
     "weight sweep": "The weight of the last attribute alone changes; same noise in every row.",
     "steps": "The teacher in many steps and in few, above the student in one; same noise in every row.",
+    "variations": "Held-out pictures, asked for as content and style at once; same noise in every row.",
+    "style transfer": "The thing of one picture in the style of another, and the real picture of it.",
+    "mix": "A caption beside the picture of another thing: at mix 0 the picture alone counts, at 1 the caption.",
     "autoencoder": "Held-out reals above what the autoencoder leaves of them.",
 }
 NEIGHBOURS = (
@@ -49,6 +53,7 @@ def html(evaluation: Evaluation) -> str:
             "Attributes",
             *(web_page.table(sheet, "figures") for sheet in report_tables.attribute_sheets(evaluation.compositions)),
         ),
+        _transfers(evaluation.transfers),
         web_page.section(
             "The teacher's sweep",
             web_page.table(sweep, "figures"),
@@ -63,6 +68,15 @@ def html(evaluation: Evaluation) -> str:
         ),
     ]
     return web_page.page(subjects.student, f"Evaluated beside {subjects.teacher} on {subjects.data}.", parts)
+
+
+def _transfers(transfers: Comparison | None) -> str:
+    """What was asked for by pictures; nothing where nothing was."""
+    if transfers is None:
+        return ""
+    tables = (web_page.table(sheet, "figures") for sheet in transfers.sheets())
+    warned = web_page.bullets(transfers.warnings(), "warnings")
+    return web_page.section("Asked for by pictures", warned, *tables, web_page.bullets(transfers.notes()))
 
 
 def headline(line: Line, report: Report) -> str:

@@ -65,10 +65,16 @@ def rich_sheets(shown: Sequence[Sheet], noted: Sequence[str], warned: Sequence[s
 
 def markdown(report: Report, compositions: Sequence[Composition] = ()) -> str:
     """The same as `rich_table`, for a model card."""
-    shown = [*sheets(report), *attribute_sheets(compositions)]
+    return markdown_sheets(
+        [*sheets(report), *attribute_sheets(compositions)], notes(report), warnings(report, compositions)
+    )
+
+
+def markdown_sheets(shown: Sequence[Sheet], noted: Sequence[str], warned: Sequence[str]) -> str:
+    """The same as `rich_sheets`, for a model card."""
     blocks = [markdown_table([sheet.title, *sheet.heads[1:]], sheet.rows) for sheet in shown]
-    blocks.append("\n".join(f"- {note}" for note in notes(report)))
-    if warned := warnings(report, compositions):
+    blocks.append("\n".join(f"- {note}" for note in noted))
+    if warned:
         blocks.append("\n".join(f"- **{warning}**" for warning in warned))
     return "\n\n".join(blocks) + "\n"
 

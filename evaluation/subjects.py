@@ -17,9 +17,11 @@ from data.imagefolder import ImageFolder
 from evaluation.bench import Draw, GuidedDraw, RoundTrip
 from evaluation.composition import AttributedImages
 from evaluation.reference import Instruments, Reals
+from evaluation.transfers import StyledImages, StyledReals
 from metrics import features, lpips
 from metrics import judge_network as judges
 from metrics.labelled_images import LabelledImages, join
+from models.labels import Input
 from models.pipeline import Pipeline
 from models.pixel_tensors import from_uint8, to_uint8
 from models.schedule import STUDENT_TIMESTEPS, check_student
@@ -113,6 +115,25 @@ def open_more_attributed(data: str) -> AttributedImages:
     return AttributedImages(np.concatenate(images), tuple(rows))
 
 
+def open_styled(data: str) -> StyledReals:
+    """Images whose attributes are a thing, a style and a ground; the columns `style` and `ground` say which is which.
+
+    BadInput: a column is missing.
+    """
+    splits = [ImageFolder(data_folder(data), name) for name in ("train", "validation", "test")]
+    train, held_out, test = map(_styled, splits)
+    combinations = [row for row, kind in enumerate(split_column(splits[2], "kind")) if kind == UNSEEN]
+    return StyledReals(train, held_out, test.rows(combinations))
+
+
+def _styled(split: ImageFolder) -> StyledImages:
+    styles, grounds = split.captions("style"), split.captions("ground")
+    rows = zip(split.column("attributes"), styles, grounds, strict=True)
+    things = [next((name for name in names if name not in known), "") for names, *known in rows]
+    captions = [str(text) for text in split_column(split, "text")]
+    return StyledImages(split.images(), tuple(things), tuple(styles), tuple(grounds), tuple(captions))
+
+
 def open_teacher(subjects: Subjects) -> Pipeline:
     """The teacher of the flow, on the GPU where there is one. BadInput: it is none, or a student."""
     pipeline = opened(subjects.teacher, subjects.decoder)
@@ -185,7 +206,7 @@ def _bundle_draw(student: str, backend: str) -> Callable[[int], Draw]:
     generator = Generator(bundle, backends.load(backend, bundle))
 
     def by_steps(steps: int) -> Draw:
-        def draw(prompts: Sequence[str], seeds: Sequence[int]) -> NDArray[np.uint8]:
+        def draw(prompts: Sequence[Input], seeds: Sequence[int]) -> NDArray[np.uint8]:
             requests = [Request(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
             return generator.generate(requests, steps)
 

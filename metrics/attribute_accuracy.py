@@ -51,6 +51,14 @@ def read(judge: Judge, images: Images) -> NDArray[np.int64]:
     return torch.stack([answer.argmax(dim=1) for answer in _answers(judge, logits)], dim=1).numpy()
 
 
+def shows(judge: Judge, images: Images, names: Sequence[str]) -> NDArray[np.bool_]:
+    """Whether the judge sees in each of images `(N, H, W, 3)` the one attribute that is named for it; never an unknown one."""
+    slots, seen = judge.config.slots, read(judge, images)  # (N, T)
+    places = {name: (column, index) for column, slot in enumerate(slots) for index, name in enumerate(slot)}
+    found = [name in places and row[places[name][0]] == places[name][1] for row, name in zip(seen, names, strict=True)]
+    return np.array(found, dtype=bool)
+
+
 def sightings(judge: Judge, images: Images, requested: Sequence[Sequence[str]]) -> Sightings:
     """What the judge sees of the requested attributes in images `(N, H, W, 3)`."""
     if not requested:
