@@ -21,7 +21,7 @@ from evaluation.line import Figure, measure
 from evaluation.transfer_figures import TRANSFER_FIGURES
 from evaluation.transfers import (
     MIXES,
-    Asked,
+    AskedByPictures,
     SourceTransfers,
     StyledReals,
     mixes,
@@ -63,7 +63,7 @@ def evaluate_transfers(
     return Comparison(figures, lines, own[0], own[1:]), _grids(varied, moved, drawn)
 
 
-def _baselines(judge: Judge, varied: Asked, moved: Asked | None) -> dict[str, SourceTransfers]:
+def _baselines(judge: Judge, varied: AskedByPictures, moved: AskedByPictures | None) -> dict[str, SourceTransfers]:
     """What needs no generator; the reals are the ceiling of the judge."""
     reals = SourceTransfers(judge, (varied, varied.content), None if moved is None else (moved, moved.right.images), {})
     if moved is None:
@@ -83,7 +83,9 @@ def _draw(draw: Draw, wishes: Sequence[Input], batch: int, title: str) -> Images
     return np.concatenate([draw(wishes[seeds.start : seeds.stop], seeds) for seeds in shown])
 
 
-def _grids(varied: Asked, moved: Asked | None, drawn: Mapping[str, SourceTransfers]) -> dict[str, Image.Image]:
+def _grids(
+    varied: AskedByPictures, moved: AskedByPictures | None, drawn: Mapping[str, SourceTransfers]
+) -> dict[str, Image.Image]:
     """The first wishes of each kind above what was drawn for them."""
     sources = {name: source.variation[1][:SHOWN] for name, source in drawn.items() if source.variation}
     grids = {"variations": grid({"picture": varied.content[:SHOWN], **sources}, varied.right.captions[:SHOWN])}

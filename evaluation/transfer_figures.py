@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from evaluation.line import HIGHER, Column, Figure, Line, share
-from evaluation.transfers import MIXES, Asked, Curve, SourceTransfers, rank_correlation
+from evaluation.transfers import MIXES, AskedByPictures, Curve, SourceTransfers, rank_correlation
 from metrics import features
 from metrics.attribute_accuracy import shows
 from metrics.features import Images
@@ -22,7 +22,7 @@ DUE, COPY = 0.95, 0.5
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptShares:
     """Shares of images in which the judge sees the thing that was asked for, the style, and both."""
 
     thing: float
@@ -35,14 +35,14 @@ class Kept:
 class Varied:
     """What a variation keeps of its picture, and how far it lies from it."""
 
-    kept: Kept
+    kept: KeptShares
     apart: float
     """Median distance to the picture ÷ that of two held-out pictures of one style, by the judge: 0 is a copy."""
 
 
-def _kept(source: SourceTransfers, asked: Asked, images: Images) -> Kept:
+def _kept(source: SourceTransfers, asked: AskedByPictures, images: Images) -> KeptShares:
     thing, style = (shows(source.judge, images, names) for names in (asked.right.things, asked.right.styles))
-    return Kept(float(thing.mean()), float(style.mean()), float((thing & style).mean()), len(images))
+    return KeptShares(float(thing.mean()), float(style.mean()), float((thing & style).mean()), len(images))
 
 
 def _varied(source: SourceTransfers) -> Varied | None:
@@ -65,11 +65,11 @@ def _variation_cells(own: Varied | None, teacher: Varied | None) -> dict[Column,
     return {**_cells(own.kept, None), Column("distance to the picture"): share(own.apart)}
 
 
-def _transferred(source: SourceTransfers) -> Kept | None:
+def _transferred(source: SourceTransfers) -> KeptShares | None:
     return None if source.transfer is None else _kept(source, *source.transfer)
 
 
-def _cells(own: Kept | None, teacher: Kept | None) -> dict[Column, str]:
+def _cells(own: KeptShares | None, teacher: KeptShares | None) -> dict[Column, str]:
     if own is None:
         return {}
     shares = {"thing": own.thing, "style": own.style, "both": own.both}
@@ -119,7 +119,7 @@ VARIATION = Figure[Varied | None](
     "another thing. Where thing, style and ground determine a picture, the right variation is the picture itself.",
     remark=_copies,
 )
-TRANSFER = Figure[Kept | None](
+TRANSFER = Figure[KeptShares | None](
     name="transfer",
     table="Style transfer: content of one picture, style of another",
     measure=_transferred,

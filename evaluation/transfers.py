@@ -52,7 +52,7 @@ class StyledReals:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedByPictures:
     """Images asked for by pictures and words, and what should be seen in them."""
 
     wishes: tuple[Input, ...]
@@ -66,13 +66,13 @@ class Asked:
     """The other thing that is asked for, where prompt and picture name two."""
 
 
-def variations(held_out: StyledImages) -> Asked:
+def variations(held_out: StyledImages) -> AskedByPictures:
     """Each held-out picture, asked for as content and style at once."""
     wishes = tuple(Wish(content=image, style=image) for image in held_out.images)
-    return Asked(wishes, held_out, held_out.images, held_out.images)
+    return AskedByPictures(wishes, held_out, held_out.images, held_out.images)
 
 
-def transfers(targets: StyledImages, train: StyledImages) -> Asked | None:
+def transfers(targets: StyledImages, train: StyledImages) -> AskedByPictures | None:
     """Each target as the content of a training picture and the style of another; None where training has no such pairs.
 
     The content has another style, on the target's ground where there is one; the style is another thing's.
@@ -83,19 +83,19 @@ def transfers(targets: StyledImages, train: StyledImages) -> Asked | None:
     rows, contents, styles = ([pair[place] for pair in pairs] for place in range(3))
     content, style = train.images[contents], train.images[styles]
     wishes = tuple(Wish(content=one, style=other) for one, other in zip(content, style, strict=True))
-    return Asked(wishes, targets.rows(rows), content, style)
+    return AskedByPictures(wishes, targets.rows(rows), content, style)
 
 
-def mixes(held_out: StyledImages) -> Callable[[float], Asked]:
+def mixes(held_out: StyledImages) -> Callable[[float], AskedByPictures]:
     """Share of the prompt → each caption beside the picture of another thing, which is the content."""
     turned = [(row + len(held_out) // 2) % len(held_out) for row in range(len(held_out))]
     differ = [row for row, other in enumerate(turned) if held_out.things[row] != held_out.things[other]]
     right, others = held_out.rows(differ), held_out.rows([turned[row] for row in differ])
 
-    def at(mix: float) -> Asked:
+    def at(mix: float) -> AskedByPictures:
         pairs = zip(right.captions, others.images, strict=True)
         wishes = tuple(Wish(caption, content=image, mix=mix) for caption, image in pairs)
-        return Asked(wishes, right, others.images, others.images, others.things)
+        return AskedByPictures(wishes, right, others.images, others.images, others.things)
 
     return at
 
@@ -117,8 +117,8 @@ class SourceTransfers:
     """Images that one source drew from pictures: a baseline, the teacher or a student."""
 
     def __init__(
-        self, judge: Judge, variation: tuple[Asked, Images] | None, transfer: tuple[Asked, Images] | None,
-        mixed: Mapping[float, tuple[Asked, Images]],
+        self, judge: Judge, variation: tuple[AskedByPictures, Images] | None, transfer: tuple[AskedByPictures, Images] | None,
+        mixed: Mapping[float, tuple[AskedByPictures, Images]],
     ) -> None:  # fmt: skip
         """What was asked for, each with an image `(N, H, W, 3)` of every wish; `mixed` by the share of the prompt."""
         self.judge, self.variation, self.transfer, self.mixed = judge, variation, transfer, mixed

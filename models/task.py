@@ -81,6 +81,8 @@ class Task(ABC):
     """What a request holds besides its seed; None: nothing."""
     images: ClassVar[tuple[str, ...]] = ()
     """Further keys of a request, which hold a picture each, in base64."""
+    varied: ClassVar[tuple[str, ...]] = ()
+    """Those of them that all hold the picture of which a variation is wanted; none: it makes no variations."""
     further: ClassVar[tuple[InputField, ...]] = ()
     """Other further keys; none of them must be given."""
     conditioner_inputs: ClassVar[tuple[ConditionerInput, ...]] = ("input_ids",)

@@ -242,7 +242,12 @@ def _key(model: Model, order: Order, request: Request) -> Key:
 
 
 def _wish(model: Model, order: Order) -> Input:
-    """The input with its pictures, of the size that the model sees. BadInput: one cannot be read."""
+    """The input with its pictures, of the size that the model sees. Refused: one cannot be read."""
     size = model.manifest.picture_size or model.manifest.sizes[0]
-    pictures = {name: decode(order.further[name], size) for name in model.task.images if name in order.further}
+    pictures = {}
+    for name in (name for name in model.task.images if name in order.further):
+        try:
+            pictures[name] = decode(order.further[name], size)
+        except BadInput as error:
+            raise Refused(str(error).replace("image", name, 1), name) from None
     return model.task.joined(order.input, {**order.further, **pictures})

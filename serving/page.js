@@ -6,6 +6,8 @@ const ippo = {
   start: null, // the picture to start from, as a data URL
   pause: null, // the timer that ends in variations
   varying: null, // to give up those under way
+  pictures: {}, // zone → what lies there, as a data URL
+  dragged: null, // the picture of this page under the pointer
 
   // `field` is what a request holds: its name (null: nothing), and whether it is required; `text` is what it says.
   draw(field, text, seed, steps, format, size) {
@@ -68,12 +70,76 @@ const ippo = {
     clearTimeout(this.pause);
     this.varying?.abort();
     const strength = Number(document.getElementById("ippo-strength")?.value ?? 0.5);
-    const request = { ...this.request, body: { ...this.request.body, image: this.start, strength } };
+    const started = { ...this.request, body: { ...this.request.body, image: this.start, strength } };
+    const request = this.places ? this.placed(started) : started;
+    if (!request) return;
     for (const easel of this.easels) {
       if (request.title) easel.draw(request);
-      else easel.say("type something to draw");
+      else easel.say(request.lacks ?? "type something to draw");
     }
     if (request.title) this.pause = setTimeout(() => this.vary(request), 350);
+  },
+
+  // Where a model takes pictures: the place that is open, its zones, its slider, its captions.
+  get places() {
+    return document.getElementById("ippo-places");
+  },
+
+  go(place) {
+    this.places.dataset.place = place;
+    this.redraw();
+  },
+
+  // A picture into a zone: a file, or an image of this page.
+  async take(zone, source) {
+    if (!source) return;
+    const { width, height } = this.places.dataset;
+    const picture = await this.small(source, Number(width), Number(height)).catch(() => null);
+    if (!picture) return;
+    this.pictures[zone] = picture;
+    document.querySelector(`.ippo-zone[data-zone="${zone}"] img`).src = picture;
+    if (this.places.dataset.place === "type") this.places.dataset.place = "mix";
+    this.redraw();
+  },
+
+  // The request as the open place has it; nothing where it is said, not drawn.
+  placed({ title, body }) {
+    const { place, varied } = this.places.dataset;
+    const zones = varied.split(" ");
+    const [first] = zones;
+    const none = { ...Object.fromEntries(zones.map((zone) => [zone, null])), mix: null };
+    const taken = zones.filter((zone) => this.pictures[zone]);
+    const lacks = `drop a picture on ${first}`;
+    if (place === "type") return { title, body: { ...body, ...none } };
+    const rest = { ...body, ...none, image: null };
+    if (place === "say") {
+      this.say(this.pictures[first], rest, lacks);
+      return null;
+    }
+    if (place === "vary") {
+      const all = Object.fromEntries(zones.map((zone) => [zone, this.pictures[first]]));
+      return { title: this.pictures[first] ? "variation" : "", lacks, body: { ...rest, prompt: "", ...all } };
+    }
+    const mix = body.prompt && taken.length ? Number(document.querySelector("#ippo-mix input").value) : null;
+    const own = Object.fromEntries(taken.map((zone) => [zone, this.pictures[zone]]));
+    const enough = body.prompt || own[first];
+    return { title: enough ? title || "mix" : "", lacks: `${lacks}, or type something`, body: { ...rest, ...own, mix } };
+  },
+
+  // Captions of a picture, by several seeds, each once.
+  async say(image, { seed, steps }, lacks) {
+    const output = document.querySelector("#ippo-says output");
+    output.textContent = image ? "…" : lacks;
+    if (!image) return;
+    const kind = document.querySelector("#ippo-says select").value;
+    const headers = { "content-type": "application/json", ...(this.key && { authorization: `Bearer ${this.key}` }) };
+    const body = JSON.stringify({ image, as: kind, n: 4, seed, steps, model: this.easels[0].model });
+    const { signal } = (this.varying = new AbortController());
+    const answer = await fetch("/caption", { method: "POST", headers, body, signal }).catch(() => null);
+    const said = await answer?.json().catch(() => null);
+    if (signal.aborted) return;
+    const texts = said?.captions?.map(({ text }) => text || "(nothing)") ?? [said?.error ?? "no answer"];
+    output.textContent = [...new Set(texts)].join(" · ");
   },
 
   // A file of the user's, made small here; none: from noise again.
@@ -146,6 +212,23 @@ const ippo = {
   },
 };
 
+// A picture of this page, or a file, dragged into a zone.
+document.addEventListener("dragstart", ({ target }) => {
+  ippo.dragged = target instanceof HTMLImageElement ? target : null;
+});
+document.addEventListener("dragend", () => {
+  ippo.dragged = null;
+});
+document.addEventListener("dragover", (event) => {
+  if (event.target.closest?.(".ippo-zone")) event.preventDefault();
+});
+document.addEventListener("drop", (event) => {
+  const zone = event.target.closest?.(".ippo-zone");
+  if (!zone) return;
+  event.preventDefault();
+  ippo.take(zone.dataset.zone, ippo.dragged ?? event.dataTransfer.files[0]);
+});
+
 // The picture of one model and its websocket: message k of this side is answered with the number k, if at all.
 class Easel {
   constructor(figure) {
@@ -154,6 +237,11 @@ class Easel {
     this.url = null; // of the picture shown
     this.request = null;
     this.socket = null;
+  }
+
+  // What is drawn now, if anything is.
+  get image() {
+    return this.url && this.figure.querySelector("img");
   }
 
   draw(request) {

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from starlette.routing import Mount
 
 from models.controls import Choice, Pickers, TextBox
-from models.task import Task, task_of
+from models.task import Task, task_named, task_of
 from runtime.bundle import Manifest
 from runtime.formats import MEDIA_TYPE
 from runtime.shapes import size_list
@@ -47,6 +47,23 @@ START = """
     <input id="ippo-strength" type="range" min="0.25" max="1" step="0.25" value="0.5" oninput="ippo.redraw()">
   </label>
   <button onclick="ippo.startFrom()" title="From noise again">×</button>
+</div>
+"""
+ZONE = """
+<div class="ippo-zone" data-zone="{zone}">
+  <label><img alt=""><span>{doc}</span>
+    <input type="file" accept="image/*" onchange="ippo.take('{zone}', this.files[0])"></label>
+  <button onclick="ippo.take('{zone}', ippo.easels[0].image)" title="What is drawn now">⤵</button>
+</div>
+"""
+PLACES = """
+<div id="ippo-places" data-place="{first}" data-width="{width}" data-height="{height}" data-varied="{varied}">
+  <nav>{tabs}</nav>
+  <div class="ippo-zones">{zones}</div>
+  <label id="ippo-mix">pictures
+    <input type="range" aria-label="mix" min="0" max="1" step="0.05" value="0.5" oninput="ippo.redraw()"> words</label>
+  <p id="ippo-says"><select aria-label="kind of caption" onchange="ippo.redraw()"><option value="">any</option>{kinds}</select>
+    <output></output></p>
 </div>
 """
 
@@ -98,6 +115,8 @@ def layout(model: Manifest, names: Sequence[str] = (), starts: bool = False) -> 
             start = START.format(width=model.sizes[0][0], height=model.sizes[0][1]) if starts else ""
             gr.HTML(_pictures(names) + start, elem_id="ippo-canvas", elem_classes=["several"] if len(names) > 1 else [])
             with gr.Column(elem_id="ippo-controls", min_width=280):
+                if task.varied:
+                    gr.HTML(places(model, task))
                 text = _input(task, suggestions)
                 if isinstance(control := task.control(), Pickers):
                     gr.HTML(pickers(control))
@@ -141,10 +160,28 @@ def _input(task: Task, suggestions: Sequence[str]) -> gr.components.Component:
             return gr.Textbox(start, label=control.label, visible="hidden", elem_id="ippo-picked")
         case TextBox() as control:
             return gr.Textbox(
-                start, label=control.label, placeholder=control.placeholder, lines=2, max_lines=3, autofocus=True
-            )
+                start, label=control.label, placeholder=control.placeholder, lines=2, max_lines=3, autofocus=True,
+                elem_id="ippo-text",
+            )  # fmt: skip
         case _:
             return gr.Textbox(visible=False)
+
+
+def places(model: Manifest, task: Task) -> str:
+    """*Type · Vary · Mix*, and *Say* where the model writes too, as HTML: zones for pictures, a slider, captions."""
+    writers = [flow for name, flow in model.flows.items() if task_named(name).output == "text"]
+    tabs = [task.verb, "Vary", "Mix", *(task_named(flow.task).verb for flow in writers[:1])]
+    shown = [
+        f'<button data-place="{place}" onclick="ippo.go(this.dataset.place)">{html.escape(tab)}</button>'
+        for place, tab in zip(("type", "vary", "mix", "say"), tabs, strict=False)
+    ]
+    zones = [ZONE.format(zone=zone, doc=f"{zone}: drop a picture, or choose one") for zone in task.varied]
+    kinds = [f"<option>{html.escape(kind)}</option>" for flow in writers[:1] for kind in flow.classes]
+    width, height = model.picture_size or model.sizes[0]
+    return PLACES.format(
+        first="type", width=width, height=height, varied=" ".join(task.varied), tabs="".join(shown), zones="".join(zones),
+        kinds="".join(kinds),
+    )  # fmt: skip
 
 
 def pickers(control: Pickers) -> str:

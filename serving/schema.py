@@ -177,6 +177,10 @@ def _further(body: GenerateBody, model: Manifest) -> dict[str, Any]:
     given = {name: getattr(body, name, None) for name in task.further_keys()}
     known = {name: value for name, value in given.items() if value is not None}
     files = {name: from_base64(value, name) if name in task.images else value for name, value in known.items()}
+    if body.image is not None and (drawn_from := next((name for name in files if name in task.images), None)):
+        raise Refused(
+            f"{drawn_from} and image: draw from pictures, or start from one; accepted: one of them", drawn_from
+        )
     try:
         task.joined("" if task.field is None else getattr(body, task.field.name), files)
     except BadInput as error:

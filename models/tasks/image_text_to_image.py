@@ -15,7 +15,7 @@ class ImageTextToImage(TextToImage):
     """Draws what a text and pictures say together: the content of one, the style of another."""
 
     name = "image-text-to-image"
-    images = ("content", "style")
+    images = varied = ("content", "style")
     further = (InputField("mix", float, "Share of the prompt beside the pictures, 0 to 1; by default half."),)
     direct_inputs = ("image_embeds", "mix")
     fused = "variation.onnx"

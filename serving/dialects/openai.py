@@ -1,83 +1,29 @@
-"""OpenAI's Images API below `/v1`: its bodies, answers and errors; it knows no model."""
+"""OpenAI's Images API below `/v1`: its paths, answers and errors; it knows no model."""
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Form, Request, UploadFile
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
 from base.errors import BadInput
-from models.noise import MAX_SEED
 from models.task import task_of
 from runtime.bundle import Manifest
-from runtime.formats import Format
 from runtime.shapes import parse_size
 from serving import chat, schema
 from serving.answering import IMAGES_SCHEMA, artist_of, draw, headers, images_json, registry_of, resized
 from serving.canvas import Mask
 from serving.dialect import Dialect
+from serving.dialects.openai_bodies import EditsBody, GenerationsBody, ImagesBody, VariationsBody
 from serving.schema import Order, Refused
 from serving.serve_config import ServeConfig
 
 if TYPE_CHECKING:
     from serving.registry import Model, Registry
-
-
-class _Images(BaseModel):
-    """What both ways to images have in common; `seed` and `num_inference_steps` are ours.
-
-    Where the model knows classes, the prompt is the name of one; where it knows attributes, text such as `Zombie, Cap=2`.
-    An empty one is refused, as OpenAI does; ippo's own interface and Automatic1111's draw whatever the seed gives.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    prompt: str
-    model: str | None = None
-    n: int | None = Field(default=1, ge=1)
-    size: str | None = "auto"
-    """`WIDTHxHEIGHT`: what the model does not draw is resized; the header `x-drawn-size` says from which size."""
-    response_format: Literal["b64_json", "url"] | None = None
-    """url: a data URL, for no file is kept."""
-    output_format: Format | None = None
-    output_compression: int | None = Field(default=None, ge=0, le=100)
-    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
-    num_inference_steps: int | None = Field(default=None, ge=1, le=4)
-    stream: bool | None = None
-    """False: a picture is answered whole."""
-    background: Any = None
-    """Accepted and ignored, as are the fields below."""
-    moderation: Any = None
-    partial_images: Any = None
-    quality: Any = None
-    user: Any = None
-
-
-class GenerationsBody(_Images):
-    """`POST /v1/images/generations` of the OpenAI Images API, with `seed` and `num_inference_steps` beside."""
-
-    model_config = ConfigDict(strict=True)
-
-    style: Any = None
-    """Accepted and ignored."""
-
-
-class EditsBody(_Images):
-    """`POST /v1/images/edits` of the OpenAI Images API, a form, with `seed`, `strength` and `num_inference_steps` beside."""
-
-    image: list[UploadFile] = []
-    """One PNG, JPEG or WebP to start from."""
-    several: list[UploadFile] = Field(default=[], alias="image[]")
-    """The same under the name that clients give a list, of one."""
-    mask: UploadFile | None = None
-    """A PNG of the picture's proportions, transparent where to draw anew; what it leaves is kept to the bit."""
-    strength: float = Field(default=0.5, gt=0, le=1)
-    """How far from that picture."""
-    input_fidelity: Any = None
-    """Accepted and ignored."""
 
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
@@ -91,24 +37,51 @@ router.include_router(chat.router)
 async def images_generations(body: GenerationsBody, request: Request) -> JSONResponse:
     """Draw what a prompt says."""
     model = registry_of(request).model(body.model)
-    return await _answer(body, request, model, _order(body, artist_of(request).config, model.manifest))
+    return await _answer(body, request, model, _order(body, body.prompt, artist_of(request).config, model.manifest))
 
 
 @router.post("/images/edits", responses=ANSWERS, response_class=JSONResponse)
 async def images_edits(body: Annotated[EditsBody, Form()], request: Request) -> JSONResponse:
     """Draw what a prompt says, starting from an image; `strength` says how far from it."""
-    config = artist_of(request).config
+    config, model = artist_of(request).config, registry_of(request).model(body.model)
+    given = {name: getattr(body, name) for name in ("content", "style", "mix")}
+    further = {name: value for name, value in given.items() if value is not None}
+    pictures = [*body.image, *body.several]
+    if further and not pictures and body.mask is None:
+        encoded = {name: await _base64(value, name) for name, value in further.items()}
+        return await _answer(body, request, model, _order(body, body.prompt, config, model.manifest, encoded))
+    if further:
+        raise Refused(
+            f"{next(iter(further))} and image: accepted: pictures to draw from, or one to start from", "image"
+        )
+    if not body.prompt:
+        raise Refused("prompt is missing", "prompt", code="missing_required_parameter")
     if not config.image_to_image:
         raise Refused("image to image is switched off here", "image")
-    pictures = [*body.image, *body.several]
-    if len(pictures) != 1:
-        given = f"{len(pictures)} pictures" if pictures else "no picture"
-        raise Refused(f"image: {given}; accepted: one, to start from", "image", code="invalid_value")
-    model = registry_of(request).model(body.model)
-    order = _order(body, config, model.manifest)
+    file = await _only(pictures, "to start from").read()
+    order = _order(body, body.prompt, config, model.manifest)
     mask = None if body.mask is None else Mask(await body.mask.read(), transparent=True)
-    started = replace(order, image=await pictures[0].read(), strength=body.strength, mask=mask)
-    return await _answer(body, request, model, started)
+    return await _answer(body, request, model, replace(order, image=file, strength=body.strength, mask=mask))
+
+
+@router.post("/images/variations", responses=ANSWERS, response_class=JSONResponse)
+async def images_variations(body: Annotated[VariationsBody, Form()], request: Request) -> JSONResponse:
+    """Draw a picture's thing in its style, anew."""
+    model = registry_of(request).model(body.model)
+    if not model.task.varied:
+        does = ", ".join(model.manifest.tasks)
+        raise Refused(
+            f"no variations: {model.name} takes no pictures to draw from; it does {does}", "model", status=404
+        )
+    file = await _base64(_only(body.image, "to vary"), "image")
+    further = dict.fromkeys(model.task.varied, file)
+    order = _order(body, "", artist_of(request).config, model.manifest, further)
+    try:
+        return await _answer(body, request, model, order)
+    except Refused as refused:
+        if refused.key not in model.task.varied:
+            raise
+        raise Refused(str(refused).replace(str(refused.key), "image", 1), "image") from None
 
 
 @router.get("/models")
@@ -138,20 +111,41 @@ def _listed(name: str, registry: Registry) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "ippo", "root": own}
 
 
-async def _answer(body: _Images, request: Request, model: Model, order: Order) -> JSONResponse:
+async def _answer(body: ImagesBody, request: Request, model: Model, order: Order) -> JSONResponse:
     result = await draw(request, model, order)
     images = images_json(order, result, urls=body.response_format == "url")
     return JSONResponse(images, headers=headers(order, result))
 
 
-def _order(body: _Images, config: ServeConfig, model: Manifest) -> Order:
-    """The order that `/generate` would make of the same request. Raises Refused."""
+def _only(pictures: Sequence[UploadFile], use: str) -> UploadFile:
+    """The one picture of a form. Raises Refused: none, or several."""
+    if len(pictures) != 1:
+        given = f"{len(pictures)} pictures" if pictures else "no picture"
+        raise Refused(f"image: {given}; accepted: one, {use}", "image", code="invalid_value")
+    return pictures[0]
+
+
+async def _base64(value: Any, key: str) -> Any:
+    """A file of a form as `/generate` takes it, anything else as it is. Raises Refused: an empty file."""
+    if not hasattr(value, "read"):
+        return value
+    content = await value.read()
+    if not content:
+        raise Refused(f"{key} is empty; accepted: PNG, JPEG or WebP", key)
+    return base64.b64encode(content).decode()
+
+
+def _order(
+    body: ImagesBody, prompt: str, config: ServeConfig, model: Manifest, further: Mapping[str, Any] | None = None
+) -> Order:
+    """The order that `/generate` would make of the same request, with the task's `further` keys. Raises Refused."""
     if body.stream:
         raise Refused("stream: a picture is answered whole; accepted: false, or nothing", "stream")
-    if task_of(model).required and not body.prompt.strip():
+    if task_of(model).required and not prompt.strip():
         raise Refused("prompt is empty; describe what to draw", "prompt", code="empty_string")
     fields = {
-        **dict.fromkeys(model.inputs, body.prompt),
+        **dict.fromkeys(model.inputs, prompt),
+        **(further or {}),
         "seed": body.seed,
         "steps": body.num_inference_steps,
         "n": body.n or 1,
@@ -199,5 +193,5 @@ DIALECT = Dialect(
     error_body=error_body,
     error_schema=ERROR_SCHEMA,
     error_description="What was wrong and what is accepted, in OpenAI's shape.",
-    picture_paths=frozenset({"/v1/images/edits", "/v1/chat/completions"}),
+    picture_paths=frozenset({"/v1/images/edits", "/v1/images/variations", "/v1/chat/completions"}),
 )

@@ -29,7 +29,7 @@ from tests import tiny
 from tests.evaluation.pages import fetched
 from tests.evaluation.styled_set import GROUNDS, LACKING, SLOTS, STYLES, THINGS, draw, write_styled
 
-EFFORT = Effort(images=4, captions=8, guidances=(1.0,), samplers=("ddim",), sweep=4, prompts=2, seeds=2)
+EFFORT = Effort(images=10, captions=8, guidances=(1.0,), samplers=("ddim",), sweep=4, prompts=2, seeds=2)
 
 
 @pytest.fixture(scope="module")

@@ -122,7 +122,7 @@ def test_the_server_varies_mixes_and_says(bundle: Bundle) -> None:
             ({"style": content}, "a style alone says nothing to draw"),
             ({"prompt": "cat", "mix": 0.5}, "mix is between a prompt and pictures"),
             ({"prompt": "cat", "content": content, "mix": 1.5}, "mix 1.5 is out of range; accepted: 0 to 1"),
-            ({"content": "AAAA"}, "image cannot be read"),
+            ({"content": "AAAA"}, "content cannot be read"),
         ]
         for body, says in refused:
             answer = client.post("/generate", json=body)

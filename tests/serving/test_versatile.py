@@ -1,0 +1,250 @@
+"""Pictures and words over HTTP, both ways: what is drawn for whom, what is said, and one line for whatever cannot be."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from serving.application import application
+from serving.serve_config import ServeConfig
+from tests.versatile_bundle import NAME, write_versatile
+
+VARIATIONS, EDITS, CHAT = "/v1/images/variations", "/v1/images/edits", "/v1/chat/completions"
+
+
+def encoded(
+    seed: int = 0, kind: str = "PNG", mode: str = "RGB", size: tuple[int, int] = (16, 16), **options: Any
+) -> bytes:
+    """A picture of noise as a file."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(content, kind, **options)
+    return content.getvalue()
+
+
+def base(file: bytes) -> str:
+    return base64.b64encode(file).decode()
+
+
+ONE, TWO = encoded(0), encoded(1)
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """The application of a bundle that draws from words and pictures, and writes."""
+    folder = write_versatile(tmp_path_factory.mktemp("versatile") / "bundle")
+    config = ServeConfig(bundle=folder, backend="eager", threads=1, page=False, batches=(1,))
+    with TestClient(application(config), raise_server_exceptions=False) as client:
+        yield client
+
+
+def test_a_variation_is_what_content_and_style_of_one_picture_draw(both: TestClient) -> None:
+    form = {"n": "2", "seed": "5", "user": "me"}
+    answer = both.post(VARIATIONS, data=form, files={"image": ("a.png", ONE, "image/png")})
+    assert answer.status_code == 200 and answer.headers["x-seed"] == "5"
+    body = {"content": base(ONE), "style": base(ONE), "n": 2, "seed": 5}
+    assert answer.json()["data"] == both.post("/generate", json=body).json()["data"]
+    other = both.post(VARIATIONS, data=form, files={"image": ("b.png", TWO, "image/png")}).json()["data"]
+    assert other[0]["b64_json"] != answer.json()["data"][0]["b64_json"]
+    url = {"response_format": "url", "size": "32x32", "model": NAME}
+    resized = both.post(VARIATIONS, data=url, files={"image": ("a.png", ONE, "image/png")})
+    assert resized.json()["data"][0]["url"].startswith("data:image/png;base64,")
+    assert resized.headers["x-drawn-size"] == "16x16"
+
+
+def test_an_edit_takes_content_style_and_mix(both: TestClient) -> None:
+    files = {"content": ("a.png", ONE, "image/png"), "style": ("b.png", TWO, "image/png")}
+    edited = both.post(EDITS, data={"prompt": "cat", "mix": "0.3", "seed": "5"}, files=files)
+    body = {"prompt": "cat", "content": base(ONE), "style": base(TWO), "mix": 0.3, "seed": 5}
+    assert edited.status_code == 200
+    assert base64.b64decode(edited.json()["data"][0]["b64_json"]) == both.post("/generate", json=body).content
+    alone = both.post(EDITS, data={"prompt": "", "seed": "5"}, files={"content": files["content"]})
+    ours = both.post("/generate", json={"content": base(ONE), "seed": 5})
+    assert base64.b64decode(alone.json()["data"][0]["b64_json"]) == ours.content
+
+
+PNG = ("a.png", ONE, "image/png")
+TOKENS = {"content": PNG, "image": PNG}
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "files", "says"),
+    [
+        (VARIATIONS, {}, {}, "image: no picture; accepted: one, to vary"),
+        (VARIATIONS, {}, [("image", PNG), ("image", PNG)], "image: 2 pictures; accepted: one, to vary"),
+        (
+            VARIATIONS,
+            {},
+            {"image": ("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml")},
+            "cannot be read",
+        ),
+        (VARIATIONS, {}, {"image": ("a.png", b"", "image/png")}, "image is empty; accepted: PNG, JPEG or WebP"),
+        (VARIATIONS, {}, {"image": ("a.png", ONE[:99], "image/png")}, "image cannot be read"),
+        (EDITS, {}, {"style": PNG, "content": ("a.png", b"%PDF-1", "")}, "content is PDF, which is not read"),
+        (VARIATIONS, {"prompt": "cat"}, {"image": PNG}, "unknown key 'prompt'"),
+        (VARIATIONS, {"n": "99"}, {"image": PNG}, "n is 99; at most 8"),
+        (VARIATIONS, {"size": "big"}, {"image": PNG}, "is not WIDTHxHEIGHT"),
+        (VARIATIONS, {"seed": "-1"}, {"image": PNG}, "seed"),
+        (VARIATIONS, {"num_inference_steps": "5"}, {"image": PNG}, "num_inference_steps"),
+        (EDITS, {"prompt": "cat"}, TOKENS, "content and image: accepted: pictures to draw from, or one to start from"),
+        (EDITS, {"prompt": "cat", "mix": "0.5"}, {"image": PNG}, "mix and image: accepted: pictures to draw from"),
+        (EDITS, {"prompt": "cat", "mix": "nan"}, {"content": PNG}, "mix nan is out of range; accepted: 0 to 1"),
+        (EDITS, {"prompt": "cat", "mix": "half"}, {"content": PNG}, "mix"),
+        (EDITS, {"prompt": "cat", "mix": "0.5"}, {}, "mix is between a prompt and pictures; one of them is missing"),
+        (EDITS, {"prompt": ""}, {"style": PNG}, "a style alone says nothing to draw"),
+        (EDITS, {"prompt": "cat"}, {}, "image: no picture; accepted: one, to start from"),
+    ],
+)
+def test_a_form_that_cannot_be_drawn_is_one_line(
+    both: TestClient, path: str, form: dict[str, str], files: Any, says: str
+) -> None:
+    answer = both.post(path, data={"model": NAME, **form}, files=files)
+    assert answer.status_code == 400, answer.text
+    line = answer.json()["error"]["message"]
+    assert says in line and "\n" not in line
+
+
+@pytest.mark.parametrize("path", [VARIATIONS, EDITS])
+def test_a_model_without_pictures_says_what_it_does(client: TestClient, path: str) -> None:
+    field = "image" if path == VARIATIONS else "content"
+    form = {} if path == VARIATIONS else {"prompt": "cat"}
+    answer = client.post(path, data=form, files={field: PNG})
+    line = answer.json()["error"]["message"]
+    if path == VARIATIONS:
+        assert answer.status_code == 404 and line.endswith("takes no pictures to draw from; it does text-to-image")
+    else:
+        assert answer.status_code == 400 and "unknown key 'content'" in line
+
+
+PICTURES = {
+    "16 bit": encoded(kind="PNG", mode="I"),
+    "palette": encoded(kind="PNG", mode="P"),
+    "alpha": encoded(kind="PNG", mode="RGBA"),
+    "grey": encoded(kind="JPEG", mode="L"),
+    "CMYK": encoded(kind="JPEG", mode="CMYK"),
+    "1x1": encoded(size=(1, 1)),
+    "10:1": encoded(size=(160, 16)),
+    "WebP": encoded(kind="WEBP"),
+}
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_every_usual_kind_of_picture_is_seen(both: TestClient, kind: str) -> None:
+    assert both.post("/generate", json={"content": base(PICTURES[kind]), "seed": 1}).status_code == 200
+    said = both.post("/caption", json={"image": base(PICTURES[kind]), "seed": 1})
+    assert said.status_code == 200 and len(said.json()["captions"]) == 1
+
+
+def test_a_picture_is_seen_upright_and_alpha_on_white(both: TestClient) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    turned, exif = Image.fromarray(np.rot90(pixels, 1)), Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    clear = Image.fromarray(np.dstack([pixels, np.zeros((16, 16), np.uint8)]))
+    drawn = {}
+    for name, picture, options in (
+        ("upright", Image.fromarray(pixels), {}), ("turned", turned, {"exif": exif}),
+        ("clear", clear, {}), ("white", Image.new("RGB", (16, 16), "white"), {}),
+    ):  # fmt: skip
+        content = io.BytesIO()
+        picture.save(content, "PNG", **options)
+        drawn[name] = both.post("/generate", json={"content": base(content.getvalue()), "seed": 1}).content
+    assert drawn["upright"] == drawn["turned"] and drawn["clear"] == drawn["white"] != drawn["upright"]
+
+
+UNREADABLE = {
+    "no image": b"hello",
+    "truncated": ONE[: len(ONE) // 2],
+    "SVG": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "PDF": b"%PDF-1.7\n",
+    "empty": b" ",
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+@pytest.mark.parametrize("place", ["content", "style", "caption", "interrogate", "chat"])
+def test_a_picture_that_cannot_be_read_is_one_line_wherever_it_is_sent(both: TestClient, kind: str, place: str) -> None:
+    file = base(UNREADABLE[kind])
+    url = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{file}"}}]
+    path, body = {
+        "content": ("/generate", {"content": file}),
+        "style": ("/generate", {"content": base(ONE), "style": file}),
+        "caption": ("/caption", {"image": file}),
+        "interrogate": ("/sdapi/v1/interrogate", {"image": file}),
+        "chat": (CHAT, {"messages": [{"role": "user", "content": url}]}),
+    }[place]
+    answer = both.post(path, json=body)
+    named = place if place in ("content", "style") else "image"
+    says = f"{named} is {kind}, which is not read" if kind in ("SVG", "PDF") else f"{named} cannot be read"
+    assert answer.status_code in (400, 422) and says in answer.text and len(answer.text) < 500
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "says"),
+    [
+        ("/generate", {}, "nothing to draw; accepted: prompt, content, or one of them with style"),
+        ("/generate", {"prompt": "   "}, "prompt is empty"),
+        ("/generate", {"prompt": "cat\ud800"}, ""),
+        ("/generate", {"prompt": "x" * 10_000}, "10000 characters; at most"),
+        (
+            "/generate",
+            {"content": base(ONE), "image": base(ONE)},
+            "content and image: draw from pictures, or start from one",
+        ),
+        ("/generate", {"prompt": "cat", "style": base(ONE), "image": base(ONE)}, "style and image: draw from pictures"),
+        ("/generate", {"content": "https://a.b/c.png"}, "content is not base64; accepted: PNG, JPEG or WebP in base64"),
+        ("/generate", {"content": ""}, "content"),
+        ("/generate", {"content": [base(ONE), base(TWO)]}, "content"),
+        (
+            "/generate",
+            {"content": base(ONE), "mix": 0.5},
+            "mix is between a prompt and pictures; one of them is missing",
+        ),
+        (
+            "/generate",
+            {"prompt": "cat", "content": base(ONE), "mix": -0.1},
+            "mix -0.1 is out of range; accepted: 0 to 1",
+        ),
+        ("/generate", {"content": base(ONE), "steps": 5}, "steps"),
+        ("/generate", {"content": base(ONE), "seed": -1}, "seed"),
+        ("/generate", {"content": base(ONE), "seed": 2**64}, "seed"),
+        ("/generate", {"content": base(ONE), "n": 99}, "n is 99; at most 8"),
+        ("/caption", {"image": base(ONE), "as": "text_de"}, "as 'text_de' is unknown; accepted: text, text_fr"),
+        ("/caption", {"image": "https://a.b/c.png"}, "image is not base64"),
+        ("/caption", {"image": base(ONE), "n": 0}, "n"),
+        ("/caption", {"image": base(ONE), "steps": 5}, "steps"),
+        ("/caption", {"image": base(ONE), "seed": 2**64}, "seed"),
+        ("/caption", {"image": base(ONE), "model": "other"}, "does not exist; accepted: both"),
+        (CHAT, {"messages": []}, "messages"),
+        (CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "an image_url has no url"),
+        (CHAT, {"messages": [{"role": "user", "content": "hi"}]}, "messages hold 0 pictures"),
+    ],
+)
+def test_a_wish_that_cannot_be_is_one_line(both: TestClient, path: str, body: dict[str, Any], says: str) -> None:
+    answer = both.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
+    assert answer.status_code in (400, 404, 422), answer.text
+    error = answer.json().get("error")
+    line = error["message"] if isinstance(error, dict) else error
+    assert says in line and "\n" not in line and len(line) < 400
+
+
+def test_a_picture_with_line_breaks_and_as_a_data_url_is_the_same(both: TestClient) -> None:
+    plain = base(ONE)
+    broken = "\r\n".join(plain[start : start + 60] for start in range(0, len(plain), 60))
+    forms = [plain, broken, f"data:image/png;base64,{plain}"]
+    assert len({both.post("/generate", json={"content": form, "seed": 3}).content for form in forms}) == 1
+
+
+def test_what_is_said_holds_no_special_tokens_and_no_control_characters(both: TestClient) -> None:
+    captions = both.post("/caption", json={"image": base(ONE), "n": 8, "seed": 1}).json()["captions"]
+    for one in captions:
+        assert "<|" not in one["text"] and all(letter.isprintable() for letter in one["text"])
+        assert one["complete"] or one["text"] is not None
+    assert len({one["seed"] for one in captions}) == 8
