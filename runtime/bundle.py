@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from base.errors import BadInput
 from base.pointers import absence
 from models.schedule import Schedule
+from models.task import task_named
 from runtime import hub
 from runtime.engines import Engine
 from runtime.shapes import Bucket
@@ -184,7 +185,7 @@ class Bundle:
 def open_bundle(folder: str | Path) -> Bundle:
     """Open a bundle, a folder or `hub:user/name`, and check every file against its SHA-256.
 
-    BadInput: it is missing, altered or newer, or the Hub does not have it.
+    BadInput: it is missing, altered or newer, of an unknown task, or the Hub does not have it.
     """
     folder = hub.local(folder)
     manifest = _read_manifest(folder)
@@ -228,8 +229,11 @@ def _read_manifest(folder: Path) -> Manifest:
         remedy = "upgrade ippo" if version > VERSION else "export the model again"
         raise BadInput(f"{file} has version {version}, this ippo reads version {VERSION}: {remedy}")
     try:
-        return Manifest.model_validate(values)
+        manifest = Manifest.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise BadInput(f"{file} was altered: {where}: {first['msg']}") from error
+    for task in manifest.tasks:
+        task_named(task)
+    return manifest

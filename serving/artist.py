@@ -19,7 +19,7 @@ from PIL import Image
 from base.errors import BadInput
 from models.labels import Input
 from runtime.generator import Request
-from runtime.images import decode, encode
+from runtime.images import encode, fit, open_picture
 from runtime.provenance import Provenance
 from serving import canvas, prometheus
 from serving.batcher import Batcher
@@ -242,12 +242,8 @@ def _key(model: Model, order: Order, request: Request) -> Key:
 
 
 def _wish(model: Model, order: Order) -> Input:
-    """The input with its pictures, of the size that the model sees. Refused: one cannot be read."""
+    """The input with its pictures, of the size that the model sees. BadInput: one cannot be read."""
     size = model.manifest.picture_size or model.manifest.sizes[0]
-    pictures = {}
-    for name in (name for name in model.task.images if name in order.further):
-        try:
-            pictures[name] = decode(order.further[name], size)
-        except BadInput as error:
-            raise Refused(str(error).replace("image", name, 1), name) from None
+    given = [name for name in model.task.images if name in order.further]
+    pictures = {name: fit(open_picture(order.further[name], name), size) for name in given}
     return model.task.joined(order.input, {**order.further, **pictures})

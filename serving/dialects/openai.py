@@ -78,10 +78,10 @@ async def images_variations(body: Annotated[VariationsBody, Form()], request: Re
     order = _order(body, "", artist_of(request).config, model.manifest, further)
     try:
         return await _answer(body, request, model, order)
-    except Refused as refused:
-        if refused.key not in model.task.varied:
-            raise
-        raise Refused(str(refused).replace(str(refused.key), "image", 1), "image") from None
+    except Refused:
+        raise
+    except BadInput as error:  # the client knows the picture under another name
+        raise Refused(str(error).replace(model.task.varied[0], "image", 1), "image") from None
 
 
 @router.get("/models")

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from runtime.bundle import MANIFEST
 from serving.application import application
 from serving.serve_config import ServeConfig
 from tests.versatile_bundle import NAME, write_versatile
@@ -84,7 +86,7 @@ TOKENS = {"content": PNG, "image": PNG}
             VARIATIONS,
             {},
             {"image": ("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml")},
-            "cannot be read",
+            "image is SVG, which is not read",
         ),
         (VARIATIONS, {}, {"image": ("a.png", b"", "image/png")}, "image is empty; accepted: PNG, JPEG or WebP"),
         (VARIATIONS, {}, {"image": ("a.png", ONE[:99], "image/png")}, "image cannot be read"),
@@ -165,6 +167,7 @@ UNREADABLE = {
     "SVG": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
     "PDF": b"%PDF-1.7\n",
     "empty": b" ",
+    "GIF": encoded(kind="GIF"),
 }
 
 
@@ -182,7 +185,7 @@ def test_a_picture_that_cannot_be_read_is_one_line_wherever_it_is_sent(both: Tes
     }[place]
     answer = both.post(path, json=body)
     named = place if place in ("content", "style") else "image"
-    says = f"{named} is {kind}, which is not read" if kind in ("SVG", "PDF") else f"{named} cannot be read"
+    says = f"{named} is {kind}, which is not read" if kind in ("SVG", "PDF", "GIF") else f"{named} cannot be read"
     assert answer.status_code in (400, 422) and says in answer.text and len(answer.text) < 500
 
 
@@ -248,3 +251,31 @@ def test_what_is_said_holds_no_special_tokens_and_no_control_characters(both: Te
         assert "<|" not in one["text"] and all(letter.isprintable() for letter in one["text"])
         assert one["complete"] or one["text"] is not None
     assert len({one["seed"] for one in captions}) == 8
+
+
+def test_a_small_file_of_a_huge_picture_is_not_opened(both: TestClient) -> None:
+    bomb = io.BytesIO()
+    Image.new("L", (5000, 5000)).save(bomb, "PNG")
+    for path, body in (
+        ("/generate", {"content": base(bomb.getvalue())}),
+        ("/caption", {"image": base(bomb.getvalue())}),
+    ):
+        answer = both.post(path, json=body)
+        assert answer.status_code in (400, 422) and "5000x5000" in answer.text
+    answer = both.post(VARIATIONS, files={"image": ("a.png", bomb.getvalue(), "image/png")})
+    assert answer.status_code == 400 and answer.json()["error"]["message"].startswith("image is 5000x5000")
+
+
+def test_after_a_swap_to_a_bundle_of_fewer_tasks_they_are_named(tmp_path: Path) -> None:
+    folders = [write_versatile(tmp_path / name) for name in ("both", "mute")]
+    manifest = json.loads((folders[1] / MANIFEST).read_text())
+    (folders[1] / MANIFEST).write_text(json.dumps({**manifest, "flows": {}, "model_name": "mute"}))
+    options = {"backend": "eager", "threads": 1, "page": False, "batches": (1,), "admin_key": "the-admin-key"}
+    with TestClient(application(ServeConfig.model_validate({"bundle": folders[0], **options}))) as client:
+        assert client.post("/caption", json={"image": base(ONE)}).status_code == 200
+        swapped = {"json": {"bundle": str(folders[1])}, "headers": {"authorization": "Bearer the-admin-key"}}
+        assert client.post("/admin/model", **swapped).status_code == 200
+        answer = client.post("/caption", json={"image": base(ONE)})
+        assert answer.status_code == 404
+        assert answer.json()["error"] == "no served model describes pictures: mute does image-text-to-image"
+        assert client.post("/generate", json={"content": base(ONE)}).status_code == 200

@@ -1,0 +1,112 @@
+"""Pictures and their tokens as inputs of a bundle's flows: what is taken, and one line for what is not."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from base.errors import BadInput
+from commands.caption import caption
+from models.labels import Seen, Wish
+from runtime import backend
+from runtime.backend import BackendOptions
+from runtime.bundle import MANIFEST, Bundle, open_bundle
+from runtime.captioner import CaptionGenerator
+from runtime.generator import Generator, Request
+from tests import tiny
+from tests.versatile_bundle import write_versatile
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return open_bundle(write_versatile(tmp_path_factory.mktemp("versatile") / "bundle"))
+
+
+@pytest.fixture(scope="module")
+def generator(both: Bundle) -> Generator:
+    return Generator(both, backend.load("eager", both, BackendOptions(threads=1, device="cpu")))
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.zeros((2, tiny.WIDTH + 1), np.float32), np.zeros((3, tiny.WIDTH), np.float32), PICTURE[:8], PICTURE[..., :1],
+        np.full((2, tiny.WIDTH), np.nan, np.float32), np.full((2, tiny.WIDTH), np.inf, np.float32),
+        PICTURE.astype(np.float32), "cat.png",
+    ],
+    ids=["width", "count", "size", "grey", "nan", "infinite", "float pixels", "name"],
+)  # fmt: skip
+@pytest.mark.parametrize("zone", ["content", "style"])
+def test_what_is_neither_a_picture_nor_its_tokens_is_one_line(generator: Generator, zone: str, picture: object) -> None:
+    accepted = r"a picture must be uint8 \(16, 16, 3\) or 2x32 finite numbers, got "
+    with pytest.raises(BadInput, match=accepted) as raised:
+        generator.generate([Request(Wish("cat", **{zone: picture}), 0)])
+    assert "\n" not in str(raised.value)
+
+
+def test_tokens_draw_as_the_picture_does_and_a_mix_of_1_as_the_prompt_alone(generator: Generator) -> None:
+    tokens = generator.embed(PICTURE[None])[0]
+    wishes = [
+        Wish("cat", PICTURE, PICTURE, 0.5),
+        Wish("cat", tokens[:2], tokens[2:], 0.5),
+        Wish("cat", PICTURE, mix=1.0),
+        "cat",
+    ]
+    images = generator.generate([Request(wish, 1) for wish in wishes])
+    assert np.array_equal(images[0], images[1]) and np.abs(images[2].astype(int) - images[3]).max() <= 1
+    assert not np.array_equal(images[0], images[3])
+
+
+def test_captions_are_asked_for_by_pictures_of_one_size(both: Bundle) -> None:
+    captioner = CaptionGenerator(both, "eager", BackendOptions(threads=1, device="cpu"))
+    for picture in (PICTURE[:8], np.zeros((2, tiny.WIDTH), np.float32), np.full((4, tiny.WIDTH), np.nan)):
+        with pytest.raises(BadInput, match=r"must be uint8 \(16, 16, 3\) or 4x32 finite numbers"):
+            captioner.caption([picture], [0])
+    with pytest.raises(BadInput, match="steps 5 is not offered; accepted: 1, 2, 3, 4"):
+        captioner.caption([PICTURE], [0], steps=5)
+    with pytest.raises(BadInput, match="seed -1 is out of range"):
+        captioner.caption([PICTURE], [-1])
+    tokens = captioner.generator.embed(PICTURE[None])[0]
+    assert captioner.caption([tokens], [3]) == captioner.caption([PICTURE], [3])
+    with pytest.raises(BadInput, match="as 'fr' is unknown; accepted: text, text_fr"):
+        captioner.generator.generate([Request(Seen(PICTURE, "fr"), 0)])
+
+
+def test_a_bundle_without_the_flow_names_its_tasks(tiny_bundle: Path) -> None:
+    with pytest.raises(BadInput, match="does not do image-to-text; it does: text-to-image"):
+        CaptionGenerator(open_bundle(tiny_bundle))
+
+
+@pytest.mark.parametrize("place", ["task", "flows"])
+def test_a_task_of_a_newer_version_is_one_line(both: Bundle, tmp_path: Path, place: str) -> None:
+    manifest = json.loads((both.folder / MANIFEST).read_text())
+    if place == "task":
+        manifest["task"] = "image-to-texts"
+    else:
+        manifest["flows"]["image-to-texts"] = manifest["flows"].pop("image-to-text")
+    (tmp_path / MANIFEST).write_text(json.dumps({**manifest, "files": {}}))
+    with pytest.raises(BadInput, match=re.escape("unknown task 'image-to-texts'; did you mean 'image-to-text'")):
+        open_bundle(tmp_path)
+
+
+def test_a_table_of_captions_holds_no_formulas(both: Bundle, tmp_path: Path) -> None:
+    from commands.caption import _plain
+
+    assert [_plain(text) for text in ("=1+1", "+1", "-1", "@a", "a=1")] == ["'=1+1", "'+1", "'-1", "'@a", "a=1"]
+    Image.fromarray(PICTURE).save(tmp_path / "=a.png")
+    caption([tmp_path / "=a.png"], both.folder, "text", tmp_path / "captions.csv", 3, 1, "eager", "cpu")
+    with (tmp_path / "captions.csv").open(newline="") as opened:
+        rows = list(csv.reader(opened))
+    assert (
+        rows[0] == ["file_name", "text"] and rows[1][0] == "=a.png" and not rows[1][1].startswith(("=", "+", "-", "@"))
+    )
+    with pytest.raises(BadInput, match=r"unknown kind of file '.txt'; accepted: .csv"):
+        caption([tmp_path / "=a.png"], both.folder, "text", tmp_path / "captions.txt", 3, 1, "eager", "cpu")
