@@ -122,7 +122,8 @@ class Order:
 
 def order(body: GenerateBody, config: ServeConfig, model: Manifest) -> Order:
     """Check what a schema cannot: the operator's limits, the model's labels and its sizes. Raises Refused."""
-    parsed, further = _input(body, config, model), _further(body, model)
+    parsed = _input(body, config, model)
+    further = _further(body, model, parsed)
     if body.n > config.max_images:
         raise Refused(f"n is {body.n}; at most {config.max_images}", "n")
     offered = {"auto": model.sizes[0], **{size_list([size]): size for size in model.sizes}}
@@ -171,8 +172,8 @@ def _input(body: GenerateBody, config: ServeConfig, model: Manifest) -> Input:
     return parsed
 
 
-def _further(body: GenerateBody, model: Manifest) -> dict[str, Any]:
-    """The values of the task's further keys, pictures as files. Raises Refused: together they say nothing to draw."""
+def _further(body: GenerateBody, model: Manifest, parsed: Input) -> dict[str, Any]:
+    """The values of the task's further keys, pictures as files. Raises Refused: with the input they say nothing to draw."""
     task = task_of(model)
     given = {name: getattr(body, name, None) for name in task.further_keys()}
     known = {name: value for name, value in given.items() if value is not None}
@@ -182,7 +183,7 @@ def _further(body: GenerateBody, model: Manifest) -> dict[str, Any]:
             f"{drawn_from} and image: draw from pictures, or start from one; accepted: one of them", drawn_from
         )
     try:
-        task.joined("" if task.field is None else getattr(body, task.field.name), files)
+        task.joined(parsed, files)
     except BadInput as error:
         raise Refused(str(error), next(iter(known), task.keys()[0] if task.keys() else None)) from None
     return files

@@ -193,7 +193,7 @@ def test_a_picture_that_cannot_be_read_is_one_line_wherever_it_is_sent(both: Tes
     ("path", "body", "says"),
     [
         ("/generate", {}, "nothing to draw; accepted: prompt, content, or one of them with style"),
-        ("/generate", {"prompt": "   "}, "prompt is empty"),
+        ("/generate", {"prompt": "   "}, "nothing to draw; accepted: prompt, content"),
         ("/generate", {"prompt": "cat\ud800"}, ""),
         ("/generate", {"prompt": "x" * 10_000}, "10000 characters; at most"),
         (
