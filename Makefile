@@ -217,6 +217,16 @@ versatile: $(VENV)/installed-dev icon-packages
 	@$(VENV)/bin/python ippo.py generate --bundle $(LINE)/line/versatile --content $(ICONS_MINI)/test/00000.png \
 		--style $(ICONS_MINI)/train/00001.png --out $(LINE)/line/transfer.png
 
+# Its figures beside the teachers' and beside what only recognises: two pages, of the image flow and of the captions.
+.PHONY: versatile-quality
+VERSATILE = evaluate $(LINE)/line/versatile --data icons-mini --judge versatile-mini/judge --quick --student-steps 1
+versatile-quality: $(VENV)/installed-dev
+	@for step in "train attribute-judge configs/versatile-mini/judge.yaml" \
+		"$(VERSATILE) --teacher versatile-mini/image-teacher --steps 20 --out $(LINE)/line/versatile-quality" \
+		"$(VERSATILE) --teacher versatile-mini/text-teacher --steps 16 --flow image-to-text \
+		--out $(LINE)/line/versatile-quality"; do \
+		echo "$$(date +%T) $$step"; $(VENV)/bin/python ippo.py $$step || exit 1; done
+
 # The whole line of attributes, from nothing to a bundle, its figures and grids: an hour of training on two cores, and a quarter.
 .PHONY: avatars
 avatars: $(VENV)/installed-dev

@@ -263,7 +263,7 @@ def test_a_small_file_of_a_huge_picture_is_not_opened(both: TestClient) -> None:
         answer = both.post(path, json=body)
         assert answer.status_code in (400, 422) and "5000x5000" in answer.text
     answer = both.post(VARIATIONS, files={"image": ("a.png", bomb.getvalue(), "image/png")})
-    assert answer.status_code == 400 and answer.json()["error"]["message"].startswith("image is 5000x5000")
+    assert answer.status_code == 400 and answer.json()["error"]["message"].startswith("image has 5000x5000 pixels")
 
 
 def test_after_a_swap_to_a_bundle_of_fewer_tasks_they_are_named(tmp_path: Path) -> None:
