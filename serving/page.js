@@ -13,7 +13,7 @@ const ippo = {
   draw(field, text, seed, steps, format, size) {
     const input = field.name ? String(text).trim() : "";
     const title = input || (field.required ? "" : "picture");
-    this.request = { title, body: { ...(field.name && { [field.name]: input }), seed, steps, format, size } };
+    this.request = { title, field: field.name, body: { ...(field.name && { [field.name]: input }), seed, steps, format, size } };
     this.pick(input);
     this.redraw();
   },
@@ -71,7 +71,7 @@ const ippo = {
     this.varying?.abort();
     const strength = Number(document.getElementById("ippo-strength")?.value ?? 0.5);
     const started = { ...this.request, body: { ...this.request.body, image: this.start, strength } };
-    const request = this.places ? this.placed(started) : started;
+    const request = this.places && this.request ? this.placed(started) : started;
     if (!request) return;
     for (const easel of this.easels) {
       if (request.title) easel.draw(request);
@@ -98,12 +98,11 @@ const ippo = {
     if (!picture) return;
     this.pictures[zone] = picture;
     document.querySelector(`.ippo-zone[data-zone="${zone}"] img`).src = picture;
-    if (this.places.dataset.place === "type") this.places.dataset.place = "mix";
     this.redraw();
   },
 
   // The request as the open place has it; nothing where it is said, not drawn.
-  placed({ title, body }) {
+  placed({ title, field, body }) {
     const { place, varied } = this.places.dataset;
     const zones = varied.split(" ");
     const [first] = zones;
@@ -118,11 +117,11 @@ const ippo = {
     }
     if (place === "vary") {
       const all = Object.fromEntries(zones.map((zone) => [zone, this.pictures[first]]));
-      return { title: this.pictures[first] ? "variation" : "", lacks, body: { ...rest, prompt: "", ...all } };
+      return { title: this.pictures[first] ? "variation" : "", lacks, body: { ...rest, [field]: "", ...all } };
     }
-    const mix = body.prompt && taken.length ? Number(document.querySelector("#ippo-mix input").value) : null;
+    const mix = body[field] && taken.length ? Number(document.querySelector("#ippo-mix input").value) : null;
     const own = Object.fromEntries(taken.map((zone) => [zone, this.pictures[zone]]));
-    const enough = body.prompt || own[first];
+    const enough = body[field] || own[first];
     return { title: enough ? title || "mix" : "", lacks: `${lacks}, or type something`, body: { ...rest, ...own, mix } };
   },
 
@@ -218,6 +217,9 @@ document.addEventListener("dragstart", ({ target }) => {
 });
 document.addEventListener("dragend", () => {
   ippo.dragged = null;
+});
+document.addEventListener("dragenter", () => {
+  if (ippo.places?.dataset.place === "type") ippo.go("mix"); // where the zones are
 });
 document.addEventListener("dragover", (event) => {
   if (event.target.closest?.(".ippo-zone")) event.preventDefault();

@@ -58,7 +58,7 @@ def test_a_drawn_picture_is_varied_mixed_and_said(tmp_path: Path) -> None:
                 "new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer: transfer }));"
                 "const transfer = new DataTransfer();"
                 "drag('dragstart', document.querySelector('#ippo-picture img'), transfer);"
-                f"drag('drop', {content}, transfer);"
+                f"drag('dragenter', {content}, transfer); drag('drop', {content}, transfer);"
             )
             mixed = browser.until(f"({PICTURE} !== '{typed}') && {PICTURE}")
             browser.until(f"{content}.src.startsWith('data:image/png')")
