@@ -16,6 +16,8 @@ from evaluation.line import Line
 from evaluation.remarks import notes, warnings
 from evaluation.report import Report
 from evaluation.sheet import Sheet
+from evaluation.transfer_figures import MIX
+from evaluation.transfers import Curve
 
 GRIDS = {
     "training captions": "Training captions: the same prompts and the same noise in every row.",
@@ -75,8 +77,25 @@ def _transfers(transfers: Comparison | None) -> str:
     if transfers is None:
         return ""
     tables = (web_page.table(sheet, "figures") for sheet in transfers.sheets())
-    warned = web_page.bullets(transfers.warnings(), "warnings")
-    return web_page.section("Asked for by pictures", warned, *tables, web_page.bullets(transfers.notes()))
+    warned, curves = web_page.bullets(transfers.warnings(), "warnings"), web_page.charts(mix_curves(transfers))
+    return web_page.section("Asked for by pictures", warned, *tables, web_page.bullets(transfers.notes()), curves)
+
+
+def mix_curves(transfers: Comparison) -> dict[str, dict[str, Points]]:
+    """How often a prompt's thing is seen, and how often a picture's, over the share of the prompt: a curve a source."""
+    curves = {line.name: line[MIX] for line in (transfers.teacher, *transfers.students)}
+    return {
+        title: {name: sorted(seen(curve).items()) for name, curve in curves.items() if curve is not None}
+        for title, seen in (("prompt's thing over mix", _of_prompt), ("picture's thing over mix", _of_picture))
+    }
+
+
+def _of_prompt(curve: Curve) -> dict[float, float]:
+    return curve.prompt
+
+
+def _of_picture(curve: Curve) -> dict[float, float]:
+    return curve.picture
 
 
 def headline(line: Line, report: Report) -> str:

@@ -113,6 +113,8 @@ def test_what_is_right_and_what_copies_are_told_apart(reals: StyledReals, judge:
         "the pictures themselves",
         "teacher",
     ]
+    curves = report_page.mix_curves(found)["prompt's thing over mix"]
+    assert curves["teacher"] == [(0.0, 0.0), (0.25, 0.0), (0.5, 1.0), (0.75, 1.0), (1.0, 1.0)] and len(curves) == 2
     assert set(grids) == {"variations", "style transfer", "mix"} and len(json.dumps(found.as_json())) > 100
 
 
