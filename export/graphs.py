@@ -157,7 +157,8 @@ def _point_at(model: ir.Model, files: Sequence[Path], folder: Path, stored: torc
     for name, value in list(model.graph.initializers.items()):
         path = name.removeprefix("network.")
         file = next((file for file in files if file.parent.name in path.split(".")), files[0])
-        key, tensor = _stored(path, spans[file]), value.const_value
+        inner = ".".join(part for part in path.split(".") if part != file.parent.name)  # no part of a tensor's name
+        key, tensor = _stored(inner, spans[file]), value.const_value
         assert tensor is not None
         if key not in spans[file]:
             assert tensor.nbytes <= INLINE_BYTES, f"{name} is large, but not in {file.name}"

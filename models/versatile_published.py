@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -17,8 +18,7 @@ import diffusers
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import (
     CLIPImageProcessor,
     CLIPTextModelWithProjection,
@@ -26,23 +26,23 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from base.config import nearest
 from base.errors import BadInput
-from base.safetensors_head import read_head
-from models import components, tokenizer_files
+from models import components, optimus, published_layout, tokenizer_files
 from models.architecture import architecture
 from models.clip_contexts import ClipPictureContext, ClipTextContext
 from models.conditioning import Conditioning
+from models.labels import Input, Seen
 from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.pipeline import Pipeline
-from models.published_unet import IMAGE, SIDE, TEXT, PublishedUNet, stored_as
+from models.published_layout import FLAT, KINDS, NETWORK, NULL, NULL_PICTURES
+from models.published_text_unet import PublishedTextUNet
+from models.published_unet import IMAGE, TEXT, PublishedUNet, stored_as
 from models.schedule import base_scheduler
 from models.tasks.image_text_to_image import ImageTextToImage
-from models.tensor_names import check_names
-from models.versatile_diffusion import WishConditioner
+from models.tasks.image_to_text import ImageToText
+from models.versatile_diffusion import PictureConditioner, WishConditioner
 
 TASK = ImageTextToImage.name
-NETWORK = "diffusion_pytorch_model.safetensors"
 WEIGHTS = {
     "conditioner": "text_encoder/model.safetensors",
     "denoiser": f"{IMAGE}/{NETWORK}",
@@ -52,22 +52,6 @@ WEIGHTS = {
 """Where the weights of each part lie in the folder."""
 SEVERAL = {"denoiser": (f"{IMAGE}/{NETWORK}", f"{TEXT}/{NETWORK}")}
 """Parts whose weights are in several files."""
-KINDS: dict[str, type[nn.Module]] = {
-    "text_encoder": CLIPTextModelWithProjection,
-    "image_encoder": CLIPVisionModelWithProjection,
-    IMAGE: UNet2DConditionModel,
-    "vae": AutoencoderKL,
-}
-"""Component → its class; the text UNet is another's, of which the image flow takes the context layers alone."""
-FLAT = "UNetFlatConditionModel"
-LIBRARIES = (None, "diffusers", "versatile_diffusion")
-"""Where folders of different years say that this class comes from. It is never imported by what a folder says."""
-NULL = "null_picture"
-NULL_PICTURES: dict[str, int | None] = {"zeros": None, "grey": 127, "black": 0}
-"""What stands for no picture in guidance: zeros as in its web page, or a picture of one shade, as in diffusers and for
-captions. `model_index.json` may name one."""
-TEXT_LATENT = 768
-"""Numbers that stand for a text, as published."""
 
 
 class PublishedConditioner(WishConditioner):
@@ -85,25 +69,48 @@ class PublishedConditioner(WishConditioner):
 
     def null_beside(self, null: Conditioning, conditioning: Conditioning) -> Conditioning:
         """The empty text and no picture, mixed as each sample `(N, …)` is: guidance of a mix is between both."""
-        pictures = torch.zeros_like(cast(Tensor, conditioning.image_embeds))
-        if (shade := NULL_PICTURES[self.null_picture]) is not None:
-            side = self.image_encoder.side
-            pictures = pictures + self.embed([np.full((side, side, 3), shade, np.uint8)]).to(pictures)
-        return replace(null, image_embeds=pictures, mix=conditioning.mix)
+        return replace(null, image_embeds=_no_picture(self, self.null_picture, conditioning), mix=conditioning.mix)
+
+
+class PublishedSeenConditioner(PictureConditioner):
+    """A picture → CLIP's tokens of it, which the text flow writes about."""
+
+    def __init__(self, image_encoder: ClipPictureContext, null_picture: str = "black") -> None:
+        super().__init__(cast(Any, image_encoder))
+        self.null_picture = null_picture
+
+    def tokenize(self, inputs: Sequence[Input]) -> Tensor:
+        """`Seen` pictures, or `""` for none → rows `(N, R)` float32: tokens `(T, D)`. BadInput: anything else."""
+        count, width = self.image_encoder.tokens, self.image_encoder.width
+        rows = torch.zeros(len(inputs), count, width)
+        for row, seen in zip(rows, inputs, strict=True):
+            if isinstance(seen, Seen) and not seen.column:
+                row[: count // 2] = self.tokens(seen.image, 0, count // 2)
+            elif seen != "":
+                raise BadInput(f"a caption needs a picture, and is of no special kind here, got {seen!r:.40}")
+        return rows.flatten(1)
+
+    def forward(self, ids: Tensor) -> Conditioning:
+        """Rows `(N, R)` → tokens of pictures `(N, T, D)`."""
+        return Conditioning(image_embeds=ids.unflatten(1, (self.image_encoder.tokens, self.image_encoder.width)))
+
+    def null_beside(self, null: Conditioning, conditioning: Conditioning) -> Conditioning:
+        """No picture for each sample `(N, …)`, by default a black one."""
+        return replace(null, image_embeds=_no_picture(self, self.null_picture, conditioning))
+
+
+def _no_picture(conditioner: PictureConditioner, name: str, conditioning: Conditioning) -> Tensor:
+    """What stands for no picture, `(N, T, D)`."""
+    pictures = torch.zeros_like(cast(Tensor, conditioning.image_embeds))
+    if (shade := NULL_PICTURES[name]) is None:
+        return pictures
+    side = conditioner.image_encoder.side
+    return pictures + conditioner.embed([np.full((side, side, 3), shade, np.uint8)]).to(pictures)
 
 
 def check(name: str) -> components.Base:
     """What `name` is, after all that can be known without loading it. BadInput: no such folder, or not whole."""
-    base = components.base(name)
-    _null_picture(base.folder)
-    _check_classes(base.folder)
-    components.tokenizer(base.folder, "tokenizer")
-    _check_fit(base)
-    base_scheduler(base.scheduler(), name)
-    for component, kind in KINDS.items():
-        base.check(component, kind)
-    context_layers(base)
-    return base
+    return published_layout.check(name)
 
 
 def load(name: str) -> Pipeline:
@@ -114,33 +121,48 @@ def load(name: str) -> Pipeline:
         tokenizer_files.load(base.folder / "tokenizer"),
         ClipTextContext(text),
         ClipPictureContext(vision),
-        _null_picture(base.folder),
+        published_layout.null_picture(base.folder),
     )
-    unet, vae = _unet(base), base.network("vae", AutoencoderKL)
+    unet, vae = published_layout.open_unet(base), base.network("vae", AutoencoderKL)
     scheduler = base_scheduler(base.scheduler(), name)
-    return assemble(conditioner, unet, vae, scheduler)
+    image = Pipeline(TASK, conditioner, unet, latent_autoencoder(vae), scheduler, architecture(unet).latent_shape)
+    if (base.folder / optimus.FOLDER).is_dir():
+        image.siblings = (_text_flow(base, image),)
+    return image
 
 
-def assemble(
-    conditioner: PublishedConditioner, unet: PublishedUNet, vae: nn.Module, scheduler: dict[str, Any]
-) -> Pipeline:
-    """Put the image flow together."""
-    shape = architecture(unet).latent_shape
-    return Pipeline(TASK, conditioner, unet, latent_autoencoder(vae), scheduler, shape)
+def _text_flow(base: components.Base, image: Pipeline) -> Pipeline:
+    """Picture → text, over the image flow's encoder of pictures and its transformers."""
+    words = optimus.load(base.folder / optimus.FOLDER)
+    text = cast(PublishedTextUNet, components.empty(PublishedTextUNet, base.config(TEXT)))
+    weights = published_layout.tensors(components.weight_files(base.folder / TEXT))
+    own = {name: weight.to(torch.float32) for name, weight in weights.items() if ".attentions." not in name}
+    text.load_state_dict(own, strict=False, assign=True)
+    text.share(cast(PublishedUNet, image.denoiser))
+    seen = PublishedSeenConditioner(cast(Any, image.conditioner).image_encoder)
+    size = int(words.optimus.config["latent_size"])
+    return Pipeline(ImageToText.name, seen, text.eval(), words, image.scheduler, (size, 1, 1))
 
 
 def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
     """Write the published layout; `folder` must not exist yet.
 
-    Of the text UNet, the image flow alone has the context layers.
+    Of the text UNet, the image flow alone has the context layers. Both flows have these in common: a student's are no
+    teacher's, so the text flow is left out beside it, which is said.
     """
-    conditioner = cast(PublishedConditioner, pipeline.conditioner)
-    unet = cast(PublishedUNet, pipeline.denoiser)
+    image, words = pipeline.flow(TASK), None
+    if ImageToText.name in {flow.task for flow in (pipeline, *pipeline.siblings)}:
+        words = pipeline.flow(ImageToText.name)
+    if words is not None and image.is_student:
+        warnings.warn("the text flow shares layers with what has become a student, and is left out", stacklevel=2)
+        words = None
+    conditioner = cast(PublishedConditioner, image.conditioner)
+    unet = cast(PublishedUNet, image.denoiser)
     text, pictures = cast(Any, conditioner.text_encoder), cast(Any, conditioner.image_encoder)
     networks: dict[str, Any] = {
         "text_encoder": text.clip,
         "image_encoder": pictures.clip,
-        "vae": cast(LatentAutoencoder, pipeline.autoencoder).vae,
+        "vae": cast(LatentAutoencoder, image.autoencoder).vae,
     }
     for part, network in networks.items():
         copy.deepcopy(network).to("cpu", dtype).save_pretrained(folder / part)
@@ -148,10 +170,17 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
     for name, weight in unet.state_dict().items():
         part, stored = stored_as(name)
         parts[part or IMAGE][stored] = weight.detach().to("cpu", dtype).contiguous()
-    image = {**dict(unet.config), "_class_name": UNet2DConditionModel.__name__}
-    _write(folder / IMAGE, image, parts[IMAGE])
-    _write(folder / TEXT, flat_config(image), parts[TEXT])
-    scheduler = getattr(diffusers, pipeline.scheduler["_class_name"]).from_config(pipeline.scheduler)
+    plan = {**dict(unet.config), "_class_name": UNet2DConditionModel.__name__}
+    flat = published_layout.flat_config(plan)
+    if words is not None:
+        flat = {**dict(cast(PublishedTextUNet, words.denoiser).config), "_class_name": FLAT}
+        for name, weight in words.denoiser.state_dict().items():
+            if ".attentions." not in name:
+                parts[TEXT][name] = weight.detach().to("cpu", dtype).contiguous()
+        optimus.save(cast(optimus.OptimusAutoencoder, words.autoencoder), folder / optimus.FOLDER, dtype)
+    published_layout.write(folder / IMAGE, plan, parts[IMAGE])
+    published_layout.write(folder / TEXT, flat, parts[TEXT])
+    scheduler = getattr(diffusers, image.scheduler["_class_name"]).from_config(image.scheduler)
     scheduler.save_pretrained(folder / "scheduler")
     tokenizer_files.save(conditioner.tokenizer, folder / "tokenizer")
     CLIPImageProcessor(size=pictures.side, crop_size=pictures.side).save_pretrained(folder / "image_feature_extractor")
@@ -169,83 +198,3 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
         NULL: conditioner.null_picture,
     }
     (folder / "model_index.json").write_text(json.dumps(dict(sorted(index.items())), indent=2) + "\n")
-
-
-def flat_config(image: Mapping[str, Any], latent: int = TEXT_LATENT) -> dict[str, Any]:
-    """The configuration of the text UNet of the same plan as an image UNet's."""
-    taken = ("block_out_channels", "layers_per_block", "cross_attention_dim", "attention_head_dim", "norm_num_groups")
-    flat = {key: image[key] for key in taken if key in image}
-    for key in ("down_block_types", "up_block_types"):
-        flat[key] = [str(kind).replace("2D", "Flat") for kind in image[key]]
-    if (middle := image.get("mid_block_type", "UNetMidBlock2DCrossAttn")) is not None:
-        flat["mid_block_type"] = str(middle).replace("2D", "Flat")
-    return {"_class_name": FLAT, "in_channels": [latent, 1, 1], "out_channels": [latent, 1, 1], **flat}
-
-
-def context_layers(base: components.Base) -> list[Path]:
-    """The files of the text UNet. BadInput: its context layers are missing, or do not fit those of the image UNet."""
-    unet = components.empty(PublishedUNet, base.config(IMAGE))
-    expected = {stored_as(name): tuple(weight.shape) for name, weight in unet.state_dict().items()}
-    own = {name: shape for (part, name), shape in expected.items() if part == TEXT}
-    files = components.weight_files(base.folder / TEXT)
-    held = {name: shape for file in files for name, shape in read_head(file).shapes.items() if name in own}
-    check_names(str(files[0]), held, own, f"context layers that the image UNet of {base.folder} takes from it")
-    return files
-
-
-def _unet(base: components.Base) -> PublishedUNet:
-    config = base.config(IMAGE)
-    unet = cast(PublishedUNet, components.empty(PublishedUNet, config))
-    if config.get("sample_size") is None:
-        unet.register_to_config(sample_size=SIDE)
-    stored = {part: _tensors(components.weight_files(base.folder / part)) for part in (IMAGE, TEXT)}
-    places = {name: stored_as(name) for name in unet.state_dict()}
-    weights = {name: stored[part or IMAGE][inner].to(torch.float32) for name, (part, inner) in places.items()}
-    unet.load_state_dict(weights, assign=True)
-    return unet.eval()
-
-
-def _tensors(files: list[Path]) -> dict[str, Tensor]:
-    return {name: weight for file in files for name, weight in load_file(file).items()}
-
-
-def _write(folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(dict(config), indent=2) + "\n")
-    save_file(dict(weights), folder / NETWORK, metadata={"format": "pt"})
-
-
-def _null_picture(folder: Path) -> str:
-    """BadInput: the folder names a convention that is unknown."""
-    name = str(components.index(folder).get(NULL, "zeros"))
-    if name not in NULL_PICTURES:
-        raise BadInput(f"{folder}: {NULL} '{name}' is unknown{nearest(name, NULL_PICTURES)}")
-    return name
-
-
-def _check_classes(folder: Path) -> None:
-    """BadInput: the text UNet, as the index or its own configuration names it, is another network."""
-    said = components.index(folder).get(TEXT) or [None, FLAT]
-    own = components.config(folder, TEXT).get("_class_name")
-    if not isinstance(said, list) or len(said) != 2 or said[0] not in LIBRARIES or said[1] not in (None, FLAT):
-        accepted = " or ".join(str(library) for library in LIBRARIES[1:])
-        raise BadInput(f"{folder}: model_index.json has text_unet {said}; accepted: {FLAT} of {accepted}")
-    if own != FLAT:
-        raise BadInput(f"{folder}: text_unet is a {own}; accepted: {FLAT}")
-
-
-def _check_fit(base: components.Base) -> None:
-    """BadInput: UNets, encoders and autoencoder do not belong together."""
-    unet, vae = base.config(IMAGE), base.config("vae")
-    for part in ("text_encoder", "image_encoder"):
-        config = base.config(part)
-        width = {**config, **config.get("vision_config" if part == "image_encoder" else "text_config", {})}
-        if width.get("projection_dim", 512) != unet["cross_attention_dim"]:
-            raise BadInput(
-                f"{base.folder}: the UNet wants contexts of {unet['cross_attention_dim']} channels, the {part} gives "
-                f"{width.get('projection_dim', 512)}"
-            )
-    if unet["in_channels"] != vae["latent_channels"]:
-        raise BadInput(
-            f"{base.folder}: the UNet takes {unet['in_channels']} channels, its autoencoder has {vae['latent_channels']}"
-        )

@@ -133,10 +133,10 @@ class TokenAutoencoder(Autoencoder):
 
     def picture(self, latents: Tensor) -> NDArray[np.uint8]:
         """Embeddings `(N, C, 1, S)` → the captions as pictures of text `(N, 24, 256, 3)`."""
-        return np.stack([_written(text) for text in self.texts(self.output(latents))])
+        return np.stack([written(text) for text in self.texts(self.output(latents))])
 
 
-def _written(text: str) -> NDArray[np.uint8]:
+def written(text: str) -> NDArray[np.uint8]:
     """Black on white `(24, 256, 3)`; letters that the built-in font lacks are question marks."""
     canvas = Image.new("RGB", (256, 24), "white")
     ImageDraw.Draw(canvas).text((4, 6), text.encode("latin-1", "replace").decode("latin-1"), fill="black")

@@ -34,6 +34,8 @@ from training.subsets import split
 
 _FIXED = 4
 """Choices of contexts for each picture where they are not drawn anew."""
+_LARGE = 1 << 16
+"""Numbers of a picture's tokens from which one choice must do: those of CLIP ViT-L/14 are 1.6 MB a row."""
 
 
 class ContextsConfig(Config):
@@ -57,6 +59,8 @@ class ContextsConfig(Config):
     """A caption that does not name the style, and another thing's picture for it."""
     edit: float = Field(default=0.15, ge=0)
     """Content from any picture of the thing, and a caption that says only what is to be different."""
+    both: float = Field(default=0.0, ge=0)
+    """A caption and the target itself as content, as published: neither thing nor style need be known."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -65,8 +69,12 @@ class ContextsConfig(Config):
         return self
 
     def shares(self) -> tuple[float, ...]:
-        """Of caption, cross, variation, styled and edit."""
-        return self.caption, self.cross, self.variation, self.styled, self.edit
+        """Of caption, cross, variation, styled, edit and both."""
+        return self.caption, self.cross, self.variation, self.styled, self.edit, self.both
+
+    def needs_labels(self) -> bool:
+        """Whether it must be known what a picture shows, and in which style and on which ground."""
+        return self.cross + self.styled + self.edit > 0
 
 
 @dataclass(frozen=True)
@@ -87,10 +95,10 @@ class Contexts(Captions):
     ) -> None:
         self.images, self.config, self.conditioner = images, config, conditioner
         self.captions = [images.captions(column) for column in columns]
-        self.plain = [images.captions(column) for column in config.plain]
-        self.things, self.styles, self.grounds = (
-            images.captions(column) for column in (config.thing, config.style, config.ground)
-        )
+        labels = (config.thing, config.style, config.ground) if config.needs_labels() else ()
+        self.plain = [images.captions(column) for column in config.plain] if labels else []
+        unknown = [[""] * len(images)] * 3
+        self.things, self.styles, self.grounds = [images.captions(column) for column in labels] or unknown
         self.of_thing, self.of_style = _groups(self.things), _groups(self.styles)
         several = any(len({self.styles[i] for i in group}) > 1 for group in self.of_thing.values())
         if images.split == "train" and config.cross and not several:  # of a held-out thing there may be one picture
@@ -126,8 +134,9 @@ class Contexts(Captions):
 
     def _fixed_rows(self) -> Tensor:
         """`(N, K, R)`."""
-        draws = self._fixed(_FIXED)
-        rows = [self._rows([self.choose(i, row[k]) for i, row in enumerate(draws)]) for k in range(_FIXED)]
+        count = _FIXED if self.embeds[0].numel() < _LARGE else 1
+        draws = self._fixed(count)
+        rows = [self._rows([self.choose(i, row[k]) for i, row in enumerate(draws)]) for k in range(count)]
         return torch.stack(rows, dim=1)
 
     def draw(self, indices: Sequence[int], draws: Draws) -> Tensor:
@@ -146,6 +155,7 @@ class Contexts(Captions):
             self._variation,
             self._styled,
             self._edit,
+            self._both,
         ]
         choice = kinds[min(len(kinds) - 1, int(np.searchsorted(edges, kind, side="right")))](index, rest)
         return choice or self._caption(index, rest)
@@ -173,6 +183,9 @@ class Contexts(Captions):
         if content is None or not (text := self._differences(index, content, True)):
             return None
         return Shown(text, content, None, 0.2 + 0.6 * numbers[2])
+
+    def _both(self, index: int, numbers: Sequence[float]) -> Shown | None:
+        return Shown(_one(self.captions, numbers[0])[index], index, None, 0.2 + 0.6 * numbers[2])
 
     def _differences(self, index: int, content: int, style: bool) -> str:
         """What a picture has otherwise than the one that its content comes from, in words."""

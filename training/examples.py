@@ -13,6 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from base.errors import BadInput
 from data.imagefolder import ImageFolder
 from models.labels import Input, Seen
 from models.pipeline import Pipeline
@@ -85,8 +86,10 @@ def examples(
 
 
 def _captions(pipeline: Pipeline, images: ImageFolder) -> Examples:
-    """Pictures → the captions in the columns that the writer knows."""
-    conditioner, words = cast(SeenConditioner, pipeline.conditioner), cast(TokenAutoencoder, pipeline.autoencoder)
+    """Pictures → the captions in the columns that the writer knows. BadInput: a writer that is not trained here."""
+    if not isinstance(pipeline.conditioner, SeenConditioner):
+        raise BadInput("the text flow of a published Versatile Diffusion is not trained here; accepted: its image flow")
+    conditioner, words = pipeline.conditioner, cast(TokenAutoencoder, pipeline.autoencoder)
     columns = [images.captions(name) for name in conditioner.columns.names]
     texts = [column[index] for index in range(len(images)) for column in columns]
     ids = tokenized(words.tokenizer, cast("list[Input]", texts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import string
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
+from models import optimus
 from tests import tiny
 
 SIDE, PATCH, WIDTH, LATENT = 16, 8, 32, 24
@@ -28,6 +30,30 @@ PLAN: dict[str, Any] = {
     "attention_head_dim": 8,
     "norm_num_groups": 8,
 }
+
+
+def write_optimus(folder: Path) -> Path:
+    """A tiny Optimus as its own folder, with tokenizers of single letters."""
+    torch.manual_seed(1)
+    tower = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    gpt2 = {"vocab_size": 56, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 40}
+    network = optimus.Optimus(bert={**tower, "vocab_size": 57}, gpt2=gpt2, latent_size=LATENT)
+    with torch.no_grad():
+        network.reader.embeddings.word_embeddings.weight.normal_()
+        network.writer.wte.weight.normal_()  # so that what is likeliest changes with the text
+        network.added.weight.normal_()
+    network.save_pretrained(folder)
+    letters, marks = list(string.ascii_lowercase), ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    (folder / optimus.READER).mkdir()
+    words = [*marks, *letters, *(f"##{letter}" for letter in letters)]
+    (folder / optimus.READER / "vocab.txt").write_text("\n".join(words) + "\n")
+    (folder / optimus.WRITER).mkdir()
+    pieces = [*letters, *(f"\u0120{letter}" for letter in letters[:-1]), "\u0120", "<|endoftext|>"]
+    (folder / optimus.WRITER / "vocab.json").write_text(
+        json.dumps({piece: index for index, piece in enumerate(pieces)})
+    )
+    (folder / optimus.WRITER / "merges.txt").write_text("#version: 0.2\n")
+    return folder
 
 
 def write(folder: Path, library: str | None = "versatile_diffusion") -> Path:
