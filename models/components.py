@@ -151,12 +151,12 @@ def index(folder: Path) -> dict[str, Any]:
     return _json(folder, DiffusionPipeline.config_name)
 
 
-def scheduler(folder: Path) -> dict[str, Any]:
-    """The scheduler of a folder as diffusers makes it, `_class_name` and defaults included.
+def scheduler(folder: Path, component: str = "scheduler") -> dict[str, Any]:
+    """A scheduler of a folder as diffusers makes it, `_class_name` and defaults included.
 
     BadInput: there is none, or diffusers has no such class.
     """
-    stored = _json(folder, "scheduler/scheduler_config.json")
+    stored = _json(folder, f"{component}/scheduler_config.json")
     name = str(stored.get("_class_name"))
     kind = getattr(diffusers, name, None)
     if kind is None or not hasattr(kind, "from_config"):

@@ -214,6 +214,8 @@ KINDS: dict[str, type[nn.Module]] = {
     "text_unet": Writer,
 }
 """The classes of a folder's components."""
+SCHEDULERS = ("scheduler", "text_scheduler")
+"""Folders of the image's schedule and of the text's."""
 
 
 class VersatileFromScratch(Config):
@@ -266,6 +268,8 @@ def check(name: str) -> components.Base:
     components.tokenizer(base.folder, "tokenizer")
     for component, kind in KINDS.items():
         base.check(component, kind)
+    for part in SCHEDULERS:
+        components.scheduler(base.folder, part)
     return base
 
 
@@ -274,10 +278,7 @@ def load(name: str) -> Pipeline:
     base = check(name)
     parts = {component: base.network(component, kind) for component, kind in KINDS.items()}
     tokenizer = tokenizer_files.load(base.folder / "tokenizer")
-    schedulers = [
-        json.loads((base.folder / part / "scheduler_config.json").read_text())
-        for part in ("scheduler", "text_scheduler")
-    ]
+    schedulers = [json.loads((base.folder / part / "scheduler_config.json").read_text()) for part in SCHEDULERS]
     wishes = WishConditioner(tokenizer, parts["text_encoder"], parts["image_encoder"])
     return assemble(wishes, parts["image_unet"], parts["vae"], parts["columns"], parts["text_unet"], schedulers)
 
@@ -304,7 +305,7 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
         library = type(network).__module__
         library = library.partition(".")[0] if library.startswith(("diffusers", "transformers")) else library
         index[part] = [library, type(network).__name__]
-    for part, config in (("scheduler", image.scheduler), ("text_scheduler", text.scheduler)):
+    for part, config in zip(SCHEDULERS, (image.scheduler, text.scheduler), strict=True):
         scheduler = getattr(diffusers, config["_class_name"]).from_config(config)
         scheduler.save_pretrained(folder / part)
         index[part] = ["diffusers", type(scheduler).__name__]
