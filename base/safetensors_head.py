@@ -30,6 +30,8 @@ class FileHead:
     shapes: Mapping[str, tuple[int, ...]]
     """Tensor → shape."""
     metadata: Mapping[str, str]
+    precisions: frozenset[str] = frozenset()
+    """Of its tensors, as the format writes them: `F32`, `BF16`, …"""
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -59,6 +61,7 @@ def read_head(file: Path) -> FileHead:
         entries: dict[str, Any] = json.loads(content)
         metadata = entries.pop("__metadata__", {})
         shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
+        precisions = frozenset(str(entry["dtype"]) for entry in entries.values())
         whole += max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         raise BadInput(f"{file} is no whole safetensors file: its head is damaged") from None
@@ -66,7 +69,7 @@ def read_head(file: Path) -> FileHead:
         raise _cut(file, size, whole)
     if size > whole:
         raise BadInput(f"{file} is no whole safetensors file: it has {size:,} bytes, its head names {whole:,}")
-    return FileHead(shapes, metadata)
+    return FileHead(shapes, metadata, precisions)
 
 
 def check_folder(folder: Path) -> None:

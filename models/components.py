@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import diffusers
 import torch
@@ -31,6 +33,7 @@ from models.tensor_names import check_names
 VARIANT = "fp16"
 """The one that is taken where there are no weights in full precision."""
 
+_NARROW: ContextVar[bool] = ContextVar("narrow_texts", default=False)
 _STEMS = ("diffusion_pytorch_model", "model")
 """Of the files that hold a component's weights: diffusers' and transformers'."""
 _FOREIGN = (".bin", ".ckpt", ".pt")
@@ -71,7 +74,7 @@ class Base:
             stable_diffusion_file.check(self.file, component, empty(kind, self.config(component)))
 
     def network(self, component: str, kind: type[nn.Module]) -> Any:
-        """A component in float32, ready to run; `check` was there before."""
+        """A component in float32, but for `narrow_texts`, ready to run; `check` was there before."""
         network, folder = empty(kind, self.config(component)), self.folder / component
         if self.file is not None:
             weights = stable_diffusion_file.weights(self.file, component, network)
@@ -83,9 +86,27 @@ class Base:
             network.load_state_dict(ours, assign=True)
             return network.eval()
         precision = "dtype" if issubclass(kind, PreTrainedModel) else "torch_dtype"
-        opened: Any = kind
+        narrow = _NARROW.get() and is_narrow(self.folder, component)
+        dtype, opened = torch.bfloat16 if narrow else torch.float32, cast(Any, kind)
         with warnings.catch_warnings(action="ignore"):
-            return opened.from_pretrained(folder, variant=_variant(folder), **{precision: torch.float32}).eval()
+            return opened.from_pretrained(folder, variant=_variant(folder), **{precision: dtype}).eval()
+
+
+@contextmanager
+def narrow_texts() -> Iterator[None]:
+    """Inside, text encoders that are stored in bf16 are opened in it, for nothing trains them: 5 GB of Gemma-2, not 10."""
+    before = _NARROW.set(True)
+    try:
+        yield
+    finally:
+        _NARROW.reset(before)
+
+
+def is_narrow(folder: Path, component: str) -> bool:
+    """Whether a component is a text encoder that is stored in bf16 alone."""
+    if not component.startswith("text_encoder") or not any((folder / component).glob(f"*{SUFFIX}*")):
+        return False
+    return all(read_head(file).precisions == {"BF16"} for file in weight_files(folder / component))
 
 
 def check_weights(folder: Path, kind: type[nn.Module]) -> None:

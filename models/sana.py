@@ -96,10 +96,14 @@ def load(name: str) -> Pipeline:
 
 
 def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
-    """Write the diffusers folder that stock `SanaPipeline` opens, of a student `SanaSprintPipeline`; it must not exist yet."""
+    """Write the diffusers folder that stock `SanaPipeline` opens, of a student `SanaSprintPipeline`; it must not exist yet.
+
+    A text encoder that is held in bf16 is written so in place of float32, which would say no more.
+    """
     conditioner = cast(GemmaConditioner, pipeline.conditioner)
-    networks = (conditioner.text_encoder, cast(LatentAutoencoder, pipeline.autoencoder).vae)
-    text_encoder, vae = (nn.Module.to(copy.deepcopy(network), "cpu", dtype) for network in networks)
+    narrow = conditioner.text_encoder.dtype == torch.bfloat16 and dtype == torch.float32
+    text_encoder = nn.Module.to(copy.deepcopy(conditioner.text_encoder), "cpu", torch.bfloat16 if narrow else dtype)
+    vae = nn.Module.to(copy.deepcopy(cast(LatentAutoencoder, pipeline.autoencoder).vae), "cpu", dtype)
     transformer = cast(TrigonometricTransformer, pipeline.denoiser)
     if pipeline.is_student:
         transformer = _for_sprint(transformer)

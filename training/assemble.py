@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from torch import nn
 
 from base.config import Config
 from base.errors import BadInput
 from base.runs import named, trained
+from models import components, latent_autoencoder
 from models import folder as folders
-from models import latent_autoencoder
 from models.architecture import architecture
 from models.pipeline import Pipeline
 from models.schedule import Schedule
@@ -48,7 +50,8 @@ def open_base(base: str | Config, loop: LoopConfig, flow: str | None = None) -> 
 
     BadInput: the base has no flow of that task.
     """
-    pipeline = opened(base) if isinstance(base, str) else folders.build(base, trained)
+    with components.narrow_texts() if loop.frozen == "bf16" else nullcontext():
+        pipeline = opened(base) if isinstance(base, str) else folders.build(base, trained)
     pipeline = pipeline if flow is None else pipeline.flow(flow)
     for component in (pipeline.conditioner, pipeline.denoiser, pipeline.autoencoder):
         component.to(device())

@@ -23,6 +23,8 @@ class Parts:
     conditioner: int
     others: int
     """Parameters of all but the denoiser, the conditioner's among them."""
+    narrow: int = 0
+    """Those of text encoders that are stored in bf16."""
 
     @classmethod
     def of(cls, base: str) -> Parts:
@@ -32,7 +34,8 @@ class Parts:
         (denoiser,) = names["denoiser"]
         conditioner = sum(sizes.get(name, 0) for name in names["conditioner"])
         whole = sum(sizes.values())
-        return cls(components.config(folder, denoiser), whole, conditioner, whole - sizes.get(denoiser, 0))
+        narrow = sum(sizes.get(name, 0) for name in names["conditioner"] if components.is_narrow(folder, name))
+        return cls(components.config(folder, denoiser), whole, conditioner, whole - sizes.get(denoiser, 0), narrow)
 
     @classmethod
     def from_scratch(cls, base: Config) -> Parts:

@@ -120,6 +120,8 @@ class TeacherMethod(Method):
         self.captions, self.held_out_captions = train.rows, held_out.rows
         self.null = self.pipeline.conditioner.tokenize([self.pipeline.null_input])
         self.pipeline.conditioner.requires_grad_(config.train_conditioner)
+        if config.train_conditioner:
+            self.pipeline.conditioner.float()  # what learns does so in float32
         self.scored = self.captions.scored(self.held_out_captions, _SCORED)
         self.shares = self.captions.shares(config.loop.balance, weights)
         self.scored_on = self.scored.said

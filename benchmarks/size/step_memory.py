@@ -1,7 +1,8 @@
-"""Memory and time of one full ADD step at the size of Stable Diffusion 1.4, measured, beside what --dry-run says of it before.
+"""Memory and time of one step of a student at the real size, measured, beside what --dry-run says of it before.
 
-python -m benchmarks.size.step_memory    # an adapter and a whole student, 512², bf16, a CPU: minutes, 25 GB
-python -m benchmarks.size.step_memory --small    # tiny networks of the same classes
+python -m benchmarks.size.step_memory    # Stable Diffusion 1.4, adapter and whole: 512², bf16, a CPU: minutes, 25 GB
+python -m benchmarks.size.step_memory sana    # SANA 0.6 B, an adapter: minutes, 10 GB of memory, 8 GB of disk
+python -m benchmarks.size.step_memory [sana] --small    # tiny networks of the same classes
 
 Weights are random; classes, sizes and code are the real ones. Every case has a process of its own; what is measured is the
 resident memory of the steps (discriminator and generator) with everything that a run holds by then.
@@ -20,12 +21,17 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.child import JsonObject, last_object
-from benchmarks.size.export_costs import peak_gb, random_weights
+from benchmarks.size.export_costs import peak_gb
 
 app = typer.Typer(add_completion=False, help=__doc__)
 RATE = {"rate": 1e-5, "warmup": 0}
-STUDENTS: Mapping[str, Mapping[str, Any]] = {"lora": {"lora": {"rank": 64}}, "full": {}}
-PEAK_GB = {"lora": 8.0, "full": 20.0}
+ADD: Mapping[str, Any] = {"adversarial": {"discriminator": RATE}, "distillation": {}}
+STUDENTS: Mapping[str, Mapping[str, Any]] = {"lora": {**ADD, "lora": {"rank": 64}}, "full": ADD}
+SPRINT: Mapping[str, Mapping[str, Any]] = {
+    "sprint": {"adversarial": {"discriminator": RATE}, "consistency": {}, "cache_text": True, "lora": {"rank": 64}}
+}
+"""SANA's students: by consistency and LADD together, as SANA-Sprint."""
+PEAK_GB = {"lora": 8.0, "full": 20.0, "sprint": 10.0}
 """The bar of each student's peak."""
 STEPS = 2
 WITHIN = 0.15
@@ -41,20 +47,29 @@ def main(
     context: typer.Context, small: Annotated[bool, typer.Option("--small", help="Tiny networks.")] = False
 ) -> None:
     """Measure both students; the last line is JSON."""
-    if context.invoked_subcommand:
-        return
+    if context.invoked_subcommand is None:
+        _publish("Memory of one ADD step", "benchmarks.size.random_networks", STUDENTS, small)
+
+
+@app.command()
+def sana(small: Annotated[bool, typer.Option("--small", help="Tiny networks.")] = False) -> None:
+    """Measure a student of SANA 0.6 B; the last line is JSON."""
+    _publish("Memory of one step of SANA's student", "benchmarks.size.random_sana", SPRINT, small)
+
+
+def _publish(title: str, writer: str, students: Mapping[str, Mapping[str, Any]], small: bool) -> None:
     from evaluation.result import Bar, bars_result, publish
 
     bars, figures = list[Bar](), {}
     with tempfile.TemporaryDirectory() as scratch:
-        prepare(Path(scratch), small)
-        for name in STUDENTS:
+        prepare(Path(scratch), small, writer, students)
+        for name in students:
             estimated, measured = (child(command, scratch, name) for command in ("estimate", "measure"))
             ratio = estimated["estimated GB"] / (measured["peak GB"] - measured["libraries GB"])
             bars += [Bar(f"{name}: peak GB", measured["peak GB"], most=PEAK_GB[name])]
             bars += [Bar(f"{name}: estimated ÷ measured", ratio, 1 - WITHIN, 1 + WITHIN)]
             figures[name] = {**estimated, **measured}
-    publish(bars_result("Memory of one ADD step", bars, figures=figures), None)
+    publish(bars_result(title, bars, figures=figures), None)
 
 
 def child(command: str, scratch: str, name: str) -> JsonObject:
@@ -62,15 +77,21 @@ def child(command: str, scratch: str, name: str) -> JsonObject:
     return last_object("benchmarks.size.step_memory", command, scratch, name, environment={"IPPO_RUNS": scratch})
 
 
-def prepare(scratch: Path, small: bool) -> None:
-    """Write a base in fp16, a set of ten pictures, and a configuration for each student."""
+def prepare(
+    scratch: Path,
+    small: bool,
+    writer: str = "benchmarks.size.random_networks",
+    students: Mapping[str, Mapping[str, Any]] = STUDENTS,
+) -> None:
+    """Write a base by the module `writer`, a set of ten pictures, and a configuration for each student."""
     import numpy as np
     import yaml
     from PIL import Image
 
     from data.build import build
 
-    side = random_weights(f"{scratch}/base", small, "--teacher")["side"]
+    options = ["--teacher"] if writer.endswith("networks") else []
+    side = last_object(writer, f"{scratch}/base", *options, *(["--small"] if small else []))["side"]
     (scratch / "pictures").mkdir()
     for seed in range(10):
         pixels = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)
@@ -80,9 +101,9 @@ def prepare(scratch: Path, small: bool) -> None:
     config = {
         "teacher": f"{scratch}/base", "data": f"{scratch}/set", "warmup": 0, "optimizer": RATE, "warmup_optimizer": RATE,
         "loop": {"steps": STEPS, "log_every": 1, "batch": 1, "precision": "bf16", "frozen": "bf16", "checkpointing": True},
-        "adversarial": {"discriminator": RATE}, "distillation": {}, "pairs": {"count": 1, "steps": 1},
+        "pairs": {"count": 1, "steps": 1},
     }  # fmt: skip
-    for name, values in STUDENTS.items():
+    for name, values in students.items():
         (scratch / f"{name}.yaml").write_text(yaml.safe_dump({"run": name, **config, **values}))
 
 

@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 import torch
 from diffusers import SanaPipeline, SanaSprintPipeline, SanaTransformer2DModel
+from safetensors.torch import load_file
+from transformers import Gemma2Model
 
 from base.errors import BadInput
+from models import components
 from models import folder as folders
 from models.architecture import architecture
 from models.noise import gaussian
@@ -170,3 +173,25 @@ def test_without_its_text_encoder(base: Path, tmp_path: Path) -> None:
     shutil.copytree(base, tmp_path / "odd", ignore=lambda folder, names: {"text_encoder"} & set(names))
     with pytest.raises(BadInput, match=r"is incomplete: it has no text_encoder/config\.json"):
         folders.load(tmp_path / "odd")
+
+
+def test_a_text_encoder_that_is_stored_in_bf16_stays_so_where_nothing_trains_it(base: Path, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "base")
+    stored = Gemma2Model.from_pretrained(base / "text_encoder", dtype=torch.bfloat16)
+    stored.save_pretrained(tmp_path / "base" / "text_encoder")
+    assert components.is_narrow(tmp_path / "base", "text_encoder") and not components.is_narrow(base, "text_encoder")
+    with components.narrow_texts():
+        narrow, wide = folders.load(tmp_path / "base"), folders.load(base)
+    usual = folders.load(tmp_path / "base")
+    dtypes = [one.conditioner.text_encoder.dtype for one in (narrow, wide, usual)]  # type: ignore[union-attr]
+    assert dtypes == [torch.bfloat16, torch.float32, torch.float32]
+    assert narrow.denoiser.dtype == torch.float32
+    with torch.no_grad():
+        found, expected = (one.condition(PROMPTS).encoder_hidden_states for one in (narrow, usual))
+    assert torch.allclose(found.float(), expected, atol=0.1)  # type: ignore[union-attr, arg-type]
+
+    # What is saved says no more than what was read, and no less.
+    folders.save(narrow, tmp_path / "saved")
+    files = [tmp_path / name / "text_encoder" / "model.safetensors" for name in ("base", "saved")]
+    ours, theirs = map(load_file, files)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours) and ours.keys() == theirs.keys()

@@ -8,16 +8,17 @@ import sys
 
 import pytest
 
-from benchmarks.size.step_memory import STUDENTS
+from benchmarks.size.step_memory import SPRINT, STUDENTS
 
 
 @pytest.mark.slow
-def test_both_students_are_measured_and_estimated() -> None:
-    command = [sys.executable, "-m", "benchmarks.size.step_memory", "--small"]
+@pytest.mark.parametrize(("family", "students"), [([], list(STUDENTS)), (["sana"], list(SPRINT))])
+def test_students_are_measured_and_estimated(family: list[str], students: list[str]) -> None:
+    command = [sys.executable, "-m", "benchmarks.size.step_memory", *family, "--small"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
-    assert len(found.pop("bars")) == 2 * len(STUDENTS)
-    assert list(found) == list(STUDENTS)
+    assert len(found.pop("bars")) == 2 * len(students)
+    assert list(found) == students
     for figures in found.values():
         assert 0 < figures["libraries GB"] < figures["peak GB"] < 4  # the libraries, and not much more
         assert 0 < figures["estimated GB"] < 1 and figures["s a step"] > 0
