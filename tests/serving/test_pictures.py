@@ -41,7 +41,7 @@ ASK: dict[str, Ask] = {
     ),
     "/sdapi/v1/png-info": lambda client, file: client.post("/sdapi/v1/png-info", json={"image": coded(file)}),
 }
-REFUSE_ALL = {"/sdapi/v1/interrogate", "/caption", "/v1/chat/completions"}
+REFUSE_ALL = {"/sdapi/v1/interrogate", "/caption", "/v1/chat/completions", "/v1/images/variations"}
 
 
 @pytest.fixture(scope="module")
