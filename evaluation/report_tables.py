@@ -52,9 +52,9 @@ def attribute_sheets(compositions: Sequence[Composition]) -> list[Sheet]:
     return [_composed(compositions), _missed(compositions)] if compositions else []
 
 
-def rich_table(report: Report, compositions: Sequence[Composition] = ()) -> Group:
-    """The sheets, and below them what they rest on."""
-    shown = [*sheets(report), *attribute_sheets(compositions)]
+def rich_table(report: Report, compositions: Sequence[Composition] = (), more: Sequence[Sheet] = ()) -> Group:
+    """The sheets, `more` of them, and below them what they rest on."""
+    shown = [*sheets(report), *attribute_sheets(compositions), *more]
     return rich_sheets(shown, notes(report), warnings(report, compositions))
 
 
@@ -63,10 +63,10 @@ def rich_sheets(shown: Sequence[Sheet], noted: Sequence[str], warned: Sequence[s
     return Group(*map(_rich, shown), *noted, *(f"! {line}" for line in warned))
 
 
-def markdown(report: Report, compositions: Sequence[Composition] = ()) -> str:
+def markdown(report: Report, compositions: Sequence[Composition] = (), more: Sequence[Sheet] = ()) -> str:
     """The same as `rich_table`, for a model card."""
     return markdown_sheets(
-        [*sheets(report), *attribute_sheets(compositions)], notes(report), warnings(report, compositions)
+        [*sheets(report), *attribute_sheets(compositions), *more], notes(report), warnings(report, compositions)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +14,16 @@ from numpy.typing import NDArray
 
 from base.errors import BadInput
 from base.runs import data_folder, run_folder, trained
+from data.attributed import SLOTS
 from data.imagefolder import ImageFolder
 from evaluation.bench import Draw, GuidedDraw, RoundTrip
 from evaluation.composition import AttributedImages
 from evaluation.reference import Instruments, Reals
+from evaluation.slots_by_kind import SlotJudge
 from evaluation.transfers import StyledImages, StyledReals
 from metrics import features, lpips
 from metrics import judge_network as judges
+from metrics.judge_network import Judge
 from metrics.labelled_images import LabelledImages, join
 from models.labels import Input
 from models.pipeline import Pipeline
@@ -32,13 +36,17 @@ from runtime.generator import Generator, Request
 from training.assemble import opened
 from training.run.device import device
 
-KNOWN_LABELS = ("seen", "unseen-background")
+KNOWN_LABELS = ("seen", "unseen-background", "unseen-ground")
 """Kinds of held-out images whose labels were trained on: distances are taken from these."""
 UNSEEN = "unseen-combination"
 """Kind of held-out images that show attributes which training never shows together."""
 
 OTHER_CAPTIONS = {"text_fr": "French captions", "text_typed": "captions as typed"}
 """Columns of the training split that say the same in other words, and their name as a set of captions."""
+
+
+WHOLE = "text_style"
+"""Column of captions that leave nothing open; sets without it say all in `text`."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,8 @@ class Subjects:
     student_steps: tuple[int, ...] = (1, 2, 4)
     flow: str | None = None
     """Task of the flow, where a folder has several; by default its first."""
+    typed: Path | None = None
+    """Table of prompts as people type them, and what they mean."""
 
 
 def parse_steps(text: str) -> tuple[int, ...]:
@@ -95,7 +105,10 @@ def open_reals(data: str) -> Reals:
 def open_attributed(data: str) -> tuple[AttributedImages, AttributedImages]:
     """Test images and their attributes: of combinations that training knows, and of those that it does not."""
     split = ImageFolder(data_folder(data), "test")
-    attributes, new = split.column("attributes"), np.array([kind == UNSEEN for kind in split_column(split, "kind")])
+    attributes, new = (
+        split.column("attributes"),
+        np.array([kind == UNSEEN for kind in split_column(split, "kind")]),
+    )
     seen, unseen = (
         AttributedImages(split.images(rows), tuple(tuple(attributes[row]) for row in rows))
         for rows in (np.flatnonzero(~new), np.flatnonzero(new))
@@ -132,6 +145,30 @@ def _styled(split: ImageFolder) -> StyledImages:
     things = [next((name for name in names if name not in known), "") for names, *known in rows]
     captions = [str(text) for text in split_column(split, "text")]
     return StyledImages(split.images(), tuple(things), tuple(styles), tuple(grounds), tuple(captions))
+
+
+def open_kinds(data: str) -> dict[str, LabelledImages]:
+    """Held-out images by what training has not seen of them, with captions that leave nothing open."""
+    kinds: dict[str, list[LabelledImages]] = {}
+    for name in ("validation", "test"):
+        split = ImageFolder(data_folder(data), name)
+        labelled, own = _labelled(split), split_column(split, "kind")
+        if WHOLE in split.columns:
+            labelled = replace(labelled, captions=tuple(split.captions(WHOLE)))
+        for kind in dict.fromkeys(own):
+            rows = np.flatnonzero([one == kind for one in own])
+            kinds.setdefault(kind or "held out", []).append(labelled.rows(rows))
+    return {kind: join(parts) for kind, parts in kinds.items()}
+
+
+def slot_judge(data: str, judge: Judge) -> SlotJudge:
+    """The judge with the names that the set gives its slots. BadInput: the set has other attributes."""
+    file = Path(data_folder(data)) / SLOTS
+    numbered = {f"slot {number}": names for number, names in enumerate(judge.config.slots, start=1)}
+    slots = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else numbered
+    if tuple(tuple(names) for names in slots.values()) != judge.config.slots:
+        raise BadInput(f"{data} has other attributes than its judge: train a judge of this set")
+    return SlotJudge(judge, tuple(slots))
 
 
 def open_teacher(subjects: Subjects) -> Pipeline:

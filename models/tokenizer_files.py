@@ -11,6 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
+from tokenizers.normalizers import Normalizer
 from transformers import CLIPTokenizer, PreTrainedTokenizerFast
 
 from base.files import atomic_file
@@ -39,6 +41,25 @@ def save(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     _set(folder / "tokenizer_config.json", "tokenizer_class", FAST)
     if (index := folder.parent / "model_index.json").is_file():
         _set(index, folder.name, ["transformers", FAST])
+
+
+def with_normalizer(tokenizer: PreTrainedTokenizerFast, normalizer: Normalizer) -> PreTrainedTokenizerFast:
+    """The same vocabulary behind another normalizer."""
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.normalizer = normalizer
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_max_length=tokenizer.model_max_length,
+        model_input_names=tokenizer.model_input_names,
+        **tokenizer.special_tokens_map,
+    )
+
+
+def as_written(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """The same vocabulary behind CLIP's own normalizer: accents, plurals and commas stay, as a caption is to be written."""
+    if isinstance(tokenizer, CLIPTokenizer):
+        return tokenizer
+    return with_normalizer(tokenizer, CLIPTokenizer().backend_tokenizer.normalizer)
 
 
 def _set(file: Path, key: str, value: Any) -> None:

@@ -32,7 +32,7 @@ from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.pipeline import Conditioner, Pipeline
 from models.pixel_tensors import from_uint8
 from models.schedule import teacher_scheduler
-from models.stable_diffusion import name_as_released, tokenized
+from models.stable_diffusion import name_as_released, tokenized, vae_class
 from models.tasks.image_text_to_image import ImageTextToImage
 from models.tasks.image_to_text import ImageToText
 from models.versatile_unet import VersatileUNet
@@ -209,11 +209,10 @@ KINDS: dict[str, type[nn.Module]] = {
     "text_encoder": CLIPTextModel,
     "image_encoder": ContextEncoder,
     "image_unet": VersatileUNet,
-    "vae": AutoencoderKL,
     "columns": Columns,
     "text_unet": Writer,
 }
-"""The classes of a folder's components."""
+"""The classes of a folder's components but for the autoencoder, whose own `config.json` names it."""
 SCHEDULERS = ("scheduler", "text_scheduler")
 """Folders of the image's schedule and of the text's."""
 
@@ -262,11 +261,15 @@ def layout_of(folder: Path) -> str:
     return "versatile_published" if flat else "versatile_diffusion"
 
 
+def _kinds(base: components.Base) -> dict[str, type[nn.Module]]:
+    return {**KINDS, "vae": vae_class(base)}
+
+
 def check(name: str) -> components.Base:
     """What `name` is, after all that can be known without loading it. BadInput: no such folder, or not whole."""
     base = components.base(name)
     components.tokenizer(base.folder, "tokenizer")
-    for component, kind in KINDS.items():
+    for component, kind in _kinds(base).items():
         base.check(component, kind)
     for part in SCHEDULERS:
         components.scheduler(base.folder, part)
@@ -276,7 +279,7 @@ def check(name: str) -> components.Base:
 def load(name: str) -> Pipeline:
     """Open both flows of a folder that `save` wrote, in float32. BadInput: a part is missing or another network's."""
     base = check(name)
-    parts = {component: base.network(component, kind) for component, kind in KINDS.items()}
+    parts = {component: base.network(component, kind) for component, kind in _kinds(base).items()}
     tokenizer = tokenizer_files.load(base.folder / "tokenizer")
     schedulers = [json.loads((base.folder / part / "scheduler_config.json").read_text()) for part in SCHEDULERS]
     wishes = WishConditioner(tokenizer, parts["text_encoder"], parts["image_encoder"])

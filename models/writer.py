@@ -129,7 +129,8 @@ class TokenAutoencoder(Autoencoder):
         """Ids `(N, S)` → N captions up to their end, without special tokens."""
         end = self.tokenizer.eos_token_id
         rows = [row[: row.index(end)] if end in row else row for row in ids.tolist()]
-        return cast("list[str]", self.tokenizer.batch_decode(rows, skip_special_tokens=True))
+        written = cast("list[str]", self.tokenizer.batch_decode(rows, skip_special_tokens=True))
+        return [text.replace("</w>", " ").strip() for text in written]  # CLIP's own class does that itself
 
     def picture(self, latents: Tensor) -> NDArray[np.uint8]:
         """Embeddings `(N, C, 1, S)` → the captions as pictures of text `(N, 24, 256, 3)`."""

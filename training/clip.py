@@ -72,7 +72,7 @@ class ClipMethod(Method):
         self.train_images = ImageFolder(data_folder(config.data), "train")
         self.held_out = ImageFolder(data_folder(config.data), "validation")
         columns = [self.train_images.captions(column) for column in config.captions]
-        self.spelling = _spelling(self.train_images, columns) if config.spelling == "forgiving" else None
+        self.spelling = learn_spelling(self.train_images, columns) if config.spelling == "forgiving" else None
         texts = [text for column in columns for text in column]
         self.tokenizer = learn_tokenizer(
             texts, config.merges, config.length, self.spelling.normalizer if self.spelling else None
@@ -172,21 +172,11 @@ def learn_tokenizer(
     words = [*alphabet, *(byte + "</w>" for byte in alphabet), *dict.fromkeys("".join(pair) for pair in learned)]
     vocabulary = {word: index for index, word in enumerate([*dict.fromkeys(words), "<|startoftext|>", "<|endoftext|>"])}
     tokenizer = CLIPTokenizer(vocab=vocabulary, merges=learned, model_max_length=length)
-    return tokenizer if normalizer is None else _with_normalizer(tokenizer, normalizer)
+    return tokenizer if normalizer is None else tokenizer_files.with_normalizer(tokenizer, normalizer)
 
 
-def _with_normalizer(tokenizer: CLIPTokenizer, normalizer: Normalizer) -> PreTrainedTokenizerFast:
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    backend.normalizer = normalizer
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        model_max_length=tokenizer.model_max_length,
-        model_input_names=tokenizer.model_input_names,
-        **tokenizer.special_tokens_map,
-    )
-
-
-def _spelling(images: ImageFolder, columns: Sequence[Sequence[str]]) -> spelling.Spelling:
+def learn_spelling(images: ImageFolder, columns: Sequence[Sequence[str]]) -> spelling.Spelling:
+    """The spelling of a set's caption columns, with the emoji characters that it has."""
     named = spelling.EMOJI_COLUMN in images.columns
     return spelling.learn(columns, images.captions(spelling.EMOJI_COLUMN) if named else ())
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from models.context_encoder import ContextEncoder
 from models.pixel_tensors import from_uint8
 from models.stable_diffusion import name_as_released, tokenized
 from training.captions import Captions
-from training.clip import contrastive, equal, learn_tokenizer, text_config
+from training.clip import contrastive, equal, learn_spelling, learn_tokenizer, text_config
 from training.run.draws import Draws
 from training.run.loop_config import LoopConfig
 from training.run.method import Losses, Method, Phase
@@ -52,6 +52,8 @@ class ContextClipConfig(Config):
     """Byte pairs that the tokenizer learns."""
     length: int = 24
     """Tokens of a caption, start and end included."""
+    spelling: Literal["forgiving", "exact"] = "exact"
+    """How prompts are read, as `ippo train clip` has it; captions are written as they stand in either case."""
     text: dict[str, Any]
     """Keyword arguments of transformers' `CLIPTextConfig`; vocabulary and length are filled in."""
     vision: dict[str, Any]
@@ -97,8 +99,7 @@ class ContextClipMethod(Method):
         self.config = config
         source = data_folder(config.data)
         self.train_images, self.held_out = ImageFolder(source, "train"), ImageFolder(source, "validation")
-        texts = [text for column in config.captions for text in self.train_images.captions(column)]
-        self.tokenizer = learn_tokenizer(texts, config.merges, config.length)
+        self.tokenizer = _tokenizer(config, self.train_images)
         self.content, self.style = (_labels(self.train_images, columns) for columns in (config.content, [config.style]))
         self.clip = ContextClip(*encoders(config, self.tokenizer), styles=int(self.style.max()) + 1)
         self.modules: Mapping[str, nn.Module] = {"clip": self.clip}
@@ -188,6 +189,17 @@ def encoders(config: ContextClipConfig, tokenizer: PreTrainedTokenizerFast) -> t
     """Fresh encoders of one width."""
     text = text_config(tokenizer, config.length, config.text)
     return CLIPTextModel(text), ContextEncoder(vision=config.vision, width=text.hidden_size, pool_tokens=config.tokens)
+
+
+def _tokenizer(config: ContextClipConfig, images: ImageFolder) -> PreTrainedTokenizerFast:
+    """One vocabulary for prompts, which are read forgivingly where that is chosen, and for captions as they are written."""
+    columns = [images.captions(column) for column in config.captions]
+    texts = [text for column in columns for text in column]
+    if config.spelling == "exact":
+        return learn_tokenizer(texts, config.merges, config.length)
+    normalizer = learn_spelling(images, columns).normalizer
+    both = [*map(normalizer.normalize_str, texts), *texts]
+    return tokenizer_files.with_normalizer(learn_tokenizer(both, config.merges, config.length), normalizer)
 
 
 def _words(images: ImageFolder, columns: Sequence[str]) -> list[tuple[str, ...]]:

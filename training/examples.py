@@ -15,6 +15,7 @@ from torch import Tensor
 
 from base.errors import BadInput
 from data.imagefolder import ImageFolder
+from models import tokenizer_files
 from models.labels import Input, Seen
 from models.pipeline import Pipeline
 from models.stable_diffusion import tokenized
@@ -92,7 +93,7 @@ def _captions(pipeline: Pipeline, images: ImageFolder) -> Examples:
     conditioner, words = pipeline.conditioner, cast(TokenAutoencoder, pipeline.autoencoder)
     columns = [images.captions(name) for name in conditioner.columns.names]
     texts = [column[index] for index in range(len(images)) for column in columns]
-    ids = tokenized(words.tokenizer, cast("list[Input]", texts))
+    ids = tokenized(tokenizer_files.as_written(words.tokenizer), cast("list[Input]", texts))
     return Examples(
         Asked(images, conditioner), lambda: Latents.alike(words.encode(ids.to(words.embedding.device)).cpu())
     )

@@ -80,6 +80,7 @@ def configurations(own: OwnSet, like: str, start: Start) -> dict[str, Values]:
         written["teacher"]["base"]["vae"] = vae
         written.get("decoder", {}).update(vae=vae)
     for values in written.values():
+        values.pop("perceptual", None)  # it needs a network of `ippo convert`, which nobody has at first
         _fit_captions(values, own)
         if "vision" in values:
             _fit_vision(values["vision"], own.side)
@@ -88,14 +89,6 @@ def configurations(own: OwnSet, like: str, start: Start) -> dict[str, Values]:
     if isinstance(parts := written["teacher"]["base"], dict):
         _fit_teacher(parts, own, written["autoencoder"]["vae"] if "autoencoder" in written else None)
     return written
-
-
-def stages(folder: Path) -> dict[str, tuple[Path, str]]:
-    """Method → its configuration in a folder and the name of its run, in the order of the line. BadInput: no student."""
-    files = {method: folder / f"{method}.yaml" for method in LINE if (folder / f"{method}.yaml").is_file()}
-    if "student" not in files:
-        raise BadInput(f"no {folder / 'student.yaml'}: ippo new writes the configurations of a set")
-    return {method: (file, str(_read(file).get("run"))) for method, file in files.items()}
 
 
 def _go_on(written: dict[str, Values], own: OwnSet, start: Start) -> None:

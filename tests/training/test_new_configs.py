@@ -27,8 +27,9 @@ from models import folder as folders
 from runtime.bundle import open_bundle
 from tests import tiny
 from tests.data.pictures import captioned, picture
+from training.configured_line import stages
 from training.launch import METHODS
-from training.new_configs import LIKE, Start, configurations, stages, write
+from training.new_configs import LIKE, Start, configurations, write
 
 TINY: dict[str, Any] = {
     "steps": 2,
@@ -192,8 +193,8 @@ def test_what_is_written_trains_to_a_bundle(like: str, side: int, runs: Path, tm
     build(tmp_path / "in", runs / "data" / "mine", side)
     bundle = _trained(side, tmp_path / "configs", "--like", like)
     assert bundle == runs / "mine" / "bundle" and open_bundle(bundle).manifest.model_name == "mine"
-    for _, run in stages(tmp_path / "configs").values():
-        assert (runs_root() / run / "model").is_dir()
+    for stage in stages(tmp_path / "configs"):
+        assert (runs_root() / stage.run / "model").is_dir()
 
 
 @pytest.mark.slow
