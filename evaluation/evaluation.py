@@ -132,7 +132,7 @@ def save(evaluation: Evaluation, out: Path) -> None:
         for one in evaluation.compositions
     ]
     slots = {
-        name: [_without_nan(asdict(line)) for line in lines]
+        name: [_finite(asdict(line)) for line in lines]
         for name, lines in (("kinds", evaluation.kinds), ("typed", evaluation.typed))
         if lines
     }
@@ -148,11 +148,11 @@ def save(evaluation: Evaluation, out: Path) -> None:
             picture.save(hidden, "PNG", optimize=True)
 
 
-def _without_nan(value: Any) -> Any:
-    """JSON knows no such number."""
+def _finite(value: Any) -> Any:
+    """The same without infinite numbers and those that are none: JSON knows neither."""
     if isinstance(value, dict):
-        return {key: _without_nan(one) for key, one in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
+        return {key: _finite(one) for key, one in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write(file: Path, text: str) -> None:

@@ -22,7 +22,7 @@ from metrics import features, sharpness
 from metrics.features import Images
 from metrics.identification import Prototypes
 from metrics.judge_network import Judge
-from metrics.labelled_images import LabelledImages, join
+from metrics.labelled_images import LabelledImages
 from metrics.white_ground import stray_share
 
 REALS, AUTOENCODER = "held-out reals", "autoencoder"
@@ -82,8 +82,9 @@ def by_kind(
     batch: int = 50,
 ) -> tuple[KindLine, ...]:
     """A line for each source and kind, on `count` captions of each kind, the same for all sources."""
-    every = join([train, *kinds.values()])
-    prototypes = Prototypes.of(features.embeddings(judge.judge, every.images), every.labels)
+    every = [train, *kinds.values()]
+    embeddings = np.concatenate([features.embeddings(judge.judge, one.images) for one in every])  # (N, D)
+    prototypes = Prototypes.of(embeddings, np.concatenate([one.labels for one in every]))
     lines = []
     for kind, labelled in kinds.items():
         rows = labelled.even(count)
