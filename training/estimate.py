@@ -20,6 +20,7 @@ from training.base_parts import Parts
 from training.lora import adapted
 from training.pairs_estimate import PairsEstimate
 from training.rehearsal import Rehearsal, denoiser_pass
+from training.run import sharding
 from training.run.device import device, mixed_precision
 from training.run.ema import Ema
 from training.run.loop_config import LoopConfig
@@ -28,6 +29,8 @@ from training.run.optimizer import build
 from training.student.student_config import StudentConfig
 from training.teacher import TeacherConfig
 
+_SHARED_OUT = ("weights that learn", "gradients", "optimizer", "moving average")
+"""Uses of memory that FSDP shares out among processes."""
 _EFFICIENCY = 0.4
 """Of a large matrix product's rate, that a training step reaches."""
 
@@ -39,7 +42,7 @@ class Estimate:
     parameters: Mapping[str, int]
     """`learnt`, and those of the whole pipeline."""
     memory: Mapping[str, int]
-    """Bytes by use; all of them together are the peak."""
+    """Bytes by use, of each process; all of them together are the peak."""
     free: int
     """Bytes that the device has."""
     seconds: float
@@ -56,7 +59,8 @@ class Estimate:
 
     def table(self) -> Table:
         """The estimate for a person, sizes in GiB."""
-        table = Table("needs", "", title=f"about {self.seconds / 3600:.1f} hours of steps")
+        shared = f", shared out among {count} processes" if (count := sharding.processes()) > 1 else ""
+        table = Table("needs", "", title=f"about {self.seconds / 3600:.1f} hours of steps{shared}")
         for name, count in self.parameters.items():
             table.add_row(f"parameters, {name}", f"{count / 1e6:,.1f} M")
         if self.pairs is not None:
@@ -133,7 +137,7 @@ def _estimate(
         memory["weights that stay"] -= 2 * parts.narrow
     average = 2 if loop.frozen == "bf16" else 4
     for name, size in (("weights that learn", 4), ("gradients", 4), ("optimizer", 8), ("moving average", average)):
-        memory[name] += size * also_learning
+        memory[name] += -(-size * also_learning // sharding.processes())
     parameters = {"learnt": learnt + also_learning, "whole pipeline": parts.whole}
 
     # Time is arithmetic over what this device reaches.
@@ -157,14 +161,19 @@ class _Rehearsed:
 
 def _rehearse(config: TeacherConfig | StudentConfig, parts: Parts, learner: Learner, loss: Loss) -> _Rehearsed:
     """One optimizer step on networks without numbers; each use of memory is what is alive more after it than before."""
-    loop, memory, learnt = config.loop, dict[str, int](), 0
+    loop, memory, learnt, largest = config.loop, dict[str, int](), 0, 0
 
     def prepare() -> Play:
+        nonlocal largest
         with torch.device("meta"):
             base = make(parts.denoiser)
             configure(base, loop)
             learning = learner(base)
             base.requires_grad_(learning is base)
+        if sharding.processes() > 1:
+            sharding.check_network(learning)
+            sharding.check_optimizer(config.optimizer.name)
+            largest = sharding.largest_block(learning)
 
         def play(peak: Peak) -> None:
             nonlocal learnt
@@ -196,6 +205,9 @@ def _rehearse(config: TeacherConfig | StudentConfig, parts: Parts, learner: Lear
 
     most, operations = rehearse(prepare)
     memory["activations and what passes"] = max(0, most - sum(memory.values()))
+    if (count := sharding.processes()) > 1:
+        memory |= {name: -(-memory[name] // count) for name in _SHARED_OUT}
+        memory["one block, whole, and its gradients"] = 8 * largest
     return _Rehearsed(memory, learnt, operations)
 
 

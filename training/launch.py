@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from base.config import Config, nearest
 from base.errors import BadInput
 from base.runs import Take, run_folder, runs_root, taken
-from training.run import checkpoint, process, trouble
+from training.run import checkpoint, process, sharding, trouble
 from training.run.loop import train
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def launch(method: str, path: Path, overrides: Iterable[str] = (), take: Take = 
     module = importlib.import_module(f"training.{METHODS[method]}")
     config = _taking(module.CONFIG.load(path, overrides), take)
     trouble.check_machine(config.loop.precision)
+    sharding.check_method(method, module.METHOD.shares_out)
     run = runs_root() / str(config.run)
     run.mkdir(parents=True, exist_ok=True)
     with process.claimed(run, method):
@@ -69,7 +70,10 @@ def rehearse(method: str, path: Path, overrides: Iterable[str] = (), take: Take 
 
     if method not in estimate.METHODS:
         raise BadInput(f"--dry-run is for {' and '.join(estimate.METHODS)}, which train a denoiser")
-    config = importlib.import_module(f"training.{METHODS[method]}").CONFIG.load(path, overrides)
+    module = importlib.import_module(f"training.{METHODS[method]}")
+    config = module.CONFIG.load(path, overrides)
+    sharding.check(config.loop.precision)
+    sharding.check_method(method, module.METHOD.shares_out)
     return estimate.METHODS[method](_taking(config, take))
 
 

@@ -99,6 +99,7 @@ class TeacherConfig(Config):
 class TeacherMethod(Method):
     """Denoising in the pipeline's own prediction type, inputs dropped now and then."""
 
+    shares_out = True
     score_name = "the loss"
 
     def __init__(self, config: TeacherConfig) -> None:

@@ -134,3 +134,19 @@ def test_pairs_are_counted(estimate: Any) -> None:
     assert estimate(
         "student", **common, warmup=0, regression=0, adversarial={"discriminator": RATE, "reals": "both"}
     ).pairs
+
+
+def test_processes_that_share_weights_out_hold_half(estimate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = estimate("teacher")
+    for name, value in {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    both = estimate("teacher")
+    for name in ("weights that learn", "gradients", "optimizer", "moving average"):
+        assert both.memory[name] == pytest.approx(alone.memory[name] / 2, abs=1)
+    assert both.memory["weights that stay"] == alone.memory["weights that stay"]
+    assert 0 < both.memory["one block, whole, and its gradients"] < 8 * both.parameters["learnt"]
+    assert "shared out among 2 processes" in str(both.table().title)
+    with pytest.raises(BadInput, match="FSDP is for networks that learn as a whole"):
+        estimate("teacher", lora={"rank": 2})
+    with pytest.raises(BadInput, match="ippo train student does not go with FSDP"):
+        estimate("student", warmup_optimizer=RATE)

@@ -66,9 +66,13 @@ def optimizer_state(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, prefix: str, tensors: dict[str, torch.Tensor]) -> None:
     """Load what `optimizer_state` gave, of any shapes, back into the same optimizer."""
+    from training.run.sharding import alike
+
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         if key.startswith(prefix + "."):
             index, name = key.removeprefix(prefix + ".").split(".", 1)
-            state.setdefault(int(index), {})[name] = tensor
+            own = weights[int(index)] if int(index) < len(weights) else tensor
+            state.setdefault(int(index), {})[name] = alike(tensor, own)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

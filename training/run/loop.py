@@ -20,7 +20,7 @@ from base.progress import progress
 from training.run import process, trouble
 from training.run.batches import Batches
 from training.run.device import any_process, mixed_precision, on_cpu
-from training.run.ema import Ema
+from training.run.ema import averaged
 from training.run.log import Log, NoLog, tell
 from training.run.loop_config import LoopConfig
 from training.run.memory import thrifty
@@ -55,12 +55,12 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
     thrifty(list(method.modules.values()))
     steps = config.length(method.size)
     batches = Batches(config.seed, config.batch, method.size, method.shares, method.groups)
+    averages = {name: averaged(method.modules[name], config.ema, averages_dtype) for name in method.averaged}
     phases = [(phase, build(phase.optimizer, phase.parameters)) for phase in method.phases(steps)]
-    averages = {name: Ema(method.modules[name], config.ema, averages_dtype) for name in method.averaged}
     scaler = accelerator.scaler or torch.amp.GradScaler(enabled=False)
     state = State(phases, averages, method.modules, steps, scaler)
     state.read(run)
-    networks, figures = state.averaged(), dict[str, float]()
+    figures = dict[str, float]()
 
     with (
         sdpa_kernel(attention),
@@ -97,7 +97,9 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
                 log.write(state.step, losses | {"seconds": state.seconds})
 
             # Validate and sample, by the main process alone; the best model by its score is the run's.
-            if main and (config.validates(state.step, method.size) or finished):
+            validates = config.validates(state.step, method.size) or finished
+            networks = state.averaged(main) if validates else {}
+            if main and validates:
                 with torch.no_grad(), precision():
                     figures = method.validate(networks)
                     log.picture(state.step, method.samples(networks))
@@ -109,8 +111,8 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
                     method.save(run / "model", networks)
 
             # Checkpoint: now and then, at the end, and before a stop. The clock of checkpoints starts after the writing.
-            if main and (finished or stopping or now - checkpointed > 60 * config.checkpoint_minutes):
-                state.write(run)
+            if state.due(finished or stopping or now - checkpointed > 60 * config.checkpoint_minutes, accelerator):
+                state.write(run, main)
                 checkpointed = time.monotonic()
             if stopping and not finished:
                 if not main:
@@ -118,6 +120,7 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
                 raise SystemExit(f"{run.name}: stopped at step {state.step}; the same command goes on from there")
 
         # Done: a model even where no score was a number, the last one where it is wanted, figures on the test split.
+        networks = state.averaged(main)
         if main:
             if not (run / "model").is_dir():
                 method.save(run / "model", networks)

@@ -50,6 +50,8 @@ class Method(ABC):
     groups: Groups = None
     """Which of them may share a batch."""
 
+    shares_out: ClassVar[bool] = False
+    """Whether its averaged networks can be shared out among processes: they are called as a whole, no part alone."""
     score_name: ClassVar[str] = "the score"
     """What `score` is, for a person."""
     scored_on: str = "held-out samples"

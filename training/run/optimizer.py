@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from base.config import Config
 from base.errors import BadInput
+from training.run.sharding import check_optimizer, is_shared
 
 _MANY = 10**8
 """Weights whose second copy is not worth the speed."""
@@ -52,8 +53,10 @@ def rate_factor(config: OptimizerConfig, step: int, steps: int) -> float:
 
 
 def build(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """An optimizer over `parameters`."""
+    """An optimizer over `parameters`. BadInput: one that cannot take weights that are shared out, or is not there."""
     chosen = list(parameters)
+    if is_shared(chosen):
+        check_optimizer(config.name)
     if config.name == "muon":
         return Muon(chosen, config)
     if config.name == "adamw8bit":

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from base.errors import BadInput
-from training.run import checkpoint
+from training.run import checkpoint, sharding
+from training.run.device import any_process
 from training.run.ema import Ema
 from training.run.method import Phase
 
@@ -36,8 +38,16 @@ class State:
     skipped: int = 0
     lost: dict[str, int] = field(default_factory=dict)  # phase → steps in a row without a finite gradient
 
-    def write(self, run: Path) -> None:
-        """As the newest checkpoint of `run`; older ones go."""
+    def due(self, here: bool, accelerator: Accelerator) -> bool:
+        """Whether this process has a part in writing a checkpoint now: the main one, and all where weights are shared out.
+
+        `here`: whether its own clock says so; the main one's counts.
+        """
+        main = accelerator.is_main_process
+        return any_process(main and here, accelerator) if sharding.processes() > 1 else main and here
+
+    def write(self, run: Path, main: bool = True) -> None:
+        """As the newest checkpoint of `run`; older ones go. Only the main process writes; all gather what is shared out."""
         tensors: dict[str, Tensor] = {}
         for name, module in self.modules.items():
             tensors |= {f"module.{name}.{key}": value for key, value in _learnt(module, module).items()}
@@ -45,6 +55,9 @@ class State:
             tensors |= {f"ema.{name}.{key}": value for key, value in _learnt(ema.module, ema.source).items()}
         for phase, optimizer in self.phases:
             tensors |= checkpoint.optimizer_state(optimizer, f"optimizer.{phase.name}")
+        tensors = sharding.gathered(tensors, main)
+        if not main:
+            return
         facts: dict[str, Any] = {"step": self.step, "steps": self.steps, "best": self.best, "best_step": self.best_step}
         facts |= {"seconds": self.seconds, "skipped": self.skipped, "scaler": self.scaler.state_dict()}
         folder = run / f"checkpoint-{self.step}"
@@ -60,9 +73,9 @@ class State:
             return best
         return f"{best}; at the end it is {last:.4g}. loop.last=true writes the last model too, --take last uses it"
 
-    def averaged(self) -> dict[str, nn.Module]:
-        """The averages as networks, by name."""
-        return {name: ema.module for name, ema in self.averages.items()}
+    def averaged(self, main: bool = True) -> dict[str, nn.Module]:
+        """The averages as networks, by name, whole on the main process; all gather what is shared out."""
+        return {name: sharding.whole(ema.module, main) for name, ema in self.averages.items()}
 
     def read(self, run: Path) -> None:
         """From the newest checkpoint of `run`, if there is one. BadInput: of another configuration."""
@@ -94,6 +107,8 @@ def _restore(module: nn.Module, prefix: str, tensors: Mapping[str, Tensor], fold
     try:
         if lacking := _learnt(module, source).keys() - weights.keys():
             raise RuntimeError(f"no {min(lacking)}")
-        module.load_state_dict({**module.state_dict(), **weights})
+        own = module.state_dict()
+        parts = {name: sharding.alike(value, own.get(name, value)) for name, value in weights.items()}
+        module.load_state_dict({**own, **parts})
     except RuntimeError as error:
         raise BadInput(f"{folder} belongs to another configuration; choose another run name or delete it") from error

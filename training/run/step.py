@@ -18,6 +18,7 @@ from training.run.draws import Draws
 from training.run.loop_config import LoopConfig
 from training.run.method import Phase
 from training.run.optimizer import rate_factor
+from training.run.sharding import full, is_shared
 from training.run.state import State
 
 NOT_FINITE = 10
@@ -42,7 +43,7 @@ class Step:
         phase, optimizer = self.state.phases[number]
         losses = self._gradients(phase, number)
         self.state.scaler.unscale_(optimizer)
-        norm = nn.utils.clip_grad_norm_(phase.parameters, phase.optimizer.clip)
+        norm = full(nn.utils.clip_grad_norm_(phase.parameters, phase.optimizer.clip))
         figures = {f"{phase.name}/{name}": float(loss) for name, loss in losses.items()}
         if not bool(torch.isfinite(norm)):
             self._skip(phase)
@@ -58,6 +59,7 @@ class Step:
     def _gradients(self, phase: Phase, number: int) -> dict[str, Tensor]:
         """Fill in the gradients of the phase's weights; returns its mean losses, without gradient."""
         config, accelerator, means = self.config, self.accelerator, dict[str, Tensor]()
+        shared = is_shared(phase.parameters)
         own = range(accelerator.process_index, config.batch, accelerator.num_processes)
         for parameter in phase.parameters:
             parameter.grad = None
@@ -68,16 +70,29 @@ class Step:
                 losses = phase.loss([self.indices[position] for position in part], draws)
             # Only the phase's own weights get a gradient: the discriminator none from the generator's loss, and so on.
             total = self.state.scaler.scale(losses["total"] / config.accumulate)
-            gradients = torch.autograd.grad(total, list(phase.parameters), allow_unused=True)
-            for parameter, gradient in zip(phase.parameters, gradients, strict=True):
-                if gradient is not None:
-                    parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+            if shared:
+                self._backward(phase, total)
+            else:
+                gradients = torch.autograd.grad(total, list(phase.parameters), allow_unused=True)
+                for parameter, gradient in zip(phase.parameters, gradients, strict=True):
+                    if gradient is not None:
+                        parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
             for name, loss in losses.items():
                 means[name] = means.get(name, 0) + loss.detach() / config.accumulate
         if accelerator.num_processes > 1:
-            average([parameter.grad for parameter in phase.parameters if parameter.grad is not None], accelerator)
+            if not shared:
+                average([parameter.grad for parameter in phase.parameters if parameter.grad is not None], accelerator)
             means = {name: accelerator.reduce(loss, "mean") for name, loss in means.items()}
         return means
+
+    def _backward(self, phase: Phase, total: Tensor) -> None:
+        """Gradients where weights are shared out, which come already averaged; those of other phases' weights are dropped."""
+        total.backward()  # type: ignore[no-untyped-call]
+        own = {id(parameter) for parameter in phase.parameters}
+        for other, _ in self.state.phases:
+            for parameter in other.parameters:
+                if id(parameter) not in own:
+                    parameter.grad = None
 
     def _skip(self, phase: Phase) -> None:
         state = self.state

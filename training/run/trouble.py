@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,15 +11,13 @@ import torch
 from safetensors import SafetensorError
 
 from base.errors import BadInput
+from training.run import sharding
 from training.run.device import on_cpu
 
 LESS = (
     "lower loop.batch, or keep it and raise loop.accumulate; loop.checkpointing=true, loop.precision=bf16, "
     "loop.frozen=bf16 and a lora need less; --dry-run says how much"
 )
-SHARDED = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_MEGATRON_LM")
-"""Set by `accelerate launch` where its configuration asks for it."""
-
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -28,11 +25,7 @@ def check_machine(precision: str) -> None:
     """BadInput, before anything loads: what this machine or its launcher cannot do."""
     if precision == "fp16" and on_cpu():
         raise BadInput("loop.precision=fp16 needs a GPU; accepted on a CPU: auto, no, bf16")
-    if requested := [name for name in SHARDED if os.environ.get(name, "").lower() in ("1", "true")]:
-        raise BadInput(
-            f"{requested[0]} is set: weights are not shared out among processes, each holds all of them; accepted: several "
-            "processes (torchrun or accelerate launch) without FSDP, DeepSpeed or Megatron"
-        )
+    sharding.check(precision)
 
 
 @contextmanager

@@ -107,9 +107,12 @@ def test_fp16_needs_a_gpu(monkeypatch: pytest.MonkeyPatch, data: Path, runs: Pat
     assert not list(runs.iterdir())
 
 
-def test_sharding_is_refused(monkeypatch: pytest.MonkeyPatch, data: Path, runs: Path, tmp_path: Path) -> None:
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    with pytest.raises(BadInput, match="ACCELERATE_USE_FSDP is set"):
+def test_methods_that_share_nothing_out_say_so(
+    monkeypatch: pytest.MonkeyPatch, data: Path, runs: Path, tmp_path: Path
+) -> None:
+    for name, value in {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(BadInput, match="ippo train autoencoder does not go with FSDP, ippo train teacher does"):
         launch.launch("autoencoder", write(tmp_path, data, "sharded"))
     assert not list(runs.iterdir())
 
