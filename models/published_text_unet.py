@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from diffusers import ConfigMixin, ModelMixin
 from torch import Tensor, nn
 
 from base.errors import BadInput
@@ -17,8 +18,16 @@ from models.versatile_unet import MixedContext, transformer_lists
 
 try:
     from diffusers.pipelines.deprecated.versatile_diffusion.modeling_text_unet import UNetFlatConditionModel
-except ImportError as error:  # diffusers means to drop what is deprecated
-    raise BadInput("this diffusers has no UNetFlatConditionModel any more; accepted: diffusers>=0.40,<1") from error
+except ImportError:  # diffusers means to drop what is deprecated: all else still opens
+
+    class UNetFlatConditionModel(ModelMixin, ConfigMixin):  # type: ignore[no-redef]
+        """In the place of the class that is gone: says so when it is opened."""
+
+        config_name = "config.json"
+
+        def __init__(self, **plan: Any) -> None:
+            raise BadInput("this diffusers has no UNetFlatConditionModel any more; accepted: diffusers>=0.40,<0.43")
+
 
 __all__ = ["PublishedTextUNet", "UNetFlatConditionModel"]
 
