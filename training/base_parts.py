@@ -28,7 +28,8 @@ class Parts:
 
     @classmethod
     def of(cls, base: str) -> Parts:
-        """Of a run, a diffusers folder, a Hub name or one file; no weights are read."""
+        """Of a run, a diffusers folder, a Hub name or one file; no weights are read. BadInput: what opening it would refuse."""
+        folders.check(named(base))
         folder, sizes = components.local(str(named(base))), components.sizes(str(named(base)))
         names = folders.component_names(folder)
         (denoiser,) = names["denoiser"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,13 @@ def test_the_parts_are_what_they_should_be(estimate: Any) -> None:
     assert parts["optimizer"] == pytest.approx(8 * count, rel=0.01)
     assert parts["weights that stay"] == pytest.approx(4 * rest, rel=0.01)
     assert found.seconds > 0
+
+
+def test_what_opening_would_refuse_is_not_counted(estimate: Any, tmp_path: Path) -> None:
+    file = tmp_path / "base" / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps({"_class_name": "EDMDPMSolverMultistepScheduler", "sigma_data": 0.5}))
+    with pytest.raises(BadInput, match="EDMDPMSolverMultistepScheduler has no betas"):
+        estimate("teacher")
 
 
 def test_less_memory(estimate: Any) -> None:
