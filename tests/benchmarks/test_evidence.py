@@ -43,6 +43,7 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
     return Experiment.parse(values, "test")
 
 
+@pytest.mark.slow
 def test_every_variant_is_trained_judged_and_written_once(experiment: Experiment, tmp_path: Path) -> None:
     run(experiment, tmp_path / "out" / "terms")
     found = json.loads((tmp_path / "out" / "terms.json").read_text())

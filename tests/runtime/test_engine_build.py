@@ -56,6 +56,7 @@ def test_every_graph_of_a_tiny_latent_student_is_built(bundle: Bundle) -> None:
     assert set(check_graphs(bundle, ALL)) == set(ALL)
 
 
+@pytest.mark.slow
 def test_the_denoiser_of_stable_diffusion_2_is_built(tmp_path: Path) -> None:
     """Its projections are linear, and heads have one width."""
     torch.manual_seed(0)

@@ -74,6 +74,7 @@ def test_what_opening_would_refuse_is_not_counted(estimate: Any, tmp_path: Path)
         estimate("teacher")
 
 
+@pytest.mark.slow
 def test_less_memory(estimate: Any) -> None:
     game = {"warmup_optimizer": RATE, "adversarial": {"discriminator": RATE}, "distillation": {}}
     plain = estimate("student", **game)

@@ -97,6 +97,7 @@ def run(bundle: Path, out: Path, other: Sequence[Path] = ()) -> None:
     speedup.main(bundle, out / "teacher", [*other], steps=2, batches="1,2", rounds=2, seconds=0.0, http=False, out=out)
 
 
+@pytest.mark.slow
 def test_a_whole_run_on_tiny_networks(tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder.save(tiny.teacher(), tmp_path / "teacher")
     run(tiny_bundle, tmp_path, [tiny_bundle])
