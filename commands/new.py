@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from base.listening import check_free
 from base.runs import runs_root, trained
 from base.shipped import ROOT
 
@@ -53,12 +54,14 @@ def line(
         typer.Option(help="Run of a stage that stays as it is, whatever its configuration; may be repeated."),
     ] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Serve the bundle when it is made.")] = False,
-    port: Annotated[int, typer.Option(help="Port to serve on.")] = 3000,
+    port: Annotated[int, typer.Option(help="Port to serve on.", min=1, max=65535)] = 3000,
 ) -> None:
     """Train all that `ippo new` wrote in its order, export the student, and serve it; the same command again goes on."""
     from training.configured_line import last_run, stages
 
     planned = stages(configs or Path("configs") / Path(name).name)
+    if serve:
+        check_free("127.0.0.1", port, "--port")  # now, not after hours of training
     console = Console(stderr=True)
     for run in keep or ():
         trained(run)
