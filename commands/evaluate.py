@@ -26,7 +26,7 @@ def evaluate(
     data: Annotated[str, typer.Option(help="Image set with labels.")],
     teacher: Annotated[str, typer.Option(help="Run, diffusers folder or Hub name.")],
     judge: Annotated[str, typer.Option(help="Run or folder of the judge.")],
-    out: Annotated[Path, typer.Option(help="Folder of the page, the figures and the grids.")],
+    out: Annotated[Path, typer.Option(help="Folder of the page, the figures and the grids.", file_okay=False)],
     features: Annotated[
         str, typer.Option(help="More networks, e.g. clip:FOLDER,dinov2:HUB-NAME,inception:FOLDER,lpips:FOLDER.")
     ] = "judge",
@@ -95,7 +95,7 @@ def _of_captions(subjects: Subjects, effort: Effort, rounds: int, out: Path) -> 
 
 def compare(
     runs: Annotated[list[str], typer.Argument(help="Runs, by name or folder.")],
-    out: Annotated[Path, typer.Option(help="Folder to write the page into.")] = Path(),
+    out: Annotated[Path, typer.Option(help="Folder to write the page into.", file_okay=False)] = Path(),
 ) -> None:
     """Put runs side by side on one HTML page: curves, last figures, samples, differing configuration."""
     from evaluation.compare import compare as side_by_side

@@ -47,6 +47,7 @@ EVALUATE = ["evaluate", "s", "--data", "d", "--teacher", "t", "--judge", "j", "-
         (["bulk", "nowhere.txt"], "no file nowhere.txt"),
         (["serve", "max_queu=3"], "unknown key 'max_queu'; did you mean 'max_queue'?"),
         (["studio", "--port", "99999"], "cannot listen on 127.0.0.1:99999: accepted: 0 to 65535"),
+        (["compare", "nowhere", "--out", __file__], "is a file"),
         (["line", "my-set", "--serve", "--port", "99999"], "invalid value for '--port': "),
         (["serve", "--host", "a..b"], "host 'a..b' is unknown; accepted: localhost, "),
         (["serve", "--host", "192.0.2.1"], "cannot listen on 192.0.2.1:3000: it is no address of this machine"),

@@ -14,11 +14,11 @@ Precision = Literal["no", "bf16", "fp16", "auto"]
 class LoopConfig(Config):
     """How long, how much at once, how often."""
 
-    steps: int | None = None
+    steps: int | None = Field(default=None, ge=1)
     """Optimizer steps; or `epochs` in their place."""
     epochs: int | None = Field(default=None, ge=1)
     """How often every sample of the training split is seen."""
-    batch: int = 64
+    batch: int = Field(default=64, ge=1)
     """Global batch size."""
     seed: int = 0
     """Every random number of the run derives from it."""
