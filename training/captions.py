@@ -28,6 +28,8 @@ class Captions:
     def __init__(
         self, images: ImageFolder, columns: Sequence[str], tokenize: Callable[[Sequence[Any]], Tensor]
     ) -> None:
+        if not columns:
+            raise BadInput(f"captions: no column named; {images.name} has {', '.join(images.columns)}")
         self.texts: list[list[Input]] = [images.column(column) for column in columns]
         ids = []
         for column, texts in zip(columns, self.texts, strict=True):

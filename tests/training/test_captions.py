@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from base.errors import BadInput
+from data.imagefolder import ImageFolder
 from models import folder as folders
 from models.stable_diffusion import beyond, tokenized
 from tests import tiny
 from tests.training.test_lora import LOOP, STUDENT
 from tests.training.test_lora import train as train_from
 from tests.training.test_methods import CLIP, train
+from training.captions import Captions
 from training.student.add import AddMethod
 from training.student.student_config import StudentConfig
 
@@ -74,3 +77,8 @@ def test_a_clip_says_so_too(
     assert f"clip: {said}\n" in capsys.readouterr().out
     train("clip", tmp_path, run="whole", data=str(long_captions), **{**CLIP, "length": 24})
     assert "captions are longer" not in capsys.readouterr().out
+
+
+def test_no_column_at_all_is_refused_with_those_there_are(data: Path) -> None:
+    with pytest.raises(BadInput, match=r"captions: no column named; .* has .*text"):
+        Captions(ImageFolder(str(data), "train"), [], lambda texts: tokenized(TOKENIZER, list(texts)))
