@@ -154,12 +154,22 @@ class StackedMuon(torch.optim.Muon):
 
 
 def orthogonal(matrices: Tensor, coefficients: tuple[float, float, float], steps: int) -> Tensor:
-    """Newton–Schulz in bf16: every matrix of `(K, R, C)` with its singular values moved near 1, float32."""
+    """Newton–Schulz: every matrix of `(K, R, C)` with its singular values moved near 1, float32.
+
+    Each step multiplies X by a polynomial p of X·Xᵀ. All are polynomials of the first X·Xᵀ and commute, so the square Gram
+    matrices alone are iterated, and their product meets X once: a sixth to a tenth of the time where X is long. That needs
+    float32, which is faster than bf16 too on CPUs that emulate it.
+    """
     a, b, c = coefficients
     tall = matrices.shape[1] > matrices.shape[2]
-    x = (matrices.mT if tall else matrices).bfloat16()
+    x = (matrices.mT if tall else matrices).float()
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
-    for _ in range(steps):
-        gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return (x.mT if tall else x).float()
+    gram, product = x @ x.mT, torch.eye(x.shape[1], device=x.device).expand(len(x), -1, -1)
+    for step in range(steps):
+        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        polynomial.diagonal(dim1=1, dim2=2).add_(a)
+        product = polynomial @ product
+        if step + 1 < steps:
+            gram = polynomial @ gram @ polynomial
+    x = product @ x
+    return x.mT if tall else x

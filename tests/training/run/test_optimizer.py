@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.run.optimizer import OptimizerConfig, StackedMuon, build
+from training.run.optimizer import OptimizerConfig, StackedMuon, build, orthogonal
 
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])
@@ -56,3 +56,24 @@ def test_matrices_stacked_move_as_they_do_alone() -> None:
         ends.append([weight.detach() for weight in weights])
     for start, alone, stacked in zip(starts, *ends, strict=True):
         assert float((alone - stacked).norm()) < 0.02 * float((alone - start).norm())
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 72), (2, 24, 8), (1, 16, 16)])
+@pytest.mark.parametrize("rank", [1, 8])
+def test_orthogonal_is_the_quintic_iteration(shape: tuple[int, int, int], rank: int) -> None:
+    """Beside the iteration as Muon's authors wrote it, in float64; of matrices of rank one too."""
+    a, b, c = coefficients = (3.4445, -4.775, 2.0315)
+    generator = torch.Generator().manual_seed(0)
+    count, rows, columns = shape
+    left, right = (
+        torch.randn(count, rows, rank, generator=generator),
+        torch.randn(count, rank, columns, generator=generator),
+    )
+    matrices = left @ right
+    x = (matrices.mT if rows > columns else matrices).double()
+    x = x / x.norm(dim=(1, 2), keepdim=True)
+    for _ in range(5):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    expected = x.mT if rows > columns else x
+    torch.testing.assert_close(orthogonal(matrices, coefficients, 5).double(), expected, rtol=0, atol=2e-3)
