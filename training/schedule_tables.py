@@ -26,3 +26,22 @@ class Tables:
         index = timesteps.cpu()
         alpha, sigma = (table[index].to(timesteps.device)[:, None, None, None] for table in (self.alpha, self.sigma))
         return alpha, sigma
+
+
+class Angles:
+    """The angle φ = atan2(σ, α) of every timestep, and timesteps between them: in a line from one to the next."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        tables = Tables(schedule)
+        self.table = torch.atan2(tables.sigma, tables.alpha)
+
+    def within(self, angles: Tensor) -> Tensor:
+        """Angles `(N,)` moved to where the schedule is, from its first timestep to its last."""
+        return angles.clamp(float(self.table[0]), float(self.table[-1]))
+
+    def timesteps(self, angles: Tensor) -> tuple[Tensor, Tensor]:
+        """Angles `(N,)` within the schedule → their timesteps, in float32, and dt/dφ there, both `(N,)`."""
+        table = self.table.to(angles.device)
+        below = (torch.searchsorted(table, angles.contiguous(), right=True) - 1).clamp(0, len(table) - 2)
+        rate = 1 / (table[below + 1] - table[below])
+        return below + (angles - table[below]) * rate, rate
