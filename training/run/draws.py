@@ -47,6 +47,8 @@ class Draws:
 
     streams: tuple[np.random.Generator, ...]
     device: torch.device
+    positions: tuple[int, ...]
+    """Of the samples in the global batch."""
 
     @classmethod
     def at(cls, seed: int, step: int, positions: Sequence[int], device: torch.device, phase: int = 0) -> Draws:
@@ -57,6 +59,7 @@ class Draws:
                 np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, position])) for position in positions
             ),
             device,
+            tuple(positions),
         )
 
     def __len__(self) -> int:
@@ -64,7 +67,8 @@ class Draws:
 
     def only(self, positions: Sequence[int]) -> Draws:
         """The streams of the samples at `positions` alone, which go on where they are."""
-        return Draws(tuple(self.streams[position] for position in positions), self.device)
+        rows = [(self.streams[row], self.positions[row]) for row in positions]
+        return Draws(tuple(stream for stream, _ in rows), self.device, tuple(position for _, position in rows))
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal `(N, *shape)` float32."""

@@ -56,7 +56,7 @@ def check_method(name: str, shares_out: bool) -> None:
     """BadInput: a method whose networks cannot be shared out yet."""
     if processes() > 1 and not shares_out:
         raise BadInput(
-            f"ippo train {name} does not go with FSDP, ippo train teacher does; accepted: processes without FSDP"
+            f"ippo train {name} does not go with FSDP, as teacher and student do; accepted: processes without FSDP"
         )
 
 

@@ -7,6 +7,7 @@ none of them. It knows nothing about graphs or serving. Shapes: `N` batch, `C` c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from training.latents import sized
 from training.lora import merged
 from training.run.draws import Draws
 from training.run.method import Losses, Method, Phase
+from training.run.sharding import is_shared
 from training.student import watch
 from training.student.batch import Batch, TrainingSet
 from training.student.checks import mean
@@ -41,6 +43,7 @@ class AddMethod(Method):
     """One student and its terms: their own phases, and the generator step, in which all of them have a share."""
 
     score_name = "the distance"
+    shares_out = True
     averaged: Sequence[str] = ("student",)
 
     def __init__(self, config: StudentConfig) -> None:
@@ -120,20 +123,24 @@ class AddMethod(Method):
         target: Target = "teacher" if self._imitates else "data"
         figures = mean([(share, checks.figures(one_step, self.teaching, target)) for share, checks in self.checks])
         if self.teaching:
-            figures |= self._shares()
+            figures |= self._shares(averages["student"])
         warnings = [line for term in self.terms.values() for line in term.warnings(figures)]
         for line in (*warnings, *watch.warnings(figures)):
             Console(stderr=True).print(f"watch: {line}", style="yellow")
         return figures
 
     @torch.enable_grad()
-    def _shares(self) -> dict[str, float]:
-        """Every term's share of the gradient at the student's last layer, on one fixed batch."""
-        indices = self.training_set.latents.parts[0].rows[:32]
-        losses = self._losses(
-            self.training_set.batch(indices, Draws.at(5, 0, range(len(indices)), self.teacher.device))
-        )
-        norms = {name: self.student.gradient_norm(loss) for name, loss in losses.items()}
+    def _shares(self, average: nn.Module) -> dict[str, float]:
+        """Every term's share of the gradient at the student's last layer, on one fixed batch.
+
+        Where the student is shared out, this process alone cannot ask it: `average` stands in for it.
+        """
+        shared = is_shared(self.student.parameters())
+        with self.student.standing_in(average) if shared else nullcontext():
+            indices = self.training_set.latents.parts[0].rows[:32]
+            draws = Draws.at(5, 0, range(len(indices)), self.teacher.device)
+            losses = self._losses(self.training_set.batch(indices, draws))
+            norms = {name: self.student.gradient_norm(loss) for name, loss in losses.items()}
         return {f"share/{name}": norm / max(sum(norms.values()), 1e-12) for name, norm in norms.items()}
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:

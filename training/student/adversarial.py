@@ -188,20 +188,24 @@ class Adversarial(Term[AdversarialConfig]):
         return torch.stack([self._side_penalty(side, condition, draws) for side in sides]).sum()
 
     def _side_penalty(self, maps: Sequence[Tensor], condition: Tensor, draws: Draws) -> Tensor:
-        terms = []
-        # A quarter is an unbiased estimate; of the whole batch the penalty would be half of the heads' step.
-        few = max(1, len(condition) // 4)
-        condition = condition[:few]
-        for head, feature in zip(self.discriminator.heads, [side[:few] for side in maps], strict=True):
+        # A quarter is an unbiased estimate; of the whole batch the penalty would be half of the heads' step. It is the first
+        # of the global batch, wherever its samples are, so that parts and processes sum up to what one of all would give.
+        batch = self.student.config.loop.batch
+        quarter = max(1, batch // 4)
+        rows = [row for row, position in enumerate(draws.positions) if position < quarter]
+        if not rows:
+            return torch.zeros((), device=draws.device)
+        share, condition, terms = len(rows) / quarter * batch / len(draws), condition[rows], []
+        for head, feature in zip(self.discriminator.heads, [side[rows] for side in maps], strict=True):
 
             def logits(inputs: Tensor, head: Callable[[Tensor, Tensor], Tensor] = head) -> Tensor:
                 return head(inputs, condition)
 
             if self.config.penalty == "approximate":
-                terms.append(losses.finite_penalty(logits, feature.float(), draws.normal(*feature.shape[1:])[:few]))
+                terms.append(losses.finite_penalty(logits, feature.float(), draws.normal(*feature.shape[1:])[rows]))
             else:
                 terms.append(losses.gradient_penalty(logits, feature.float()))
-        return losses.mean(terms)
+        return share * losses.mean(terms)
 
 
 TERM = Adversarial

@@ -5,6 +5,8 @@ It knows no losses. Shapes: `N` batch, `C` channels, `h w` latent.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +95,18 @@ class Student:
         share = torch.tensor(list(self.config.timesteps.values()), device=draws.device)
         edges = share.cumsum(0) / share.sum()
         return known[torch.bucketize(draws.uniform(), edges[:-1].contiguous(), right=True)]
+
+    @contextmanager
+    def standing_in(self, network: nn.Module) -> Iterator[None]:
+        """Another network of its shape in its place, which learns nothing but has a gradient at its last layer."""
+        own, last = self.network, architecture(network).last_weight()
+        self.network = network
+        last.requires_grad_(True)
+        try:
+            yield
+        finally:
+            self.network = own
+            last.requires_grad_(False)
 
     def gradient_norm(self, loss: Tensor) -> float:
         """Norm of a scalar loss's gradient at the last layer that learns."""

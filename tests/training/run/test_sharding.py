@@ -28,18 +28,24 @@ FSDP = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 
 @pytest.fixture
 def config(data: Path, runs: Path, tmp_path: Path) -> Path:
-    """A teacher's."""
+    """A teacher's; beside it `student.yaml`, of the whole recipe."""
     folders.save(tiny.teacher(), tmp_path / "base")
-    file = tmp_path / "teacher.yaml"
-    values = {"run": "one", "base": str(tmp_path / "base"), "data": str(data), "optimizer": RATE, "loop": LOOP}
-    file.write_text(yaml.safe_dump(values))
+    file, base = tmp_path / "teacher.yaml", str(tmp_path / "base")
+    values = {"run": "one", "data": str(data), "optimizer": RATE, "loop": LOOP}
+    file.write_text(yaml.safe_dump({**values, "base": base}))
+    student = {
+        **values, "teacher": base, "pairs": {"count": 16, "steps": 2}, "timesteps": {999: 0.5, 499: 0.5}, "warmup": 4,
+        "warmup_optimizer": RATE, "adversarial": {"discriminator": {**RATE, "rate": 1e-3}, "width": 8},
+        "loop": {**LOOP, "validate_every": 10},
+    }  # fmt: skip
+    (tmp_path / "student.yaml").write_text(yaml.safe_dump(student))
     return file
 
 
 def two(config: Path, *overrides: str) -> None:
     """The training in two processes, as accelerate's launcher starts them."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["ippo.py", "train", "teacher", str(config), *overrides]
+    command += ["ippo.py", "train", config.stem, str(config), *overrides]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **FSDP}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -66,6 +72,19 @@ def test_two_that_share_weights_learn_what_one_learns(config: Path, runs: Path) 
     # And the other way: two go on from what one wrote.
     two(config, "loop.steps=10")
     assert max(losses(runs / "one", "teacher/total")) == 10
+
+
+@pytest.mark.slow
+def test_two_that_share_a_student_learn_what_one_learns(config: Path, runs: Path) -> None:
+    student = config.with_name("student.yaml")
+    launch.launch("student", student, ["loop.steps=20"])
+    two(student, "run=both", "loop.steps=20")
+    for name, steps in (("warmup/total", 4), ("discriminator/total", 16), ("generator/total", 16)):
+        alone, together = (losses(runs / run, name) for run in ("one", "both"))
+        assert len(together) == steps and together == pytest.approx(alone, rel=1e-4)
+    shares = [losses(runs / run, "validation/share/adversarial") for run in ("one", "both")]
+    assert 0 < shares[1][10] < 1 and shares[1].keys() == shares[0].keys()
+    assert (runs / "both" / "model" / "model_index.json").is_file()
 
 
 @pytest.mark.slow

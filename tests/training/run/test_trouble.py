@@ -112,7 +112,7 @@ def test_methods_that_share_nothing_out_say_so(
 ) -> None:
     for name, value in {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(BadInput, match="ippo train autoencoder does not go with FSDP, ippo train teacher does"):
+    with pytest.raises(BadInput, match="ippo train autoencoder does not go with FSDP, as teacher and student do"):
         launch.launch("autoencoder", write(tmp_path, data, "sharded"))
     assert not list(runs.iterdir())
 

@@ -21,6 +21,7 @@ from tests import tiny
 from tests.training.student.conftest import ALONE, Opened, batch, draws
 from training import launch
 from training.latents import Latents
+from training.run.draws import Draws
 from training.student.add import AddMethod
 from training.student.adversarial import Adversarial
 from training.student.distillation import Distillation
@@ -133,6 +134,21 @@ def test_equal_samples_look_equal_to_the_heads_from_both_sides(method: AddMethod
     assert game.figures(real, real.clone(), conditioning, draws()) == {"accuracy": 0.0}
     equal = game.discriminator_loss(real, real.clone(), conditioning, draws())["game"]
     assert float(equal) == pytest.approx(math.log(2), rel=1e-5)
+
+
+@pytest.mark.parametrize("penalty", ["r1+r2", "approximate"])
+def test_parts_of_a_batch_have_the_penalty_of_the_whole(opened: Opened, penalty: str) -> None:
+    method = opened(adversarial__penalty=penalty)
+    game, conditioning = term(method, Adversarial), method.teacher.condition(["red", "blue", "green", "red"])
+    real, fake = torch.randn(2, 4, 4, 4, 4)
+
+    def loss(*rows: int) -> float:
+        part, chosen = Draws.at(0, 0, rows, torch.device("cpu")), conditioning.map(lambda array: array[[*rows]])
+        return float(game.discriminator_loss(real[[*rows]], fake[[*rows]], chosen, part)["penalty"])
+
+    whole = loss(0, 1, 2, 3)
+    assert whole > 0 and (loss(0, 2) + loss(1, 3)) / 2 == pytest.approx(whole, rel=1e-4)
+    assert (loss(0) + loss(1) + loss(2) + loss(3)) / 4 == pytest.approx(whole, rel=1e-4)
 
 
 def test_reals_are_the_encoded_images(method: AddMethod, data: Path) -> None:
