@@ -24,7 +24,7 @@ from training.run import sharding
 from training.run.device import device, mixed_precision
 from training.run.ema import Ema
 from training.run.loop_config import LoopConfig
-from training.run.memory import Peak, Play, appear, available, operations, rehearse
+from training.run.memory import Peak, Play, appear, available, rehearse
 from training.run.optimizer import build
 from training.student.student_config import StudentConfig
 from training.teacher import TeacherConfig
@@ -203,7 +203,7 @@ def _rehearse(config: TeacherConfig | StudentConfig, parts: Parts, learner: Lear
 
         return play
 
-    most, operations = rehearse(prepare)
+    most, operations = rehearse(prepare())
     memory["activations and what passes"] = max(0, most - sum(memory.values()))
     if (count := sharding.processes()) > 1:
         memory |= {name: -(-memory[name] // count) for name in _SHARED_OUT}
@@ -213,19 +213,15 @@ def _rehearse(config: TeacherConfig | StudentConfig, parts: Parts, learner: Lear
 
 def _forward_operations(parts: Parts) -> int:
     """Floating-point operations of one pass of the base's denoiser over one sample."""
+    with torch.device("meta"):
+        base = make(parts.denoiser)
 
-    def prepare() -> Play:
-        with torch.device("meta"):
-            base = make(parts.denoiser)
+    def play(peak: Peak) -> None:
+        appear([base])
+        with torch.no_grad():
+            denoiser_pass(base, *architecture(base).example_inputs(1))
 
-        def play(peak: Peak) -> None:
-            appear([base])
-            with torch.no_grad():
-                denoiser_pass(base, *architecture(base).example_inputs(1))
-
-        return play
-
-    return operations(prepare)
+    return rehearse(play)[1]
 
 
 def _frozen(denoiser: nn.Module, loop: LoopConfig) -> nn.Module:

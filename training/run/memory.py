@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakIdKeyDictionary
 
 _LARGE = 10**8
@@ -24,16 +24,24 @@ _MMAP_THRESHOLD = -3
 
 
 class Peak(TorchDispatchMode):
-    """Bytes of all tensors made inside that are alive: now, and at most."""
+    """Bytes of all tensors made inside that are alive, now and at most; and the arithmetic that made them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = self.most = 0
+        self.operations = 0
+        """Floating-point, of products and convolutions, two a multiply-add."""
         self._known: Any = WeakIdKeyDictionary()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
-        tree_map_only(Tensor, self._count, made)
+        # torch's own table, without its counter: that keeps the tensors which checkpointing should forget.
+        if count := flop_registry.get(func.overloadpacket):
+            self.operations += int(count(*args, **(kwargs or {}), out_val=made))
+        if isinstance(made, Tensor):
+            self._count(made)
+        else:
+            tree_map_only(Tensor, self._count, made)
         return made
 
     def _count(self, tensor: Tensor) -> Tensor:
@@ -61,23 +69,11 @@ Play = Callable[[Peak], None]
 """Code whose tensors are all made inside."""
 
 
-def rehearse(prepare: Callable[[], Play]) -> tuple[int, int]:
-    """Peak bytes and floating-point operations of what `prepare` gives; nothing is computed.
-
-    It is played twice, for torch's counter of operations keeps what checkpointing should forget.
-    """
-    play = prepare()
+def rehearse(play: Play) -> tuple[int, int]:
+    """Peak bytes and floating-point operations of `play`; nothing is computed."""
     with _Fake(), Peak() as peak:
         play(peak)
-    return peak.most, operations(prepare)
-
-
-def operations(prepare: Callable[[], Play]) -> int:
-    """Floating-point operations of what `prepare` gives; nothing is computed."""
-    play = prepare()
-    with _Fake(), FlopCounterMode(display=False) as flops, Peak() as peak:
-        play(peak)
-    return flops.get_total_flops()
+    return peak.most, peak.operations
 
 
 def appear(networks: Sequence[nn.Module]) -> None:
