@@ -82,7 +82,7 @@ def of(pipeline: Pipeline, images: ImageFolder) -> Latents:
     """The latents of all images, bucket by bucket. BadInput: as `encode`, or a bucket whose sides its networks do not take."""
     if not images.buckets:
         return Latents.alike(encode(pipeline, images))
-    scale = _scale(pipeline)
+    scale = _scale(pipeline.autoencoder)
     parts = []
     for size, rows in images.buckets.items():
         shape = _latent_shape(pipeline, images, size, scale)
@@ -102,7 +102,7 @@ def sized(pipeline: Pipeline, images: ImageFolder) -> Pipeline:
             f"{images.name}: buckets with one picture, which would fill a batch alone: {', '.join(lone)}; leave those out, or "
             "build the set with fewer buckets"
         )
-    scale = _scale(pipeline)
+    scale = _scale(pipeline.autoencoder)
     shapes = tuple(_latent_shape(pipeline, images, size, scale) for size in images.buckets)
     return replace(pipeline, latent_shape=shapes[0], shapes=shapes)
 
@@ -114,7 +114,7 @@ def encode(pipeline: Pipeline, images: ImageFolder) -> Tensor:
     BadInput, before all are encoded: images of another size than the denoiser draws.
     """
     autoencoder = pipeline.autoencoder
-    shape = _encode(autoencoder, images, torch.tensor([0])).shape[1:]
+    shape = _first(autoencoder, images).shape[1:]
     _check(shape, pipeline.latent_shape, images)
     name = tensor_cache.digest(
         [autoencoder], autoencoder.scaling_factor, images.digest, shape
@@ -146,11 +146,24 @@ def _encode(autoencoder: Autoencoder, images: ImageFolder, indices: Tensor) -> T
     return autoencoder.encode(pixels).float().cpu()
 
 
+def _first(autoencoder: Autoencoder, images: ImageFolder) -> Tensor:
+    """The first image's latent `(1, C, h, w)`. BadInput: sides that the autoencoder does not divide, and it must."""
+    try:
+        return _encode(autoencoder, images, torch.tensor([0]))
+    except RuntimeError:
+        (height, width), scale = images.shape, _scale(autoencoder)
+        if height % scale == 0 and width % scale == 0:
+            raise
+        raise BadInput(
+            f"images of {images.name} are {width}x{height} pixels; both sides must be multiples of {scale} for this base"
+        ) from None
+
+
 @torch.no_grad()
-def _scale(pipeline: Pipeline) -> int:
+def _scale(autoencoder: Autoencoder) -> int:
     """Pixels of a latent's side."""
-    blank = torch.zeros(1, 3, _SIDE, _SIDE, device=_device(pipeline.autoencoder))
-    return int(_SIDE // pipeline.autoencoder.encode(blank).shape[-1])
+    blank = torch.zeros(1, 3, _SIDE, _SIDE, device=_device(autoencoder))
+    return int(_SIDE // autoencoder.encode(blank).shape[-1])
 
 
 def _latent_shape(pipeline: Pipeline, images: ImageFolder, size: Size, scale: int) -> tuple[int, int, int]:

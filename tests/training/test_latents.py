@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from diffusers import AutoencoderDC
 from PIL import Image
 
 from base.errors import BadInput
+from benchmarks.size.random_sana import SMALL_AUTOENCODER
 from data.imagefolder import ImageFolder
+from models.latent_autoencoder import latent_autoencoder
 from tests import tiny
 from training import latents
 
@@ -42,3 +46,13 @@ def test_latents_of_other_channels_than_the_denoiser_takes_are_named(data: Path,
     teacher.latent_shape = (teacher.latent_shape[0] * 2, *teacher.latent_shape[1:])
     with pytest.raises(BadInput, match=r"latents of \d+ channels, the denoiser takes \d+"):
         latents.encode(teacher, ImageFolder(data))
+
+
+def test_sides_that_sanas_autoencoder_does_not_divide_are_named(data: Path, runs: Path, tmp_path: Path) -> None:
+    odd = shutil.copytree(data, tmp_path / "odd")
+    for file in (odd / "train").glob("*.png"):
+        Image.open(file).resize((16, 18)).save(file)
+    teacher = replace(tiny.teacher(), autoencoder=latent_autoencoder(AutoencoderDC(**SMALL_AUTOENCODER).eval()))
+    says = r"images of .*odd are 16x18 pixels; both sides must be multiples of 4 for this base"
+    with pytest.raises(BadInput, match=says):
+        latents.encode(teacher, ImageFolder(odd))
