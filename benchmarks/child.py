@@ -71,9 +71,10 @@ class Peer(AbstractContextManager["Peer"]):
         """Start it and wait until it has imported everything. BadInput: the interpreter is not there."""
         if not python.exists():
             raise BadInput(f"no peer: {python} is not there; `make interop` installs it")
-        own = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+        own = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+        paths = {"PYTHONPATH": str(Path(__file__).parents[1])}  # for `benchmarks.peer_side`, whatever that Python has
         self._process = subprocess.Popen(
-            [str(python), str(script)], env={**own, "HF_HUB_OFFLINE": "1"}, text=True,
+            [str(python), str(script)], env={**own, **paths, "HF_HUB_OFFLINE": "1"}, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         self._answer()

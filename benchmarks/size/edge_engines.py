@@ -20,7 +20,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.child import JsonObject, last_object
-from benchmarks.size.export_costs import peak_gb
+from benchmarks.peer_side import peak_gb
 
 app = typer.Typer(add_completion=False, help=__doc__)
 Small = Annotated[bool, typer.Option("--small", help="Tiny networks of the same classes.")]

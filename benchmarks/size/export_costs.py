@@ -10,7 +10,6 @@ Imports lie inside of the functions: the process that is measured holds no more 
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.child import JsonObject, last_object
+from benchmarks.peer_side import peak_gb
 
 app = typer.Typer(add_completion=False, help=__doc__)
 Small = Annotated[bool, typer.Option("--small", help="Tiny networks of the same classes.")]
@@ -96,12 +96,6 @@ def over_safetensors(folder: Path) -> float:
     """Bytes of a bundle ÷ those of its weights; another name of a file counts nothing."""
     sizes = {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     return sum(sizes.values()) / sum(size for path, size in sizes.items() if path.suffix == ".safetensors")
-
-
-def peak_gb() -> float:
-    """The most memory that this process has held (Linux). Not getrusage's figure, which begins with its parent's."""
-    line = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
-    return int(line[1]) * 1024 / 1e9 if line else 0.0
 
 
 if __name__ == "__main__":

@@ -1,13 +1,10 @@
 """optimum-onnx behind lines of JSON: what a benchmark or a test in another environment asks of it; it knows nothing of ippo.
 
-Run by the Python of that environment (`make interop`): standard library, numpy and optimum-onnx alone.
+Run by the Python of that environment (`make interop`): numpy, optimum-onnx and the standard library alone.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,8 @@ import onnxruntime
 import torch
 from optimum.exporters.onnx import main_export
 from optimum.onnxruntime import ORTStableDiffusionPipeline
+
+from benchmarks.peer_side import answer
 
 PIPELINES: dict[str, Any] = {}
 
@@ -45,20 +44,5 @@ def draw(folder: str, prompt: str, steps: int = 1, latents: str = "", out: str =
     return {"shape": images.shape}
 
 
-def main() -> None:
-    """Answer line by line; whatever libraries print goes to stderr."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    print(json.dumps({"ready": True}), file=answers)
-    for line in sys.stdin:
-        request = json.loads(line)
-        command: Any = {"open": open, "export": export, "draw": draw}[request.pop("do")]
-        try:
-            answer = command(**request)
-        except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}"[:500]}
-        print(json.dumps(answer), file=answers)
-
-
 if __name__ == "__main__":
-    main()
+    answer({"open": open, "export": export, "draw": draw})

@@ -17,6 +17,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from base.command import run
 from models import folder as folders
 from models import stable_diffusion
+from models.architecture import architecture
 from models.pipeline import Pipeline
 from models.schedule import student_scheduler
 
@@ -62,6 +63,11 @@ def students(size: Size) -> dict[str, Pipeline]:
     """By decoder; everything else is one and the same."""
     whole = student(size, "KL")
     return {"KL": whole, "tiny": replace(whole, autoencoder=student(SMALL, "tiny").autoencoder)}
+
+
+def reduced(whole: Pipeline) -> Pipeline:
+    """The same with the UNet that `reduce: tiny` leaves of it (BK-SDM, arXiv 2305.15798)."""
+    return replace(whole, denoiser=architecture(whole.denoiser).reduced("tiny").eval())
 
 
 def _tokenizer() -> CLIPTokenizer:

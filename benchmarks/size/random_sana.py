@@ -20,6 +20,8 @@ from base.command import run
 
 TOKENS = 300
 """Of a prompt, as published."""
+_PIECE = 2**22
+"""Weights that are drawn; all others repeat them, which changes neither memory nor time."""
 TRANSFORMER: dict[str, Any] = {
     "num_attention_heads": 36, "attention_head_dim": 32, "num_layers": 28, "num_cross_attention_heads": 16,
     "cross_attention_head_dim": 72, "cross_attention_dim": 1152, "caption_channels": 2304, "sample_size": 16,
@@ -43,31 +45,46 @@ SMALL_TEXT: dict[str, Any] = {
 
 
 def main(folder: Path, small: bool = False) -> None:
-    """Write the base as stock diffusers does; the last line of stdout is JSON."""
-    torch.manual_seed(0)
-    words = tokenizer()
+    """Write the base as stock diffusers does, tensor by tensor; the last line of stdout is JSON."""
     text = Gemma2Config(**(SMALL_TEXT if small else {}), pad_token_id=0, eos_token_id=1, bos_token_id=2)
     with init_empty_weights(include_buffers=False):
-        networks = (
-            Gemma2Model(text),
-            AutoencoderDC(**(SMALL_AUTOENCODER if small else {"scaling_factor": 0.41407})),
-            SanaTransformer2DModel(**(SMALL_TRANSFORMER if small else TRANSFORMER)),
-        )
+        networks: dict[str, Any] = {
+            "text_encoder": Gemma2Model(text),
+            "vae": AutoencoderDC(**(SMALL_AUTOENCODER if small else {"scaling_factor": 0.41407})),
+            "transformer": SanaTransformer2DModel(**(SMALL_TRANSFORMER if small else TRANSFORMER)),
+        }
     scheduler = DPMSolverMultistepScheduler(
         prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0, algorithm_type="dpmsolver++"
     )
-    SanaPipeline(words, *map(filled, networks), scheduler).save_pretrained(folder)
+    words = tokenizer()
+    SanaPipeline(tokenizer=words, scheduler=scheduler, **networks).save_config(folder)
+    words.save_pretrained(folder / "tokenizer")
+    scheduler.save_pretrained(folder / "scheduler")
+    for name, network in networks.items():
+        (folder / name).mkdir()
+        if isinstance(network, Gemma2Model):
+            network.config.save_pretrained(folder / name)
+            random_weights(network, folder / name / "model.safetensors")
+        else:
+            network.save_config(folder / name)
+            random_weights(network, folder / name / "diffusion_pytorch_model.safetensors")
     print(json.dumps({"written": str(folder), "side": 32 if small else 512}))
 
 
-def filled(network: nn.Module) -> nn.Module:
-    """A network without weights with small random ones, in bf16."""
-    for module in network.modules():
-        for name, weight in module._parameters.items():
-            if weight is not None:
-                values = torch.empty(weight.shape, dtype=torch.bfloat16).normal_(std=0.02)
-                module._parameters[name] = nn.Parameter(values, requires_grad=False)
-    return network.eval()
+def random_weights(network: nn.Module, file: Path) -> None:
+    """The safetensors of a network without weights: small random ones in bf16, of which no more than a piece is in memory."""
+    values = torch.empty(_PIECE, dtype=torch.bfloat16).normal_(std=0.02, generator=torch.Generator().manual_seed(0))
+    piece: bytes = values.view(torch.uint8).numpy().tobytes()
+    head, end = dict[str, Any](__metadata__={"format": "pt"}), 0
+    for name, weight in network.state_dict().items():
+        begin, end = end, end + 2 * weight.numel()
+        head[name] = {"dtype": "BF16", "shape": list(weight.shape), "data_offsets": [begin, end]}
+    text = json.dumps(head).encode()
+    text += b" " * (-len(text) % 8)
+    with file.open("wb") as out:
+        out.write(len(text).to_bytes(8, "little") + text)
+        for begin in range(0, end, len(piece)):
+            out.write(piece if end - begin >= len(piece) else piece[: end - begin])
 
 
 def tokenizer() -> GemmaTokenizer:

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.child import JsonObject, last_object
-from benchmarks.size.export_costs import peak_gb
+from benchmarks.peer_side import peak_gb
 
 app = typer.Typer(add_completion=False, help=__doc__)
 RATE = {"rate": 1e-5, "warmup": 0}

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.child import Peer
 from benchmarks.size.random_networks import SMALL, student
-from benchmarks.size.sd14_latency import INTEROP, OPTIMUM_PEER
+from benchmarks.size.sd14_peers import INTEROP, OPTIMUM_PEER
 from export.adopt import adopt
 from export.write_bundle import ExportOptions, export
 from metrics.sharpness import psnr

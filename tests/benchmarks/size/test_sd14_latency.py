@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from base.errors import BadInput
+from benchmarks.latency.product_rate import product_rates
 from benchmarks.size.export_costs import over_safetensors
-from benchmarks.size.random_networks import FULL, student
-from benchmarks.size.sd14_latency import INTEROP, main, ratios
+from benchmarks.size.random_networks import FULL, SMALL, reduced, student
+from benchmarks.size.sd14_latency import main, ratios, shares
+from benchmarks.size.sd14_peers import CPP, ENGINES, GENAI, INTEROP, OPTIMUM, PeerProcess, left_out
 from evaluation.clock import Timing
+from models import folder
 
 
 def timing(stage: str, by: str, median: float) -> Timing:
@@ -40,8 +43,50 @@ def test_ratios_scale_the_teacher_and_stand_beside_the_arithmetic() -> None:
     assert teacher.value == pytest.approx((700 + 49 * 200) / 25)
     assert f"(arithmetic alone: {25 * 3320 / 950:.3g})" in teacher.what
     timings.append(timing("one step, KL", "optimum-onnx", 250.0))
-    assert [(bar.value, bar.least) for bar in ratios(timings, work)][1] == (2.5, 2.0)
+    assert [(bar.value, bar.least) for bar in ratios(timings, work)][1:3] == [(2.5, 2.0), (2.5, 1.05)]
+    timings.append(timing("one step, KL", GENAI, 104.0))
+    best = ratios(timings, work)[3]
+    assert (best.value, best.least, best.met) == (1.04, 1.05, False) and best.what.startswith("best of those that")
     assert len(ratios(timings[:2], work)) == 1
+    timings.append(timing("one step, reduced", "ippo, openvino bf16", 20.0))
+    smallest = {**work, "reduced": {"conditioner": 10.0, "denoiser": 300.0, "decoder": 140.0}}
+    assert [ratios(timings, smallest, amx)[-1].least for amx in (False, True)] == [None, 20.0]
+    assert ratios(timings, smallest)[-1].value == 25.0
+
+
+def test_shares_of_what_the_machine_multiplies() -> None:
+    timings = [timing("one step, KL", "ippo", 1000.0), timing("denoiser", "ippo", 800.0)]
+    work = {"KL": {"conditioner": 10.0, "denoiser": 800.0, "decoder": 190.0, "ratio": 25.0}}
+    sheet = shares(timings, work, {"f32": 2.0, "bf16": 4.0}, {"one step, KL by ippo": 3.5})
+    assert sheet.heads[2:4] == ["of f32 products (2 TFLOP/s)", "of bf16 products (4 TFLOP/s)"]
+    assert sheet.rows == [["one step, KL, ippo", "1", "50%", "25%", "3.5"]]
+    rates = product_rates(64)
+    assert list(rates) == ["f32", "bf16"] and min(rates.values()) > 0
+
+
+def test_peers_that_are_not_there_are_named_in_one_line(tmp_path: Path) -> None:
+    absent = left_out(tmp_path / "python", small=False)
+    assert absent[OPTIMUM] == "not installed: make interop"
+    assert CPP in left_out(tmp_path / "python", small=True)
+    assert all("\n" not in why for why in absent.values())
+
+
+def test_the_reduced_one_is_that_of_the_paper() -> None:
+    import torch
+
+    with torch.device("meta"):
+        small = reduced(student(FULL, "tiny"))
+    assert sum(weight.numel() for weight in small.denoiser.parameters()) == pytest.approx(323e6, rel=0.02)
+
+
+@pytest.mark.slow
+def test_a_peer_draws_from_the_same_folder(tmp_path: Path) -> None:
+    pytest.importorskip("openvino_genai")
+    folder.save(student(SMALL, "KL"), tmp_path / "KL-student")
+    with PeerProcess(GENAI, ENGINES[GENAI], tmp_path / "KL-student", tmp_path, 256, INTEROP) as drawing:
+        drawing.draw()
+        assert 0.1 < drawing.peak() < 4
+        assert (drawing.folder / "unet" / "openvino_model.xml").is_file()
 
 
 def test_the_full_size_is_that_of_stable_diffusion() -> None:
@@ -68,13 +113,16 @@ def test_a_whole_run_on_tiny_networks(tmp_path: Path, capsys: pytest.CaptureFixt
     main(out=tmp_path, small=True, rounds=1, compiled=False, peer=INTEROP, scratch=tmp_path / "kept")
     printed = json.loads(capsys.readouterr().out.splitlines()[-1])
     saved = json.loads((tmp_path / "large.json").read_text())
-    assert printed["bars"] == saved["bars"] and len(printed["bars"]) >= 3 + 2 * 4
+    assert printed["bars"] == saved["bars"] and len(printed["bars"]) >= 4 + 3 * 4
     assert all(bar["value"] > 0 for bar in printed["bars"])
-    assert "| 50-step guided teacher, 4 timed and scaled, diffusers eager ÷" in (tmp_path / "large.md").read_text()
+    page = (tmp_path / "large.md").read_text()
+    assert "| 50-step guided teacher, 4 timed and scaled, diffusers eager ÷" in page
+    assert "| one step, reduced, ippo" in page and f"{CPP}: it opens networks of the published size alone" in page
+    assert all(peak > 0.1 for peak in saved["peak GB"].values()) and len(saved["peak GB"]) >= 6
     exported = (tmp_path / "kept" / "KL" / "manifest.json").stat().st_mtime_ns
     again = {"out": tmp_path, "small": True, "rounds": 1, "compiled": False, "scratch": tmp_path / "kept"}
     main(**again, peer=Path("none"), only=["one step, KL by diffusers", "one step, KL by ippo"])
-    ratios = [bar["what"] for bar in json.loads(capsys.readouterr().out.splitlines()[-1])["bars"]][:-8]
+    ratios = [bar["what"] for bar in json.loads(capsys.readouterr().out.splitlines()[-1])["bars"]][:-12]
     assert len(ratios) == 1 and ratios[0].startswith("diffusers eager ÷ ippo, KL")
     assert (tmp_path / "kept" / "KL" / "manifest.json").stat().st_mtime_ns == exported, "what was kept is used again"
     with pytest.raises(BadInput, match="no case has nothing in its name"):
