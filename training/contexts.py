@@ -114,8 +114,13 @@ class Contexts(Captions):
         return balanced([list(texts) for texts in zip(*self.captions, strict=True)], balance or 0)
 
     def scored(self, held_out: Captions, most: int) -> Scored:
-        """Held-out rows, `most` of them: pictures say what words may not."""
-        return scored_rows([True] * len(held_out.ids), len(self.ids), most)
+        """Rows of things that training has in their style, `most` of them; the loss of other combinations rises as these are
+        learnt. Of pictures without labels all: they say what words may not."""
+        assert isinstance(held_out, Contexts)
+        known = set(zip(self.things, self.styles, strict=True))
+        return scored_rows(
+            [pair in known for pair in zip(held_out.things, held_out.styles, strict=True)], len(self.ids), most
+        )
 
     def _wishes(self) -> list[Input]:
         """One fixed wish of every picture, to look at."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,16 @@ def test_rows_are_drawn_for_each_sample_alone(contexts: Contexts) -> None:
     alone = contexts.draw([3], Draws.at(0, 1, [3], torch.device("cpu")))
     assert torch.equal(rows[3:4], alone)
     assert contexts.ids.shape == (12, 4, rows.shape[1]) and len(contexts.texts[0]) == 12
+
+
+def test_a_model_is_scored_on_combinations_that_training_has(contexts: Contexts) -> None:
+    held_out = copy.copy(contexts)
+    held_out.styles = [style if index < 8 else "engraved" for index, style in enumerate(contexts.styles)]
+    scored = contexts.scored(held_out, 100)
+    assert (scored.held_out, scored.unknown, scored.train) == ([*range(8)], [8, 9, 10, 11], [])
+    held_out.styles = ["engraved"] * 12
+    scored = contexts.scored(held_out, 100)
+    assert scored.held_out == [] and len(scored.unknown) == 12 and scored.train
 
 
 def test_a_set_in_which_style_cannot_be_told_from_content_is_refused(icons: Path, runs: Path) -> None:
