@@ -30,7 +30,7 @@ test: $(VENV)/installed-dev debian
 	@$(MAKE) --no-print-directory lint
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile --max-worker-restart 0
 
-test-all: $(VENV)/installed-load debian chromium $(SITE)/node_modules
+test-all: $(VENV)/installed-load debian chromium wrk $(SITE)/node_modules
 	@$(MAKE) --no-print-directory lint lint-site
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile --max-worker-restart 0 -m "not gpu and not interop"
 
@@ -51,11 +51,11 @@ $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
 
 FONT := /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf
 FRIBIDI := $(shell ldconfig -p 2>/dev/null | grep -c libfribidi)
-.PHONY: debian chromium
+.PHONY: debian chromium wrk
 debian:
 	@if [ ! -e $(FONT) ] || [ "$(FRIBIDI)" = 0 ]; then $(call apt,fonts-noto-color-emoji libfribidi0); fi
-chromium:
-	@if ! command -v chromium >/dev/null; then $(call apt,chromium); fi
+chromium wrk:
+	@if ! command -v $@ >/dev/null; then $(call apt,$@); fi
 apt = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	apt-get update -qq && apt-get install -y -qq $(1) >/dev/null; \
 	else echo "please install: $(1)"; fi
@@ -100,13 +100,13 @@ bench: $(VENV)/installed-dev debian
 	@$(VENV)/bin/python ippo.py evaluate $(SHIPPED)/student --teacher $(SHIPPED)/teacher --judge $(SHIPPED)/judge \
 		--data emoji --student-steps 1 --no-page --out $(SHIPPED)/quality
 
-# The served model (SETTINGS of `ippo serve`) beside its bars, by locust: overhead, CLIENTS closed loops, Poisson arrivals,
-# twice too much for a minute.
+# The served model (SETTINGS of `ippo serve`) beside its bars: overhead, CLIENTS closed loops by wrk, Poisson arrivals by locust,
+# twice too much for two minutes.
 SECONDS ?= 20
 CLIENTS ?= 16
 ASKED := $(SHIPPED)/student "smiling cat with heart eyes"
 .PHONY: load siege killed fuzz
-load: $(VENV)/installed-load
+load: $(VENV)/installed-load wrk
 	@$(VENV)/bin/python -m benchmarks.load.http_load $(ASKED) $(SETTINGS) --seconds $(SECONDS) --clients $(CLIENTS)
 
 # Clients that are killed, slow or send too much: the server is the same afterwards. Some minutes.

@@ -56,13 +56,13 @@ class Provenance:
         description = escape(self.as_json())
         return XMP.format(source=TRAINED_ALGORITHM, software=escape(self.software), description=description).encode()
 
-    def text_chunks(self) -> PngImagePlugin.PngInfo:
-        """A PNG's text chunks, one a field, and its XMP."""
+    def text_chunks(self) -> list[tuple[bytes, bytes]]:
+        """A PNG's text chunks, one a field, and its XMP: type and content of each."""
         chunks = PngImagePlugin.PngInfo()
         for name, value in self.fields().items():
             chunks.add_text(name, str(value))
         chunks.add_itxt("XML:com.adobe.xmp", self.xmp().decode())
-        return chunks
+        return [(kind, content) for kind, content, _ in chunks.chunks]
 
     def exif(self) -> Image.Exif:
         """EXIF of a JPEG or WebP: all fields as JSON in the description."""

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from fastapi import FastAPI, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, RedirectResponse
 
@@ -22,6 +21,7 @@ from base import listening
 from serving import admin, error_answers, prometheus, request_log, worker_start
 from serving.answering import HEADERS
 from serving.dialect import dialect_of, load_dialects
+from serving.json_route import ShortCut
 from serving.keys import Keys
 from serving.limits import BodyLimit
 from serving.request_log import RequestLog
@@ -80,8 +80,10 @@ async def _start(app: FastAPI, config: ServeConfig, stack: AsyncExitStack) -> No
 
     # The dialects, the native one first: most requests are its.
     app.state.dialects = load_dialects()
-    for dialect in app.state.dialects:
-        app.include_router(dialect.router(registry.first.manifest), responses=dialect.error_responses)
+    routers = [dialect.router(registry.first.manifest) for dialect in app.state.dialects]
+    app.router.routes.insert(0, ShortCut(route for router in routers for route in router.routes))
+    for dialect, router in zip(app.state.dialects, routers, strict=True):
+        app.include_router(router, responses=dialect.error_responses)
     if config.admin_key:
         responses = dialect_of(admin.router.prefix, app.state.dialects).error_responses
         app.include_router(admin.router, responses=responses)
@@ -122,7 +124,7 @@ async def metrics(request: Request) -> Response:
     """`/metrics`, in Prometheus's text format."""
     state, tasks = request.app.state, len(asyncio.all_tasks())
     now = {"queue_depth": state.artist.depth, "live": state.live, "alive": state.artist.alive, "tasks": tasks}
-    return Response(await asyncio.to_thread(prometheus.text, now), media_type=CONTENT_TYPE_LATEST)
+    return Response(await asyncio.to_thread(prometheus.text, now), media_type=prometheus.CONTENT_TYPE)
 
 
 async def page_to_come() -> HTMLResponse:

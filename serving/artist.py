@@ -81,13 +81,25 @@ class _Queued:
 
 
 @dataclass(frozen=True)
-class _Image:
-    """One image as the drawing thread leaves it: its file, or the pixels (H, W, 3) where others wait for that thread."""
+class _Draft:
+    """One image as the drawing thread leaves it."""
 
-    content: bytes | NDArray[np.uint8]
+    pixels: NDArray[np.uint8]
+    """(H, W, 3)"""
     wait: float
     draw: float
-    encode: float = 0.0
+    drawn: float
+    """When."""
+
+
+@dataclass(frozen=True)
+class _Image:
+    """One image as the encoding threads leave it, and how long each stage took."""
+
+    file: bytes
+    wait: float
+    draw: float
+    encode: float
 
 
 class Artist:
@@ -96,8 +108,9 @@ class Artist:
     def __init__(self, config: ServeConfig) -> None:
         self.config = config
         self._failures = 0
-        self._batcher = Batcher(self._run, self._sizes, config.max_queue, config.max_wait_ms)
-        self._encoders = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="encode")
+        cores = os.cpu_count() or 1
+        self._batcher = Batcher(self._run, self._finish, self._sizes, config.max_queue, config.max_wait_ms, cores)
+        self._readers = ThreadPoolExecutor(cores, thread_name_prefix="read")
 
     def start(self) -> None:
         """Accept orders, on the running event loop."""
@@ -106,7 +119,7 @@ class Artist:
     async def close(self) -> None:
         """Finish the orders that were accepted."""
         await self._batcher.close()
-        self._encoders.shutdown()
+        self._readers.shutdown()
 
     @property
     def depth(self) -> int:
@@ -132,8 +145,6 @@ class Artist:
                 queued = await self._queued(model, order, arrived)
                 futures = self._batcher.submit(_key(model, order, queued[0].request), queued, deadline)
                 images = [await future for future in futures]
-                encoding = time.perf_counter()
-                files = await self._files(model, queued, images)
         except TimeoutError:
             raise Late(deadline) from None
         finally:
@@ -144,10 +155,10 @@ class Artist:
         timings = Timings(
             wait=max(image.wait for image in images),
             draw=max(image.draw for image in images),
-            encode=end - encoding + max(image.encode for image in images),
+            encode=max(image.encode for image in images),
             total=end - arrived,
         )
-        return OrderResult(files, timings, dropped)
+        return OrderResult([image.file for image in images], timings, dropped)
 
     def _dropped(self, model: Model, order: Order) -> int:
         """How many tokens the model will not read, counted. Refused: the operator wants such prompts refused."""
@@ -166,9 +177,9 @@ class Artist:
         image, kept = None, None
         if order.image is not None:
             answered = order.answered or order.size
-            image, kept = await self._in_encoder(canvas.start, order.image, order.size, answered, order.mask)
+            image, kept = await self._read(canvas.start, order.image, order.size, answered, order.mask)
         seeds = range(order.seed, order.seed + order.n)
-        wish = order.input if not order.further else await self._in_encoder(_wish, model, order)
+        wish = order.input if not order.further else await self._read(_wish, model, order)
         requests = [Request(wish, seed, image, order.strength) for seed in seeds]
         return [_Queued(order, request, arrived, kept) for request in requests]
 
@@ -176,21 +187,17 @@ class Artist:
         _, steps, _, starts = key
         return self.config.sizes(fused=steps == 1 and not starts)
 
-    def _run(self, key: Key, queued: Sequence[_Queued]) -> list[_Image]:
+    def _run(self, key: Key, queued: Sequence[_Queued]) -> list[_Draft]:
         """Draw a batch, in the batcher's thread."""
         start = time.perf_counter()
         images = self._generate(key, [one.request for one in queued])  # (N, H, W, 3)
-        drawing = time.perf_counter() - start
+        drawn = time.perf_counter()
         waits = [start - one.arrived for one in queued]
         for wait in waits:
             prometheus.WAIT.observe(wait)
-        prometheus.DRAW.observe(drawing)
+        prometheus.DRAW.observe(drawn - start)
         prometheus.BATCH.observe(len(queued))
-        if len(queued) > 1 or self._batcher.depth or queued[0].order.answered:  # to resize takes longer than to draw
-            return [_Image(image, wait, drawing) for image, wait in zip(images, waits, strict=True)]
-        # Nobody waits for this thread: it encodes as well, which saves the way through another.
-        file = self._encode(key[0], queued[0], images[0])
-        return [_Image(file, waits[0], drawing, time.perf_counter() - start - drawing)]
+        return [_Draft(image, wait, drawn - start, drawn) for image, wait in zip(images, waits, strict=True)]
 
     def _generate(self, key: Key, requests: Sequence[Request]) -> NDArray[np.uint8]:
         """Requests → images (N, H, W, 3), counting the failures in a row that are not the request's."""
@@ -207,6 +214,13 @@ class Artist:
         self._failures = 0
         return images
 
+    def _finish(self, key: Key, queued: _Queued, draft: _Draft) -> _Image:
+        """Encode an image, in one of the batcher's other threads while the next batch is drawn."""
+        file = self._encode(key[0], queued, draft.pixels)
+        encoding = time.perf_counter() - draft.drawn
+        prometheus.ENCODE.observe(encoding)
+        return _Image(file, draft.wait, draft.draw, encoding)
+
     def _encode(self, model: Model, queued: _Queued, pixels: NDArray[np.uint8]) -> bytes:
         """`pixels` (H, W, 3) → the file that the order wants, of its size and with its provenance."""
         order, request = queued.order, queued.request
@@ -221,20 +235,9 @@ class Artist:
             provenance = Provenance(inputs, request.seed, order.steps, model.name, model.hash, strength)
         return encode(pixels, order.format, provenance, order.quality)
 
-    async def _files(self, model: Model, queued: Sequence[_Queued], images: Sequence[_Image]) -> list[bytes]:
-        if len(images) == 1:  # no task for one
-            return [await self._file(model, queued[0], images[0])]
-        return await asyncio.gather(*(self._file(model, *pair) for pair in zip(queued, images, strict=True)))
-
-    async def _file(self, model: Model, queued: _Queued, image: _Image) -> bytes:
-        if isinstance(image.content, bytes):
-            prometheus.ENCODE.observe(image.encode)
-            return image.content
-        with prometheus.ENCODE.time():
-            return await self._in_encoder(self._encode, model, queued, image.content)
-
-    async def _in_encoder(self, work: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._encoders, work, *arguments)
+    async def _read(self, work: Callable[..., T], *arguments: object) -> T:
+        """Decode what a client sent, beside the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work, *arguments)
 
 
 def _key(model: Model, order: Order, request: Request) -> Key:

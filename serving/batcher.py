@@ -1,13 +1,18 @@
-"""Gathers requests that may share a batch and runs them in one thread; it knows nothing about images or HTTP.
+"""Gathers requests that may share a batch, runs them in one thread, finishes them in others; it knows neither images nor HTTP.
 
 The queue is bounded and served in order of arrival. An idle batcher runs what comes at once; a busy one runs what has
 gathered meanwhile. Whoever cancels its future before its turn costs nothing, and an item that fails, fails alone.
+
+The event loop only queues requests and hears of results: the running thread takes its next batch by itself, so however much
+the loop has to do, it never waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +21,7 @@ from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 Q = TypeVar("Q")
+D = TypeVar("D")
 R = TypeVar("R")
 
 
@@ -27,46 +33,50 @@ class QueueFull(asyncio.QueueFull):
         self.retry_after = retry_after
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Item(Generic[K, Q, R]):
     key: K
     request: Q
     future: asyncio.Future[R]
 
 
-class Batcher(Generic[K, Q, R]):
-    """`run(key, requests) -> results`, called in a thread of its own with requests of one key.
+class Batcher(Generic[K, Q, D, R]):
+    """`run(key, requests) -> drafts`, called in a thread of its own with requests of one key; then, while the next batch
+    runs, `finish(key, request, draft) -> result` for each of them, in `finishers` threads.
 
     `sizes` tells the batch sizes, ascending from 1, that `run` is prepared for; what waits is cut to the largest that it fills.
     """
 
     def __init__(
         self,
-        run: Callable[[K, Sequence[Q]], Sequence[R]],
+        run: Callable[[K, Sequence[Q]], Sequence[D]],
+        finish: Callable[[K, Q, D], R],
         sizes: Callable[[K], Sequence[int]],
         max_queue: int,
         max_wait_ms: float = 0.0,
+        finishers: int = 1,
     ) -> None:
-        self._run = run
+        self._run, self._finish = run, finish
         self._sizes, self._max_queue, self._max_wait = sizes, max_queue, max_wait_ms / 1e3
         self._waiting: deque[_Item[K, Q, R]] = deque()
-        self._arrival = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
+        self._arrival = threading.Condition()  # its lock guards the queue
+        self._thread = threading.Thread(target=self._serve, name="batch", daemon=True)
+        self._finishers, self._parts = ThreadPoolExecutor(finishers, thread_name_prefix="finish"), finishers
         self._seconds = 0.1  # that a request takes of late, as a part of its batch
-        self._task: asyncio.Task[None] | None = None
         self._closing = False
 
     def start(self) -> None:
         """Begin to serve, on the running event loop."""
-        self._task = asyncio.get_running_loop().create_task(self._serve())
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
 
     async def close(self) -> None:
         """Finish what was accepted, then stop."""
-        self._closing = True
-        self._arrival.set()
-        if self._task is not None:
-            await self._task
-        self._thread.shutdown()
+        with self._arrival:
+            self._closing = True
+            self._arrival.notify()
+        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._finishers.shutdown)  # the loop hears of this behind the last results
 
     @property
     def depth(self) -> int:
@@ -78,42 +88,37 @@ class Batcher(Generic[K, Q, R]):
 
         Raises QueueFull, also where at the pace of late they would wait longer than `patience` seconds.
         """
-        if not self._has_room(len(requests), patience):
-            self._forget_cancelled()
-        if not self._has_room(len(requests), patience):
-            raise QueueFull(self._retry_after())
-        loop = asyncio.get_running_loop()
-        items = [_Item(key, request, loop.create_future()) for request in requests]
-        self._waiting.extend(items)
-        self._arrival.set()
+        items = [_Item(key, request, self._loop.create_future()) for request in requests]
+        with self._arrival:
+            if not self._has_room(len(items), patience):
+                self._forget_cancelled()
+            if not self._has_room(len(items), patience):
+                raise QueueFull(self._retry_after())
+            self._waiting.extend(items)
+            self._arrival.notify()
         return [item.future for item in items]
 
-    async def _serve(self) -> None:
-        busy = False
-        while self._waiting or not self._closing:
-            if not self._waiting:
-                busy = False
-                self._arrival.clear()
-                await self._arrival.wait()
-            if busy:
-                await self._let_fill()
-            batch = self._take()
-            if batch:
-                await self._answer(batch)
-            busy = True
+    # In the running thread.
 
-    async def _let_fill(self) -> None:
-        """Give the clients just answered a moment to ask again, so that batches under load are full ones."""
-        deadline = asyncio.get_running_loop().time() + self._max_wait
-        while self._waiting and self.depth < self._sizes(self._waiting[0].key)[-1] and not self._closing:
-            self._arrival.clear()
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0:
-                return
-            try:
-                await asyncio.wait_for(self._arrival.wait(), left)
-            except TimeoutError:
-                return
+    def _serve(self) -> None:
+        while self._waiting or not self._closing:
+            if batch := self._next():
+                self._run_batch(batch)
+
+    def _next(self) -> list[_Item[K, Q, R]]:
+        """Wait for a batch; empty where all that waited has been cancelled."""
+        with self._arrival:
+            self._forget_cancelled()
+            if (
+                self._waiting
+            ):  # give the clients just answered a moment to ask again, so that batches under load are full ones
+                self._arrival.wait_for(self._fills_a_batch, self._max_wait)
+            else:
+                self._arrival.wait_for(lambda: self._waiting or self._closing)
+            return self._take()
+
+    def _fills_a_batch(self) -> bool:
+        return self._closing or not self._waiting or self.depth >= self._sizes(self._waiting[0].key)[-1]
 
     def _take(self) -> list[_Item[K, Q, R]]:
         """The oldest request and those of its key behind it, in order of arrival."""
@@ -128,35 +133,47 @@ class Batcher(Generic[K, Q, R]):
         return batch
 
     def _forget_cancelled(self) -> None:
-        self._waiting = deque(item for item in self._waiting if not item.future.done())
+        if any(item.future.done() for item in self._waiting):
+            self._waiting = deque(item for item in self._waiting if not item.future.done())
 
-    async def _answer(self, batch: list[_Item[K, Q, R]]) -> None:
-        loop = asyncio.get_running_loop()
-        start = loop.time()
+    def _run_batch(self, batch: Sequence[_Item[K, Q, R]]) -> None:
+        start = time.perf_counter()
         try:
-            results = await self._in_thread(batch)
+            drafts = self._run(batch[0].key, [item.request for item in batch])
+            assert len(drafts) == len(batch), "run must give one draft a request"
         except Exception as error:
-            await self._answer_alone(batch, error)
+            self._run_alone(batch, error)
             return
-        self._seconds += 0.1 * ((loop.time() - start) / len(batch) - self._seconds)
-        for item, result in zip(batch, results, strict=True):
-            if not item.future.done():
-                item.future.set_result(result)
+        self._seconds += 0.1 * ((time.perf_counter() - start) / len(batch) - self._seconds)
+        drawn = list(zip(batch, drafts, strict=True))
+        for part in range(min(self._parts, len(drawn))):
+            self._finishers.submit(self._finish_part, drawn[part :: self._parts])
 
-    async def _answer_alone(self, batch: list[_Item[K, Q, R]], error: Exception) -> None:
+    def _run_alone(self, batch: Sequence[_Item[K, Q, R]], error: Exception) -> None:
         """Something in the batch is bad: run each alone, so that only the bad one fails."""
-        if len(batch) > 1:
-            for item in batch:
-                if not item.future.done():
-                    await self._answer([item])
-        elif not batch[0].future.done():
-            batch[0].future.set_exception(error)
+        if len(batch) == 1:
+            self._tell(batch[0].future, error)
+            return
+        for item in batch:
+            if not item.future.done():
+                self._run_batch([item])
 
-    async def _in_thread(self, batch: list[_Item[K, Q, R]]) -> Sequence[R]:
-        requests = [item.request for item in batch]
-        results = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, batch[0].key, requests)
-        assert len(results) == len(batch), "run must give one result a request"
-        return results
+    # In the finishing threads.
+
+    def _finish_part(self, part: Sequence[tuple[_Item[K, Q, R], D]]) -> None:
+        for item, draft in part:
+            if item.future.done():
+                continue
+            try:
+                result: R | Exception = self._finish(item.key, item.request, draft)
+            except Exception as error:
+                result = error
+            self._tell(item.future, result)
+
+    def _tell(self, future: asyncio.Future[R], result: R | Exception) -> None:
+        self._loop.call_soon_threadsafe(_settle, future, result)
+
+    # How long one waits.
 
     def _has_room(self, count: int, patience: float) -> bool:
         return self.depth + count <= self._max_queue and self._expected_wait() <= patience
@@ -168,3 +185,12 @@ class Batcher(Generic[K, Q, R]):
     def _retry_after(self) -> int:
         """Whole seconds, as the header wants them."""
         return max(1, math.ceil(self._expected_wait()))
+
+
+def _settle(future: asyncio.Future[R], result: R | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

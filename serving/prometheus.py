@@ -5,10 +5,16 @@ Requests are counted here by route. BentoML would count them by path, and so kee
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
-from prometheus_client import Counter, Histogram, generate_latest
+# BentoML's, for several workers: every count would go to a file and ask the system for the process it is in. This is the only
+# worker, and prometheus_client reads it when it is imported.
+os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 REQUESTS = Counter("ippo_requests", "Requests answered, or given up by their clients (499).", ["route", "status"])

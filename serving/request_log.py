@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import re
-import secrets
 import sys
 import time
 from datetime import UTC, datetime
@@ -57,7 +57,7 @@ class RequestLog:
             await self.app(scope, receive, send)
             return
         given = Headers(scope=scope).get(HEADER, "")
-        id = given if GIVEN.fullmatch(given) else secrets.token_hex(8)
+        id = given if GIVEN.fullmatch(given) else f"{random.getrandbits(64):016x}"
         log_fields: dict[str, object] = {}
         scope.setdefault("state", {}).update(request_id=id, log_fields=log_fields)
         start, status = time.perf_counter(), 101 if scope["type"] == "websocket" else 499

@@ -6,14 +6,16 @@ The supervisor process imports this module as well, so whatever draws is importe
 from __future__ import annotations
 
 import sys
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import bentoml
+from starlette.types import ASGIApp
 
 from base import listening
 from base.errors import BadInput
 from serving import worker_start
 from serving.application import SERVICE, application
+from serving.direct import Direct
 from serving.error_answers import OneLinePath
 from serving.preflight import check
 from serving.serve_config import ServeConfig
@@ -40,8 +42,18 @@ CONFIG, ADDRESS = _configuration()
 APP = application(CONFIG)
 
 
+class OwnService(bentoml.Service[Any]):  # type: ignore[misc]
+    """A BentoML service whose requests go straight to `APP`, unless BentoML is to trace them."""
+
+    def to_asgi(self, is_main: bool = True) -> ASGIApp:
+        """What the worker runs."""
+        whole = super().to_asgi(is_main)
+        return OneLinePath(whole if CONFIG.tracing else Direct(whole, APP))
+
+
 @bentoml.service(
     name=SERVICE,
+    service_class=OwnService,
     workers=1,
     http={"host": ADDRESS, "port": CONFIG.port},
     logging={"access": {"enabled": False}},  # ours knows more
@@ -67,6 +79,3 @@ class Ippo:
     async def __is_alive__(self) -> bool:
         """The answer of `/livez`: not where the backend failed several times in a row."""
         return bool(APP.state.artist.alive)
-
-
-cast("Any", Ippo).add_asgi_middleware(OneLinePath)  # the decorator made a service of the class

@@ -54,9 +54,9 @@ def student_cases(bundle: Bundle, batches: Sequence[int], names: Sequence[str] |
     generators = [Generator(bundle, backends.load(name, bundle)) for name in names or _installed()]
     for batch in batches:
         first, examples = generators[0], task_of(bundle.manifest).examples(batch)
-        images, origin = first.generate(requests(bundle.manifest, batch)), _provenance(first)
+        images, origin = first.generate(requests(bundle.manifest, batch)), made_by(first)
         yield Case(STAGES[0], "tokenizers", batch, partial(first.tokenizer.ids, examples))
-        yield Case(STAGES[-1], "Pillow", batch, partial(_encode, images, origin))
+        yield Case(STAGES[-1], "Pillow", batch, partial(encoded, images, origin))
         for generator in generators:
             yield from stage_cases(generator, batch)
             yield from _image_cases(generator, batch)
@@ -116,14 +116,16 @@ def in_diffusers(pipeline: Pipeline, scheduler: Mapping[str, Any] | None = None)
 
 def png(generator: Generator, batch: int = 1) -> list[bytes]:
     """Requests → files: what the service does without HTTP."""
-    return _encode(generator.generate(requests(generator.bundle.manifest, batch)), _provenance(generator))
+    return encoded(generator.generate(requests(generator.bundle.manifest, batch)), made_by(generator))
 
 
-def _encode(images: Any, origin: Provenance) -> list[bytes]:
+def encoded(images: Any, origin: Provenance) -> list[bytes]:
+    """Images `(N, H, W, 3)` → PNG files with their provenance, as the service answers them."""
     return [encode(pixels, "png", origin) for pixels in images]
 
 
-def _provenance(generator: Generator) -> Provenance:
+def made_by(generator: Generator) -> Provenance:
+    """What its files say of where they came from."""
     task = task_of(generator.bundle.manifest)
     return Provenance(task.shown(task.examples(1)[0]), 0, 1, generator.name, sha256(generator.bundle.folder / MANIFEST))
 

@@ -1,6 +1,8 @@
-"""The service beside its bars, as ratios: start, overhead, throughput, tail, overload, memory; load by locust.
+"""The service beside its bars, as ratios: start, overhead, throughput, processor time, tail, overload, memory.
 
-python -m benchmarks.load.http_load BUNDLE PROMPT|LABEL [batches=1,8 ...] [--seconds 20 --clients 16 --overload 60]
+Closed loops are wrk's; Poisson arrivals, which wrk cannot make, are locust's, and take a core themselves.
+
+python -m benchmarks.load.http_load BUNDLE PROMPT|LABEL [batches=1,8 ...] [--seconds 20 --clients 16 --overload 120]
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import json
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +19,9 @@ import typer
 
 from base.command import run
 from benchmarks.child import JsonObject, last_object
-from benchmarks.latency.cases import requests
+from benchmarks.latency.cases import encoded, made_by, png, requests
 from benchmarks.latency.http_overhead import overhead
+from benchmarks.load.closed_loop import closed_loop
 from benchmarks.load.served import Server, started
 from evaluation.result import Bar, bars_result, publish
 from runtime import backend as backends
@@ -34,20 +38,12 @@ ROUNDS = 3
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 
 
-def drive(address: str, body: dict[str, str], clients: int, seconds: int, rate: float = 0.0) -> JsonObject:
-    """Closed loops of `clients`, or Poisson arrivals of `rate` a second: status → how many, and percentiles in ms."""
-    options = ["--locustfile", str(LOCUSTFILE), "--headless", "--host", address, "--users", str(clients)]
-    options += [
-        "--spawn-rate",
-        str(clients),
-        "--run-time",
-        f"{seconds}s",
-        "--stop-timeout",
-        "60s",
-        "--loglevel",
-        "ERROR",
-    ]
-    environment = {"IPPO_LOAD_BODY": json.dumps(body), "IPPO_LOAD_PAUSE": str(clients / rate if rate else 0.0)}
+def arrivals(address: str, body: dict[str, str], clients: int, seconds: int, rate: float) -> JsonObject:
+    """Poisson arrivals of `rate` a second: status → how many, and percentiles in ms."""
+    options = ["--locustfile", str(LOCUSTFILE), "--headless", "--host", address, "--loglevel", "ERROR"]
+    options += ["--users", str(clients), "--spawn-rate", str(clients)]
+    options += ["--run-time", f"{seconds}s", "--stop-timeout", "60s"]
+    environment = {"IPPO_LOAD_BODY": json.dumps(body), "IPPO_LOAD_PAUSE": str(clients / rate)}
     return last_object("locust", *options, environment=environment)
 
 
@@ -56,36 +52,60 @@ def percentiles(load: JsonObject, status: str) -> dict[str, float]:
     return dict(load["ms"].get(status, {"p50": 0.0, "p90": 0.0, "p99": 0.0, "most": 0.0}))
 
 
-def offline(generator: Generator, seconds: float) -> float:
-    """Images a second of the generator alone, at its best batch."""
-    rates = []
-    for batch in BATCHES:
-        asked, count = requests(generator.bundle.manifest, batch), 0
-        generator.generate(asked)
-        began = time.perf_counter()
-        while (passed := time.perf_counter() - began) < seconds / len(BATCHES):
-            generator.generate(asked)
-            count += batch
-        rates.append(count / passed)
-    return max(rates)
+@dataclass(frozen=True)
+class Alone:
+    """The generator without HTTP, in batches of one size."""
+
+    rate: float
+    """Images a second, not encoded."""
+    processor: float
+    """Seconds of processor time an image, encoded as PNG."""
 
 
-def throughput(
+def alone(generator: Generator, batch: int, seconds: float) -> Alone:
+    """Draw and encode for so long, after one batch that compiles."""
+    png(generator, batch)
+    requested, origin = requests(generator.bundle.manifest, batch), made_by(generator)
+    count, drawing, began, used = 0, 0.0, time.perf_counter(), time.process_time()
+    while time.perf_counter() - began < seconds:
+        start = time.perf_counter()
+        images = generator.generate(requested)
+        drawing += time.perf_counter() - start
+        encoded(images, origin)
+        count += batch
+    return Alone(count / drawing, (time.process_time() - used) / count)
+
+
+def closed_loops(
     server: Server, generator: Generator, body: dict[str, str], clients: int, seconds: int
-) -> tuple[float, float]:
-    """Images a second by HTTP, and offline; in turns, medians."""
-    over_http, alone, turn = [], [], -(-seconds // ROUNDS)
+) -> tuple[float, list[Bar]]:
+    """Images a second by HTTP, and it beside the generator alone at its best batch: in turns, medians."""
+    over_http, at_best, costs, costs_alone, wrk, turn = [], [], [], [], [], -(-seconds // ROUNDS)
     for _ in range(ROUNDS):
-        alone.append(offline(generator, turn))
-        statuses = drive(server.address, body, clients, turn)["statuses"]
-        over_http.append(statuses.get(ANSWERED, 0) / turn)
-    return statistics.median(over_http), statistics.median(alone)
+        by_batch = [alone(generator, batch, turn / len(BATCHES)) for batch in BATCHES]
+        best = max(by_batch, key=lambda one: one.rate)
+        at_best.append(best.rate)
+        costs_alone.append(best.processor)
+        before = server.processor
+        load = closed_loop(server.address, body, clients, turn)
+        pictures = max(1, load.pictures)
+        over_http.append(pictures / load.seconds)
+        costs.append((server.processor - before) / pictures)
+        wrk.append(load.processor / pictures)
+    rate, cost, cost_alone = (statistics.median(row) for row in (over_http, costs, costs_alone))
+    return rate, [
+        Bar(f"throughput of {clients} clients / offline", rate / statistics.median(at_best), least=0.8),
+        Bar("processor time an image over HTTP / drawing and PNG alone", cost / cost_alone, most=1.25),
+        Bar("processor time an image: over HTTP, ms", 1e3 * cost),
+        Bar("processor time an image: drawing and PNG alone, ms", 1e3 * cost_alone),
+        Bar("processor time an image: wrk, ms", 1e3 * statistics.median(wrk)),
+    ]
 
 
 def overloaded(server: Server, body: dict[str, str], rate: float, seconds: int) -> list[Bar]:
     """More than it can do: who is accepted is answered in time, all others are refused at once."""
     before = server.pss_mb
-    load = drive(server.address, body, 2 * CROWD, seconds, rate)
+    load = arrivals(server.address, body, 2 * CROWD, seconds, rate)
     statuses: dict[str, int] = load["statuses"]
     accepted, refused = percentiles(load, ANSWERED), percentiles(load, REFUSED)
     total = sum(statuses.values())
@@ -96,7 +116,7 @@ def overloaded(server: Server, body: dict[str, str], rate: float, seconds: int) 
         Bar("overload: share refused", statuses.get(REFUSED, 0) / max(1, total)),
         Bar("overload: refused p99 / accepted p50", refused["p99"] / max(accepted["p50"], 1e-9), most=0.5),
         Bar("overload: refused without Retry-After", load["without_retry_after"], most=0),
-        Bar("overload: memory grown, MB", server.pss_mb - before, most=20),
+        Bar("overload: memory grown, MB", server.pss_mb - before, most=10),
     ]
 
 
@@ -112,11 +132,11 @@ def measure(
         bars = [Bar("exec to ready, s", server.ready, most=5), Bar("exec to first image, s", first, most=6)]
         bars += [Bar("HTTP over bare p50, ms", overhead(opened, server.address).milliseconds, most=1.5)]
         generator = Generator(opened, backends.load("auto", opened))
-        over_http, alone = throughput(server, generator, body, clients, seconds)
-        bars += [Bar(f"throughput of {clients} clients / offline", over_http / alone, least=0.85)]
-        half = percentiles(drive(server.address, body, CROWD, seconds, over_http / 2), ANSWERED)
-        bars += [Bar("half load: p99 / p50", half["p99"] / max(half["p50"], 1e-9), most=4)]
-        bars += overloaded(server, body, 2 * over_http, overload)
+        rate, beside = closed_loops(server, generator, body, clients, seconds)
+        bars += beside
+        half = percentiles(arrivals(server.address, body, CROWD, seconds, rate / 2), ANSWERED)
+        bars += [Bar("half load: p99 / p50", half["p99"] / max(half["p50"], 1e-9), most=2.5)]
+        bars += overloaded(server, body, 2 * rate, overload)
         return [*bars, Bar("memory (PSS), MB", server.pss_mb, most=500)]
 
 
@@ -126,7 +146,7 @@ def main(
     settings: Annotated[list[str] | None, typer.Argument(help="Of `ippo serve`, e.g. batches=1,8.")] = None,
     seconds: Annotated[int, typer.Option(help="Of each measurement.")] = 20,
     clients: Annotated[int, typer.Option(help="Closed loops.")] = 16,
-    overload: Annotated[int, typer.Option(help="Seconds of twice the most it can do.")] = 60,
+    overload: Annotated[int, typer.Option(help="Seconds of twice the most it can do.")] = 120,
 ) -> None:
     """Measure the service beside its bars; the last line is JSON."""
     bars = measure(bundle, text, seconds, clients, overload, settings or [])

@@ -1,8 +1,5 @@
-"""What locust's clients do: ask for a picture, and measure; it knows nothing about what is served.
-
-Without a rate every client asks again as soon as it is answered (a closed loop); with one, all together ask at random
-moments so often a second (Poisson arrivals), whatever was answered.
-"""
+"""What locust's clients do: ask for a picture at random moments (Poisson arrivals), and measure; it knows nothing about
+what is served."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from locust import FastHttpUser, events, task
 
 BODY = json.loads(os.environ["IPPO_LOAD_BODY"])
 PAUSE = float(os.environ["IPPO_LOAD_PAUSE"])
-"""Mean seconds between two requests of one client; 0: none."""
+"""Mean seconds between two requests of one client."""
 statuses: Counter[str] = Counter()
 times: defaultdict[str, list[float]] = defaultdict(list)
 without_retry_after = 0
@@ -26,7 +23,7 @@ class Client(FastHttpUser):
     """Asks with a new seed each time."""
 
     def wait_time(self) -> float:
-        return random.expovariate(1 / PAUSE) if PAUSE else 0.0
+        return random.expovariate(1 / PAUSE)
 
     def on_start(self) -> None:
         self.wait()  # so that they do not all begin at once

@@ -51,6 +51,11 @@ class Server:
         return [parent, *parent.children(recursive=True)]
 
     @property
+    def processor(self) -> float:
+        """Seconds of processor time that its processes have taken."""
+        return float(sum(sum(one.cpu_times()[:2]) for one in self.processes))
+
+    @property
     def pss_mb(self) -> float:
         """Proportional set size of its processes: what they share counts once."""
         return float(sum(one.memory_full_info().pss for one in self.processes) / (1 << 20))

@@ -38,8 +38,10 @@ OPTIONS = ("page=false", "body_seconds=1", "deadline=5", "max_picture_body=10485
 LARGE = 10 << 20
 MESSAGES = 100
 """That one websocket sends without reading."""
+QUIET_SECONDS = 3.0
+"""Behind an attack, longer than the server waits for a body."""
 SETTLE_SECONDS = 15.0
-"""BentoML's timer of a request lives for `deadline`, `body_seconds` and five seconds more."""
+"""Within which nothing may be left."""
 RESET = struct.pack("ii", 1, 0)
 """Of SO_LINGER: closing throws away what was not read, and tells so."""
 ALLOWED_MB = 10.0
@@ -187,7 +189,7 @@ def siege(bundle: str, text: str, counts: dict[str, int]) -> JsonObject:
     with started("serve", "--bundle", bundle, *OPTIONS) as server:
         attacked = Siege(server, body)
         attacked.attack({kind: -(-count // 10) for kind, count in counts.items()})
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(QUIET_SECONDS)
         before = footprint(server)
         seconds = attacked.attack(counts)
         after = settled(server, before, ALLOWED_MB, SETTLE_SECONDS)

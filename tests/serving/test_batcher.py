@@ -37,7 +37,12 @@ def of(*sizes: int) -> Callable[[str], Sequence[int]]:
     return lambda key: sizes
 
 
-async def _occupied(run: Recorder, batcher: Batcher[str, int, int]) -> asyncio.Future[int]:
+def plus_nothing(key: str, request: int, draft: int) -> int:
+    """Finishes a number as it is."""
+    return draft
+
+
+async def _occupied(run: Recorder, batcher: Batcher[str, int, int, int]) -> asyncio.Future[int]:
     """One request that is inside `run`, so that whatever comes next must wait."""
     (first,) = batcher.submit("a", [0])
     await asyncio.to_thread(run.started.wait, 10)
@@ -51,7 +56,9 @@ def _run(coroutine: Coroutine[Any, Any, None]) -> None:
 def test_idle_runs_at_once_and_alone() -> None:
     async def scenario() -> None:
         run = Recorder()
-        batcher = Batcher(run, of(1, 8), max_queue=8, max_wait_ms=10_000)  # would time out if an idle one waited
+        batcher = Batcher(
+            run, plus_nothing, of(1, 8), max_queue=8, max_wait_ms=10_000
+        )  # would time out if an idle one waited
         batcher.start()
         assert await batcher.submit("a", [21])[0] == 42
         await batcher.close()
@@ -63,7 +70,7 @@ def test_idle_runs_at_once_and_alone() -> None:
 def test_what_gathers_while_busy_shares_batches_of_prepared_sizes_by_key_in_order() -> None:
     async def scenario() -> None:
         run = Recorder(gated=True)
-        batcher = Batcher(run, of(1, 2, 4), max_queue=64)
+        batcher = Batcher(run, plus_nothing, of(1, 2, 4), max_queue=64)
         batcher.start()
         first = await _occupied(run, batcher)
         futures = batcher.submit("a", [1, 2, 3]) + batcher.submit("b", [10, 11]) + batcher.submit("a", [4, 5, 6])
@@ -78,7 +85,7 @@ def test_what_gathers_while_busy_shares_batches_of_prepared_sizes_by_key_in_orde
 def test_one_bad_item_fails_alone() -> None:
     async def scenario() -> None:
         run = Recorder(gated=True)
-        batcher = Batcher(run, of(1, 4), max_queue=64)
+        batcher = Batcher(run, plus_nothing, of(1, 4), max_queue=64)
         batcher.start()
         await _occupied(run, batcher)
         futures = batcher.submit("a", [1, -1, 2, 3])
@@ -94,7 +101,7 @@ def test_one_bad_item_fails_alone() -> None:
 def test_cancelled_while_waiting_is_never_run() -> None:
     async def scenario() -> None:
         run = Recorder(gated=True)
-        batcher = Batcher(run, of(1), max_queue=64)
+        batcher = Batcher(run, plus_nothing, of(1), max_queue=64)
         batcher.start()
         await _occupied(run, batcher)
         gone, stays = batcher.submit("a", [1, 2])
@@ -110,7 +117,7 @@ def test_cancelled_while_waiting_is_never_run() -> None:
 def test_full_queue_refuses_the_whole_request_and_the_cancelled_make_room() -> None:
     async def scenario() -> None:
         run = Recorder(gated=True)
-        batcher = Batcher(run, of(1), max_queue=3)
+        batcher = Batcher(run, plus_nothing, of(1), max_queue=3)
         batcher.start()
         await _occupied(run, batcher)
         waiting = batcher.submit("a", [1, 2])
@@ -130,7 +137,7 @@ def test_full_queue_refuses_the_whole_request_and_the_cancelled_make_room() -> N
 def test_who_would_wait_too_long_is_refused_at_once() -> None:
     async def scenario() -> None:
         run = Recorder(gated=True)
-        batcher = Batcher(run, of(1), max_queue=64)  # a batch counts as 0.1 s until it is measured
+        batcher = Batcher(run, plus_nothing, of(1), max_queue=64)  # a batch counts as 0.1 s until it is measured
         batcher.start()
         await _occupied(run, batcher)
         waiting = [batcher.submit("a", [number])[0] for number in range(4)]
@@ -145,10 +152,58 @@ def test_who_would_wait_too_long_is_refused_at_once() -> None:
     _run(scenario())
 
 
+def test_a_batch_is_finished_while_the_next_one_runs() -> None:
+    async def scenario() -> None:
+        second = threading.Event()
+
+        def run(key: str, requests: Sequence[int]) -> Sequence[int]:
+            if list(requests) == [2]:
+                second.set()
+            return requests
+
+        def finish(key: str, request: int, draft: int) -> int:
+            assert request == 2 or second.wait(10)
+            return 10 * draft
+
+        batcher = Batcher(run, finish, of(1), max_queue=8)
+        batcher.start()
+        assert await asyncio.gather(*batcher.submit("a", [1, 2])) == [10, 20]
+        await batcher.close()
+
+    _run(scenario())
+
+
+def test_what_cannot_be_finished_fails_alone_and_the_cancelled_is_not_finished() -> None:
+    async def scenario() -> None:
+        finished: list[int] = []
+
+        def finish(key: str, request: int, draft: int) -> int:
+            finished.append(request)
+            if request == 3:
+                raise ValueError("three")
+            return draft
+
+        run = Recorder(gated=True)
+        batcher = Batcher(run, finish, of(1, 4), max_queue=8, finishers=2)
+        batcher.start()
+        first = await _occupied(run, batcher)
+        futures = batcher.submit("a", [1, 2, 3, 4])
+        futures[0].cancel()
+        futures += batcher.submit("a", [5])
+        first.cancel()
+        run.gate.set()
+        results = await asyncio.gather(*futures, return_exceptions=True)
+        await batcher.close()
+        assert [results[1], results[3], results[4]] == [4, 8, 10] and isinstance(results[2], ValueError)
+        assert sorted(finished) == [2, 3, 4, 5]
+
+    _run(scenario())
+
+
 def test_close_finishes_what_was_accepted() -> None:
     async def scenario() -> None:
         run = Recorder(gated=True)
-        batcher = Batcher(run, of(1), max_queue=8)
+        batcher = Batcher(run, plus_nothing, of(1), max_queue=8)
         batcher.start()
         await _occupied(run, batcher)
         futures = batcher.submit("a", [1, 2])
@@ -163,7 +218,7 @@ def test_close_finishes_what_was_accepted() -> None:
 def test_busy_waits_for_the_batch_to_fill() -> None:
     async def scenario() -> None:
         run = Recorder(gated=True)
-        batcher = Batcher(run, of(1, 2), max_queue=8, max_wait_ms=5_000)
+        batcher = Batcher(run, plus_nothing, of(1, 2), max_queue=8, max_wait_ms=5_000)
         batcher.start()
         first = await _occupied(run, batcher)
         (second,) = batcher.submit("a", [1])
@@ -185,7 +240,7 @@ def test_busy_waits_for_the_batch_to_fill() -> None:
 def test_everyone_gets_their_own_answer(requests: list[tuple[str, int]], sizes: dict[str, set[int]]) -> None:
     async def scenario() -> None:
         run = Recorder(gated=True)
-        batcher = Batcher(run, lambda key: [1, *sorted(sizes[key])], max_queue=64)
+        batcher = Batcher(run, plus_nothing, lambda key: [1, *sorted(sizes[key])], max_queue=64)
         batcher.start()
         await _occupied(run, batcher)
         futures = [batcher.submit(key, [number])[0] for key, number in requests]

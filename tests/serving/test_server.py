@@ -174,21 +174,18 @@ def _run(command: list[str], config: ServeConfig) -> subprocess.CompletedProcess
     return subprocess.run(command, env=environment(config), capture_output=True, text=True, timeout=READY_WITHIN)
 
 
-def test_serving_reaches_no_torch(config: ServeConfig) -> None:
-    """All that the worker imports, drawing included."""
+def test_serving_reaches_no_torch_and_a_request_leaves_no_timer(config: ServeConfig) -> None:
+    """All that the worker imports, drawing included, by the application that it runs."""
     code = """
-import asyncio, sys
+import asyncio, gc, sys
+from starlette.testclient import TestClient
 from serving import page, service
-from serving.artist import Artist
-from serving.registry import Registry
-from serving.schema import Order
-async def draw():
-    registry, artist = Registry.open(service.CONFIG), Artist(service.CONFIG)
-    artist.start()
-    await artist.draw(registry.first, Order(input="a cat", seed=7, n=2, steps=2, format="png", size=(16, 16)))
-    await artist.close()
-asyncio.run(draw())
-print(sorted({"torch", "diffusers", "transformers", "training"} & set(sys.modules)))
+with TestClient(service.Ippo.to_asgi()) as client:
+    client.get("/livez").raise_for_status()
+    for _ in range(8):
+        client.post("/generate", json={"prompt": "a cat", "n": 2, "steps": 2}).raise_for_status()
+    timers = [one for one in gc.get_objects() if isinstance(one, asyncio.TimerHandle) and not one.cancelled()]
+print(sorted({"torch", "diffusers", "transformers", "training"} & set(sys.modules)), len(timers) < 8)
 """
     result = _run([sys.executable, "-c", code], config)
-    assert result.stdout.splitlines()[-1] == "[]", result.stderr
+    assert result.stdout.splitlines()[-1] == "[] True", result.stderr
