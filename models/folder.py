@@ -77,10 +77,11 @@ def on_hub(name: str) -> bool:
 def as_student(pipeline: Pipeline, where: str | Path, name: str) -> Pipeline:
     """What can be exported: a student as it is, and a published one-step model (SD-Turbo) under a student's scheduler.
 
-    `where` it was opened from, and what the user calls it. BadInput: a teacher; its own scheduler is named.
+    Of several flows it is the first that is a student. `where` it was opened from, and what the user calls it. BadInput: a
+    teacher; its own scheduler is named.
     """
-    if pipeline.is_student:
-        return pipeline
+    if student := next((flow for flow in (pipeline, *pipeline.siblings) if flow.is_student), None):
+        return pipeline.flow(student.task)
     published = components.scheduler(components.local(str(where)))
     if not is_few_step(published):
         check_student(published, name)
@@ -89,8 +90,9 @@ def as_student(pipeline: Pipeline, where: str | Path, name: str) -> Pipeline:
 
 def component_names(name: str | Path) -> dict[str, tuple[str, ...]]:
     """Part (conditioner, denoiser, autoencoder) of what `load` opens → the folders of its components. BadInput: as `load`."""
-    files = _weight_files(_family_at(name))
-    return {part: tuple(file.partition("/")[0] for file in several) for part, several in files.items()}
+    files: Mapping[str, str | tuple[str, ...]] = _family_at(name).WEIGHTS
+    several = {part: (one,) if isinstance(one, str) else one for part, one in files.items()}
+    return {part: tuple(file.partition("/")[0] for file in own) for part, own in several.items()}
 
 
 def from_scratch(values: Mapping[str, Any]) -> Config:
@@ -144,13 +146,18 @@ def original_layout(pipeline: Pipeline) -> stable_diffusion_file.Layout:
 
 def weights(pipeline: Pipeline) -> dict[str, str]:
     """Part (conditioner, denoiser, autoencoder) → its safetensors file in a saved folder, where it has one file."""
-    return dict(_weights(pipeline))
+    return {part: file for part, file in _weights(pipeline).items() if isinstance(file, str)}
 
 
 def weight_files(pipeline: Pipeline) -> dict[str, tuple[str, ...]]:
     """Part (conditioner, denoiser, autoencoder) → its safetensors files in a saved folder."""
-    several: dict[str, tuple[str, ...]] = getattr(_family_of(pipeline), "SEVERAL", {})
-    return {part: (file,) for part, file in _weights(pipeline).items()} | several
+    return {part: (files,) if isinstance(files, str) else files for part, files in _weights(pipeline).items()}
+
+
+def scheduler_file(pipeline: Pipeline) -> str:
+    """The file of the pipeline's noise schedule in a saved folder, which may hold several flows."""
+    schedulers: Mapping[str, str] = getattr(_family_of(pipeline), "SCHEDULERS", {})
+    return f"{schedulers.get(pipeline.task, 'scheduler')}/scheduler_config.json"
 
 
 def _with_shapes(pipeline: Pipeline, file: Path) -> Pipeline:
@@ -164,16 +171,11 @@ def _with_shapes(pipeline: Pipeline, file: Path) -> Pipeline:
         raise BadInput(f"{file} is no list of latent shapes, such as [[32, 16, 16], [32, 20, 12]] ({error})") from None
 
 
-def _weights(pipeline: Pipeline) -> Mapping[str, str]:
+def _weights(pipeline: Pipeline) -> Mapping[str, str | tuple[str, ...]]:
     """`WEIGHTS` of the family, or of one of its `FLOWS`, which are named by their task."""
     family = _family_of(pipeline)
-    flows: Mapping[str, Mapping[str, str]] = getattr(family, "FLOWS", {})
+    flows: Mapping[str, Mapping[str, str | tuple[str, ...]]] = getattr(family, "FLOWS", {})
     return flows.get(pipeline.task, family.WEIGHTS)
-
-
-def _weight_files(family: ModuleType) -> dict[str, tuple[str, ...]]:
-    several: dict[str, tuple[str, ...]] = getattr(family, "SEVERAL", {})
-    return {part: (file,) for part, file in family.WEIGHTS.items()} | several
 
 
 def _family_of(pipeline: Pipeline) -> ModuleType:

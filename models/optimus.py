@@ -1,7 +1,8 @@
 """Optimus, the text autoencoder of Versatile Diffusion (arXiv 2004.04092): BERT reads, GPT-2 writes; it knows no denoiser.
 
 A text is one vector, the mean of its distribution, not scaled. GPT-2 gets it twice: added to every token's embedding, and as
-one position that every layer has seen before the first token. Shapes: `N` batch, `S` tokens, `L` numbers that stand for a text.
+one position that every layer has seen before the first token. Shapes: `N` batch, `S` tokens, `L` numbers that stand for a text,
+`V` vocabulary, `K heads P d` what GPT-2 remembers.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from transformers import (
 from base.errors import BadInput
 from models import components
 from models.pipeline import Autoencoder
+from models.word_by_word import ByWord, write
 from models.writer import written
 
 FOLDER = "optimus"
@@ -63,35 +65,55 @@ class Optimus(ModelMixin, ConfigMixin):
         pooled = self.reader(input_ids, attention_mask=(input_ids > 0).long()).pooler_output
         return cast(Tensor, self.moments(pooled).chunk(2, dim=-1)[0])
 
-    def past(self, latent: Tensor) -> DynamicCache:
-        """Means `(N, L)` → the position before the first token, key and value alike in every layer."""
-        cache, config = DynamicCache(), self.writer.config
-        for layer, one in enumerate(self.memory(latent).split(config.n_embd, dim=-1)):
-            heads = one.unflatten(-1, (config.n_head, -1))[:, :, None]  # (N, heads, 1, width of a head)
-            cache.update(heads, heads, layer)
-        return cache
+    @property
+    def past_shape(self) -> tuple[int, int, int, int]:
+        """`(K, heads, P, d)` of what GPT-2 remembers of one text: keys and values of every layer, at P places.
 
-    def logits(self, latent: Tensor, ids: Tensor, cache: DynamicCache) -> Tensor:
-        """The next tokens' ids `(N, S)` of texts `(N, L)`, after what `cache` has seen → logits `(N, S, vocabulary)`."""
-        first = cache.get_seq_length()
-        places = torch.arange(first, first + ids.shape[1], device=ids.device)[None]
-        embeds = self.writer.wte(ids) + self.added(latent)[:, None]
-        hidden = self.writer(inputs_embeds=embeds, past_key_values=cache, position_ids=places).last_hidden_state
-        return cast(Tensor, hidden @ self.writer.wte.weight.T)
+        The first place is the text's own.
+        """
+        config = self.writer.config
+        return 2 * config.n_layer, config.n_head, LONGEST, config.n_embd // config.n_head
+
+    def step(self, latent: Tensor, ids: Tensor, position: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """The tokens `(N, 1)` at place `position` `()` of texts `(N, L)` → logits of the next `(N, V)`, and the new past.
+
+        `past` `(N, K, heads, P, d)` holds what was before; zeros before the first token, whose place is 1. Every step has the
+        same shapes, so that one graph does them all.
+        """
+        places = torch.arange(past.shape[3] + 1, device=ids.device)  # the last one is the token's own
+        seen = (places < position) | (places == past.shape[3])
+        mask = torch.zeros(seen.shape, dtype=past.dtype, device=ids.device).masked_fill(
+            ~seen, torch.finfo(past.dtype).min
+        )
+        own = self.memory(latent).unflatten(-1, (-1, past.shape[2], past.shape[4]))  # (N, layers, heads, d)
+        own = own.repeat_interleave(2, dim=1)[:, :, :, None]  # key and value alike
+        known = torch.cat([own, past[:, :, :, 1:]], dim=3)
+        cache = DynamicCache()
+        for layer in range(past.shape[1] // 2):
+            cache.update(known[:, 2 * layer], known[:, 2 * layer + 1], layer)
+        hidden = self.writer(
+            inputs_embeds=self.writer.wte(ids) + self.added(latent)[:, None],
+            past_key_values=cache,
+            attention_mask=mask.expand(ids.shape[0], 1, 1, -1),
+            position_ids=position.reshape(1, 1),
+        ).last_hidden_state
+        new = torch.stack([array[:, :, -1:] for layer in cache.layers for array in (layer.keys, layer.values)], dim=1)
+        now = torch.where((places[:-1] == position)[:, None], new, known)
+        return (hidden @ self.writer.wte.weight.T)[:, 0], now
 
     @torch.no_grad()
-    def decode(self, latent: Tensor, start: int, end: int, pad: int) -> Tensor:
-        """Means `(N, L)` → GPT-2's ids `(N, 30)`: the likeliest token each time, `pad` after `end`.
+    def decode(self, latent: Tensor, how: ByWord) -> NDArray[np.int64]:
+        """Means `(N, L)` → GPT-2's ids `(N, 30)` on the host: the likeliest token each time.
 
         All texts are written together. Versatile Diffusion's own page drew tokens at random, one text at a time.
         """
-        cache, written_ids = self.past(latent), [torch.full((len(latent), 1), start, device=latent.device)]
-        over = torch.zeros(len(latent), 1, dtype=torch.bool, device=latent.device)
-        for _ in range(LONGEST - 1):
-            following = self.logits(latent, written_ids[-1], cache)[:, -1:].argmax(dim=-1)
-            written_ids.append(following.masked_fill(over, pad))
-            over = over | (following == end)
-        return torch.cat(written_ids, dim=1)
+
+        def step(ids: NDArray[np.int64], place: int, past: Tensor) -> tuple[NDArray[np.int64], Tensor]:
+            tokens, position = torch.from_numpy(ids).to(latent.device), torch.tensor(place, device=latent.device)
+            logits, now = self.step(latent, tokens, position, past)
+            return logits.argmax(dim=-1, keepdim=True).cpu().numpy(), now
+
+        return write(step, latent.new_zeros(len(latent), *how.past), len(latent), how)
 
 
 class OptimusAutoencoder(Autoencoder):
@@ -102,7 +124,11 @@ class OptimusAutoencoder(Autoencoder):
     def __init__(self, optimus: Optimus, reader: PreTrainedTokenizerBase, writer: PreTrainedTokenizerBase) -> None:
         super().__init__()
         self.optimus, self.reader, self.tokenizer = optimus, reader, writer
-        self.marks = tuple(int(cast(int, writer.convert_tokens_to_ids(mark))) for mark in (START, END, PAD))
+        start, end, pad = self.marks = [
+            int(cast(int, writer.convert_tokens_to_ids(mark))) for mark in (START, END, PAD)
+        ]
+        own = f"{FOLDER}/{WRITER}/tokenizer.json"
+        self.by_word: ByWord = ByWord(start, end, pad, LONGEST, optimus.past_shape, own)
 
     def read(self, texts: Sequence[str]) -> Tensor:
         """N texts → BERT's ids `(N, S)`, in small letters, 0 behind the end."""
@@ -118,11 +144,15 @@ class OptimusAutoencoder(Autoencoder):
 
     def from_latents(self, latents: Tensor) -> Tensor:
         """Latents `(N, L, 1, 1)` → GPT-2's ids `(N, 30)` int64."""
-        return self.optimus.decode(latents[:, :, 0, 0], *self.marks)
+        return torch.from_numpy(self.output(latents))
+
+    def next_token(self, latents: Tensor, ids: Tensor, position: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents `(N, L, 1, 1)`, tokens `(N, 1)` at a place `()`, past `(N, K, heads, P, d)` → logits `(N, V)`, new past."""
+        return self.optimus.step(latents[:, :, 0, 0], ids, position, past)
 
     def output(self, latents: Tensor) -> NDArray[np.int64]:
         """Latents `(N, L, 1, 1)` → GPT-2's ids `(N, 30)` on the host."""
-        return cast("NDArray[np.int64]", self.decode(latents).cpu().numpy())
+        return self.optimus.decode(latents[:, :, 0, 0], self.by_word)
 
     def texts(self, ids: NDArray[np.int64]) -> list[str]:
         """GPT-2's ids `(N, 30)` → N texts."""
@@ -147,6 +177,9 @@ def load(folder: Path) -> OptimusAutoencoder:
     network = components.Base(str(folder), folder.parent).network(folder.name, Optimus)
     reader, writer = BertTokenizer.from_pretrained(folder / READER), GPT2Tokenizer.from_pretrained(folder / WRITER)
     writer.add_special_tokens({"pad_token": PAD, "bos_token": START, "eos_token": END})
+    for name, tokenizer, plan in ((READER, reader, network.reader.config), (WRITER, writer, network.writer.config)):
+        if len(tokenizer) > plan.vocab_size:
+            raise BadInput(f"{folder}: {name} has {len(tokenizer)} tokens, its network knows {plan.vocab_size}")
     return OptimusAutoencoder(network, reader, writer)
 
 

@@ -1,6 +1,6 @@
 """A pipeline: conditioner, denoiser, autoencoder and schedule under one task; it knows nothing about training or graphs.
 
-Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `D` width.
+Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `D` width, `V` vocabulary.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from models.labels import Input
 from models.pixel_tensors import to_uint8
 from models.schedule import STUDENT_TIMESTEPS, Schedule
 from models.schedule import is_student as is_student_scheduler
-from models.task import task_named
+from models.task import doing, task_named
+from models.word_by_word import ByWord
 
 Watch = Callable[[int, NDArray[np.uint8], NDArray[np.uint8]], None]
 """Called at every step with the timestep, the sample, and the x0 that is seen in it, both as images `(N, H, W, 3)`."""
@@ -69,6 +70,9 @@ class Denoiser(Protocol):
 class Autoencoder(nn.Module, ABC):
     """Data ↔ latents of about unit variance: pixels in [−1, 1] or token ids; pixel diffusion uses the identity."""
 
+    by_word: ByWord | None = None
+    """How it writes, where its decoder runs once for every word; `next_token` is then what runs."""
+
     @property
     @abstractmethod
     def scaling_factor(self) -> float:
@@ -82,6 +86,13 @@ class Autoencoder(nn.Module, ABC):
     def from_latents(self, latents: Tensor) -> Tensor:
         """Latents as they are `(N, C, h, w)` → images `(N, 3, H, W)` or ids `(N, S)`; what the exported decoder computes."""
 
+    def next_token(self, latents: Tensor, ids: Tensor, position: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents as they are `(N, C, h, w)`, tokens `(N, 1)` at a place `()`, what was before them `(N, …)`.
+
+        Gives the logits of the next tokens `(N, V)`, and what is then before.
+        """
+        raise NotImplementedError("this decoder gives all at once")
+
     def encode(self, images: Tensor) -> Tensor:
         """Images `(N, 3, H, W)` → scaled latents `(N, C, h, w)`."""
         return self.to_latents(images) * self.scaling_factor
@@ -93,6 +104,10 @@ class Autoencoder(nn.Module, ABC):
     def output(self, latents: Tensor) -> NDArray[Any]:
         """Scaled latents `(N, C, h, w)` → what the pipeline gives: by default images `(N, H, W, 3)` uint8."""
         return to_uint8(self.decode(latents))
+
+    def texts(self, ids: NDArray[np.int64]) -> list[str]:
+        """Token ids `(N, S)` that `output` gave → N texts, where it gives such."""
+        raise NotImplementedError("this autoencoder is of images")
 
     def picture(self, latents: Tensor) -> NDArray[np.uint8]:
         """Scaled latents `(N, C, h, w)` → what somebody looks at while training, `(N, H, W, 3)`; by default the output."""
@@ -118,6 +133,8 @@ class Pipeline:
     )  # names of the attributes, where they are the input
     siblings: tuple[Pipeline, ...] = ()
     """The other flows of its folder, which share modules with it and are saved with it."""
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    """Task → what its folder lacks to do that as well."""
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -135,15 +152,15 @@ class Pipeline:
         return is_student_scheduler(self.scheduler)
 
     def flow(self, task: str) -> Pipeline:
-        """The flow of this folder with that task, which is this one where its folder has no other.
+        """The flow of this folder that does that task, which is this one where its folder has no other.
 
-        BadInput: the folder has none of that task.
+        BadInput: none in the folder does it.
         """
         flows = {one.task: one for one in (self, *self.siblings)}
-        if task not in flows:
-            raise BadInput(f"no flow '{task}'{nearest(task, flows)}")
-        others = tuple(one for name, one in flows.items() if name != task)
-        return replace(flows[task], siblings=others)
+        if (found := doing(task, flows)) is None:
+            raise BadInput(f"no flow '{task}'{self.lacking.get(task) or nearest(task, flows)}")
+        others = tuple(one for name, one in flows.items() if name != found)
+        return replace(flows[found], siblings=others)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Pipeline:
         """Move every network, in place."""

@@ -5,14 +5,13 @@ It knows no flow. The text UNet of a folder may be its context layers alone, whi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
@@ -40,6 +39,10 @@ NULL = "null_picture"
 NULL_PICTURES: dict[str, int | None] = {"zeros": None, "grey": 127, "black": 0}
 """What stands for no picture in guidance: zeros as in its web page, or a picture of one shade, as in diffusers and for
 captions. `model_index.json` may name one."""
+NULL_CAPTION = "black"
+"""The same for captions, whatever the index names for pictures."""
+TEXT_SCHEDULER = "text_scheduler"
+"""Folder of the text flow's schedule, where a folder has one: in the published one it is the image flow's."""
 TEXT_LATENT = 768
 """Numbers that stand for a text, as published."""
 
@@ -52,6 +55,7 @@ def check(name: str) -> components.Base:
     components.tokenizer(base.folder, "tokenizer")
     _check_fit(base)
     base_scheduler(base.scheduler(), name)
+    text_scheduler(base)
     for component, kind in KINDS.items():
         base.check(component, kind)
     _context_layers(base)
@@ -114,11 +118,10 @@ def tensors(files: Sequence[Path]) -> dict[str, Tensor]:
     return {name: weight for file in files for name, weight in load_file(file).items()}
 
 
-def write(folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-    """Write a UNet's folder: its configuration, and weights of any shape."""
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(dict(config), indent=2) + "\n")
-    save_file(dict(weights), folder / NETWORK, metadata={"format": "pt"})
+def text_scheduler(base: components.Base) -> dict[str, Any]:
+    """The text flow's schedule: its own where it has one, else the image flow's. BadInput: one that is not read."""
+    own = (base.folder / TEXT_SCHEDULER).is_dir()
+    return base_scheduler(components.scheduler(base.folder, TEXT_SCHEDULER) if own else base.scheduler(), base.name)
 
 
 def null_picture(folder: Path) -> str:

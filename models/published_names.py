@@ -6,6 +6,7 @@ UNet has linear layers where the other resizes. diffusers gives each UNet the ti
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,10 +41,16 @@ def unet_weights(unet: nn.Module, part: str, held: Mapping[str, Tensor]) -> dict
 
 
 def unknown(names: Mapping[str, str], more: Mapping[str, str], held: Mapping[str, Tensor]) -> None:
-    """BadInput: the checkpoint has tensors of the diffuser that neither UNet takes."""
+    """BadInput: the checkpoint has tensors of the diffuser, of any shape, that neither UNet takes."""
     left = [name for name in held if name.startswith(FRONT) and name not in {*names.values(), *more.values()}]
     if left:
         raise BadInput(f"{len(left)} tensors of the checkpoint belong to neither UNet: {listed(left)}")
+
+
+def others(held: Mapping[str, Tensor]) -> dict[str, int]:
+    """What the checkpoint holds besides the diffuser: the first word of its names → how many tensors of any shape."""
+    words = (name.partition(".")[0] for name in held if "." in name and not name.startswith(FRONT))
+    return dict(Counter(words))
 
 
 def optimus_weights(optimus: nn.Module, held: Mapping[str, Tensor]) -> dict[str, Tensor]:

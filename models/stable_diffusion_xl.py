@@ -31,14 +31,13 @@ from models.unet import TextTimeUNet
 ALIASES = ("StableDiffusionXLImg2ImgPipeline",)
 """Other classes of diffusers whose folders hold the same components."""
 WEIGHTS = {
+    "conditioner": ("text_encoder/model.safetensors", "text_encoder_2/model.safetensors"),
     "denoiser": "unet/diffusion_pytorch_model.safetensors",
     "autoencoder": "vae/diffusion_pytorch_model.safetensors",
 }
-"""Where the weights of each part that lies in one file are in the folder."""
+"""Where the weights of each part are in the folder; of several files each is in the folder that its module is called by."""
 ENCODERS: dict[str, type[nn.Module]] = {"text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection}
 """Text encoder → its class of transformers."""
-SEVERAL = {"conditioner": ("text_encoder/model.safetensors", "text_encoder_2/model.safetensors")}
-"""Where those of the others are, each in the folder that its module is called by."""
 
 
 class DualConditioner(Conditioner):

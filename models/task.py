@@ -11,7 +11,7 @@ import dataclasses
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Literal, Protocol
@@ -77,6 +77,8 @@ class Task(ABC):
 
     name: ClassVar[str]
     """As Hugging Face calls it."""
+    covers: ClassVar[tuple[str, ...]] = ()
+    """Names of further tasks that a model of this one does as well: it is found by them too."""
     field: ClassVar[InputField | None]
     """What a request holds besides its seed; None: nothing."""
     images: ClassVar[tuple[str, ...]] = ()
@@ -166,6 +168,14 @@ def task_named(name: str) -> type[Task]:
         raise BadInput(f"unknown task '{name}'{nearest(name, task_names())}")
     task: type[Task] = importlib.import_module(f"{tasks.__name__}.{name.replace('-', '_')}").TASK
     return task
+
+
+def doing(task: str, tasks: Iterable[str]) -> str | None:
+    """The name of the first of some tasks that is `task`, else of one that covers it; None: none of them does it."""
+    known = list(tasks)
+    if task in known:
+        return task
+    return next((name for name in known if task in task_named(name).covers), None)
 
 
 def task_of(model: Described) -> Task:

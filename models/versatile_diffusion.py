@@ -14,23 +14,22 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import diffusers
-import numpy as np
 import torch
-from diffusers import AutoencoderKL, ConfigMixin, ModelMixin
-from diffusers.configuration_utils import register_to_config
+from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
-from base.config import Config, nearest
+from base.config import Config
 from base.errors import BadInput
 from models import components, tokenizer_files
 from models.architecture import architecture
+from models.columns import Columns
 from models.conditioning import Conditioning
 from models.context_encoder import ContextEncoder
 from models.labels import Input, Seen, Wish
 from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
-from models.pipeline import Conditioner, Pipeline
-from models.pixel_tensors import from_uint8
+from models.picture_conditioner import PictureConditioner
+from models.pipeline import Pipeline
 from models.schedule import teacher_scheduler
 from models.stable_diffusion import name_as_released, tokenized, vae_class
 from models.tasks.image_text_to_image import ImageTextToImage
@@ -58,42 +57,16 @@ FLOWS = {
 """The same of every flow."""
 
 
-class PictureConditioner(Conditioner):
-    """What both flows' conditioners share: a frozen encoder that turns pictures into tokens before a step begins."""
-
-    def __init__(self, image_encoder: ContextEncoder) -> None:
-        super().__init__()
-        self.image_encoder = image_encoder
-
-    @torch.no_grad()
-    def embed(self, images: Sequence[Any]) -> Tensor:
-        """Pictures `(H, W, 3)` uint8, each of any size → tokens `(N, T, D)` float32 on the host."""
-        device = next(self.image_encoder.parameters()).device
-        parts = [self.image_encoder(from_uint8(np.asarray(image)[None]).to(device)) for image in images]
-        return torch.cat(parts).float().cpu()
-
-    def tokens(self, picture: Any, first: int, last: int) -> Tensor:
-        """A picture `(H, W, 3)` uint8, or its tokens as they are → tokens `first` to `last` of T, `(last − first, D)`.
-
-        BadInput: tokens of another shape, or not finite.
-        """
-        array, width = np.asarray(picture), self.image_encoder.width
-        if array.dtype == np.uint8:
-            return self.embed([array])[0, first:last]
-        if array.shape != (last - first, width) or not np.isfinite(array).all():
-            raise BadInput(f"a picture's tokens must be {last - first}x{width} finite numbers, got {list(array.shape)}")
-        return torch.from_numpy(array.astype(np.float32))
-
-
 class WishConditioner(PictureConditioner):
     """Prompt, content, style and mix → hidden states of the text, tokens of the pictures, and the text's share.
 
     A row holds ids, tokens and share of one sample, as one vector of R numbers: what is drawn, stored and repeated in training.
     """
 
-    def __init__(
-        self, tokenizer: PreTrainedTokenizerFast, text_encoder: CLIPTextModel, image_encoder: ContextEncoder
-    ) -> None:
+    text_encoder: Any
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, text_encoder: nn.Module, image_encoder: nn.Module) -> None:
+        """`text_encoder` gives `last_hidden_state` as CLIP's does; `image_encoder` is as `PictureConditioner` says."""
         super().__init__(image_encoder)
         self.tokenizer, self.text_encoder = tokenizer, text_encoder
 
@@ -130,27 +103,6 @@ class WishConditioner(PictureConditioner):
     def forward(self, ids: Tensor) -> Conditioning:
         """Rows `(N, R)` → hidden states `(N, S, D)`, tokens of pictures `(N, T, D)`, share of the text `(N,)`."""
         return self.contexts(**self.unpack(ids))
-
-
-class Columns(ModelMixin, ConfigMixin):
-    """A token for each kind of caption, and one for any."""
-
-    @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(self, columns: Sequence[str], width: int = 128) -> None:
-        super().__init__()
-        self.names = tuple(columns)
-        self.embedding = nn.Embedding(len(self.names) + 1, width)
-
-    def number(self, name: str) -> int:
-        """The row of a kind of caption; empty: any. BadInput: no such kind."""
-        if name and name not in self.names:
-            raise BadInput(f"column '{name}' is unknown{nearest(name, self.names)}")
-        return self.names.index(name) if name else len(self.names)
-
-    def forward(self, image_embeds: Tensor, column: Tensor) -> Tensor:
-        """Tokens of pictures `(N, T, D)`, kinds of caption `(N,)` → the context `(N, T + 1, D)`."""
-        kind = self.embedding(column)[:, None]
-        return torch.cat([image_embeds.to(kind.dtype), kind], dim=1)
 
 
 class SeenConditioner(PictureConditioner):
@@ -213,8 +165,8 @@ KINDS: dict[str, type[nn.Module]] = {
     "text_unet": Writer,
 }
 """The classes of a folder's components but for the autoencoder, whose own `config.json` names it."""
-SCHEDULERS = ("scheduler", "text_scheduler")
-"""Folders of the image's schedule and of the text's."""
+SCHEDULERS = {ImageTextToImage.name: "scheduler", ImageToText.name: "text_scheduler"}
+"""Flow → the folder of its schedule."""
 
 
 class VersatileFromScratch(Config):
@@ -271,7 +223,7 @@ def check(name: str) -> components.Base:
     components.tokenizer(base.folder, "tokenizer")
     for component, kind in _kinds(base).items():
         base.check(component, kind)
-    for part in SCHEDULERS:
+    for part in SCHEDULERS.values():
         components.scheduler(base.folder, part)
     return base
 
@@ -281,7 +233,9 @@ def load(name: str) -> Pipeline:
     base = check(name)
     parts = {component: base.network(component, kind) for component, kind in _kinds(base).items()}
     tokenizer = tokenizer_files.load(base.folder / "tokenizer")
-    schedulers = [json.loads((base.folder / part / "scheduler_config.json").read_text()) for part in SCHEDULERS]
+    schedulers = [
+        json.loads((base.folder / part / "scheduler_config.json").read_text()) for part in SCHEDULERS.values()
+    ]
     wishes = WishConditioner(tokenizer, parts["text_encoder"], parts["image_encoder"])
     return assemble(wishes, parts["image_unet"], parts["vae"], parts["columns"], parts["text_unet"], schedulers)
 
@@ -308,7 +262,7 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
         library = type(network).__module__
         library = library.partition(".")[0] if library.startswith(("diffusers", "transformers")) else library
         index[part] = [library, type(network).__name__]
-    for part, config in zip(SCHEDULERS, (image.scheduler, text.scheduler), strict=True):
+    for part, config in zip(SCHEDULERS.values(), (image.scheduler, text.scheduler), strict=True):
         scheduler = getattr(diffusers, config["_class_name"]).from_config(config)
         scheduler.save_pretrained(folder / part)
         index[part] = ["diffusers", type(scheduler).__name__]

@@ -10,6 +10,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from models import ddpm, stable_diffusion, stable_diffusion_xl, versatile_diffusion
+from models.columns import Columns
 from models.context_encoder import ContextEncoder
 from models.pipeline import Pipeline
 from models.schedule import Prediction, student_scheduler, teacher_scheduler
@@ -184,7 +185,7 @@ def versatile_teacher(seed: int = 0) -> Pipeline:
     known = {key: value for key, value in unet().config.items() if key[0] != "_"}
     conditioner = versatile_diffusion.WishConditioner(tokenizer(), text_encoder(), context_encoder())
     writer = Writer(vocabulary=54, length=TOKENS, channels=8, width=16, layers=2, heads=2, context_width=WIDTH).eval()
-    columns = versatile_diffusion.Columns(columns=COLUMNS, width=WIDTH)
+    columns = Columns(columns=COLUMNS, width=WIDTH)
     schedulers = (stable_diffusion.TEACHER_SCHEDULER, teacher_scheduler("sample", "squaredcos_cap_v2"))
     return versatile_diffusion.assemble(conditioner, VersatileUNet(**known).eval(), vae(), columns, writer, schedulers)
 

@@ -16,7 +16,7 @@ class TextToImage(Task):
     tokenized = True
     does, action, verb = "draws what a text says", "Draw", "Type"
 
-    def parse(self, value: object) -> str:
+    def parse(self, value: object) -> Input:
         """A prompt, as it is; of blanks alone, the null condition. BadInput: it is no text."""
         if not isinstance(value, str):
             raise BadInput(f"a prompt must be text, got {value!r:.40}")

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from base.errors import BadInput
+from models import folder as folders
+from models import optimus
 from models.controls import Choice, Control, Pickers, TextBox
+from models.labels import Seen, Wish
 from models.pipeline import Pipeline
-from models.task import Vocabulary, task_named, task_names, task_of
+from models.task import Vocabulary, doing, task_named, task_names, task_of
 from runtime.networks import conditioner_arrays
 from runtime.tokenize import DTYPES
 from tests import tiny
+from tests.models import tiny_published
 
 
 def unconditional() -> Pipeline:
@@ -25,6 +31,13 @@ def captioner() -> Pipeline:
     return tiny.versatile_teacher().flow("image-to-text")
 
 
+def reader() -> Pipeline:
+    with tempfile.TemporaryDirectory() as folder:
+        base = tiny_published.write(Path(folder) / "base")
+        tiny_published.write_optimus(base / optimus.FOLDER)
+        return folders.load(base, "image-to-text")
+
+
 PIPELINES = [
     tiny.teacher,
     tiny.pixel_teacher,
@@ -32,6 +45,7 @@ PIPELINES = [
     unconditional,
     tiny.versatile_teacher,
     captioner,
+    reader,
 ]
 TYPED = {
     "text-to-image": "a cat",
@@ -40,6 +54,7 @@ TYPED = {
     "unconditional-image-generation": "",
     "image-text-to-image": "a cat",
     "image-to-text": "",
+    "image-text-to-text": "a cat",
 }
 
 
@@ -120,3 +135,15 @@ def test_controls_read_their_widgets() -> None:
     assert Control().read([]) == ""
     assert Pickers(slots=tiny.SLOTS).read(["Ape", 2, "", 1, None, 1]) == {"Ape": 2.0}
     assert Choice(choices=("a",) * 20).listed and not Choice(choices=("a",) * 21).listed
+
+
+def test_what_is_seen_read_or_both_is_said() -> None:
+    task = task_named("image-text-to-text")()
+    picture = np.zeros((16, 16, 3), np.uint8)
+    both, seen = task.joined("a cat", {"image": picture}), task.joined("", {"image": picture})
+    assert isinstance(both, Wish) and both.share == 0.5 and isinstance(seen, Wish) and seen.share == 0.0
+    assert task.parse(both) is both and task.text(both) == "a cat" and task.text(Seen(picture)) == ""
+    with pytest.raises(BadInput, match="nothing to write about; accepted: image, prompt, or both"):
+        task.joined("  ", {})
+    assert doing("image-to-text", ["text-to-image", task.name]) == task.name
+    assert doing("text-to-image", ["image-text-to-image", task.name]) is None

@@ -12,6 +12,7 @@ import pytest
 import torch
 from diffusers import (
     DDIMScheduler,
+    PNDMScheduler,
     VersatileDiffusionImageVariationPipeline,
     VersatileDiffusionTextToImagePipeline,
 )
@@ -225,3 +226,22 @@ def test_what_is_not_published_is_refused_before_it_loads(base: Path, tmp_path: 
     )
     with pytest.raises(BadInput, match=r"diffusion_pytorch_model.bin can hold code and is not read"):
         folders.check(pickled)
+
+
+def test_tokens_stand_for_pictures_and_are_looked_at(base: Path, image: Pipeline) -> None:
+    tokens = image.conditioner.embed([picture()])[0, :5].numpy()  # type: ignore[operator]
+    one, other = (image.sample([Wish(content=given)], [1], 2, 3.0) for given in (picture(), tokens))
+    assert torch.allclose(one, other, atol=1e-6)
+    for wrong in (tokens[:, :31], tokens[:4], np.full_like(tokens, np.nan), np.where(tokens > 0, np.inf, tokens)):
+        with pytest.raises(BadInput, match="a picture's tokens must be 5x32 finite numbers, got "):
+            image.condition([Wish(content=wrong)])
+
+
+def test_any_scheduler_of_the_same_noise_opens(base: Path, image: Pipeline, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "pndm")
+    shutil.rmtree(tmp_path / "pndm" / "scheduler")
+    PNDMScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, skip_prk_steps=True
+    ).save_pretrained(tmp_path / "pndm" / "scheduler")
+    wish, other = Wish("cat", content=picture(), mix=0.3), folders.load(tmp_path / "pndm")
+    assert torch.equal(other.sample([wish], [1], 2, 3.0), image.sample([wish], [1], 2, 3.0))

@@ -41,6 +41,7 @@ def write_optimus(folder: Path) -> Path:
     with torch.no_grad():
         network.reader.embeddings.word_embeddings.weight.normal_()
         network.writer.wte.weight.normal_()  # so that what is likeliest changes with the text
+        network.writer.wpe.weight.normal_(std=20)  # and with its place in it
         network.added.weight.normal_()
     network.save_pretrained(folder)
     letters, marks = list(string.ascii_lowercase), ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
