@@ -53,6 +53,7 @@ def open_base(base: str | Config, loop: LoopConfig, flow: str | None = None) -> 
     with components.narrow_texts() if loop.frozen == "bf16" else nullcontext():
         pipeline = opened(base) if isinstance(base, str) else folders.build(base, trained)
     pipeline = pipeline if flow is None else pipeline.flow(flow)
+    pipeline.denoiser.requires_grad_(True)  # or what of it may learn: a flow's layers may belong to another as well
     for component in (pipeline.conditioner, pipeline.denoiser, pipeline.autoencoder):
         component.to(device())
     configure(pipeline.denoiser, loop)

@@ -21,9 +21,10 @@ from base.config import Config
 from base.errors import BadInput
 from data.imagefolder import ImageFolder
 from models.labels import Input, Wish
+from models.picture_conditioner import PictureConditioner
 from models.pixel_tensors import from_uint8
 from models.stable_diffusion import tokenized
-from models.versatile_diffusion import PictureConditioner, WishConditioner
+from models.versatile_diffusion import WishConditioner
 from training.balance import shares as balanced
 from training.captions import Captions
 from training.run import tensor_cache
@@ -95,6 +96,8 @@ class Contexts(Captions):
     ) -> None:
         self.images, self.config, self.conditioner = images, config, conditioner
         self.captions = [images.captions(column) for column in columns]
+        if not columns:
+            raise BadInput(f"captions: no column named; {images.name} has {', '.join(images.columns)}")
         labels = (config.thing, config.style, config.ground) if config.needs_labels() else ()
         self.plain = [images.captions(column) for column in config.plain] if labels else []
         unknown = [[""] * len(images)] * 3
@@ -108,6 +111,9 @@ class Contexts(Captions):
         self.embeds = embeds(conditioner, images)  # (M, T, D)
         self._ids: dict[str, Tensor] = {}
         self.texts, self.ids = [self._wishes()], self._fixed_rows()
+
+    def __len__(self) -> int:
+        return len(self.images)
 
     def shares(self, balance: float | None, weights: bool) -> Shares:
         """How often each picture is drawn, by the names in its captions."""
@@ -230,7 +236,7 @@ class Contexts(Captions):
         return self._ids[text]
 
     def _fixed(self, count: int) -> Any:
-        positions = range(len(self.images))
+        positions = range(len(self))
         return Draws.at(6, 0, positions, torch.device("cpu")).uniform(count, 6).numpy()
 
 

@@ -17,6 +17,7 @@ from base.errors import BadInput
 from data.imagefolder import ImageFolder
 from models import tokenizer_files
 from models.labels import Input, Seen
+from models.optimus import OptimusAutoencoder
 from models.pipeline import Pipeline
 from models.stable_diffusion import tokenized
 from models.task import task_of
@@ -24,7 +25,7 @@ from models.versatile_diffusion import SeenConditioner, WishConditioner
 from models.writer import TokenAutoencoder
 from training import contexts, latents
 from training.captions import Captions
-from training.contexts import Contexts, ContextsConfig
+from training.contexts import Contexts, ContextsConfig, Shown
 from training.latents import Latents
 from training.run.draws import Draws, Shares
 from training.scored import Scored, scored_rows
@@ -40,6 +41,52 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.rows.ids)
+
+
+SEEN = ContextsConfig(caption=0, cross=0, variation=1, styled=0, edit=0)
+"""What captions are written from where nothing is said: the pictures alone."""
+
+
+class Said(Contexts):
+    """Captions, each with its picture, with itself as a text to say otherwise, or with both: every caption is a sample."""
+
+    def __init__(
+        self, images: ImageFolder, columns: Sequence[str], config: ContextsConfig, conditioner: WishConditioner
+    ) -> None:
+        """BadInput: contexts of other pictures than the caption's own, or no caption at all."""
+        if config.needs_labels():
+            raise BadInput(
+                "contexts: captions are written from caption, variation and both; set cross, styled, edit to 0"
+            )
+        super().__init__(images, columns, config, conditioner)
+
+    def __len__(self) -> int:
+        return len(self.images) * len(self.captions)
+
+    @property
+    def said(self) -> list[str]:
+        """Every sample's caption, picture by picture."""
+        return [texts[index] for index in range(len(self.images)) for texts in self.captions]
+
+    def shares(self, balance: float | None, weights: bool) -> Shares:
+        """Every sample is drawn equally often."""
+        return None
+
+    def _caption(self, index: int, numbers: Sequence[float]) -> Shown:
+        return Shown(self._own(index)[1])
+
+    def _variation(self, index: int, numbers: Sequence[float]) -> Shown | None:
+        picture, _ = self._own(index)
+        return Shown("", picture, None, 0.0)
+
+    def _both(self, index: int, numbers: Sequence[float]) -> Shown | None:
+        picture, text = self._own(index)
+        return Shown(text, picture, None, 0.2 + 0.6 * numbers[2])
+
+    def _own(self, index: int) -> tuple[int, str]:
+        """The picture and the caption of a sample."""
+        picture, column = divmod(index, len(self.captions))
+        return picture, self.captions[column][picture]
 
 
 class Asked(Captions):
@@ -77,7 +124,7 @@ def examples(
     """One split as the pipeline's task takes and gives it. BadInput: a column that is not there, inputs of another kind."""
     task = task_of(pipeline)
     if task.output == "text":
-        return _captions(pipeline, images)
+        return _said(pipeline, images, columns, config) if task.tokenized else _captions(pipeline, images)
     if task.images:
         conditioner = cast(WishConditioner, pipeline.conditioner)
         rows: Captions = Contexts(images, columns, config or ContextsConfig(), conditioner)
@@ -86,11 +133,16 @@ def examples(
     return Examples(rows, lambda: latents.of(pipeline, images))
 
 
+def _said(pipeline: Pipeline, images: ImageFolder, columns: Sequence[str], config: ContextsConfig | None) -> Examples:
+    """Pictures and texts → the captions of these columns, as the autoencoder of texts reads them."""
+    rows = Said(images, columns, config or SEEN, cast(WishConditioner, pipeline.conditioner))
+    words = cast(OptimusAutoencoder, pipeline.autoencoder)
+    return Examples(rows, lambda: Latents.alike(latents.of_texts(words, words.read(rows.said))))
+
+
 def _captions(pipeline: Pipeline, images: ImageFolder) -> Examples:
-    """Pictures → the captions in the columns that the writer knows. BadInput: a writer that is not trained here."""
-    if not isinstance(pipeline.conditioner, SeenConditioner):
-        raise BadInput("the text flow of a published Versatile Diffusion is not trained here; accepted: its image flow")
-    conditioner, words = pipeline.conditioner, cast(TokenAutoencoder, pipeline.autoencoder)
+    """Pictures → the captions in the columns that the writer knows."""
+    conditioner, words = cast(SeenConditioner, pipeline.conditioner), cast(TokenAutoencoder, pipeline.autoencoder)
     columns = [images.captions(name) for name in conditioner.columns.names]
     texts = [column[index] for index in range(len(images)) for column in columns]
     ids = tokenized(tokenizer_files.as_written(words.tokenizer), cast("list[Input]", texts))

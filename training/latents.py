@@ -1,6 +1,6 @@
 """Latents of a data set, encoded once for all runs, those of one size together; it knows nothing about what trains on them.
 
-Shapes: `N` images, `C` channels, `h w` latent.
+Shapes: `N` images, `C` channels, `h w` latent, `S` tokens.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from training.run import tensor_cache
 from training.run.batches import Groups
 from training.subsets import split
 
+_TEXTS = 64
+"""Texts that are encoded at once."""
 _SIDE = 64
 """Pixels of a blank picture that tells how many of them make one latent."""
 
@@ -122,6 +124,16 @@ def encode(pipeline: Pipeline, images: ImageFolder) -> Tensor:
     batches = split(len(images), (3, *images.shape), 64)
     return tensor_cache.cached(
         f"latents-{name}", lambda: torch.cat([_encode(autoencoder, images, indices) for indices in batches])
+    )
+
+
+@torch.no_grad()
+def of_texts(autoencoder: Autoencoder, ids: Tensor) -> Tensor:
+    """Latents `(N, C, h, w)` float32 of texts `(N, S)`; the same weights and texts are encoded once."""
+    name, device = tensor_cache.digest([autoencoder], ids), _device(autoencoder)
+    return tensor_cache.cached(
+        f"texts-latents-{name}",
+        lambda: torch.cat([autoencoder.encode(part.to(device)).float().cpu() for part in ids.split(_TEXTS)]),
     )
 
 

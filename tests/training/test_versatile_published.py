@@ -1,4 +1,4 @@
-"""The published image flow is fine-tuned and distilled, with captions, pictures or both; the text flow stays or is left out."""
+"""The published flows are fine-tuned and distilled, from captions, pictures or both; neither undoes what the other learnt."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tests.models import tiny_published
 from tests.training.conftest import write_set
 from training import launch
 from training.contexts import Contexts, ContextsConfig
+from training.examples import examples
 
 LOOP = {"steps": 2, "batch": 4, "validate_every": 2, "log_every": 1}
 RATE = {"rate": 1e-3, "warmup": 0}
@@ -53,8 +54,55 @@ def test_teacher_and_one_step_student_of_the_image_flow(runs: Path, tmp_path: Pa
     wishes = [Wish("red"), Wish(content=picture), Wish("red", picture, mix=0.3)]
     drawn = student.generate(wishes, [1, 1, 1])
     assert drawn.shape == (3, 16, 16, 3) and len({one.tobytes() for one in drawn}) == 3
-    with pytest.raises(BadInput, match="the text flow of a published Versatile Diffusion is not trained here"):
-        train("teacher", "text", runs, data=data, base=str(base), flow="image-to-text")
+
+
+@pytest.mark.slow  # two trainings
+def test_teacher_and_one_step_student_of_the_text_flow(runs: Path, tmp_path: Path) -> None:
+    data, base = str(write_set(tmp_path / "set", 8)), tiny_published.write(tmp_path / "base")
+    tiny_published.write_optimus(base / optimus.FOLDER)
+    text: dict[str, Any] = {"flow": "image-to-text", "data": data, "captions": ["text", "text_fr"]}
+    train("teacher", "text-teacher", runs, base=str(base), **text)
+    before, teacher = folders.load(base), folders.load(runs / "text-teacher" / "model")
+    first, learnt = (one.flow("image-to-text").denoiser.state_dict()["conv_in.weight"] for one in (before, teacher))
+    assert not torch.equal(first, learnt)
+    wish = Wish("red", np.zeros((16, 16, 3), np.uint8), mix=0.4)
+    assert torch.equal(before.sample([wish], [1], 2, 2.0), teacher.sample([wish], [1], 2, 2.0))
+    train(
+        "student", "text-student", runs, teacher="text-teacher", prediction="v_prediction", warmup=2,
+        warmup_optimizer=RATE, pairs={"count": 4, "steps": 2, "guidance": 7.5}, distillation={"weight": 0.5},
+        adversarial={"discriminator": RATE, "width": 8}, loop={**LOOP, "steps": 4}, **text,
+    )  # fmt: skip
+    image = folders.load(runs / "text-student" / "model")
+    student = image.flow("image-to-text")
+    assert student.is_student and not image.is_student and student.schedule.prediction_type == "v_prediction"
+    assert torch.equal(before.sample([wish], [1], 2, 2.0), image.sample([wish], [1], 2, 2.0))
+    ids = student.generate([Seen(wish.content), "red", wish], [1, 1, 1])
+    assert ids.shape == (3, optimus.LONGEST)
+    with pytest.raises(BadInput, match="accepted: no lora"):
+        train("teacher", "text-lora", runs, base=str(base), lora={"rank": 2}, **text)
+
+
+def test_captions_are_written_from_pictures_texts_or_both(runs: Path, tmp_path: Path) -> None:
+    base = tiny_published.write(tmp_path / "base")
+    tiny_published.write_optimus(base / optimus.FOLDER)
+    text = folders.load(base, "image-to-text")
+    images = ImageFolder(write_set(tmp_path / "set", 8), "train")
+    found = examples(text, images, ["text", "text_fr"], ContextsConfig(**SHARES))  # type: ignore[arg-type]
+    rows, count = found.rows, len(images)
+    assert len(found) == len(rows.said) == 2 * count and rows.said[6:8] == ["yellow", "jaune"]  # type: ignore[attr-defined]
+    latents = found.latents()[[6, 7]]
+    words: Any = text.autoencoder
+    assert torch.allclose(latents, words.encode(words.read(["yellow", "jaune"])), atol=1e-5)
+    kinds = set()
+    for numbers in np.random.default_rng(0).random((40, 6)):
+        shown = rows.choose(7, numbers)  # type: ignore[attr-defined]
+        assert shown.content in (None, 3) and shown.text in ("", "jaune")
+        kinds.add((bool(shown.text), shown.content is not None))
+    assert kinds == {(True, False), (False, True), (True, True)}
+    alone = examples(text, images, ["text"]).rows
+    assert alone.choose(3, np.full(6, 0.5)).text == ""  # type: ignore[attr-defined]
+    with pytest.raises(BadInput, match="written from caption, variation and both; set cross, styled, edit to 0"):
+        examples(text, images, ["text"], ContextsConfig())
 
 
 def test_contexts_of_any_captioned_pictures(runs: Path, tmp_path: Path) -> None:
