@@ -45,6 +45,7 @@ def bulk(
     from runtime.prompts import read
 
     opened = open_bundle(bundle)
+    opened.check_draws()
     generator = Generator(opened, backends.load(backend, opened, backends.BackendOptions(None, device, reproducible)))
     requests = shards.requests_of(read(prompts, opened.manifest.inputs), seed, count)
     job = shards.job_of(generator, requests, steps, format, batch, shard)

@@ -19,7 +19,7 @@ FORMULA = ("=", "+", "-", "@")
 
 
 def caption(
-    files: Annotated[list[Path], typer.Argument(help="Pictures: PNG, JPEG or WebP.")],
+    files: Annotated[list[Path] | None, typer.Argument(help="Pictures: PNG, JPEG or WebP.")] = None,
     bundle: options.BundleFolder = SHIPPED_BUNDLE,
     column: Annotated[str, typer.Option("--as", help="Kind of caption; by default any that the model knows.")] = "",
     out: Annotated[
@@ -29,8 +29,11 @@ def caption(
     steps: options.StudentSteps = 1,
     backend: options.BackendName = "auto",
     device: options.Device = "auto",
+    texts: Annotated[
+        list[str] | None, typer.Option("--text", help="A text to say otherwise, of a model that reads as well.")
+    ] = None,
 ) -> None:
-    """Write captions of pictures with a bundle that knows pictures and words."""
+    """Write captions of pictures with a bundle that knows pictures and words; or other words for a text."""
     from runtime import images
     from runtime.backend import BackendOptions
     from runtime.bundle import open_bundle
@@ -38,17 +41,25 @@ def caption(
 
     if out is not None and out.suffix.lower() != TABLE:
         raise BadInput(f"{out}: unknown kind of file '{out.suffix}'; accepted: {TABLE}")
+    if bool(files) == bool(texts):
+        raise BadInput("ippo caption takes pictures, or --text; accepted: one of the two")
+    if texts and (column or out):
+        raise BadInput(f"--text goes without {'--as' if column else '--out'}")
     captioner = CaptionGenerator(open_bundle(bundle), backend, BackendOptions(None, device))
-    pictures = [images.read(file, captioner.size) for file in files]
-    seeds = [seed + number for number in range(len(files))]
-    captions = captioner.caption(pictures, seeds, column, steps)
+    if texts:
+        written = captioner.reword(texts, [seed + number for number in range(len(texts))], steps=steps)
+        print(*(one.text or "(nothing)" for one in written), sep="\n")
+        return
+    pictures = [images.read(file, captioner.size) for file in files or ()]
+    captions = captioner.caption(pictures, [seed + number for number in range(len(pictures))], column, steps)
+    named = list(zip(files or (), captions, strict=True))
     if out is None:
-        print(*(f"{file}: {one.text or '(nothing)'}" for file, one in zip(files, captions, strict=True)), sep="\n")
+        print(*(f"{file}: {one.text or '(nothing)'}" for file, one in named), sep="\n")
         return
     with atomic_file(out) as hidden, hidden.open("w", newline="", encoding="utf-8") as opened:
         table = csv.writer(opened)
         table.writerow(["file_name", "text"])
-        table.writerows([file.name, _plain(one.text)] for file, one in zip(files, captions, strict=True))
+        table.writerows([file.name, _plain(one.text)] for file, one in named)
     print(out)
 
 

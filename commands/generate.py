@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from runtime.bundle import Manifest
+    from runtime.bundle import Bundle, Manifest
 
 
 def generate(
@@ -46,7 +46,6 @@ def generate(
     from models.task import task_of
     from runtime import backend as backends
     from runtime import images
-    from runtime.bundle import open_bundle
     from runtime.generator import Generator, Request
     from runtime.provenance import Provenance, together
     from runtime.shapes import parse_size
@@ -55,7 +54,7 @@ def generate(
         raise BadInput(f"prompts from a file are drawn by ippo bulk {prompts}")
     every = [""] if content and not (inputs or attribute or label) else options.requested(inputs, attribute, label)
     images.check_out(out)
-    opened = open_bundle(_no_run(bundle))
+    opened = _opened(bundle)
     manifest, task = opened.manifest, task_of(opened.manifest)
     options.check_kinds(attribute, label, manifest.inputs, bundle)
     generator = Generator(opened, backends.load(backend, opened, backends.BackendOptions(None, device, reproducible)))
@@ -89,14 +88,16 @@ def _pictures(manifest: Manifest, files: Mapping[str, Path | None]) -> dict[str,
     return {name: images.read(file, size) for name, file in files.items() if file is not None}
 
 
-def _no_run(bundle: Path) -> Path:
-    """The folder itself. BadInput: it is a run or a diffusers folder, which torch draws from."""
+def _opened(bundle: Path) -> Bundle:
+    """The bundle in a folder. BadInput: it writes alone, or is a run or a diffusers folder, from which torch draws."""
     from base.runs import run_folder
-    from runtime.bundle import MANIFEST
+    from runtime.bundle import MANIFEST, open_bundle
 
     folder = run_folder(str(bundle))
     if not (folder / MANIFEST).is_file() and any(
         (folder / name).is_file() for name in ("config.yaml", "model_index.json")
     ):
         raise BadInput(f"{bundle} is no bundle: ippo sample draws from a run, ippo export makes a bundle of it")
-    return bundle
+    opened = open_bundle(bundle)
+    opened.check_draws()
+    return opened

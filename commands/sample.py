@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,12 +29,15 @@ def sample(
         float, typer.Option(help="Guidance of a teacher; it multiplies the weights of attributes.")
     ] = 1.0,
     sampler: Annotated[str, typer.Option(help=f"Sampler of a teacher: {', '.join((*SAMPLERS, *ANCESTRAL))}.")] = "ddim",
+    flow: Annotated[
+        str | None, typer.Option(help="Of a folder of several flows: its task (image-to-text); by default the first.")
+    ] = None,
     count: options.Count = 1,
     grid: options.Grid = False,
     take: options.Taken = "best",
     gif: Annotated[bool, typer.Option("--gif", help="The denoising step by step, as an animation.")] = False,
 ) -> None:
-    """Draw images from a run, before it is a bundle; a teacher takes guidance and a sampler."""
+    """Draw images from a run, or say texts otherwise, before it is a bundle; a teacher takes guidance and a sampler."""
     from evaluation import denoising
     from models.task import task_of
     from runtime import images
@@ -46,13 +49,17 @@ def sample(
     if not gif:
         images.check_out(out)
     pipeline = opened(taken(run, take))
+    pipeline = pipeline if flow is None else pipeline.flow(flow)
     options.check_kinds(attribute, label, pipeline.inputs, run)
     texts = [text for text in every for _ in range(count)]
     seeds = [seed + number for _ in every for number in range(count)]
-    how = denoising.SamplingOptions(steps, guidance, sampler)
+    how, task = denoising.SamplingOptions(steps, guidance, sampler), task_of(pipeline)
+    if task.output == "text":
+        ids: Any = denoising.draw(pipeline, texts, seeds, how)
+        print(*pipeline.autoencoder.texts(ids), sep="\n")
+        return
     used = steps or (1 if pipeline.is_student else denoising.TEACHER_STEPS)
     guided = (None, None) if pipeline.is_student else (guidance, sampler)
-    task = task_of(pipeline)
     sources = [
         Provenance(task.shown(text), number, used, run, None, None, *guided)
         for text, number in zip(texts, seeds, strict=True)

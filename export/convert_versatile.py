@@ -50,8 +50,9 @@ _PLAIN = (".json", ".txt")
 
 
 def versatile(source: Path, out: Path, parts: Path | None = None) -> Path:
-    """A published diffusers folder with `.bin` weights, or the authors' four-flow `.pth` beside the `parts` that it lacks.
+    """A published diffusers folder with `.bin` weights, or the authors' four-flow `.pth` and `parts` for all but its UNets.
 
+    What else a `.pth` holds (CLIP, autoencoders) is left there, which is said: `parts` has it as the libraries read it.
     BadInput: something is at `out`, tensors are missing, left over or of another size, or a file holds more than tensors.
     """
     _check_free(out)
@@ -62,7 +63,11 @@ def versatile(source: Path, out: Path, parts: Path | None = None) -> Path:
             raise BadInput(f"{source} holds UNets alone; the rest comes with --parts FOLDER: vae, encoders, tokenizer")
         else:
             _components(parts, hidden, (IMAGE, TEXT))
-            _unets(_tensors(source), hidden, parts)
+            held = _tensors(source)
+            _unets(held, hidden, parts)
+            if left := published_names.others(held):
+                said = ", ".join(f"{name} ({count} tensors)" for name, count in sorted(left.items()))
+                warnings.warn(f"{source} also holds {said}: left out, these networks come from {parts}", stacklevel=2)
         with warnings.catch_warnings(action="error", category=UserWarning):
             try:
                 folder.check(hidden)

@@ -20,7 +20,7 @@ from onnxscript import optimizer
 from torch import Tensor
 
 from export.simplify import simplify
-from runtime.networks import Component
+from runtime.graph_networks import Component
 from runtime.signature import SIGNATURES, WIDE_OPERATORS, Signature
 
 Precision = Literal["fp16", "fp32"]
@@ -39,10 +39,12 @@ def write(
     weights: Path | Sequence[Path],
     wide: bool = False,
     precision: Precision = "fp16",
+    stem: str | None = None,
 ) -> Path:
     """Export one component into the folder of its weights (a safetensors file, if it has any), and let onnx check it.
 
-    Weights in several files, each in the folder that the parameters' paths name, have their graph above these folders.
+    Weights in several files, each in the folder that the parameters' paths name, have their graph above these folders, called
+    `stem`, by default as the component is.
     The weights are stored in `precision`. A graph of fp16 computes in fp16 but for `WIDE_OPERATORS`; a `wide` one computes in
     float32 throughout, as all graphs of fp32 do.
     """
@@ -54,7 +56,7 @@ def write(
     _fold(model)
     _widen(model)
     files = [weights] if isinstance(weights, Path) else list(weights)
-    path = files[0].with_name(signature.file) if len(files) == 1 else files[0].parent.with_name(f"{name}.onnx")
+    path = files[0].with_name(signature.file) if len(files) == 1 else files[0].parent.with_name(f"{stem or name}.onnx")
     for parameter in _point_at(model, files, path.parent, STORED[precision]):
         if wide and precision == "fp16":
             _cast_up(model, parameter)

@@ -6,7 +6,7 @@ Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from metrics.sharpness import psnr
 from models.labels import Input
 from models.pipeline import Pipeline
 from runtime.generator import Generator, Request
-from runtime.networks import Component, as_tuple, at_size, examples, image_size, resizable
+from runtime.graph_networks import Component
+from runtime.networks import as_tuple, at_size, examples, image_size, resizable
 from runtime.shapes import Bucket, size_list
 from runtime.signature import LEAST_AGREEMENT, LEAST_PSNR, SIGNATURES
 
@@ -127,6 +128,18 @@ def require_psnr(backend: str, figures: dict[str, float]) -> None:
     if figures["psnr"] < LEAST_PSNR:
         shortfall = f"{figures['psnr']:.1f} dB against torch float32, accepted {LEAST_PSNR:.0f} dB or more"
         raise BadInput(f"one_step on {backend} failed the parity gate: {shortfall}")
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What is measured of what comes out, and what must be reached with trained weights."""
+
+    measure: Callable[[Generator, Pipeline, Sequence[Input]], dict[str, float]]
+    require: Callable[[str, dict[str, float]], None]
+
+
+GATES = {"image": Gate(image, require_psnr), "text": Gate(words, require_agreement)}
+"""By what comes out of the task."""
 
 
 def relative_error(values: NDArray[Any], expected: NDArray[Any]) -> float:

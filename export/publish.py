@@ -47,6 +47,7 @@ def push(folder: Path, repo: str, options: PushOptions | None = None) -> str:
     hub.check_repo(repo)
     if (folder / MANIFEST).is_file():
         bundle = open_bundle(folder)
+        bundle.check_draws()  # a page shows what it draws
         files: dict[str, Path | bytes] = {name: folder / name for name in bundle.manifest.files}
         files[MANIFEST] = hub.unstamped((folder / MANIFEST).read_bytes())
         task = bundle.manifest.task

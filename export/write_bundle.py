@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -20,15 +21,13 @@ from models.pipeline import Pipeline
 from models.task import task_named, task_of
 from runtime import available, backend, networks
 from runtime.backend import Backend, BackendOptions
-from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, open_bundle, sha256
+from runtime.bundle import BY_WORD_FILE, MANIFEST, VERSION, Bundle, Manifest, open_bundle, sha256
 from runtime.generator import Generator
 from runtime.shapes import Bucket
 from runtime.signature import FUSED, SIGNATURES
 
 PACKAGES = ("torch", "diffusers", "transformers", "onnx", "onnxruntime", "openvino")
 Precision = Literal["fp16", "fp32", "int8"]
-TEXT_SCHEDULER = "text_scheduler"
-"""Folder of the noise schedule of a flow that writes."""
 GATE_IMAGES, CALIBRATION_IMAGES = 8, 32
 """Images that the gate draws, and that calibrate int8, where nobody says which."""
 
@@ -46,7 +45,7 @@ class ExportOptions:
     lora: Path | None = None
     """An adapter to fuse into the denoiser first."""
     inputs: Sequence[Input] = ()
-    """What the gate draws; by default examples of the task."""
+    """What the gate draws or writes; by default examples of the task."""
     calibration: Sequence[Input] = ()
     """What int8 is calibrated on; by default examples of the task."""
     engines: str = ""
@@ -71,8 +70,7 @@ def export(student: str, out: Path, options: ExportOptions | None = None, opened
 
     # The student, with its adapter
     pipeline = opened or folders.as_student(folders.load(student), student, student)
-    if options.precision == "int8" and pipeline.siblings:
-        raise BadInput(f"{student} holds several flows, which int8 is not for; accepted: fp16, fp32")
+    _check_kind(pipeline, options, student)
     if options.lora:
         lora_fusion.fuse(pipeline, options.lora)
     _check_buckets(pipeline, options.buckets)
@@ -86,7 +84,7 @@ def export(student: str, out: Path, options: ExportOptions | None = None, opened
 
             # Graphs: each network's own, held against torch as soon as it is there, then the fused one composed of them
             paths, figures = _write_graphs(pipeline, folder, stored)
-            _fuse(pipeline, folder, paths)
+            _finish(pipeline, folder, paths)
 
             # Manifest: what is known before an image is drawn; the gate opens the bundle by it
             flows = _further_flows(pipeline, folder, stored, options, options.model_name or out.name)
@@ -95,9 +93,8 @@ def export(student: str, out: Path, options: ExportOptions | None = None, opened
                 bundle, precision=options.precision, **_buckets(bundle.manifest, options.buckets), flows=flows
             )
 
-            # Gate: images of every backend that is installed, against torch float32
-            images = _draw(bundle, pipeline, inputs, options.trained)
-            bundle = _with(bundle, parity=figures | images)
+            # Gate: what every backend that is installed draws or writes, against torch float32
+            bundle = _with(bundle, parity=figures | _measured(bundle, pipeline, inputs, options.trained))
             for flow in flows:
                 bundle = _gated(bundle, pipeline.flow(flow), options.trained)
 
@@ -118,8 +115,20 @@ def export(student: str, out: Path, options: ExportOptions | None = None, opened
     return open_bundle(out)
 
 
-def _fuse(pipeline: Pipeline, folder: Path, paths: dict[str, str]) -> None:
-    """Write the fused graph and enter it in `paths`."""
+def _check_kind(pipeline: Pipeline, options: ExportOptions, student: str) -> None:
+    """BadInput: what a student of this kind has not is asked for."""
+    if pipeline.autoencoder.by_word is not None and (options.engines or options.precision == "int8"):
+        asked = "engines" if options.engines else "int8"
+        raise BadInput(f"{student} writes word by word, so it has no fused graph, which {asked} needs")
+    if options.precision == "int8" and pipeline.siblings:
+        raise BadInput(f"{student} holds several flows, which int8 is not for; accepted: fp16, fp32")
+
+
+def _finish(pipeline: Pipeline, folder: Path, paths: dict[str, str]) -> None:
+    """Write the fused graph and enter it in `paths`; of a flow that writes word by word, say how it does."""
+    if (words := pipeline.autoencoder.by_word) is not None:
+        (folder / BY_WORD_FILE).write_text(json.dumps(asdict(words), indent=2) + "\n")
+        return
     task = task_named(pipeline.task)
     scale, names = networks.scaling_factor(pipeline), networks.conditioning_names(pipeline)
     fused.write(folder, paths, pipeline.schedule, scale, names, task)
@@ -134,35 +143,27 @@ def _further_flows(
     for sibling in pipeline.siblings:
         if sibling.is_student:
             flow = pipeline.flow(sibling.task)
-            paths, figures = _write_graphs(flow, folder, stored)
-            _fuse(flow, folder, paths)
+            paths, figures = _write_graphs(flow, folder, stored, f"{flow.task}-")
+            _finish(flow, folder, paths)
             manifest = _manifest(flow, folder, paths, figures, model_name)
-            changes = {
-                "files": {},
-                "scheduler": f"{TEXT_SCHEDULER}/scheduler_config.json",
-                "precision": options.precision,
-            }
-            manifests[flow.task] = manifest.model_copy(update=changes)
+            manifests[flow.task] = manifest.model_copy(update={"files": {}, "precision": options.precision})
     return manifests
 
 
 def _gated(bundle: Bundle, flow: Pipeline, trained: bool) -> Bundle:
-    """The bundle with the figures of one further flow: what every backend here writes, against torch."""
-    view, inputs = bundle.flow(flow.task), task_of(flow).examples(GATE_IMAGES)
-    figures = dict(view.manifest.parity)
-    for name, runner in _backends(view):
-        figures[name] = parity.words(Generator(view, runner), flow, inputs)
-        if trained and name in available.backends():
-            parity.require_agreement(name, figures[name])
-    manifest = bundle.manifest.flows[flow.task].model_copy(update={"parity": figures})
+    """The bundle with the figures of one further flow: what every backend here gives, against torch."""
+    view = bundle.flow(flow.task)
+    figures = _measured(view, flow, task_of(flow).examples(GATE_IMAGES), trained)
+    manifest = view.manifest.model_copy(update={"parity": view.manifest.parity | figures, "files": {}})
     return _with(bundle, flows=bundle.manifest.flows | {flow.task: manifest})
 
 
 def _write_graphs(
-    pipeline: Pipeline, folder: Path, precision: graphs.Precision
+    pipeline: Pipeline, folder: Path, precision: graphs.Precision, front: str = ""
 ) -> tuple[dict[str, str], dict[str, dict[str, float]]]:
     """Write and measure the graph of every network: name → path, and name → figures.
 
+    Graphs over several files lie side by side for all flows: `front` keeps their names apart.
     A network whose activations leave fp16's range (VAE decoders are known for it) gets a wide graph.
     """
     inputs, weights = networks.examples(pipeline, batch=2), folders.weight_files(pipeline)
@@ -171,7 +172,7 @@ def _write_graphs(
         expected = parity.reference(name, network, pipeline)
         wide = not parity.fits_fp16(expected.largest_activation)
         files = [folder / file for file in weights[SIGNATURES[name].part]]
-        graph = graphs.write(name, network, inputs[name], files, wide, precision)
+        graph = graphs.write(name, network, inputs[name], files, wide, precision, f"{front}{name}")
         paths[name] = graph.relative_to(folder).as_posix()
         figures[name] = parity.component(name, expected, graph)
     return paths, figures
@@ -188,13 +189,15 @@ def _buckets(manifest: Manifest, buckets: Sequence[Bucket]) -> dict[str, Any]:
     return {"buckets": tuple(buckets), "sizes": tuple(sizes)}
 
 
-def _draw(bundle: Bundle, pipeline: Pipeline, inputs: Sequence[Input], trained: bool) -> dict[str, dict[str, float]]:
-    """Backend → PSNR of its images, for every backend installed here; bf16 that misses the bar is not used later."""
-    figures = {}
+def _measured(
+    bundle: Bundle, pipeline: Pipeline, inputs: Sequence[Input], trained: bool
+) -> dict[str, dict[str, float]]:
+    """Backend → figures of what it gives, for every backend installed here; bf16 that misses the bar is not used later."""
+    gate, figures = parity.GATES[task_named(pipeline.task).output], {}
     for name, runner in _backends(bundle):
-        figures[name] = parity.image(Generator(bundle, runner), pipeline, inputs)
+        figures[name] = gate.measure(Generator(bundle, runner), pipeline, inputs)
         if trained and name in available.backends():
-            parity.require_psnr(name, figures[name])
+            gate.require(name, figures[name])
     return figures
 
 
@@ -228,6 +231,7 @@ def _manifest(
         latent_shape=pipeline.latent_shape,
         scaling_factor=networks.scaling_factor(pipeline),
         tokens=next(iter(given.values())).shape[1],
+        scheduler=folders.scheduler_file(pipeline),
         picture_tokens=(encoder.tokens, encoder.width) if encoder else None,
         picture_size=(encoder.side, encoder.side) if encoder else None,
         files={path.relative_to(folder).as_posix(): sha256(path) for path in files},

@@ -16,14 +16,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from base.errors import BadInput
 from base.pointers import absence
 from models.schedule import Schedule
-from models.task import task_named
+from models.task import doing, task_named
+from models.word_by_word import ByWord
 from runtime import hub
 from runtime.engines import Engine
 from runtime.shapes import Bucket
-from runtime.signature import FUSED, INPUT_AXES, graph_inputs, graph_outputs
+from runtime.signature import FUSED, INPUT_AXES, NEXT_TOKEN, graph_inputs, graph_outputs
 
 MANIFEST = hub.MANIFEST
 VERSION = 6
+BY_WORD_FILE = "by_word.json"
+"""What a flow that writes word by word is written with, beside its graphs."""
 
 
 class Manifest(BaseModel):
@@ -107,12 +110,18 @@ class Bundle:
     manifest: Manifest
 
     def flow(self, task: str) -> Bundle:
-        """The bundle as its flow of that task sees it. BadInput: it has none."""
-        if task == self.manifest.task:
-            return self
-        if task not in self.manifest.flows:
+        """The bundle as its flow that does that task sees it. BadInput: none does."""
+        found = doing(task, self.manifest.tasks)
+        if found is None:
             raise BadInput(f"{self.folder} does not do {task}; it does: {', '.join(self.manifest.tasks)}")
-        return Bundle(self.folder, self.manifest.flows[task].model_copy(update={"files": self.manifest.files}))
+        if found == self.manifest.task:
+            return self
+        return Bundle(self.folder, self.manifest.flows[found].model_copy(update={"files": self.manifest.files}))
+
+    def check_draws(self) -> None:
+        """BadInput: it writes, and draws nothing."""
+        if task_named(self.manifest.task).output != "image":
+            raise BadInput(f"{self.folder} draws nothing; it does {', '.join(self.manifest.tasks)} (ippo caption)")
 
     def path(self, name: str) -> Path:
         """A file of the bundle; only what the manifest lists, and so has been checked, is ever opened."""
@@ -175,6 +184,14 @@ class Bundle:
     def hash(self) -> str:
         """SHA-256 of the manifest as exported, which holds that of every file: the bundle's name in provenance."""
         return hashlib.sha256(hub.unstamped((self.folder / MANIFEST).read_bytes())).hexdigest()
+
+    @cached_property
+    def by_word(self) -> ByWord | None:
+        """How the flow writes, where it does so word by word."""
+        if NEXT_TOKEN not in self.manifest.graphs:
+            return None
+        values = json.loads(self.path(BY_WORD_FILE).read_text())
+        return ByWord(**{**values, "past": tuple(values["past"])})
 
     @cached_property
     def schedule(self) -> Schedule:

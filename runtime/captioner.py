@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from base.errors import BadInput
-from models.labels import Seen
+from models.labels import Input, Seen, Wish
+from models.task import task_named
 from models.tasks.image_to_text import ImageToText
 from runtime import backend as backends
 from runtime.backend import BackendOptions
 from runtime.bundle import Bundle
 from runtime.generator import Generator, Request
+
+TOKENIZER = "tokenizer/tokenizer.json"
+"""What reads captions where the bundle does not name another."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,11 @@ class CaptionGenerator:
         """The kinds of caption that can be asked for."""
         self.size = flow.manifest.picture_size or bundle.manifest.sizes[0]
         """(W, H) of the pictures that it takes."""
-        self._tokenizer = Tokenizer.from_file(str(bundle.path("tokenizer/tokenizer.json")))
-        self._end = self._tokenizer.token_to_id("<|endoftext|>")
+        self.reads = task_named(flow.manifest.task).tokenized
+        """Whether it takes texts as well, and says them otherwise."""
+        words = flow.by_word
+        self._tokenizer = Tokenizer.from_file(str(bundle.path(words.tokenizer if words else TOKENIZER)))
+        self._end = words.end if words else self._tokenizer.token_to_id("<|endoftext|>")
 
     def caption(
         self, images: Sequence[NDArray[Any]], seeds: Sequence[int], column: str = "", steps: int = 1
@@ -54,8 +61,27 @@ class CaptionGenerator:
         `column` is one of `columns`, or empty for any. BadInput: an unknown column, a wrong picture or number of steps.
         """
         if column and column not in self.columns:
-            raise BadInput(f"as '{column:.40}' is unknown; accepted: {', '.join(self.columns)}")
-        requests = [Request(Seen(image, column), seed) for image, seed in zip(images, seeds, strict=True)]
+            accepted = f"accepted: {', '.join(self.columns)}" if self.columns else "this model has no kinds of caption"
+            raise BadInput(f"as '{column:.40}' is unknown; {accepted}")
+        return self._write([Seen(image, column) for image in images], seeds, steps)
+
+    def reword(
+        self, texts: Sequence[str], seeds: Sequence[int], images: Sequence[NDArray[Any]] = (), steps: int = 1
+    ) -> list[WrittenCaption]:
+        """N texts, a seed each → N others of the same; with pictures `(H, W, 3)` beside them, of both half and half.
+
+        BadInput: a model that takes no texts, an empty text, a wrong picture or number of steps.
+        """
+        if not self.reads:
+            raise BadInput(f"{self.generator.name} writes about pictures alone; accepted: image")
+        if not all(text.strip() for text in texts):
+            raise BadInput("prompt is empty; accepted: a text to say otherwise")
+        shown: Sequence[NDArray[Any] | None] = images or [None] * len(texts)
+        wishes = [Wish(text, image) for text, image in zip(texts, shown, strict=True)]
+        return self._write(wishes, seeds, steps)
+
+    def _write(self, inputs: Sequence[Input], seeds: Sequence[int], steps: int) -> list[WrittenCaption]:
+        requests = [Request(one, seed) for one, seed in zip(inputs, seeds, strict=True)]
         rows: NDArray[np.int64] = self.generator.generate(requests, steps)  # (N, S)
         return [self._read(row, seed) for row, seed in zip(rows.tolist(), seeds, strict=True)]
 

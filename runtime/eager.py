@@ -22,7 +22,7 @@ from runtime import available, networks
 from runtime.available import BackendInfo
 from runtime.backend import Backend, BackendOptions
 from runtime.bundle import Bundle
-from runtime.signature import COMPONENTS, FUSED, graph_inputs, graph_outputs
+from runtime.signature import COMPONENTS, FUSED, SIGNATURES, graph_inputs, graph_outputs
 
 BACKEND = BackendInfo(package="torch", extra="train", devices=("cpu", "cuda"), rank=2)
 
@@ -86,7 +86,7 @@ def load(bundle: Bundle, options: BackendOptions) -> EagerBackend:
 
 def narrow(pipeline: Pipeline, wide: Sequence[str], device: str = "cuda") -> None:
     """Put every part on the device in fp16, those of `wide` components in float32, convolutions in their fast layout."""
-    wide_parts = {COMPONENTS[name].part for name in wide}
+    wide_parts = {SIGNATURES[name].part for name in wide}
     for part in {signature.part for signature in COMPONENTS.values()}:
         dtype = torch.float32 if part in wide_parts else torch.float16
         getattr(pipeline, part).to(device, dtype, memory_format=torch.channels_last)

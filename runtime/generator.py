@@ -15,14 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import BadInput
-from models import noise, pixels, sampling
+from models import noise, pixels, sampling, word_by_word
 from models.labels import Input
 from models.schedule import STUDENT_TIMESTEPS, student_timesteps
 from models.task import task_of
+from models.word_by_word import ByWord
 from runtime import pictures, tokenize
 from runtime.backend import Backend
 from runtime.bundle import Bundle
 from runtime.shapes import size_list
+from runtime.signature import NEXT_TOKEN
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,8 @@ class Generator:
         own = tokenize.load(bundle)
         self._task = task_of(bundle.manifest)
         self.tokenizer = pictures.load(bundle, own, self.embed) if self._task.images else own
-        self._fused = fused
+        self._words = bundle.by_word
+        self._fused = fused and self._words is None
 
     @property
     def name(self) -> str:
@@ -174,8 +177,21 @@ class Generator:
 
         x0 = sampling.student_loop(denoise, list(noises), timesteps, self.bundle.schedule)  # (N, C, h, w)
         latents = x0 / self.bundle.manifest.scaling_factor
+        if self._words is not None:
+            return self._word_by_word(latents, self._words)
         decoded = self.backend.run("decoder", {"latent_sample": latents})
         return pixels.to_bytes(decoded) if self._task.output == "image" else decoded
+
+    def _word_by_word(self, latents: NDArray[np.float32], how: ByWord) -> NDArray[np.int64]:
+        """Texts `(N, C, h, w)` → ids `(N, S)`, a call of a graph for every word."""
+
+        def step(ids: NDArray[np.int64], place: int, past: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+            given: dict[str, NDArray[Any]] = {"latent_sample": latents, "token_ids": ids, "past": past}
+            given["position"] = np.array(place, np.int64)
+            logits, now = self.backend.outputs(NEXT_TOKEN, given).values()
+            return logits.argmax(axis=-1, keepdims=True), now
+
+        return word_by_word.write(step, np.zeros((len(latents), *how.past), np.float32), len(latents), how)
 
     def check(self, requests: Sequence[Request], steps: int, size: tuple[int, int] | None = None) -> None:
         """BadInput: what the model or this bundle does not offer; inputs are looked at by the tokenizer."""

@@ -1,7 +1,7 @@
 """A pipeline's torch networks behind the inputs and outputs of their signatures; it knows nothing about ONNX or files.
 
-Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `T` tokens of
-a picture, `A` attributes, `D` width.
+Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `T` tokens of a picture, `A` attributes, `D` width,
+`V` vocabulary.
 """
 
 from __future__ import annotations
@@ -11,165 +11,44 @@ from dataclasses import replace
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.architecture import architecture
 from models.conditioning import Conditioning
 from models.pipeline import Pipeline
 from models.schedule import STUDENT_TIMESTEPS
-from models.task import ConditionerInput, DirectInput, task_named, task_of
-from runtime.signature import SIGNATURES, conditioner_inputs, graph_outputs
-
-
-class Component(nn.Module):
-    """Floats come in and go out as float32, whatever the network computes in."""
-
-    graph: str
-    """Its name in `SIGNATURES`."""
-
-    def __init__(self, network: Any, outputs: tuple[str, ...] = ()) -> None:
-        """`outputs`: names of what `forward` gives where it is a tuple of several tensors."""
-        super().__init__()
-        self.network = network
-        self.outputs = outputs or (SIGNATURES[self.graph].output,)
-
-    def narrow(self, array: Tensor) -> Tensor:
-        """An array `(N, …)` in the network's own precision, if it has weights."""
-        return array.to(next(self.network.parameters(), array).dtype)
-
-
-class ConditionerGraph(Component):
-    """`input_ids (N, S)` → `last_hidden_state (N, S, D)`, or all that the denoiser takes of the conditioner."""
-
-    graph = "conditioner"
-
-    def forward(self, input_ids: Tensor) -> Any:
-        return _outputs(self.network(input_ids))
-
-
-class ComposerGraph(Component):
-    """`weights (N, A)` → `last_hidden_state (N, S, D)`."""
-
-    graph = "conditioner"
-
-    def forward(self, weights: Tensor) -> Any:
-        return _outputs(self.network(weights))
-
-
-def _outputs(conditioning: Conditioning) -> Any:
-    """The arrays of a conditioning in float32: one tensor, or a tuple of several in the order of their names."""
-    arrays = tuple(array.float() for array in conditioning.arrays().values())
-    return arrays if len(arrays) > 1 else arrays[0]
-
-
-class PromptGraph(Component):
-    """`input_ids (N, S)` → `last_hidden_state (N, S, D)`, of a conditioner that takes pictures besides."""
-
-    graph = "conditioner"
-
-    def __init__(self, conditioner: Any, outputs: tuple[str, ...] = ()) -> None:
-        super().__init__(conditioner.text_encoder, outputs)
-
-    def forward(self, input_ids: Tensor) -> Tensor:
-        return cast(Tensor, self.network(input_ids).last_hidden_state.float())
-
-
-class SeenGraph(Component):
-    """`image_embeds (N, T, D)`, `column (N,)` → `last_hidden_state (N, T + 1, D)`."""
-
-    graph = "conditioner"
-
-    def __init__(self, conditioner: Any, outputs: tuple[str, ...] = ()) -> None:
-        super().__init__(conditioner.columns, outputs)
-
-    def forward(self, image_embeds: Tensor, column: Tensor) -> Tensor:
-        return cast(Tensor, self.network(self.narrow(image_embeds), column).float())
-
-
-class ImageEncoderGraph(Component):
-    """`pixel_values (N, 3, H, W)` → `image_embeds (N, T, D)`."""
-
-    graph = "image_encoder"
-
-    def forward(self, pixel_values: Tensor) -> Tensor:
-        return cast(Tensor, self.network(self.narrow(pixel_values)).float())
-
-
-Takes = tuple[tuple[ConditionerInput, ...], tuple[DirectInput, ...]]
-CONDITIONERS: dict[Takes, type[Component]] = {
-    (("input_ids",), ()): ConditionerGraph,
-    (("weights",), ()): ComposerGraph,
-    (("input_ids",), ("image_embeds", "mix")): PromptGraph,
-    (("image_embeds", "column"), ()): SeenGraph,
-}
-"""By what they take, and what the denoiser takes besides."""
-
-
-class DenoiserGraph(Component):
-    """`sample (N, C, h, w)`, `timestep ()` int64, `encoder_hidden_states (N, S, D)`, what else it takes → `(N, C, h, w)`."""
-
-    graph = "denoiser"
-
-    def forward(
-        self,
-        sample: Tensor,
-        timestep: Tensor,
-        encoder_hidden_states: Tensor,
-        text_embeds: Tensor | None = None,
-        time_ids: Tensor | None = None,
-        encoder_attention_mask: Tensor | None = None,
-        image_embeds: Tensor | None = None,
-        mix: Tensor | None = None,
-    ) -> Tensor:
-        hidden, added = self.narrow(encoder_hidden_states), {"text_embeds": text_embeds, "time_ids": time_ids}
-        added["encoder_attention_mask"] = encoder_attention_mask
-        added |= {"image_embeds": None if image_embeds is None else self.narrow(image_embeds), "mix": mix}
-        present = {name: array for name, array in added.items() if array is not None}  # the network narrows them itself
-        return cast(Tensor, self.network(self.narrow(sample), timestep, hidden, **present).sample.float())
-
-
-class DecoderGraph(Component):
-    """`latent_sample (N, C, h, w)`, not scaled → `(N, 3, H, W)`."""
-
-    graph = "decoder"
-
-    def forward(self, latent_sample: Tensor) -> Tensor:
-        return cast(Tensor, self.network.from_latents(self.narrow(latent_sample)).float())
-
-
-class TokenDecoderGraph(Component):
-    """`latent_sample (N, C, 1, S)` → token ids `(N, S)` int64."""
-
-    graph = "decoder"
-
-    def forward(self, latent_sample: Tensor) -> Tensor:
-        return cast(Tensor, self.network.from_latents(self.narrow(latent_sample)))
-
-
-DECODERS: dict[str, type[Component]] = {"image": DecoderGraph, "text": TokenDecoderGraph}
-"""By what comes out of the task."""
-
-
-class EncoderGraph(Component):
-    """`sample (N, 3, H, W)` → `(N, C, h, w)`, not scaled."""
-
-    graph = "encoder"
-
-    def forward(self, sample: Tensor) -> Tensor:
-        return cast(Tensor, self.network.to_latents(self.narrow(sample)).float())
+from models.task import task_named, task_of
+from models.word_by_word import ByWord
+from runtime.graph_networks import (
+    CONDITIONERS,
+    DECODERS,
+    Component,
+    DenoiserGraph,
+    EncoderGraph,
+    ImageEncoderGraph,
+    NextTokenGraph,
+)
+from runtime.signature import NEXT_TOKEN, conditioner_inputs, graph_outputs
 
 
 def components(pipeline: Pipeline) -> dict[str, Component]:
-    """By the names of `runtime.signature.COMPONENTS`, cheapest first; what writes has no encoder."""
+    """By the names of `runtime.signature.SIGNATURES`, cheapest first; what writes has no encoder."""
     task = task_named(pipeline.task)
     conditioner = CONDITIONERS[task.conditioner_inputs, task.direct_inputs]
     outputs = graph_outputs("conditioner", pipeline.task, conditioning_names(pipeline))
     return {
         "conditioner": conditioner(pipeline.conditioner, outputs),
-        "decoder": DECODERS[task.output](pipeline.autoencoder),
+        **_decoder(pipeline),
         **({"encoder": EncoderGraph(pipeline.autoencoder)} if task.output == "image" else {}),
         "denoiser": DenoiserGraph(pipeline.denoiser),
     }
+
+
+def _decoder(pipeline: Pipeline) -> dict[str, Component]:
+    """The decoder, or the graph of one word of it."""
+    if pipeline.autoencoder.by_word is not None:
+        return {NEXT_TOKEN: NextTokenGraph(pipeline.autoencoder)}
+    return {"decoder": DECODERS[task_named(pipeline.task).output](pipeline.autoencoder)}
 
 
 @torch.no_grad()
@@ -220,9 +99,13 @@ def examples(pipeline: Pipeline, batch: int, scale: float = 1) -> dict[str, dict
     columns, rows = image_size(pipeline)
     image = torch.rand(batch, 3, int(rows * scale), int(columns * scale), generator=draw) * 2 - 1
     ids = pipeline.conditioner.tokenize(task_of(pipeline).examples(batch))
-    conditioning, given = pipeline.conditioner(ids), conditioner_arrays(pipeline, ids)
-    side = picture_side(pipeline)
+    conditioning, given = pipeline.conditioner(ids).arrays(), conditioner_arrays(pipeline, ids)
+    for name in task_named(pipeline.task).direct_inputs:  # examples are texts: pictures and their share count as well
+        conditioning[name] = torch.rand(conditioning[name].shape, generator=draw)
+    side, words = picture_side(pipeline), pipeline.autoencoder.by_word
+    by_word = {} if words is None else {NEXT_TOKEN: _one_word(words, latent / scaling_factor(pipeline), draw)}
     return {
+        **by_word,
         "conditioner": {name: given[name] for name in conditioner_inputs(pipeline.task)},
         "decoder": {"latent_sample": latent / scaling_factor(pipeline)},
         "encoder": {"sample": image},
@@ -230,8 +113,18 @@ def examples(pipeline: Pipeline, batch: int, scale: float = 1) -> dict[str, dict
         "denoiser": {
             "sample": latent,
             "timestep": torch.tensor(STUDENT_TIMESTEPS[1][0]),
-            **conditioning.arrays(),
+            **conditioning,
         },
+    }
+
+
+def _one_word(words: ByWord, latent: Tensor, draw: torch.Generator) -> dict[str, Tensor]:
+    """Inputs of `next_token` for texts `(N, C, h, w)`, somewhere in the middle of them."""
+    return {
+        "latent_sample": latent,
+        "token_ids": torch.full((len(latent), 1), words.start),
+        "position": torch.tensor(3),
+        "past": torch.randn(len(latent), *words.past, generator=draw),
     }
 
 
@@ -249,6 +142,8 @@ def picture_side(pipeline: Pipeline) -> int:
 @torch.no_grad()
 def image_size(pipeline: Pipeline) -> tuple[int, int]:
     """(W, H) of the pipeline's images; of captions (S, 1)."""
+    if pipeline.autoencoder.by_word is not None:
+        return pipeline.autoencoder.by_word.longest, 1
     data = pipeline.autoencoder.decode(torch.zeros(1, *pipeline.latent_shape))
     return (data.shape[3], data.shape[2]) if data.ndim == 4 else (data.shape[1], 1)
 

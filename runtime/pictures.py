@@ -53,11 +53,12 @@ class WishTokenizer(PictureTokenizer):
 
     def ids(self, inputs: Sequence[Input]) -> NDArray[Any]:
         """The prompts' ids `(N, S)` int64. BadInput: not text."""
-        return self.prompts.ids([wish.prompt if isinstance(wish, Wish) else wish for wish in inputs])
+        prompts = ["" if isinstance(one, Seen) else one.prompt if isinstance(one, Wish) else one for one in inputs]
+        return self.prompts.ids(prompts)
 
     def arrays(self, inputs: Sequence[Input]) -> dict[str, NDArray[Any]]:
         """`input_ids (N, S)`, `image_embeds (N, T, D)` of zeros where nothing is, `mix (N,)`. BadInput: a wrong picture."""
-        wishes = [one if isinstance(one, Wish) else Wish() if one == "" else Wish(str(one)) for one in inputs]
+        wishes = [_as_wish(one) for one in inputs]
         embeds, half = np.zeros((len(wishes), self.count, self.width), np.float32), self.count // 2
         for row, wish in zip(embeds, wishes, strict=True):
             if wish.content is not None:
@@ -69,7 +70,18 @@ class WishTokenizer(PictureTokenizer):
 
     def dropped(self, input: Input) -> int:
         """How many tokens of the prompt do not fit into S."""
-        return self.prompts.dropped(input.prompt if isinstance(input, Wish) else input)
+        return (
+            0 if isinstance(input, Seen) else self.prompts.dropped(input.prompt if isinstance(input, Wish) else input)
+        )
+
+
+def _as_wish(input: Input) -> Wish:
+    """A picture that is seen says all; a text alone as well. BadInput: a kind of caption, which this model has none of."""
+    if isinstance(input, Seen):
+        if input.column:
+            raise BadInput(f"as '{input.column:.40}' is unknown; this model has no kinds of caption")
+        return Wish(content=input.image)
+    return input if isinstance(input, Wish) else Wish(str(input))
 
 
 class SeenTokenizer(PictureTokenizer):

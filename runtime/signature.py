@@ -1,7 +1,7 @@
 """What each graph of a bundle takes and gives and how exact it must be; it knows neither torch nor any runtime.
 
 A graph is named by its part in the pipeline; its inputs and output have optimum's names.
-Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `A` attributes, `D` width.
+Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels, `S` tokens, `A` attributes, `D` width, `V` vocabulary.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ class Signature:
     output_axes: dict[int, str]
     tolerance: float
     """Largest ‖graph − torch fp32‖ / ‖torch fp32‖ that passes the gate: fp16 weights give about 5e-4 a network."""
+    further: tuple[str, ...] = ()
+    """Names of the outputs besides that one."""
 
 
 _LATENT = {0: "batch", 2: "height", 3: "width"}
@@ -86,7 +88,26 @@ SHARED: dict[str, Signature] = {
     ),
 }
 """Graphs of parts that several flows of one bundle share."""
-SIGNATURES = COMPONENTS | SHARED
+
+NEXT_TOKEN = "next_token"
+BY_WORD: dict[str, Signature] = {
+    NEXT_TOKEN: Signature(
+        part="autoencoder",
+        file="next_token.onnx",
+        inputs={
+            "latent_sample": {0: "batch"},
+            "token_ids": {0: "batch"},
+            "position": {},
+            "past": {0: "batch"},
+        },  # (N, C, h, w), not scaled, (N, 1), (), (N, …)
+        output="logits",  # (N, V)
+        output_axes={0: "batch"},
+        tolerance=2e-2,
+        further=("present",),  # (N, …), the next call's past
+    ),
+}
+"""The graph in place of a decoder that runs once for every word; there is no fused graph then."""
+SIGNATURES = COMPONENTS | SHARED | BY_WORD
 
 FUSED = "one_step"
 FUSED_PATH = "one_step.onnx"
@@ -126,7 +147,9 @@ def graph_outputs(graph: str, task: str, conditioning: Sequence[str] = CONDITION
     """Names of a graph's outputs in order; the conditioner's are the names in `conditioning`, in their order."""
     if graph == FUSED:
         return (OUTPUTS[task_named(task).output],)
-    return tuple(conditioning) if graph == "conditioner" and len(conditioning) > 1 else (SIGNATURES[graph].output,)
+    if graph == "conditioner" and len(conditioning) > 1:
+        return tuple(conditioning)
+    return SIGNATURES[graph].output, *SIGNATURES[graph].further
 
 
 def graph_inputs(graph: str, task: str, conditioning: Sequence[str] = CONDITIONING[:1]) -> set[str]:

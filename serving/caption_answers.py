@@ -1,4 +1,4 @@
-"""Captions over HTTP: a picture in, what a model says of it out; it knows no dialect."""
+"""Captions over HTTP: a picture or a text in, what a model says of it out; it knows no dialect."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from serving.schema import PICTURE, RANDOM_SEEDS, Body, Refused, from_base64
 
 if TYPE_CHECKING:
     from runtime.captioner import WrittenCaption
+    from serving.serve_config import ServeConfig
 
 
 class CaptionBody(Body):
@@ -25,8 +26,10 @@ class CaptionBody(Body):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    image: str = Field(min_length=1, examples=[PICTURE])
+    image: str | None = Field(default=None, min_length=1, examples=[PICTURE])
     """The picture: PNG, JPEG or WebP in base64. Addresses are not fetched."""
+    prompt: str = ""
+    """A text to say otherwise, of a model that reads as well; with a picture, both count half."""
     column: str = Field(default="", alias="as")
     """Which kind of caption, one that the model knows; by default any."""
     n: int = Field(default=1, ge=1)
@@ -42,22 +45,36 @@ class CaptionBody(Body):
 async def write(request: Request, body: CaptionBody) -> Sequence[WrittenCaption]:
     """The captions that a body asks for. Raises Refused."""
     model, config = registry_of(request).model(body.model), artist_of(request).config
+    if body.image is None and not body.prompt.strip():
+        raise Refused("image is missing", "image", code="missing_required_parameter")
     captioner = model.captioner
     if captioner is None:
         does = ", ".join(model.manifest.tasks)
         raise Refused(f"no served model describes pictures: {model.name} does {does}", "model", status=404)
-    if body.n > config.max_images:
-        raise Refused(f"n is {body.n}; at most {config.max_images}", "n")
+    _check(body, config)
     seed = secrets.randbelow(RANDOM_SEEDS) if body.seed is None else body.seed
     if seed + body.n - 1 > MAX_SEED:
         raise Refused(f"seed {seed} leaves no room for {body.n} captions; the largest seed is {MAX_SEED}", "seed")
-    file = from_base64(body.image)
+    file = None if body.image is None else from_base64(body.image)
 
     def caption() -> list[WrittenCaption]:
-        picture = decode(file, captioner.size)
-        return captioner.caption([picture] * body.n, range(seed, seed + body.n), body.column, body.steps)
+        seeds, pictures = range(seed, seed + body.n), [] if file is None else [decode(file, captioner.size)] * body.n
+        if body.prompt:
+            return captioner.reword([body.prompt] * body.n, seeds, pictures, body.steps)
+        return captioner.caption(pictures, seeds, body.column, body.steps)
 
     try:
         return await asyncio.to_thread(caption)
     except BadInput as error:
-        raise Refused(str(error), "as" if str(error).startswith("as ") else "image") from None
+        first = str(error).partition(" ")[0]
+        raise Refused(str(error), first if first in ("as", "prompt") else "image") from None
+
+
+def _check(body: CaptionBody, config: ServeConfig) -> None:
+    """Refused: more than the operator allows, or a kind of caption of what is said otherwise."""
+    if body.n > config.max_images:
+        raise Refused(f"n is {body.n}; at most {config.max_images}", "n")
+    if len(body.prompt) > config.max_prompt:
+        raise Refused(f"prompt has {len(body.prompt)} characters; at most {config.max_prompt}", "prompt")
+    if body.prompt and body.column:
+        raise Refused("as is for captions of a picture alone; accepted: prompt without as", "as")

@@ -41,7 +41,8 @@ def check(config: ServeConfig) -> None:
 def check_together(manifests: Sequence[Manifest], config: ServeConfig) -> None:
     """BadInput: the bundles of the configuration, in its order, cannot be served beside each other, or by its aliases."""
     for manifest in manifests:
-        task_named(manifest.task)
+        if task_named(manifest.task).output != "image" and config.page:
+            raise BadInput(f"page: it draws, and {manifest.model_name} writes alone; accepted: page=false")
     names = [alias or manifest.model_name for (alias, _), manifest in zip(config.bundles, manifests, strict=True)]
     if len({manifest.task for manifest in manifests}) > 1:
         tasks = " and ".join(f"{name} is {one.task}" for name, one in zip(names, manifests, strict=True))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from base.errors import BadInput
-from models.task import Task, task_of
+from models.task import Task, doing, task_named, task_of
 from models.tasks.image_to_text import ImageToText
 from runtime import backend
 from runtime.backend import BackendOptions
@@ -39,14 +39,16 @@ class Model:
     @classmethod
     def open(cls, folder: Path, config: ServeConfig, alias: str | None = None) -> Self:
         """Load the bundle and run it once in every way it will be asked to. Raises BadInput."""
-        bundle = open_bundle(folder)
-        generator = Generator(
-            bundle, backend.load(config.backend, bundle, BackendOptions(config.threads, config.device))
-        )
+        bundle, options = open_bundle(folder), BackendOptions(config.threads, config.device)
+        if task_named(bundle.manifest.task).output == "text":
+            writer = CaptionGenerator(bundle, config.backend, options)
+            writer.generator.warm()
+            return cls(alias or bundle.manifest.model_name, alias, bundle.hash, writer.generator, writer)
+        generator = Generator(bundle, backend.load(config.backend, bundle, options))
         images = generator.takes_images and config.image_to_image
         generator.warm(config.sizes(fused=True), sizes=generator.sizes)
         generator.warm(config.sizes(fused=False), steps=(2,), sizes=generator.sizes, images=images)
-        writes = ImageToText.name in bundle.manifest.flows
+        writes = doing(ImageToText.name, bundle.manifest.tasks) is not None
         captioner = CaptionGenerator(bundle, config.backend, BackendOptions(config.threads)) if writes else None
         if captioner is not None:
             captioner.generator.warm()

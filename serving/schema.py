@@ -122,6 +122,8 @@ class Order:
 
 def order(body: GenerateBody, config: ServeConfig, model: Manifest) -> Order:
     """Check what a schema cannot: the operator's limits, the model's labels and its sizes. Raises Refused."""
+    if task_named(model.task).output != "image":
+        raise Refused(f"{model.model_name} draws nothing; it does {', '.join(model.tasks)}", "model", status=404)
     parsed = _input(body, config, model)
     further = _further(body, model, parsed)
     if body.n > config.max_images:

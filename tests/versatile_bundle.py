@@ -17,8 +17,7 @@ def write_versatile(out: Path) -> Path:
     pipeline = tiny.versatile_student()
     folders.save(pipeline, out)
     text = write_bundle._manifest(pipeline.siblings[0], out, {}, {}, NAME)
-    scheduler = f"{write_bundle.TEXT_SCHEDULER}/scheduler_config.json"
-    flows = {text.task: text.model_copy(update={"files": {}, "scheduler": scheduler})}
+    flows = {text.task: text.model_copy(update={"files": {}})}
     manifest = write_bundle._manifest(pipeline, out, {}, {}, NAME).model_copy(update={"flows": flows})
     (out / MANIFEST).write_text(manifest.model_dump_json())
     return out

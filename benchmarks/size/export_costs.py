@@ -35,7 +35,7 @@ def unet(small: Small = False) -> None:
         from diffusers import UNet2DConditionModel
 
         from export import graphs
-        from runtime.networks import DenoiserGraph
+        from runtime.graph_networks import DenoiserGraph
 
         network = UNet2DConditionModel.from_pretrained(f"{scratch}/unet", torch_dtype=torch.float16).eval()
         opened, began = peak_gb(), time.perf_counter()

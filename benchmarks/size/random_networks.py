@@ -56,7 +56,7 @@ def student(size: Size, decoder: str) -> Pipeline:
     vae = AutoencoderTiny() if decoder == "tiny" else AutoencoderKL(**kinds, **large, sample_size=8 * size.latent)
     networks = (CLIPTextModel(clip).eval(), unet(size), vae.eval())
     scheduler = student_scheduler(stable_diffusion.TEACHER_SCHEDULER)
-    return stable_diffusion.assemble(_tokenizer(), *networks, scheduler)
+    return stable_diffusion.assemble(prompt_tokenizer(), *networks, scheduler)
 
 
 def students(size: Size) -> dict[str, Pipeline]:
@@ -70,7 +70,7 @@ def reduced(whole: Pipeline) -> Pipeline:
     return replace(whole, denoiser=architecture(whole.denoiser).reduced("tiny").eval())
 
 
-def _tokenizer() -> CLIPTokenizer:
+def prompt_tokenizer() -> CLIPTokenizer:
     """Letters only, with CLIP's special tokens and length: what a prompt becomes does not change the time it takes."""
     pieces = [*string.ascii_lowercase, *(f"{letter}</w>" for letter in string.ascii_lowercase)]
     vocabulary = {piece: index for index, piece in enumerate(pieces)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,13 @@ def test_the_authors_checkpoint_becomes_both_unets(base: Path, tmp_path: Path) -
     assert "model.diffusion_model.unet_text.input_blocks.2.0.weight" in held
     assert "model.diffusion_model.unet_image.input_blocks.2.0.op.weight" in held
     torch.save({**held, "betas": torch.zeros(3)}, tmp_path / "vd.pth")
-    convert("versatile", tmp_path / "vd.pth", tmp_path / "ours", "--parts", base)
+    with warnings.catch_warnings(action="error"):
+        convert("versatile", tmp_path / "vd.pth", tmp_path / "ours", "--parts", base)
+    further = {"clip.model.weight": torch.zeros(1), "optimus.encoder.bias": torch.zeros(1)}
+    torch.save({**held, **further}, tmp_path / "whole.pth")
+    says = r"whole.pth also holds clip \(1 tensors\), optimus \(1 tensors\): left out, these networks come from"
+    with pytest.warns(UserWarning, match=says):
+        convert("versatile", tmp_path / "whole.pth", tmp_path / "whole", "--parts", base)
     for part in ("image_unet", "text_unet"):
         ours, theirs = load_file(tmp_path / "ours" / part / NETWORK), load_file(base / part / NETWORK)
         shared = {name for name in ours if part == "text_unet" and name.startswith("time_embedding")}

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from base.errors import BadInput
 from export import lora_fusion
 from models.pipeline import Pipeline
-from runtime import networks
+from runtime import graph_networks, networks
 from tests import tiny
 
 LORA = LoraConfig(r=2, lora_alpha=8, target_modules=["to_q", "to_v"], init_lora_weights=False)
@@ -31,7 +31,7 @@ def adapted() -> Any:
 
 @torch.no_grad()
 def _output(denoiser: Any, pipeline: Pipeline) -> torch.Tensor:
-    return networks.DenoiserGraph(denoiser)(**networks.examples(pipeline, 2)["denoiser"])
+    return graph_networks.DenoiserGraph(denoiser)(**networks.examples(pipeline, 2)["denoiser"])
 
 
 @pytest.fixture(params=["peft", "diffusers", "file", "kohya"])

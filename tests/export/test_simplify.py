@@ -19,7 +19,7 @@ from export.parity import relative_error
 from export.simplify import Doubled, simplify
 from models.latent_autoencoder import latent_autoencoder
 from models.pipeline import Pipeline
-from runtime import networks
+from runtime import graph_networks
 from runtime.bundle import Bundle
 
 
@@ -70,7 +70,7 @@ def test_the_graph_of_such_a_decoder_is_its_network_and_leaves_the_weights_alone
     vae = tiny_decoder(0).to(graphs.STORED[precision])
     vae.save_pretrained(tmp_path)
     weights = tmp_path / "diffusion_pytorch_model.safetensors"
-    before, decoder = weights.read_bytes(), networks.DecoderGraph(latent_autoencoder(vae.float()))
+    before, decoder = weights.read_bytes(), graph_networks.DecoderGraph(latent_autoencoder(vae.float()))
     path = graphs.write("decoder", decoder, {"latent_sample": torch.randn(2, 4, 4, 4)}, weights, precision=precision)
     assert "DepthToSpace" in {node.op_type for node in onnx.load(str(path), load_external_data=False).graph.node}
     assert weights.read_bytes() == before
