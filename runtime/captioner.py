@@ -76,7 +76,7 @@ class CaptionGenerator:
             raise BadInput(f"{self.generator.name} writes about pictures alone; accepted: image")
         if not all(text.strip() for text in texts):
             raise BadInput("prompt is empty; accepted: a text to say otherwise")
-        shown: Sequence[NDArray[Any] | None] = images or [None] * len(texts)
+        shown: list[NDArray[Any] | None] = [*images] if images else [None] * len(texts)
         wishes = [Wish(text, image) for text, image in zip(texts, shown, strict=True)]
         return self._write(wishes, seeds, steps)
 
