@@ -72,6 +72,10 @@ class Said(Contexts):
         """Every sample is drawn equally often."""
         return None
 
+    def scored(self, held_out: Captions, most: int) -> Scored:
+        """Held-out rows, `most` of them."""
+        return scored_rows([True] * len(held_out.ids), len(self.ids), most)
+
     def _caption(self, index: int, numbers: Sequence[float]) -> Shown:
         return Shown(self._own(index)[1])
 
