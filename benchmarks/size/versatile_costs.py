@@ -22,8 +22,8 @@ import typer
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from benchmarks.peer_side import peak_gb
 from benchmarks.size import random_versatile
-from benchmarks.size.export_costs import peak_gb
 from benchmarks.size.random_versatile import SMALL_OPTIMUS, SMALL_PLAN, filled, image_unet, store_unets, text_unet
 from evaluation.result import Bar, bars_result, publish
 from export import graphs
