@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from fastapi import FastAPI, Request, Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, RedirectResponse
 
@@ -29,6 +30,8 @@ from serving.serve_config import ServeConfig
 
 SERVICE = "ippo"
 """The name of the BentoML service, by which its worker finds the address."""
+UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+"""Otherwise FastAPI looks for three providers of OpenTelemetry at every request."""
 PAGE_SECONDS = 0.5
 """Before the page is loaded, which takes the interpreter for seconds: whoever waits for the service comes first."""
 
@@ -50,7 +53,20 @@ def application(config: ServeConfig) -> FastAPI:
                 worker_start.give_up(error)
             yield
 
-    app = FastAPI(title="ippo", summary="Draws in one step.", docs_url=None, redoc_url=None, lifespan=lifespan)
+    untraced: TelemetryConfig = {
+        "tracing": False,
+        "metrics": False,
+        "logs": False,
+    }  # else it asks for three providers a request
+    telemetry = None if config.tracing else untraced
+    app = FastAPI(
+        title="ippo",
+        summary="Draws in one step.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        telemetry=telemetry,
+    )
     app.add_middleware(BodyLimit, config=config)
     app.add_middleware(Keys, keys=config.api_keys, admin_key=config.admin_key)
     if config.cors:

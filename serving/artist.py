@@ -151,7 +151,7 @@ class Artist:
             for future in futures:
                 future.cancel()  # an image of an order that is given up is not drawn
         end = time.perf_counter()
-        prometheus.IMAGES.labels(model.name).inc(order.n)
+        prometheus.images(model.name).inc(order.n)
         timings = Timings(
             wait=max(image.wait for image in images),
             draw=max(image.draw for image in images),

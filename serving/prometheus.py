@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 
 # BentoML's, for several workers: every count would go to a file and ask the system for the process it is in. This is the only
 # worker, and prometheus_client reads it when it is imported.
@@ -30,6 +31,8 @@ BATCH = Histogram("ippo_batch_size", "Images drawn together.", buckets=(1, 2, 4,
 REJECTED = Counter("ippo_rejected", "Requests that were not served.", ["reason"])
 DROPPED = Counter("ippo_dropped_tokens", "Tokens of prompts that were too long for the model.")
 SWAPS = Counter("ippo_swaps", "Models exchanged while serving.")
+# To find a row by its labels takes longer than to count in it; there are as many as routes, statuses and models.
+requests, latency, images = cache(REQUESTS.labels), cache(LATENCY.labels), cache(IMAGES.labels)
 
 
 def text(now: Mapping[str, float]) -> str:

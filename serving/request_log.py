@@ -75,8 +75,8 @@ class RequestLog:
             seconds = time.perf_counter() - start
             if scope["type"] == "http":
                 route = getattr(scope.get("route"), "path", "") or "other"
-                prometheus.REQUESTS.labels(route, status).inc()
-                prometheus.LATENCY.labels(route).observe(seconds)
+                prometheus.requests(route, status).inc()
+                prometheus.latency(route).observe(seconds)
             if self.access:
                 milliseconds = round(1e3 * seconds, 2)
                 line = {"request": id, "path": scope["path"][:200], "status": status, "ms": milliseconds, **log_fields}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.load.closed_loop import installed
+from base.errors import BadInput
+from benchmarks.load.closed_loop import closed_loop, installed
 from benchmarks.load.killed import killed
 from benchmarks.load.siege import siege
 
@@ -43,6 +44,12 @@ def test_load_measures_every_bar(tiny_bundle: Path) -> None:
         assert word in told
     bad = next(bar for bar in bars if "answers but" in bar.what)
     assert bad.value == 0
+
+
+def test_without_wrk_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BadInput, match=r"^no wrk: it makes the load; install it \(apt-get install wrk\)$"):
+        closed_loop("http://127.0.0.1:1", {}, 1, 1)
 
 
 def test_bulk_that_is_killed_has_the_same_bytes(tiny_bundle: Path, tmp_path: Path) -> None:
