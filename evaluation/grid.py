@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from base.typeface import Font, font
 from metrics.sharpness import Images
 
 CELL = 128
@@ -21,9 +22,6 @@ CAPTION, TITLE = 13, 15
 PAPER, INK, FAINT = (255, 255, 255), (40, 42, 48), (228, 230, 234)
 LINES = 4
 """Of a caption; the rest is cut."""
-FONTS = ("DejaVuSans.ttf", "LiberationSans-Regular.ttf", "Arial.ttf", "Helvetica.ttc")
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def grid(rows: Mapping[str, Images], captions: Sequence[str], columns: int = 8) -> Image.Image:
@@ -95,16 +93,6 @@ class _Band:
         size = (self.wide, self.high)
         sheet.paste(picture, at, mask.resize(size, Image.Resampling.LANCZOS))
         sheet.paste(Image.new("RGB", size, FAINT), at, frame.resize(size, Image.Resampling.LANCZOS))
-
-
-def font(size: int) -> Font:
-    """The first of `FONTS` that this machine has, else Pillow's own."""
-    for name in FONTS:
-        try:
-            return ImageFont.truetype(name, size)
-        except OSError:
-            continue
-    return ImageFont.load_default(size)
 
 
 def wrap(text: str, face: Font, width: int) -> list[str]:

@@ -27,6 +27,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedTokenizerFast
 
 from base.errors import BadInput
+from base.typeface import font
 from models.architecture import Architecture, hooked
 from models.conditioning import Conditioning
 from models.pipeline import Autoencoder
@@ -138,9 +139,9 @@ class TokenAutoencoder(Autoencoder):
 
 
 def written(text: str) -> NDArray[np.uint8]:
-    """Black on white `(24, 256, 3)`; letters that the built-in font lacks are question marks."""
+    """Black on white `(24, 256, 3)`."""
     canvas = Image.new("RGB", (256, 24), "white")
-    ImageDraw.Draw(canvas).text((4, 6), text.encode("latin-1", "replace").decode("latin-1"), fill="black")
+    ImageDraw.Draw(canvas).text((4, 4), text, fill="black", font=font(11))
     return np.asarray(canvas)
 
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.grid import CELL, font, grid, wrap
+from base.typeface import font
+from evaluation.grid import CELL, grid, wrap
 
 
 def pictures(count: int, side: int) -> np.ndarray:  # type: ignore[type-arg]
