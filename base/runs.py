@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 from base.errors import BadInput
@@ -15,6 +15,25 @@ Take = Literal["best", "last"]
 def runs_root() -> Path:
     """`$IPPO_RUNS`, or `runs/` below the working directory."""
     return Path(os.environ.get("IPPO_RUNS", "runs"))
+
+
+NO_RUNS = {"data": "image sets", "cache": "what several runs share"}
+"""Folders below the root that are no runs."""
+
+
+def new_run_folder(name: str) -> Path:
+    """The folder below the root in which a run of this name is trained; it is not made. BadInput: no name of a run."""
+    root, path = runs_root(), PurePath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise BadInput(f"run: '{name}' leads out of {root}; accepted: a name such as creatures/teacher")
+    if lies := NO_RUNS.get(path.parts[0]):
+        raise BadInput(
+            f"run: '{name}': {root / path.parts[0]} is for {lies}; accepted: a name such as creatures/teacher"
+        )
+    folder = root / path
+    if blocking := next((one for one in (folder, *folder.parents) if one.exists() and not one.is_dir()), None):
+        raise BadInput(f"run: '{name}': {blocking} is a file, where a folder is to be; choose another name, or move it")
+    return folder
 
 
 def run_folder(name: str) -> Path:

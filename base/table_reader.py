@@ -106,6 +106,8 @@ def _csv(file: Path, captions: set[str]) -> Iterator[TableRow]:
     spaced = re.search(rf'{re.escape(delimiter)} +"', _QUOTED.sub('"', content)) is not None
     records = _records(file, content, delimiter, spaced)
     header = [name.strip() for name in next(records, (1, [""]))[1]]
+    if not content.strip():
+        raise BadInput(f"{file} is empty and has no header: its first line must name the columns")
     if not any(header):
         raise BadInput(f"{file} has no header: its first line must name the columns")
     if twice := next((name for name in header if name and header.count(name) > 1), None):
@@ -161,10 +163,11 @@ def _json_lines(file: Path, captions: set[str]) -> Iterator[TableRow]:
 
 
 def _json(file: Path, captions: set[str]) -> Iterator[TableRow]:
+    text = read_text(file)
     try:
-        content = json.loads(read_text(file), parse_constant=lambda _: None)
-    except ValueError as error:
-        raise BadInput(f"{file} is not JSON: {error}") from None
+        content = json.loads(text, parse_constant=lambda _: None)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{file} is not JSON: {error if text.strip() else 'it is empty'}") from None
     if isinstance(content, list):
         for number, value in enumerate(content, start=1):
             if not isinstance(value, dict):

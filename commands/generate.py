@@ -30,7 +30,9 @@ def generate(
     count: options.Count = 1,
     grid: options.Grid = False,
     image: Annotated[Path | None, typer.Option(help="Image to start from; by default noise.")] = None,
-    strength: Annotated[float, typer.Option(help="How far from that image, above 0, up to 1.")] = 0.5,
+    strength: Annotated[
+        float | None, typer.Option(help="How far from that image, above 0, up to 1; by default 0.5.")
+    ] = None,
     content: Annotated[
         Path | None, typer.Option(help="Picture whose thing is drawn, of a model that knows pictures.")
     ] = None,
@@ -52,6 +54,10 @@ def generate(
 
     if prompts is not None:
         raise BadInput(f"prompts from a file are drawn by ippo bulk {prompts}")
+    if strength is not None and image is None:
+        raise BadInput("--strength says how far from --image: name the image too, or leave it out")
+    if image is not None and (content or style):
+        raise BadInput("--image is started from, --content and --style are drawn from: accepted is one of both")
     every = [""] if content and not (inputs or attribute or label) else options.requested(inputs, attribute, label)
     images.check_out(out)
     opened = _opened(bundle)
@@ -67,9 +73,10 @@ def generate(
         raise BadInput(f"{bundle} does not take {' and '.join(unknown)}; accepted: {', '.join(accepted)}")
     wishes = [task.joined(text, further) for text in every]
     options.tell_cut(generator, wishes)
-    requests = [Request(text, seed + number, start, strength) for text in wishes for number in range(count)]
+    how_far = Request.strength if strength is None else strength
+    requests = [Request(text, seed + number, start, how_far) for text in wishes for number in range(count)]
     pixels = generator.generate(requests, steps, width_height)  # (N, H, W, 3)
-    used = strength if image else None
+    used = how_far if image else None
     sources = [
         Provenance(task.shown(request.input), request.seed, steps, manifest.model_name, opened.hash, used)
         for request in requests

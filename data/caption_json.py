@@ -4,44 +4,85 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from base.table_reader import TableRow, as_text, read_text
 
+NO_TEXT = "caption that is no text"
+UNLISTED = "caption of an image that its file does not list"
+NAMELESS = "image without a file name"
 
-def rows(file: Path) -> list[TableRow]:
-    """A row `file_name, caption` for each caption, in the file's order; none where it is JSON of another shape, or none."""
+
+@dataclass(frozen=True)
+class Apart:
+    """What such a file says, in its order."""
+
+    rows: tuple[TableRow, ...]
+    """`file_name, caption` of each caption, and of each image that has none, whose caption is empty."""
+    unused: tuple[tuple[str, str], ...]
+    """What says nothing of any image: its place in the file, and why."""
+
+
+def read(file: Path) -> Apart:
+    """The captions of a file; no rows where it is JSON of another shape, or none."""
     try:
         content = json.loads(read_text(file), parse_constant=lambda _: None)
     except ValueError:
-        return []
+        return Apart((), ())
     if not isinstance(content, dict):
-        return []
+        return Apart((), ())
     images = _objects(content.get("images"))
-    apart = [*_coco(images, _objects(content.get("annotations"))), *_karpathy(images)]
-    return [
-        TableRow(f"{file} caption {number}", {"file_name": name, "caption": caption})
-        for number, (name, caption) in enumerate(apart, start=1)
+    found = [*_coco(images, _objects(content.get("annotations"))), *_karpathy(images)]
+    rows = [
+        TableRow(f"{file} {place}", {"file_name": name, "caption": caption})
+        for place, name, caption in found
+        if name is not None
     ]
+    return Apart(tuple(rows), tuple((place, why) for place, name, why in found if name is None))
 
 
-def _coco(images: list[Mapping[str, Any]], annotations: list[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+Found = tuple[str, str | None, str]
+"""A place in the file, the image's file name and its caption; or in place of the name None, and why it says nothing."""
+
+
+def _coco(images: list[Mapping[str, Any]], annotations: list[Mapping[str, Any]]) -> Iterator[Found]:
     """`images: [{id, file_name}]`, `annotations: [{image_id, caption}]` (arXiv 1504.00325)."""
     names = {str(image["id"]): as_text(image.get("file_name")) for image in images if "id" in image}
-    for annotation in annotations:
-        name, caption = names.get(str(annotation.get("image_id"))), as_text(annotation.get("caption"))
-        if name and caption:
-            yield name, caption
+    captioned = set()
+    for number, annotation in enumerate(annotations, start=1):
+        key = str(annotation.get("image_id"))
+        place = f"annotation {number} (image_id {key:.40})"
+        if key not in names:
+            yield place, None, UNLISTED
+        elif not names[key]:
+            yield place, None, NAMELESS
+        elif caption := _text(annotation.get("caption")):
+            captioned.add(key)
+            yield place, names[key], caption
+        else:
+            yield place, None, NO_TEXT
+    for key, name in names.items() if annotations else ():
+        if key not in captioned and name:
+            yield f"image {key:.40}", name, ""
 
 
-def _karpathy(images: list[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+def _karpathy(images: list[Mapping[str, Any]]) -> Iterator[Found]:
     """`images: [{filename, sentences: [{raw}]}]` (arXiv 1412.2306): Flickr8k, Flickr30k and COCO."""
-    for image in images:
-        for sentence in _objects(image.get("sentences")):
-            name, caption = as_text(image.get("filename")), as_text(sentence.get("raw"))
+    for number, image in enumerate(images, start=1):
+        for turn, sentence in enumerate(_objects(image.get("sentences")), start=1):
+            name, caption = as_text(image.get("filename")), _text(sentence.get("raw"))
+            place = f"image {number} sentence {turn}"
             if name and caption:
-                yield name, caption
+                yield place, name, caption
+            else:
+                yield place, None, NO_TEXT if name else NAMELESS
+
+
+def _text(value: object) -> str:
+    """A caption; a number or null is none."""
+    return value.strip() if isinstance(value, str) else ""
 
 
 def _objects(value: object) -> list[Mapping[str, Any]]:

@@ -15,6 +15,7 @@ from base.listed_names import names_of
 from base.table_reader import TableRow
 from data import caption_json
 from data.cleaning_report import Dropped
+from data.decode import SUFFIXES
 from data.image_names import ImageNames
 
 Scalar = str | int | float | bool
@@ -52,6 +53,8 @@ class CaptionFiles:
         self.dropped: list[Dropped] = []
         self.nameless: str | None = None
         """Where a table first lacked the name of an image."""
+        self.unread: str | None = None
+        """Why the first file was not read that looks like one of captions."""
         self._files, self._images, self._source = files, images, source
 
     def __iter__(self) -> Iterator[Caption]:
@@ -70,10 +73,19 @@ class CaptionFiles:
         except BadInput as error:
             if table.suffix.lower() != ".json":
                 raise
-            if not (rows := caption_json.rows(table)):
-                self._drop(table, f"JSON that is no list of captions ({str(error).rpartition(': ')[2]})")
+            apart = caption_json.read(table)
+            for place, why in apart.unused:
+                self._drop(table, why, place)
+            if not (rows := list(apart.rows)):
+                self.unread = self.unread or str(error)
+                if not apart.unused:
+                    self._drop(table, f"JSON that is no list of captions ({str(error).rpartition(': ')[2]})")
                 return
+        if not rows:
+            self._drop(table, "table without rows")
+            return
         named = [(row, *roles(row)) for row in rows]
+        spoken = {text for _, _, text in named if text is not None}
         if nameless := [row for row, name, _ in named if name is None]:
             self.nameless = self.nameless or nameless[0].where
         if len(nameless) == len(rows):
@@ -83,8 +95,9 @@ class CaptionFiles:
             self._drop(table, "row that names no image", row.where.removeprefix(str(table)).strip(" :"))
         for row, name, text in named:
             if name is not None:
+                silent = {one for one in spoken if not any(texts(row, one))}  # is no column, in a row without a caption
                 for caption in texts(row, text):
-                    yield Caption(self._image(row.text(name), table), caption, table, others(row, name, text))
+                    yield Caption(self._image(row.text(name), table), caption, table, others(row, name, text, *silent))
 
     def _image(self, name: str, table: Path) -> Path:
         """The image that a list names, or where it would lie."""
@@ -106,7 +119,13 @@ class CaptionFiles:
         except BadInput:
             self._drop(path, "caption that is not UTF-8 text")
             return
-        for image in owners or [path]:
+        if not owners and (why := _no_header(path, said)):
+            raise BadInput(why)
+        if not owners:
+            nothing = not any(said)
+            self.unread = self.unread or f"{path} {'is empty' if nothing else 'lies beside no image of its name'}"
+            self._drop(path, "empty file" if nothing else "caption without an image")
+        for image in owners:
             yield from (Caption(image, text, path, columns) for text in said)
 
     def _drop(self, path: Path, why: str, place: str = "") -> None:
@@ -165,6 +184,15 @@ def _names_columns(path: Path) -> bool:
     headers = [head.split(delimiter) for delimiter in table_reader.DELIMITERS]
     accepted = (NAME_COLUMNS, TEXT_COLUMNS)
     return any(all(table_reader.column(names, columns) is not None for columns in accepted) for names in headers)
+
+
+def _no_header(path: Path, said: list[str]) -> str | None:
+    """What is wrong with a `.txt` whose first line begins with an image's file: it is a table without a header."""
+    line = said[0].partition("\n")[0] if said else ""
+    firsts = [line.partition(delimiter)[0].strip(" \"'") for delimiter in table_reader.DELIMITERS if delimiter in line]
+    if any(Path(first).suffix.lower() in SUFFIXES for first in firsts):
+        return f"{path} has no header: its first line must name the columns, such as image,caption"
+    return None
 
 
 def _numbered(path: Path) -> list[tuple[str, str]]:

@@ -37,6 +37,8 @@ _SPLITS = ("train", "validation", "test")
 _METADATA = "metadata.jsonl"
 _HUB_SECONDS = 10.0
 """Seconds to wait for the Hub's first answer."""
+_CLASSES = 1_000_000
+"""More classes than any set has: a larger number is an identity."""
 _WORTH_THREADS = 256 * 256
 """Pixels of an image from which threads pay: Pillow decodes smaller ones faster on one."""
 
@@ -68,6 +70,15 @@ class ImageFolder:
         for row, size in enumerate(self._sizes):
             rows.setdefault(size, []).append(row)
         return dict(sorted(rows.items(), key=lambda bucket: (-len(bucket[1]), bucket[0])))
+
+    def of_one_size(self) -> ImageFolder:
+        """The split itself. BadInput: its pictures have several sizes, which only teachers and students can learn."""
+        if len(self.buckets) > 1:
+            raise BadInput(
+                f"{self.name} has pictures of {len(self.buckets)} sizes, which only teachers and students that draw can learn; "
+                "accepted here: a set that `ippo data build` made without buckets"
+            )
+        return self
 
     def only(self, rows: Sequence[int]) -> ImageFolder:
         """The pictures of one or more `rows` alone, in that order."""
@@ -126,6 +137,17 @@ class ImageFolder:
             raise BadInput(f"column '{column}' of {self.name} is not text in every row")
         return values
 
+    def labels(self, column: str = "label") -> list[int]:
+        """The labels in `column`: whole numbers from 0. BadInput: no such column, or something else in one of its rows."""
+        values = self.column(column)
+        strange = (row for row, value in enumerate(values) if type(value) is not int or not 0 <= value < _CLASSES)
+        if (row := next(strange, None)) is not None:
+            raise BadInput(
+                f"column '{column}' of {self.name}: {values[row]!r:.40} of {self._where(row)} is no label; accepted: whole "
+                f"numbers from 0 to {_CLASSES - 1}, as `ippo data build` writes them"
+            )
+        return values
+
     def column(self, name: str) -> list[Any]:
         """The values of a column. BadInput: no such column."""
         if name not in self._columns:
@@ -136,10 +158,7 @@ class ImageFolder:
         """The same rows. BadInput: of several sizes."""
         chosen: list[int] = rows.tolist()
         if len({self._sizes[row] for row in chosen}) != 1:
-            raise BadInput(
-                f"{self.name} has pictures of {len(self.buckets)} sizes, which only teachers and students that draw can learn; "
-                "accepted here: a set that `ippo data build` made without buckets"
-            )
+            self.of_one_size()
         return chosen
 
     def _decode_all(self, rows: NDArray[np.intp]) -> list[NDArray[np.uint8]]:

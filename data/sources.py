@@ -67,6 +67,8 @@ def find(source: Path, needed: bool = True) -> CaptionedImages:
         )
     if not captions:
         captions = _by_folder(images, source)
+    if not captions and lists.unread and needed:
+        raise BadInput(f"no captions for the images in {source}: {lists.unread}; accepted are {ACCEPTED}")
     if not captions and lists.nameless:
         raise BadInput(f"{lists.nameless} has no file_name: accepted are {', '.join(NAME_COLUMNS)}")
     if not needed:
@@ -97,13 +99,17 @@ def _used(
     texts: dict[Path, list[str]] = {}
     origins: dict[Path, Path] = {}
     columns: dict[Path, dict[str, Value]] = {}
+    silent: list[Caption] = []
     for caption in captions:
         text = " ".join(caption.text.split())
         if caption.image not in images:
-            dropped.append(Dropped(_named(caption, source), "caption without an image"))
+            why = "caption without an image" if text else "listed image that is not there"
+            dropped.append(Dropped(_named(caption, source), why))
             continue
         columns[caption.image] = {**caption.columns, **columns.get(caption.image, {})}
         own = texts.setdefault(caption.image, [])
+        if not text and not caption.columns:
+            silent.append(caption)
         if not text or text in own:
             continue
         if origins.setdefault(caption.image, caption.origin) != caption.origin:
@@ -112,6 +118,7 @@ def _used(
             dropped.append(Dropped(_named(caption, source), f"more than {MOST} captions of the same image"))
         else:
             own.append(text)
+    dropped += [Dropped(_named(caption, source), "empty caption") for caption in silent if texts[caption.image]]
     described = {path: own or list(filter(None, [in_words(columns[path])])) for path, own in texts.items()}
     taken = {name for more in columns.values() for name in more}
     further = in_columns(list(described.values()), taken)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from PIL import Image
 
 from base.errors import BadInput
 from base.files import atomic_file
-from evaluation import attribute_grids, machine, report_tables, slots_by_kind, typed_prompts
+from evaluation import attribute_grids, fitting, machine, report_tables, slots_by_kind, typed_prompts
 from evaluation import subjects as sources
 from evaluation.bench import Bench, Draw, RoundTrip
 from evaluation.clock import Case, Timing, interleaved
@@ -27,10 +27,10 @@ from evaluation.grid import grid
 from evaluation.line import Figure
 from evaluation.report import Report
 from evaluation.sheet import Sheet
-from evaluation.slots_by_kind import KindLine
+from evaluation.slots_by_kind import KindLine, SlotJudge
 from evaluation.subjects import Subjects
 from evaluation.transfer_evaluation import evaluate_transfers
-from evaluation.typed_prompts import TypedLine
+from evaluation.typed_prompts import TypedLine, TypedPrompt
 from models.task import task_named, task_of
 
 CAPTIONS = 16
@@ -78,17 +78,24 @@ def evaluate(
     effort.check()
     load = machine.load()
 
-    # Open what is named.
-    reals, pipeline = sources.open_reals(subjects.data), sources.open_teacher(subjects)
-    students = sources.student_draws(subjects.student, subjects.student_steps, subjects.backend, subjects.decoder)
-    bench = Bench(sources.open_instruments(subjects), reals, effort, figures)
-    guided, round_trip = sources.teacher_draw(pipeline, subjects.steps), sources.round_trip(pipeline)
+    # Open what is named, and see whether it belongs together, before any picture is looked at.
+    instruments = sources.open_instruments(subjects)
+    splits, pipeline = fitting.check_set(subjects, instruments.judge), sources.open_teacher(subjects)
+    fitting.check_inputs(subjects, pipeline, splits)
+    students = sources.student_draws(
+        subjects.student, subjects.student_steps, subjects.backend, subjects.decoder,
+        lambda student: fitting.check_student(subjects, student, pipeline),
+    )  # fmt: skip
 
     # Attributes are weighed where they are the input, and read slot by slot where captions are.
-    reads = bool(bench.reference.judge.config.slots)
+    reads = bool(instruments.judge.config.slots)
     slots = reads and "weights" not in task_of(pipeline).conditioner_inputs
     if subjects.typed and not slots:
         raise BadInput("typed prompts need a judge of attributes, and a teacher whose inputs are captions")
+    asked = sources.slot_judge(subjects.data, instruments.judge) if slots else None
+    prompts = typed_prompts.read(subjects.typed, asked) if subjects.typed and asked else []
+    bench = Bench(instruments, sources.open_reals(subjects.data), effort, figures)
+    guided, round_trip = sources.teacher_draw(pipeline, subjects.steps), sources.round_trip(pipeline)
 
     # Measure; the teacher's best setting is known only then.
     report = bench.report(guided, students, round_trip, f"teacher, {subjects.steps} steps")
@@ -101,7 +108,7 @@ def evaluate(
         grids["autoencoder"] = _autoencoder(bench, round_trip)
     compositions: tuple[Composition, ...] = ()
     transfers, takes_pictures = None, bool(task_named(pipeline.task).images)
-    kinds, typed = _by_slots(subjects, bench, draws, round_trip) if slots else ((), ())
+    kinds, typed = _by_slots(subjects.data, asked, prompts, bench, draws, round_trip) if asked else ((), ())
     if reads and not slots:
         compositions, pictures = attribute_grids.compose(
             bench.reference.judge,
@@ -162,16 +169,15 @@ def write(file: Path, text: str) -> None:
 
 
 def _by_slots(
-    subjects: Subjects, bench: Bench, draws: Mapping[str, Draw], round_trip: RoundTrip
+    data: str,
+    judge: SlotJudge,
+    prompts: Sequence[TypedPrompt],
+    bench: Bench,
+    draws: Mapping[str, Draw],
+    round_trip: RoundTrip,
 ) -> tuple[tuple[KindLine, ...], tuple[TypedLine, ...]]:
     """What the judge sees by kind of held-out caption, and of typed prompts."""
-    judge, effort, train = (
-        sources.slot_judge(subjects.data, bench.reference.judge),
-        bench.effort,
-        bench.reference.reals.train,
-    )
-    prompts = typed_prompts.read(subjects.typed, judge) if subjects.typed else []
-    held_out = sources.open_kinds(subjects.data)
+    effort, train, held_out = bench.effort, bench.reference.reals.train, sources.open_kinds(data)
     kinds = slots_by_kind.by_kind(judge, train, held_out, draws, round_trip, effort.captions, effort.batch)
     return kinds, typed_prompts.measure(prompts, judge, train, draws, effort.batch) if prompts else ()
 

@@ -29,6 +29,7 @@ from models.labels import Input
 from models.pipeline import Pipeline
 from models.pixel_tensors import from_uint8, to_uint8
 from models.schedule import STUDENT_TIMESTEPS, check_student
+from models.task import Described
 from runtime import backend as backends
 from runtime import hub
 from runtime.bundle import MANIFEST, open_bundle
@@ -195,10 +196,15 @@ def is_bundle(student: str) -> bool:
 
 
 def student_draws(
-    student: str, steps: Sequence[int] = (1,), backend: str = "auto", decoder: str | None = None
+    student: str,
+    steps: Sequence[int] = (1,),
+    backend: str = "auto",
+    decoder: str | None = None,
+    check: Callable[[Described], None] = lambda _: None,
 ) -> dict[str, Draw]:
-    """`student, 2 steps` → a bundle on a backend, or a run or diffusers folder in torch."""
-    by_steps = _bundle_draw(student, backend) if is_bundle(student) else _pipeline_draw(student, decoder)
+    """`student, 2 steps` → a bundle on a backend, or a run or diffusers folder in torch; `check` sees what it is for."""
+    bundle = is_bundle(student)
+    by_steps = _bundle_draw(student, backend, check) if bundle else _pipeline_draw(student, decoder, check)
     return {f"student, {count} {'step' if count == 1 else 'steps'}": by_steps(count) for count in steps}
 
 
@@ -238,8 +244,9 @@ def round_trip(pipeline: Pipeline, batch: int = 50) -> RoundTrip:
     return back
 
 
-def _bundle_draw(student: str, backend: str) -> Callable[[int], Draw]:
+def _bundle_draw(student: str, backend: str, check: Callable[[Described], None]) -> Callable[[int], Draw]:
     bundle = open_bundle(student)
+    check(bundle.manifest)
     generator = Generator(bundle, backends.load(backend, bundle))
 
     def by_steps(steps: int) -> Draw:
@@ -252,8 +259,9 @@ def _bundle_draw(student: str, backend: str) -> Callable[[int], Draw]:
     return by_steps
 
 
-def _pipeline_draw(student: str, decoder: str | None) -> Callable[[int], Draw]:
+def _pipeline_draw(student: str, decoder: str | None, check: Callable[[Described], None]) -> Callable[[int], Draw]:
     pipeline = opened(student, decoder)
+    check(pipeline)
     check_student(pipeline.scheduler, student)
     pipeline.to(device())
 
@@ -265,7 +273,7 @@ def _pipeline_draw(student: str, decoder: str | None) -> Callable[[int], Draw]:
 
 def _labelled(split: ImageFolder) -> LabelledImages:
     """Inputs are the captions, or the labels as words where there are none."""
-    labels = split.column("label")
+    labels = split.labels()
     texts = [
         text if text is not None else str(label)
         for text, label in zip(split_column(split, "text"), labels, strict=True)

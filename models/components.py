@@ -34,6 +34,7 @@ VARIANT = "fp16"
 """The one that is taken where there are no weights in full precision."""
 
 _NARROW: ContextVar[bool] = ContextVar("narrow_texts", default=False)
+_OUTLINES: ContextVar[bool] = ContextVar("outlines", default=False)
 _STEMS = ("diffusion_pytorch_model", "model")
 """Of the files that hold a component's weights: diffusers' and transformers'."""
 _FOREIGN = (".bin", ".ckpt", ".pt")
@@ -76,6 +77,8 @@ class Base:
     def network(self, component: str, kind: type[nn.Module]) -> Any:
         """A component in float32, but for `narrow_texts`, ready to run; `check` was there before."""
         network, folder = empty(kind, self.config(component)), self.folder / component
+        if in_outlines():
+            return network.eval()
         if self.file is not None:
             weights = stable_diffusion_file.weights(self.file, component, network)
             network.load_state_dict(weights, assign=True)
@@ -100,6 +103,21 @@ def narrow_texts() -> Iterator[None]:
         yield
     finally:
         _NARROW.reset(before)
+
+
+@contextmanager
+def outlines() -> Iterator[None]:
+    """Inside, networks are opened without their weights, on the device `meta`: of a base of any size at once."""
+    before = _OUTLINES.set(True)
+    try:
+        yield
+    finally:
+        _OUTLINES.reset(before)
+
+
+def in_outlines() -> bool:
+    """Whether networks are opened without their weights."""
+    return _OUTLINES.get()
 
 
 def is_narrow(folder: Path, component: str) -> bool:

@@ -16,9 +16,11 @@ from base.errors import BadInput
 from serving import prometheus
 from serving.batcher import QueueFull
 from serving.dialect import dialect_of
-from serving.schema import Refused, explain
+from serving.schema import Refused, explain, keys_of
 
-JSON = "application/json"
+JSON, FORM = "application/json", "multipart/form-data"
+FORMS = (FORM, "application/x-www-form-urlencoded")
+"""What a form without files may be sent as."""
 CLIENT_GONE = 499
 """nginx's status for a client that hung up; nobody reads it."""
 REASONS = {
@@ -96,6 +98,16 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+def check_form(request: Request) -> None:
+    """Refused: the body is no form, of which FastAPI would read nothing and say so of its first key."""
+    if content_type(request) not in FORMS:
+        raise _other_type(FORM)
+
+
+def _other_type(expected: str) -> Refused:
+    return Refused(f"the body must be {expected}: say so in the header content-type", status=415)
+
+
 def _reason(refused: Refused) -> str:
     if refused.status == 429:
         return "deadline" if refused.code == "deadline_exceeded" else "queue_full"
@@ -117,7 +129,7 @@ def _as_refused(request: Request, error: Exception) -> tuple[Refused, dict[str, 
 
 def _invalid(request: Request, error: RequestValidationError) -> Refused:
     body = request.scope["route"].body_field
-    expected = "multipart/form-data" if isinstance(body.field_info, params.Form) else JSON
+    expected = FORM if isinstance(body.field_info, params.Form) else JSON
     if content_type(request) != expected:
-        return Refused(f"the body must be {expected}: say so in the header content-type", status=415)
-    return explain(error.errors(), list(body.field_info.annotation.model_fields))
+        return _other_type(expected)
+    return explain(error.errors(), keys_of(body.field_info.annotation))

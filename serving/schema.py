@@ -31,6 +31,10 @@ PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mM8ISfHgA0wM
 """Eight red pixels square, a PNG in base64: what the interface's documentation shows, and tests from it send."""
 
 
+NO_START = "strength: there is no picture to start from; accepted with it: image"
+"""What is said of a strength alone."""
+
+
 class Refused(BadInput):
     """A request that cannot be served as it is: the status, which key is to blame, when to try again."""
 
@@ -197,7 +201,12 @@ def checked(task: str, values: Mapping[str, Any]) -> GenerateBody:
     try:
         return body.model_validate(values)
     except ValidationError as error:
-        raise explain(error.errors(), list(body.model_fields)) from None
+        raise explain(error.errors(), keys_of(body)) from None
+
+
+def keys_of(body: type[BaseModel]) -> list[str]:
+    """The keys of a body, as clients send them."""
+    return [field.alias or name for name, field in body.model_fields.items()]
 
 
 def explain(errors: Sequence[Mapping[str, Any]], known: Sequence[str]) -> Refused:
@@ -215,16 +224,32 @@ def explain(errors: Sequence[Mapping[str, Any]], known: Sequence[str]) -> Refuse
         return Refused(f"unknown key {_short(key)}{_instead(key, known)}", key, code="unknown_parameter")
     if first["type"] == "missing":
         return Refused(f"{key} is missing", key, code="missing_required_parameter")
-    return Refused(f"{key}: {first['msg']}, got {_short(first['input'])}", key, code="invalid_value")
+    return Refused(_wrong(key, first), key, code="invalid_value")
+
+
+def _wrong(key: str, error: Mapping[str, Any]) -> str:
+    """A value that is refused, in a form a file in place of text or text in place of a file."""
+    said, got = str(error["msg"]).removeprefix("Value error, "), error["input"]
+    if said.startswith(_NO_FILE):
+        return f"{key} is text; accepted: a file, PNG, JPEG or WebP, as curl -F {key}=@FILE sends it"
+    return f"{key}: {said}, got {'a file' if hasattr(got, 'filename') else _short(got)}"
 
 
 def _instead(key: str, known: Sequence[str]) -> str:
     """What to send in place of an unknown key: of one that holds the input of another task, this task's own."""
     drawing = [task for task in map(task_named, task_names()) if task.output == "image"]
+    if key in {name for task in drawing for name in task.further_keys()}:
+        return (
+            f"; a model that draws from pictures takes it, and this one does not; accepted: {', '.join(sorted(known))}"
+        )
     holds_input = {task.field.name for task in drawing if task.field is not None}
     if key in holds_input and (own := holds_input.intersection(known)):
         return f"; this model takes {', '.join(own)}"
     return "; this model takes a seed alone" if key in holds_input else nearest(key, known)
+
+
+_NO_FILE = "Expected UploadFile"
+"""How FastAPI begins what it says of text where a form should hold a file."""
 
 
 def _short(value: Any) -> str:

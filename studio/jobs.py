@@ -20,7 +20,7 @@ from typing import Literal
 
 from base.config import Config
 from base.errors import BadInput
-from base.runs import runs_root
+from base.runs import new_run_folder, runs_root
 from studio import form, library
 from training.run import checkpoint, process
 
@@ -101,8 +101,8 @@ def command(method: str, file: Path, overrides: Sequence[str]) -> str:
 def start(method: str, file: Path, overrides: Sequence[str] = ()) -> str:
     """Start a training and return its run's name. BadInput: the configuration is refused, or the run is being trained."""
     name = str(config_class(method).load(file, overrides).run)  # type: ignore[attr-defined]
-    run = runs_root() / name
-    if not library.inside_runs(run):
+    run = new_run_folder(name)
+    if not library.inside_runs(run):  # by a link
         raise BadInput(f"run: '{name}' leads out of {runs_root()}")
     if _starting(name) or process.alive(run):
         raise BadInput(f"{name} is being trained already; stop it first, or choose another name under run")

@@ -10,12 +10,11 @@ from pathlib import Path
 import yaml
 
 from base.errors import BadInput
-from base.runs import runs_root
+from base.runs import NO_RUNS, runs_root
 from base.shipped import PRETRAINED, ROOT
 
 CONFIGS = Path("configs")
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif"}
-_NOT_RUNS = {"data", "cache"}
 _DEPTH = 4
 """Folders of a run's name."""
 
@@ -122,7 +121,7 @@ def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
     except OSError:  # deleted meanwhile
         return
     for path in inner:
-        if depth == 0 and path.name in _NOT_RUNS:
+        if depth == 0 and path.name in NO_RUNS:
             continue
         if (path / "config.yaml").is_file() or (path / "metrics.jsonl").is_file():
             yield path

@@ -44,7 +44,9 @@ class AttributeJudgeMethod(JudgeMethod):
     def __init__(self, config: AttributeJudgeTraining) -> None:
         self.config: AttributeJudgeTraining = config
         source = data_folder(config.data)
-        self.train_images, self.held_out = (ImageFolder(source, split) for split in ("train", "validation"))
+        self.train_images, self.held_out = (
+            ImageFolder(source, split).of_one_size() for split in ("train", "validation")
+        )
         slots = _slots(Path(source))
         self.labels, self.held_out_labels = (
             attributes.slot_indices(images.column(config.attributes), slots)

@@ -72,8 +72,8 @@ class AutoencoderMethod(Method):
         self.autoencoder = KLAutoencoder(vae)
         self.modules: Mapping[str, nn.Module] = {"vae": vae}
         self.perceptual = Perceptual(config.perceptual).to(device()) if config.perceptual else None
-        self.train_images = ImageFolder(data_folder(config.data), "train")
-        self.held_out = ImageFolder(data_folder(config.data), "validation")
+        self.train_images = ImageFolder(data_folder(config.data), "train").of_one_size()
+        self.held_out = ImageFolder(data_folder(config.data), "validation").of_one_size()
         self.size = len(self.train_images)
 
     def phases(self, steps: int) -> Sequence[Phase]:

@@ -69,8 +69,8 @@ class ClipMethod(Method):
     def __init__(self, config: ClipConfig) -> None:
         torch.manual_seed(config.loop.seed)
         self.config = config
-        self.train_images = ImageFolder(data_folder(config.data), "train")
-        self.held_out = ImageFolder(data_folder(config.data), "validation")
+        self.train_images = ImageFolder(data_folder(config.data), "train").of_one_size()
+        self.held_out = ImageFolder(data_folder(config.data), "validation").of_one_size()
         columns = [self.train_images.captions(column) for column in config.captions]
         self.spelling = learn_spelling(self.train_images, columns) if config.spelling == "forgiving" else None
         texts = [text for column in columns for text in column]

@@ -98,7 +98,9 @@ class ContextClipMethod(Method):
         torch.manual_seed(config.loop.seed)
         self.config = config
         source = data_folder(config.data)
-        self.train_images, self.held_out = ImageFolder(source, "train"), ImageFolder(source, "validation")
+        self.train_images, self.held_out = (
+            ImageFolder(source, split).of_one_size() for split in ("train", "validation")
+        )
         self.tokenizer = _tokenizer(config, self.train_images)
         self.content, self.style = (_labels(self.train_images, columns) for columns in (config.content, [config.style]))
         self.clip = ContextClip(*encoders(config, self.tokenizer), styles=int(self.style.max()) + 1)

@@ -95,19 +95,8 @@ class Contexts(Captions):
         self, images: ImageFolder, columns: Sequence[str], config: ContextsConfig, conditioner: WishConditioner
     ) -> None:
         self.images, self.config, self.conditioner = images, config, conditioner
-        self.captions = [images.captions(column) for column in columns]
-        if not columns:
-            raise BadInput(f"captions: no column named; {images.name} has {', '.join(images.columns)}")
-        labels = (config.thing, config.style, config.ground) if config.needs_labels() else ()
-        self.plain = [images.captions(column) for column in config.plain] if labels else []
-        unknown = [[""] * len(images)] * 3
-        self.things, self.styles, self.grounds = [images.captions(column) for column in labels] or unknown
+        self.captions, self.plain, (self.things, self.styles, self.grounds) = labels(images, columns, config)
         self.of_thing, self.of_style = _groups(self.things), _groups(self.styles)
-        several = any(len({self.styles[i] for i in group}) > 1 for group in self.of_thing.values())
-        if images.split == "train" and config.cross and not several:  # of a held-out thing there may be one picture
-            raise BadInput(
-                f"{images.name}: every {config.thing} has one {config.style}, so content and style cannot be told apart"
-            )
         self.embeds = embeds(conditioner, images)  # (M, T, D)
         self._ids: dict[str, Tensor] = {}
         self.texts, self.ids = [self._wishes()], self._fixed_rows()
@@ -238,6 +227,28 @@ class Contexts(Captions):
     def _fixed(self, count: int) -> Any:
         positions = range(len(self))
         return Draws.at(6, 0, positions, torch.device("cpu")).uniform(count, 6).numpy()
+
+
+def labels(
+    images: ImageFolder, columns: Sequence[str], config: ContextsConfig
+) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
+    """Captions by column, those that do not name the style, and things, styles and grounds; the latter empty if not needed.
+
+    BadInput: a lacking column, or things that each have one style where contexts are to cross them.
+    """
+    captions = [images.captions(column) for column in columns]
+    if not columns:
+        raise BadInput(f"captions: no column named; {images.name} has {', '.join(images.columns)}")
+    if not config.needs_labels():
+        return captions, [], [[""] * len(images)] * 3
+    plain = [images.captions(column) for column in config.plain]
+    things, styles, grounds = (images.captions(column) for column in (config.thing, config.style, config.ground))
+    several = any(len({styles[index] for index in group}) > 1 for group in _groups(things).values())
+    if images.split == "train" and config.cross and not several:  # of a held-out thing there may be one picture
+        raise BadInput(
+            f"{images.name}: every {config.thing} has one {config.style}, so content and style cannot be told apart"
+        )
+    return captions, plain, [things, styles, grounds]
 
 
 @torch.no_grad()

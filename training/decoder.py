@@ -119,8 +119,8 @@ class DecoderMethod(Method):
             weight.requires_grad_(True)
         self.discriminator = PatchDiscriminator()
         self.modules: Mapping[str, nn.Module] = {"vae": self.vae, "discriminator": self.discriminator}
-        self.train_images = ImageFolder(data_folder(config.data), "train")
-        self.held_out = ImageFolder(data_folder(config.data), "validation")
+        self.train_images = ImageFolder(data_folder(config.data), "train").of_one_size()
+        self.held_out = ImageFolder(data_folder(config.data), "validation").of_one_size()
         self.size = len(self.train_images)
         self.student_samples = self._student_samples(config.student) if config.student else None
         self.perceptual = Perceptual(config.perceptual).to(device()) if config.perceptual else None

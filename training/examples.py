@@ -137,6 +137,21 @@ def examples(
     return Examples(rows, lambda: latents.of(pipeline, images))
 
 
+def look(pipeline: Pipeline, images: ImageFolder, columns: Sequence[str], config: ContextsConfig | None = None) -> None:
+    """BadInput: what `examples` or its latents would refuse, without a picture's being shown to any network."""
+    task = task_of(pipeline)
+    if task.output == "text" and not task.tokenized:
+        _written(pipeline, images)
+    elif task.output == "text":
+        contexts.labels(images, columns, config or SEEN)
+    elif task.images:
+        contexts.labels(images, columns, config or ContextsConfig())
+    else:
+        Captions(images, columns, pipeline.conditioner.tokenize)
+    if task.output == "image":
+        latents.look(pipeline, images)
+
+
 def _said(pipeline: Pipeline, images: ImageFolder, columns: Sequence[str], config: ContextsConfig | None) -> Examples:
     """Pictures and texts → the captions of these columns, as the autoencoder of texts reads them."""
     rows = Said(images, columns, config or SEEN, cast(WishConditioner, pipeline.conditioner))
@@ -144,10 +159,15 @@ def _said(pipeline: Pipeline, images: ImageFolder, columns: Sequence[str], confi
     return Examples(rows, lambda: Latents.alike(latents.of_texts(words, words.read(rows.said))))
 
 
+def _written(pipeline: Pipeline, images: ImageFolder) -> list[list[str]]:
+    """The captions in each column that the writer knows. BadInput: a lacking one."""
+    return [images.captions(name) for name in cast(SeenConditioner, pipeline.conditioner).columns.names]
+
+
 def _captions(pipeline: Pipeline, images: ImageFolder) -> Examples:
-    """Pictures → the captions in the columns that the writer knows."""
+    """Pictures → the captions in the columns that the writer knows. BadInput: as `_written`."""
+    columns = _written(pipeline, images)
     conditioner, words = cast(SeenConditioner, pipeline.conditioner), cast(TokenAutoencoder, pipeline.autoencoder)
-    columns = [images.captions(name) for name in conditioner.columns.names]
     texts = [column[index] for index in range(len(images)) for column in columns]
     ids = tokenized(tokenizer_files.as_written(words.tokenizer), cast("list[Input]", texts))
     return Examples(

@@ -56,10 +56,11 @@ class JudgeMethod(Method):
 
     def __init__(self, config: JudgeTraining) -> None:
         self.config = config
-        self.train_images = ImageFolder(data_folder(config.data), "train")
-        self.held_out = ImageFolder(data_folder(config.data), "validation")
-        self.labels = torch.tensor(self.train_images.column(config.label))
-        self.held_out_labels = torch.tensor(self.held_out.column(config.label))
+        self.train_images = ImageFolder(data_folder(config.data), "train").of_one_size()
+        self.held_out = ImageFolder(data_folder(config.data), "validation").of_one_size()
+        self.labels, self.held_out_labels = (
+            torch.tensor(images.labels(config.label)) for images in (self.train_images, self.held_out)
+        )
         self.judge = Judge(JudgeConfig(labels=int(self.labels.max()) + 1))
         self.modules: Mapping[str, nn.Module] = {"judge": self.judge}
         self.size = len(self.train_images)

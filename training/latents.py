@@ -116,8 +116,7 @@ def encode(pipeline: Pipeline, images: ImageFolder) -> Tensor:
     BadInput, before all are encoded: images of another size than the denoiser draws.
     """
     autoencoder = pipeline.autoencoder
-    shape = _first(autoencoder, images).shape[1:]
-    _check(shape, pipeline.latent_shape, images)
+    shape = check(pipeline, images)
     name = tensor_cache.digest(
         [autoencoder], autoencoder.scaling_factor, images.digest, shape
     )  # identities have no weights
@@ -137,9 +136,21 @@ def of_texts(autoencoder: Autoencoder, ids: Tensor) -> Tensor:
     )
 
 
-def _check(shape: torch.Size, expected: tuple[int, int, int], images: ImageFolder) -> None:
+def look(pipeline: Pipeline, images: ImageFolder) -> None:
+    """BadInput: what `of` would refuse, by sizes alone."""
+    if not images.buckets:
+        check(pipeline, images)
+    scale = _scale(pipeline.autoencoder) if images.buckets else 1
+    for size in images.buckets:
+        _latent_shape(pipeline, images, size, scale)
+
+
+@torch.no_grad()
+def check(pipeline: Pipeline, images: ImageFolder) -> torch.Size:
+    """The shape `(C, h, w)` of the latents of images of one size, by a blank one. BadInput: the denoiser draws another."""
+    shape, expected = _blank(pipeline.autoencoder, images).shape[1:], pipeline.latent_shape
     if tuple(shape) == expected:
-        return
+        return shape
     if shape[0] != expected[0]:
         raise BadInput(
             f"the autoencoder gives latents of {shape[0]} channels, the denoiser takes {expected[0]}: "
@@ -158,12 +169,13 @@ def _encode(autoencoder: Autoencoder, images: ImageFolder, indices: Tensor) -> T
     return autoencoder.encode(pixels).float().cpu()
 
 
-def _first(autoencoder: Autoencoder, images: ImageFolder) -> Tensor:
-    """The first image's latent `(1, C, h, w)`. BadInput: sides that the autoencoder does not divide, and it must."""
+def _blank(autoencoder: Autoencoder, images: ImageFolder) -> Tensor:
+    """The latent `(1, C, h, w)` of a blank picture of the set's size. BadInput: sides that it does not divide, and must."""
+    height, width = images.shape
     try:
-        return _encode(autoencoder, images, torch.tensor([0]))
+        return autoencoder.encode(torch.zeros(1, 3, height, width, device=_device(autoencoder)))
     except RuntimeError:
-        (height, width), scale = images.shape, _scale(autoencoder)
+        scale = _scale(autoencoder)
         if height % scale == 0 and width % scale == 0:
             raise
         raise BadInput(

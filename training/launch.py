@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from base.config import Config, nearest
 from base.errors import BadInput
-from base.runs import Take, run_folder, runs_root, taken
+from base.runs import Take, new_run_folder, run_folder, taken
 from training.run import checkpoint, process, sharding, trouble
 from training.run.loop import train
 
@@ -34,6 +34,8 @@ METHODS = {
 
 STARTS = ("base", "teacher", "start", "student", "vae", "clip")
 """Keys of configurations that name what a run starts from."""
+_WRITTEN = "config.yaml"
+"""A run's resolved configuration, in its folder."""
 
 
 def launch(method: str, path: Path, overrides: Iterable[str] = (), take: Take = "best") -> dict[str, float]:
@@ -47,7 +49,7 @@ def launch(method: str, path: Path, overrides: Iterable[str] = (), take: Take = 
     config = _taking(module.CONFIG.load(path, overrides), take)
     trouble.check_machine(config.loop.precision)
     sharding.check_method(method, module.METHOD.shares_out)
-    run = runs_root() / str(config.run)
+    run = new_run_folder(str(config.run))
     run.mkdir(parents=True, exist_ok=True)
     with process.claimed(run, method):
         _write(config, run)
@@ -56,17 +58,22 @@ def launch(method: str, path: Path, overrides: Iterable[str] = (), take: Take = 
 
 def _write(config: Config, run: Path) -> None:
     """The resolved configuration into the run's folder; another configuration of a run that has begun is refused."""
-    written = run / "config.yaml"
+    _check_begun(config, run)
+    if int(os.environ.get("RANK", "0")) == 0:
+        config.write(run / _WRITTEN)
+
+
+def _check_begun(config: Config, run: Path) -> None:
+    """BadInput: the run has begun with another configuration."""
+    written = run / _WRITTEN
     started = (run / "metrics.jsonl").is_file() or checkpoint.newest(run) is not None
     if started and written.is_file() and _essence(type(config).load(written)) != _essence(config):
         raise BadInput(f"{run} was made with another configuration: choose another run name, or delete the folder")
-    if int(os.environ.get("RANK", "0")) == 0:
-        config.write(written)
 
 
 def rehearse(method: str, path: Path, overrides: Iterable[str] = (), take: Take = "best") -> Estimate:
-    """What such a run would need; nothing is trained or written."""
-    from training import estimate
+    """What such a run would need; nothing is trained or written. BadInput: what its start would refuse."""
+    from training import estimate, first_look
 
     if method not in estimate.METHODS:
         raise BadInput(f"--dry-run is for {' and '.join(estimate.METHODS)}, which train a denoiser")
@@ -74,7 +81,10 @@ def rehearse(method: str, path: Path, overrides: Iterable[str] = (), take: Take 
     config = module.CONFIG.load(path, overrides)
     sharding.check(config.loop.precision)
     sharding.check_method(method, module.METHOD.shares_out)
-    return estimate.METHODS[method](_taking(config, take))
+    config = _taking(config, take)
+    _check_begun(config, new_run_folder(str(config.run)))
+    first_look.METHODS[method](config)
+    return estimate.METHODS[method](config)
 
 
 def _taking(config: C, take: Take) -> C:

@@ -69,9 +69,9 @@ def write(own: OwnSet, like: str, out: Path, start: Start, longer: float = 1.0) 
 
 def configurations(own: OwnSet, like: str, start: Start) -> dict[str, Values]:
     """Method → configuration, in the order of the line. BadInput: a set that cannot be trained so."""
-    written = {
-        method: {**_renamed(values, like, own.name), "data": own.data} for method, values in _shipped(like).items()
-    }
+    shipped = _shipped(like)
+    _check_start(start, like, shipped)
+    written = {method: {**_renamed(values, like, own.name), "data": own.data} for method, values in shipped.items()}
     if start.base is not None:
         _go_on(written, own, start)
     elif start.vae is not None:
@@ -89,6 +89,18 @@ def configurations(own: OwnSet, like: str, start: Start) -> dict[str, Values]:
     if isinstance(parts := written["teacher"]["base"], dict):
         _fit_teacher(parts, own, written["autoencoder"]["vae"] if "autoencoder" in written else None)
     return written
+
+
+def _check_start(start: Start, like: str, shipped: Mapping[str, Values]) -> None:
+    """BadInput: what is named to start from changes nothing, or does not go with the rest."""
+    if start.own_text and start.base is None:
+        raise BadInput("--own-text goes with --base; without a base the text encoder is this set's own")
+    if start.own_text and "clip" not in shipped:
+        raise BadInput(f"--own-text: configurations like {like} have no text encoder; accepted: {GENERAL}, icons")
+    if start.vae is not None and start.base is not None:
+        raise BadInput("--vae and --base: a base comes with its autoencoder; name one of them")
+    if start.vae is not None and "autoencoder" not in shipped:
+        raise BadInput(f"--vae: configurations like {like} have no autoencoder; accepted: {GENERAL}, icons")
 
 
 def _go_on(written: dict[str, Values], own: OwnSet, start: Start) -> None:

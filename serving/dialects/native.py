@@ -16,7 +16,7 @@ from serving.caption_answers import CaptionBody
 from serving.dialect import Dialect
 from serving.json_route import JsonRoute
 from serving.live import live
-from serving.schema import GenerateBody, Refused, body_of
+from serving.schema import NO_START, GenerateBody, Refused, body_of
 
 if TYPE_CHECKING:
     from runtime.bundle import Manifest
@@ -50,6 +50,8 @@ def router(model: Manifest) -> APIRouter:
     routes = APIRouter(route_class=JsonRoute)
 
     async def generate(body: GenerateBody, request: Request) -> Response:
+        if "strength" in body.model_fields_set and "image" not in body.model_fields_set:
+            raise Refused(NO_START, "strength")
         chosen = registry_of(request).model(body.model)
         order = schema.order(body, artist_of(request).config, chosen.manifest)
         result = await draw(request, chosen, order)

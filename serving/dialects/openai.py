@@ -7,19 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Form, Request, UploadFile
+from fastapi import APIRouter, Depends, Form, Request, UploadFile
 from starlette.responses import JSONResponse
 
 from base.errors import BadInput
 from models.task import task_of
 from runtime.bundle import Manifest
 from runtime.shapes import parse_size
-from serving import chat, schema
+from serving import chat, error_answers, schema
 from serving.answering import IMAGES_SCHEMA, artist_of, draw, headers, images_json, registry_of, resized
 from serving.canvas import Mask
 from serving.dialect import Dialect
 from serving.dialects.openai_bodies import EditsBody, GenerationsBody, ImagesBody, VariationsBody
-from serving.schema import Order, Refused
+from serving.schema import NO_START, Order, Refused
 from serving.serve_config import ServeConfig
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "The images.", "content": {"application/json": {"schema": IMAGES_SCHEMA}}}
 }
+FORM = [Depends(error_answers.check_form)]
 router = APIRouter(prefix="/v1")
 router.include_router(chat.router)
 
@@ -40,7 +41,7 @@ async def images_generations(body: GenerationsBody, request: Request) -> JSONRes
     return await _answer(body, request, model, _order(body, body.prompt, artist_of(request).config, model.manifest))
 
 
-@router.post("/images/edits", responses=ANSWERS, response_class=JSONResponse)
+@router.post("/images/edits", responses=ANSWERS, response_class=JSONResponse, dependencies=FORM)
 async def images_edits(body: Annotated[EditsBody, Form()], request: Request) -> JSONResponse:
     """Draw what a prompt says, starting from an image; `strength` says how far from it."""
     config, model = artist_of(request).config, registry_of(request).model(body.model)
@@ -48,6 +49,8 @@ async def images_edits(body: Annotated[EditsBody, Form()], request: Request) -> 
     further = {name: value for name, value in given.items() if value is not None}
     pictures = [*body.image, *body.several]
     if further and not pictures and body.mask is None:
+        if "strength" in body.model_fields_set:
+            raise Refused(NO_START, "strength")
         encoded = {name: await _base64(value, name) for name, value in further.items()}
         return await _answer(body, request, model, _order(body, body.prompt, config, model.manifest, encoded))
     if further:
@@ -64,7 +67,7 @@ async def images_edits(body: Annotated[EditsBody, Form()], request: Request) -> 
     return await _answer(body, request, model, replace(order, image=file, strength=body.strength, mask=mask))
 
 
-@router.post("/images/variations", responses=ANSWERS, response_class=JSONResponse)
+@router.post("/images/variations", responses=ANSWERS, response_class=JSONResponse, dependencies=FORM)
 async def images_variations(body: Annotated[VariationsBody, Form()], request: Request) -> JSONResponse:
     """Draw a picture's thing in its style, anew."""
     model = registry_of(request).model(body.model)

@@ -29,7 +29,7 @@ GRIDS = PAIRS | {"autoencoder.png", "seeds.png", "neighbours.png"}
 EFFORT = Effort(images=12, captions=4, guidances=(1.0, 2.0), samplers=("dpm-solver++",), sweep=6, prompts=2, seeds=2)
 
 
-def write_set(root: Path, captions: bool = True) -> Path:
+def write_set(root: Path, captions: bool = True, side: int = 16) -> Path:
     """Four labels on two backgrounds; the last label only in the test split."""
     rng = np.random.default_rng(0)
     for split, count in SIZES.items():
@@ -38,7 +38,7 @@ def write_set(root: Path, captions: bool = True) -> Path:
         for place in range(count):
             label = 3 if split == "test" and place % 2 else place % 3
             background = "red" if place % 2 else "white"
-            pixels = np.zeros((16, 16, 3), np.uint8) + np.array(COLOURS[background], np.uint8)
+            pixels = np.zeros((side, side, 3), np.uint8) + np.array(COLOURS[background], np.uint8)
             pixels[3:13, 3:13] = rng.integers(0, 255, (10, 10, 1))
             Image.fromarray(pixels).save(root / split / f"{place}.png")
             kind = "seen" if split != "test" else "unseen-emoji" if label == 3 else "unseen-background"
@@ -161,6 +161,42 @@ def test_what_makes_no_sense_is_refused_in_one_line(networks: Path, tiny_student
         evaluation.evaluate(subjects(), Effort(samplers=("euler",)))
     with pytest.raises(BadInput, match=f"at least {NEIGHBOURS + 1}"):
         evaluation.evaluate(subjects(), Effort(images=LEAST - 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("judge", r"knows 7 labels, .* trains 3: train a judge of this set"),
+        ("slots", "has other attributes than its judge"),
+        ("typed", "cannot be read"),
+        ("task", "is for text-to-image, .* for class-to-image"),
+        ("names", "know other names, such as 'green'"),
+        ("captions", "is not what .* was trained on: column 'text': label 'thing"),
+        ("size", "images of .* are 32x32 pixels"),
+    ],
+)
+def test_what_does_not_belong_together_is_told_before_anything_is_drawn(
+    networks: Path, tiny_student: Path, image_set: Path, tmp_path: Path, change: str, said: str
+) -> None:
+    judge, data, student, teacher, typed = networks / "judge", image_set, tiny_student, networks / "teacher", None
+    if change in ("judge", "slots", "typed"):
+        slots = {"judge": (), "slots": (("a", "b"),), "typed": (("thing",),)}[change]
+        judge = tmp_path / "judge"
+        judge_network.save(Judge(JudgeConfig(labels=7, channels=(8, 8), width=8, slots=slots)), judge)
+    if change in ("slots", "typed"):
+        data = write_set(tmp_path / "data")
+        (data / "slots.json").write_text(json.dumps({"thing": ["thing"]}))
+        typed = tmp_path / "nowhere.tsv"
+    if change in ("task", "names", "captions"):
+        data, teacher = write_set(tmp_path / "data", captions=change == "captions"), tmp_path / "classes"
+        folder.save(tiny.pixel_teacher(), teacher)
+    if change == "names":
+        student = tmp_path / "student"
+        folder.save(tiny.pixel_student(classes=("red", "blue", "yellow", "pink")), student)
+    if change == "size":
+        data = write_set(tmp_path / "large", side=32)
+    with pytest.raises(BadInput, match=said):
+        evaluation.evaluate(Subjects(str(student), str(teacher), str(judge), str(data), typed=typed), EFFORT)
 
 
 def test_a_run_shows_its_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

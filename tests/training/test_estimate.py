@@ -18,6 +18,7 @@ from base.errors import BadInput
 from models import folder as folders
 from models.reduce import reduced
 from tests import tiny
+from tests.training.conftest import write_set
 from training import launch
 from training.estimate import Estimate
 from training.pairs_estimate import PairsEstimate
@@ -42,12 +43,13 @@ def test_a_peak_is_counted_to_the_byte() -> None:
 def estimate(tmp_path: Path) -> Any:
     folders.save(tiny.teacher(), tmp_path / "base")
     folders.save(tiny.xl_teacher(), tmp_path / "xl")
+    data = str(write_set(tmp_path / "squares", 4))
 
     def one(method: str, base: str | dict[str, Any] = "base", **values: Any) -> Estimate:
         loop = {**LOOP, **values.pop("loop", {})}
         known = {"base" if method == "teacher" else "teacher": str(tmp_path / base) if isinstance(base, str) else base}
         file = tmp_path / "config.yaml"
-        content = {"run": "r", "data": "none", "optimizer": RATE, "loop": loop, **known, **values}
+        content = {"run": "r", "data": data, "optimizer": RATE, "loop": loop, **known, **values}
         file.write_text(yaml.safe_dump(content))
         return launch.rehearse(method, file)
 
@@ -121,7 +123,7 @@ def test_a_teacher_from_scratch_is_counted_part_by_part(estimate: Any) -> None:
     }
     made = folders.build(folders.from_scratch(base), Path)
     counts = [sum(weight.numel() for weight in part.parameters()) for part in (made.denoiser, made.conditioner)]
-    frozen, learning = (estimate("teacher", base=base, train_conditioner=learns) for learns in (False, True))
+    frozen, learning = (estimate("teacher", base=base, captions=["label"], train_conditioner=learns) for learns in (False, True))
     assert frozen.parameters == {"learnt": counts[0], "whole pipeline": sum(counts)}
     assert learning.parameters == {"learnt": sum(counts), "whole pipeline": sum(counts)}
     assert frozen.memory["optimizer"] == pytest.approx(8 * counts[0], rel=0.01)

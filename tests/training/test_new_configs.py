@@ -82,6 +82,20 @@ def test_they_parse_and_fit_one_another(like: str, side: int) -> None:
         assert base["channels"] == 3 and base["unet"]["sample_size"] == side
 
 
+@pytest.mark.parametrize(
+    ("like", "start", "said"),
+    [
+        ("icons", Start(own_text=True), "--own-text goes with --base"),
+        ("digits", Start(base="x", own_text=True), "configurations like digits have no text encoder"),
+        ("icons", Start(base="x", vae="y"), "--vae and --base: a base comes with its autoencoder"),
+        ("avatars", Start(vae="y"), "configurations like avatars have no autoencoder"),
+    ],
+)
+def test_a_start_that_would_change_nothing_is_refused(like: str, start: Start, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        configurations(own_set(128), like, start)
+
+
 def test_labels_and_attributes_are_the_sets_own() -> None:
     classes = configurations(own_set(32, grey=True, scale=2), "digits", Start())["teacher"]["base"]
     assert (classes["classes"], classes["channels"], classes["scale"]) == (["cat", "dog"], 1, 2)

@@ -6,13 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from base.errors import BadInput
 from models import folder as folders
 from tests import tiny
 from tests.training.conftest import write_set
-from tests.training.test_lora import LOOP, STUDENT, train
+from tests.training.test_lora import LOOP, RATE, STUDENT
+from training import launch
 
+
+def configured(tmp_path: Path, **values: Any) -> Path:
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump({"optimizer": RATE, **values}))
+    return file
+
+
+HEALED = {"healing": {"steps": 2, "optimizer": RATE}}
 VALUES: dict[str, dict[str, Any]] = {"teacher": {}, "student": STUDENT}
 
 
@@ -27,7 +37,49 @@ def test_it_is_told_and_nothing_is_encoded(runs: Path, tmp_path: Path, method: s
         ({"data": str(small), "captions": ["txet"]}, "txet"),
         ({"data": str(tmp_path / "nowhere")}, "nowhere"),
     ):
-        with pytest.raises(BadInput, match=said) as caught:
-            train(method, tmp_path, run=f"odd-{len(said)}", **{**known, **change})
-        assert "\n" not in str(caught.value)
+        for start in (launch.launch, launch.rehearse):  # a dry run too
+            with pytest.raises(BadInput, match=said) as caught:
+                start(method, configured(tmp_path, run=f"odd-{len(said)}", **{**known, **change}))
+            assert "\n" not in str(caught.value)
     assert not (runs / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "change", "said"),
+    [
+        ("teacher", {"captions": ["text"]}, "column 'text' of .*: label 'red' is unknown"),
+        ("teacher", {"data": "large"}, r"32x32 pixels, latents of \[3, 16, 16\]; the base draws \[3, 8, 8\]"),
+        ("student", {"start": "xl"}, "start: .*xl has .*, its teacher"),
+        (
+            "student",
+            {"healing": {"steps": 2, "optimizer": RATE}, "reduce": {"block_out_channels": [8, 16]}},
+            "healing.features",
+        ),
+    ],
+)
+def test_a_dry_run_looks_at_what_the_start_opens(
+    runs: Path, tmp_path: Path, method: str, change: dict[str, Any], said: str
+) -> None:
+    write_set(runs / "data" / "small", 4), write_set(runs / "data" / "large", 4, size=32)
+    folders.save(tiny.teacher(), tmp_path / "base")
+    folders.save(tiny.xl_teacher(), tmp_path / "xl")
+    scratch = {"family": "ddpm", "width": 8, "scale": 2, "classes": 4, "unet": {**tiny.UNET, "sample_size": 8}}
+    known = {
+        "teacher": {"base": scratch, "captions": ["label"]},
+        "student": {**STUDENT, "teacher": str(tmp_path / "base")},
+    }
+    named = {key: str(tmp_path / value) if value == "xl" else value for key, value in change.items()}
+    with pytest.raises(BadInput, match=said):
+        launch.rehearse(
+            method, configured(tmp_path, run="r", **{"data": "small", "loop": LOOP, **known[method], **named})
+        )
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/tmp/x", ".", "data/emoji", "cache", "file", "file/x"])
+@pytest.mark.parametrize("start", [launch.launch, launch.rehearse])
+def test_a_run_lies_below_the_runs(runs: Path, data: Path, tmp_path: Path, name: str, start: Any) -> None:
+    (runs / "file").write_text("a file")
+    base = {"family": "ddpm", "width": 8, "scale": 2, "unet": {**tiny.UNET, "sample_size": 8}}
+    with pytest.raises(BadInput, match=f"run: '{name}'"):
+        start("teacher", configured(tmp_path, run=name, data=str(data), base=base, loop=LOOP))
+    assert [path.name for path in runs.iterdir()] == ["file"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import warnings
 import weakref
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -71,9 +72,17 @@ Play = Callable[[Peak], None]
 
 def rehearse(play: Play) -> tuple[int, int]:
     """Peak bytes and floating-point operations of `play`; nothing is computed."""
-    with _Fake(), Peak() as peak:
+    with _silent(), _Fake(), Peak() as peak:
         play(peak)
     return peak.most, peak.operations
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without torch's warning that a copy asks where a tensor without numbers lies: nothing is read from there."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor", UserWarning)
+        yield
 
 
 def appear(networks: Sequence[nn.Module]) -> None:

@@ -112,6 +112,40 @@ def test_a_list_of_one_picture_is_a_picture(client: TestClient) -> None:
     assert none.status_code == 400 and none.json()["error"]["message"].startswith("image: no picture")
 
 
+@pytest.mark.parametrize("path", [EDITS, "/v1/images/variations"])
+def test_a_form_of_another_kind_is_told_in_its_own_words(client: TestClient, path: str) -> None:
+    """Text in place of a file, a file in place of text, JSON in place of a form."""
+    text = client.post(path, files={"image": (None, "text"), "n": (None, "1")})
+    file = client.post(path, files={"size": ("a.png", png(picture()))})
+    other = client.post(path, json={"prompt": "a cat"})
+    empty = client.post(path)
+    assert [answer.status_code for answer in (text, file, other, empty)] == [400, 400, 415, 415]
+    assert (
+        text.json()["error"]["message"]
+        == "image is text; accepted: a file, PNG, JPEG or WebP, as curl -F image=@FILE sends it"
+    )
+    assert text.json()["error"]["param"] == "image" and text.json()["error"]["code"] == "invalid_value"
+    assert file.json()["error"]["message"] == "size: Input should be a valid string, got a file"
+    for answer in (other, empty):
+        assert answer.json()["error"]["message"].startswith("the body must be multipart/form-data")
+
+
+def test_keys_of_other_models_are_told_as_such(client: TestClient) -> None:
+    edits = client.post(EDITS, data={"prompt": "a cat"}, files={"content": ("a.png", png(picture()))})
+    own = client.post("/generate", json={"prompt": "a cat", "style": "AAAA"})
+    said = "a model that draws from pictures takes it, and this one does not; accepted: "
+    assert edits.status_code == own.status_code == 400
+    assert edits.json()["error"]["message"].startswith(f"unknown key 'content'; {said}") and said in own.json()["error"]
+    unknown = client.post(EDITS, data={"zzzzzzzz": "1"}, files={"image": ("a.png", png(picture()))}).json()["error"]
+    assert "image[]" in unknown["message"] and "several" not in unknown["message"]
+
+
+def test_a_strength_without_a_picture_is_refused(client: TestClient) -> None:
+    alone = client.post("/generate", json={"prompt": "a cat", "strength": 0.3})
+    assert alone.status_code == 400 and alone.json()["error"].startswith("strength: there is no picture to start from")
+    assert client.post("/generate", json={"prompt": "a cat", "strength": 0.3, "image": None}).status_code == 200
+
+
 def test_a_mask_keeps_what_is_opaque(client: TestClient) -> None:
     """To the bit, at every size; what is transparent is what the picture without a mask shows there."""
     shown = picture()
