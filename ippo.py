@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 from typer.core import TyperCommand
 
 import base.environment  # noqa: F401
+from base.command import HELP
 from base.errors import BadInput
 from commands import (
     bulk,
@@ -32,9 +34,19 @@ app = typer.Typer(
     help="ippo: a folder of captioned images becomes a model that draws in one step, served over HTTP.\n\n"
     'A model comes with it: `ippo generate "red heart"`, `ippo serve`. What is made lies below IPPO_RUNS, by default runs/.',
     no_args_is_help=True,
+    context_settings=HELP,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which version this is.", is_eager=True, callback=usage.say_version)
+    ] = False,
+) -> None:
+    """What goes before every command."""
 
 
 def _add(panel: str, function: Callable[..., None], example: str, cls: type[TyperCommand] | None = None) -> None:
@@ -76,11 +88,14 @@ _add(DRAW, serve.serve, "ippo serve --bundle bundle --port 8080 max_queue=16", s
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
     try:
-        sys.exit(app(prog_name="ippo", standalone_mode=False))
+        sys.exit(app(usage.arguments(sys.argv[1:]), prog_name="ippo", standalone_mode=False))
     except BadInput as error:
         line = str(error)
     except typer.TyperException as error:
         line = usage.in_one_line(error)
+    except OSError as error:
+        if not (line := usage.of_the_system(error)):
+            raise
     if line:
         print(f"ippo: {line}", file=sys.stderr)
     sys.exit(2)

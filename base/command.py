@@ -11,11 +11,16 @@ import typer
 import base.environment  # noqa: F401
 from base.errors import BadInput
 
+HELP = {"help_option_names": ["-h", "--help"]}
+"""Settings of a command that shows its help."""
+
 
 def run(main: Callable[..., None]) -> None:
     """Run `main` with the arguments of this process."""
+    app = typer.Typer(add_completion=False)
+    app.command(context_settings=HELP)(main)
     try:
-        typer.run(main)
+        app()
     except BadInput as error:
         print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
         sys.exit(2)

@@ -39,8 +39,15 @@ def new(
     from training.new_configs import Start, write
 
     folder = out or Path("configs") / Path(name).name
-    files = write(opened(name), like, folder, Start(base, vae, own_text), longer)
+    own = opened(name)
+    files = write(own, like, folder, Start(base, vae, own_text), longer)
     print(*files, sep="\n")
+    if own.sizes:
+        Console(stderr=True).print(
+            f"{own.name} has pictures of {len(own.sizes)} sizes: a teacher and a student learn them; a decoder and a judge do "
+            "not, and are left out",
+            highlight=False,
+        )
     Console(stderr=True).print(
         f"look at them, then: ippo line {name}" + (f" --configs {out}" if out else ""), highlight=False
     )

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
+
+from base.version import VERSION
+
+_FILES = {
+    *(errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG),
+    *(errno.ENOENT, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS),
+}
+"""What a system says of a file or folder that is missing, of another kind, or not to be written."""
 
 
 class InOrder(TyperGroup):
@@ -14,6 +25,26 @@ class InOrder(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=lambda name: name != "data")
+
+
+def arguments(words: Sequence[str]) -> list[str]:
+    """What was typed, `help` in the place of a command as the option: `ippo help train` is `ippo train --help`."""
+    return [*words[1:], "--help"] if words and words[0] == "help" else list(words)
+
+
+def say_version(wanted: bool) -> None:
+    """Print the version and end, where it is asked for."""
+    if wanted:
+        print(f"ippo {VERSION}")
+        raise typer.Exit
+
+
+def of_the_system(error: OSError) -> str:
+    """What the system refused with a file or folder that the user named, in one line; "" where it is another fault."""
+    if error.errno not in _FILES or error.filename is None:
+        return ""
+    reason = (error.strerror or str(error)).lower()
+    return f"{os.fsdecode(error.filename)}: {reason}; accepted: a file or folder that can be read, or written, here"
 
 
 def in_one_line(error: typer.TyperException) -> str:

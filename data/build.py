@@ -19,11 +19,12 @@ from base.errors import BadInput
 from base.files import atomic_folder, spoken_of
 from base.progress import track
 from base.table_reader import as_text
-from data import aspect_buckets
+from data import aspect_buckets, changed_pictures
 from data.aspect_buckets import BucketsConfig
+from data.changed_pictures import Converted
 from data.cleaning_report import CleaningReport, Dropped
 from data.decode import UnreadableError
-from data.near_duplicates import BITS, NEAR, Fingerprint, Twins
+from data.near_duplicates import BITS, NEAR, Twins
 from data.parquet_images import find_or_unpack
 from data.set_folder import write_set
 from data.sources import NO_CAPTION, CaptionedFile, CaptionedImages
@@ -111,7 +112,8 @@ def make(
     strata = _strata(images.captioned, source, making.stratify)
     kept = _values(images.captioned, making.keep) if making.keep else None
     with atomic_folder(making.out) as folder:
-        usable, dropped = _convert_all(making, images.captioned, folder)
+        made, dropped = _convert_all(making, images.captioned, folder)
+        usable = list(made)
         pictures = [_staged(folder, item) for item in usable]
         texts = dict(zip(usable, describe(pictures, [images.captioned[item] for item in usable]), strict=True))
         for silent in [item for item, columns in texts.items() if not columns["text"]]:
@@ -131,7 +133,12 @@ def make(
             several = aspect_buckets.in_training(several, list(buckets.values()), names)
             chosen = {item: _with_columns(row, {aspect_buckets.COLUMN: buckets[item]}) for item, row in chosen.items()}
         written = write_set(folder, [_staged(folder, item) for item in chosen], list(chosen.values()), several, names)
-        notes = (written.columns, *_notes(several, dropped, len(images.captioned)))
+        changes = {name: made[item] for name, item in zip(names, chosen, strict=True)}
+        notes = (
+            written.columns,
+            *_notes(several, dropped, len(images.captioned)),
+            *changed_pictures.notes(changes, making.form.fit),
+        )
         versions = {"pillow": PIL.__version__}
         everything = (*images.dropped, *dropped)
         report = CleaningReport(MADE_BY, making.out, written.rows, everything, dict(parameters), versions, notes)
@@ -175,16 +182,18 @@ def _notes(splits: Sequence[Sequence[str]], dropped: Sequence[Dropped], count: i
     return notes
 
 
-def _convert_all(making: Making, captioned: Sequence[CaptionedFile], folder: Path) -> tuple[list[int], list[Dropped]]:
-    """Decode everything into `folder`; return the indices of the usable images, in order, and what was dropped."""
+def _convert_all(
+    making: Making, captioned: Sequence[CaptionedFile], folder: Path
+) -> tuple[dict[int, Converted], list[Dropped]]:
+    """Decode everything into `folder`; return the usable images by their index, in order, and what was dropped."""
 
-    def convert(item: int) -> Fingerprint | str:
+    def convert(item: int) -> Converted | str:
         try:
             return making.form.convert(captioned[item].path, _staged(folder, item))
         except UnreadableError as reason:
             return str(reason)
 
-    usable: list[int] = []
+    usable: dict[int, Converted] = {}
     dropped: list[Dropped] = []
     seen = Twins(making.near)
     progress = Console(stderr=True)
@@ -195,11 +204,11 @@ def _convert_all(making: Making, captioned: Sequence[CaptionedFile], folder: Pat
             name = _relative_name(captioned[item], making.source)
             if isinstance(result, str):
                 dropped.append(Dropped(name, result))
-            elif twin := seen.find(result, name):
+            elif twin := seen.find(result.look, name):
                 dropped.append(Dropped(f"{name} (same as {twin[0]})", twin[1]))
                 _staged(folder, item).unlink()
             else:
-                usable.append(item)
+                usable[item] = result
     if not usable:
         raise BadInput(
             f"none of the {len(captioned)} captioned images can be used: {dropped[0].what}: {dropped[0].why}"

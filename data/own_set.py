@@ -6,6 +6,7 @@ Shapes: `N` images, `H W` pixels.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from base.errors import BadInput
 from base.runs import data_folder
+from data.aspect_buckets import Size
 from data.attributed import SLOTS
 from data.class_names import read_classes
 from data.imagefolder import ImageFolder
@@ -36,7 +38,7 @@ class OwnSet:
     images: int
     """Of the training split."""
     side: int
-    """Pixels of the square pictures' side."""
+    """Pixels of the square pictures' side; of several shapes, of a square as large as pictures of the fullest bucket."""
     grey: bool
     scale: int
     """Every pixel of the originals is so many in each direction."""
@@ -46,15 +48,23 @@ class OwnSet:
     """Names of the classes, or their numbers where nothing names them; none: there is no column `label`."""
     slots: dict[str, list[str]]
     """Slot → attributes; none: the set has none."""
+    sizes: tuple[Size, ...] = ()
+    """Those of its buckets, (W, H), the fullest first; none: all pictures are squares of one size."""
 
 
 def opened(name: str) -> OwnSet:
-    """The set of a name or folder. BadInput: there is none, it lacks a split, or its pictures are not square."""
+    """The set of a name or folder. BadInput: no such set or split, or pictures neither square nor in buckets."""
     train, *_ = (ImageFolder(data_folder(name), split) for split in SPLITS)
     height, width = train.shape
-    if height != width:
+    sizes = tuple(train.buckets)
+    if sizes in ((), ((width, height),)) and height == width:
+        sizes = ()
+    elif not sizes:
         raise BadInput(f"{train.name}: pictures of {width}x{height}; make them square with `ippo data build`")
-    pixels = train.images(np.linspace(0, len(train) - 1, min(len(train), _LOOKED_AT)).astype(int))
+    rows = next(iter(train.buckets.values()), [*range(len(train))])
+    pixels = train.images(
+        [rows[place] for place in np.linspace(0, len(rows) - 1, min(len(rows), _LOOKED_AT)).astype(int)]
+    )
     texts = [column for column in train.columns if column == "text" or column.startswith("text_")]
     whole = [column for column in texts if all(isinstance(text, str) for text in train.column(column))]
     folder = Path(train.name)
@@ -62,12 +72,13 @@ def opened(name: str) -> OwnSet:
         name=Path(name).name,
         data=name,
         images=len(train),
-        side=height,
+        side=round(math.sqrt(pixels.shape[1] * pixels.shape[2])),
         grey=bool((pixels == pixels[..., :1]).all()),
         scale=_scale(pixels),
         captions=tuple(sorted(whole, key=lambda column: (column != "text", column))),
         classes=_classes(folder, train),
         slots=_slots(folder),
+        sizes=sizes,
     )
 
 
@@ -89,9 +100,9 @@ def _slots(folder: Path) -> dict[str, list[str]]:
 
 def _scale(pixels: NDArray[np.uint8]) -> int:
     """The greatest scale at which images `(N, H, W, 3)` consist of squares of one colour."""
-    side = pixels.shape[1]
+    sides = pixels.shape[1:3]
     for scale in _SCALES:
-        if side % scale == 0 and side // scale >= scale:
+        if all(side % scale == 0 and side // scale >= scale for side in sides):
             small = pixels[:, ::scale, ::scale]
             if np.array_equal(small.repeat(scale, axis=1).repeat(scale, axis=2), pixels):
                 return scale

@@ -10,9 +10,10 @@ from PIL import Image, ImageColor, ImageOps
 
 from base.errors import BadInput
 from data.aspect_buckets import AspectBuckets, BucketsConfig
+from data.changed_pictures import Converted
 from data.decode import UnreadableError, to_rgb
 from data.drawn_box import trimmed
-from data.near_duplicates import Fingerprint, fingerprint
+from data.near_duplicates import fingerprint
 
 Fit = Literal["crop", "pad"]
 """How a picture takes another shape: cut on its longer side, or padded with the background."""
@@ -45,16 +46,18 @@ class Form:
         sizes = AspectBuckets.of(buckets, checked) if buckets else None
         return cls(checked, _colour(background), _checked_fit(fit), trim, sizes)
 
-    def convert(self, source: Path, target: Path) -> Fingerprint:
-        """Write `source` as a PNG of the square or its bucket to `target`; return the fingerprint of its pixels as decoded.
+    def convert(self, source: Path, target: Path) -> Converted:
+        """Write `source` as a PNG of the square or its bucket to `target`.
 
         UnreadableError: the file gives no image, or a smaller one than `SMALLEST`.
         """
         image = to_rgb(source, self.background)
         if min(image.size) < SMALLEST:
             raise UnreadableError(f"smaller than {SMALLEST} pixels")
-        self.resize(trimmed(image) if self.trim else image).save(target, compress_level=1)
-        return fingerprint(image)
+        shown = trimmed(image) if self.trim else image
+        resized = self.resize(shown)
+        resized.save(target, compress_level=1)
+        return Converted(fingerprint(image), shown.size, resized.size)
 
     def resize(self, image: Image.Image) -> Image.Image:
         """The RGB image at (size, size) or in its bucket, cropped or padded as `fit` says."""

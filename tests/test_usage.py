@@ -6,6 +6,7 @@ import io
 import shlex
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from base.version import VERSION
 from ippo import app, main
 
 COMMAND: Any = typer.main.get_command(app)
@@ -73,6 +75,25 @@ def test_a_slip_is_one_line_and_exit_code_two(arguments: str, line: str, capsys:
 def test_without_a_command_its_help_is_shown(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = said(arguments, capsys)
     assert code == 2 and "Usage: ippo" in out + err and "ippo: " not in err.splitlines()[-1:]
+
+
+@pytest.mark.parametrize("path", [(), ("data",), *LEAVES], ids=" ".join)
+def test_every_way_of_asking_for_help_shows_it(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    short, long, word = (said(words, capsys) for words in ([*path, "-h"], [*path, "--help"], ["help", *path]))
+    assert short == long == word and (short[0], short[2]) == (0, "") and " ".join(("Usage: ippo", *path)) in short[1]
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(["--version"], capsys) == (0, f"ippo {VERSION}\n", "")
+
+
+@pytest.mark.parametrize("arguments", ["caption {file} --out {file}/x.csv", "push {file} a/b", "train teacher {file}"])
+def test_what_the_system_refuses_is_one_line(
+    arguments: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a file.png").write_text("text")
+    code, out, err = said([word.format(file=tmp_path / "a file.png") for word in arguments.split()], capsys)
+    assert (code, out) == (2, "") and err.startswith("ippo: ") and err.count("\n") == 1 and "a file.png" in err
 
 
 @settings(max_examples=50, deadline=None)

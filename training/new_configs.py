@@ -20,6 +20,7 @@ from base.errors import BadInput
 from base.files import atomic_folder
 from base.runs import named, run_folder
 from base.shipped import ROOT
+from data.aspect_buckets import written as in_words
 from data.own_set import OwnSet
 
 LIKE = ("icons", "emoji-mini", "digits", "avatars")
@@ -30,6 +31,9 @@ OF_LATENTS = ("autoencoder", "clip", "teacher", "decoder", "student", "judge")
 """Methods of a model of latents, in the order of the line."""
 LINE = ("autoencoder", "clip", "teacher", "decoder", "student", "judge", "attribute-judge")
 """All methods that a folder of configurations may have a file of, in the order in which they need each other."""
+
+TRAINED_ON_BUCKETS = ("teacher", "student")
+"""Methods that learn pictures of several sizes."""
 
 Values = dict[str, Any]
 """A configuration as YAML holds it."""
@@ -79,6 +83,8 @@ def configurations(own: OwnSet, like: str, start: Start) -> dict[str, Values]:
         vae = _absolute(start.vae)
         written["teacher"]["base"]["vae"] = vae
         written.get("decoder", {}).update(vae=vae)
+    if own.sizes:
+        _of_several_sizes(written, own, like)
     for values in written.values():
         values.pop("perceptual", None)  # it needs a network of `ippo convert`, which nobody has at first
         _fit_captions(values, own)
@@ -89,6 +95,18 @@ def configurations(own: OwnSet, like: str, start: Start) -> dict[str, Values]:
     if isinstance(parts := written["teacher"]["base"], dict):
         _fit_teacher(parts, own, written["autoencoder"]["vae"] if "autoencoder" in written else None)
     return written
+
+
+def _of_several_sizes(written: dict[str, Values], own: OwnSet, like: str) -> None:
+    """Only a teacher and its student learn pictures of several sizes. BadInput: the teacher needs what does not."""
+    if needed := [method for method in ("autoencoder", "clip") if method in written]:
+        raise BadInput(
+            f"{own.name} has pictures of {len(own.sizes)} sizes, which teachers and students learn, and {' and '.join(needed)} "
+            f"do not; accepted: --base TEACHER (without --own-text), --like digits or avatars, or the set built without "
+            "--buckets"
+        )
+    for method in written.keys() - TRAINED_ON_BUCKETS:
+        del written[method]
 
 
 def _check_start(start: Start, like: str, shipped: Mapping[str, Values]) -> None:
@@ -214,8 +232,9 @@ def _fit_denoiser(unet: Values, own: OwnSet, unit: int) -> None:
             unet["down_block_types"] = ["DownBlock2D", *unet["down_block_types"]]
             unet["up_block_types"] = [*unet["up_block_types"], "UpBlock2D"]
         unet["block_out_channels"] = widths
-    _check_divisible(own, unit << (len(widths) - 1), unit * unet["sample_size"])
-    unet["sample_size"] = side
+    multiple = 1 << (len(widths) - 1)
+    _check_divisible(own, unit * multiple, unit * unet["sample_size"])
+    unet["sample_size"] = max(multiple, side // multiple * multiple)
 
 
 def _checked_slots(own: OwnSet) -> dict[str, list[str]]:
@@ -232,7 +251,12 @@ def _checked_slots(own: OwnSet) -> dict[str, list[str]]:
 
 def _check_divisible(own: OwnSet, factor: int, usual: int) -> None:
     """BadInput: the networks halve the side more often than it can be; `usual` is the side of the set to go by."""
-    if own.side % factor:
+    if odd := [size for size in own.sizes if size[0] % factor or size[1] % factor]:
+        raise BadInput(
+            f"{own.name}: sides of {in_words(odd[0])} are no multiples of {factor}: build the set with --buckets {factor} or a "
+            "multiple of it"
+        )
+    if own.side % factor and not own.sizes:
         fitting = max(usual, -(-own.side // factor) * factor)
         raise BadInput(
             f"{own.name}: a side of {own.side} pixels is no multiple of {factor}: build the set with --size {fitting}"
@@ -240,10 +264,15 @@ def _check_divisible(own: OwnSet, factor: int, usual: int) -> None:
 
 
 def _check_size(own: OwnSet, base: Path) -> None:
-    """BadInput: the base draws pictures of another size."""
+    """BadInput: the base draws pictures of another size; of other networks than Stable Diffusion's training says it."""
+    if not (base / "unet" / "config.json").is_file():
+        return
     unet = json.loads((base / "unet" / "config.json").read_text(encoding="utf-8"))
-    side = int(unet["sample_size"]) * _factors(_vae_config(str(base / "vae")))[1]
-    if side != own.side:
+    factor = _factors(_vae_config(str(base / "vae")))[1]
+    side = int(unet["sample_size"]) * factor
+    if own.sizes:
+        _check_divisible(own, factor << (len(unet["block_out_channels"]) - 1), side)
+    elif side != own.side:
         raise BadInput(
             f"{base} draws {side}x{side}, {own.name} has {own.side}x{own.side}: build the set with --size {side}"
         )
@@ -258,6 +287,8 @@ def _vae_config(name: str) -> Values:
             f"no autoencoder {name}: accepted is a run, or a folder such as models/pretrained/emoji/teacher/vae"
         )
     values: Values = json.loads(file.read_text(encoding="utf-8"))
+    if "down_block_types" not in values:
+        raise BadInput(f"autoencoder {name} is of {values.get('_class_name')}; accepted: an AutoencoderKL")
     return values
 
 

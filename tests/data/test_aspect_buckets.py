@@ -114,6 +114,21 @@ def test_a_set_is_built_in_buckets_and_read_by_them(tmp_path: Path) -> None:
         train.images()
 
 
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_what_is_cut_or_enlarged_much_is_told_with_the_worst(tmp_path: Path, fit: str) -> None:
+    for number, size in enumerate([(32, 32), (32, 32), (96, 32), (128, 32), (20, 20), (20, 20)]):
+        captioned(tmp_path / "in", f"{number}.png", picture(number).resize(size))
+    config = BucketsConfig(divisor=16, least=32, greatest=48, area=48 * 48)
+    report = build(tmp_path / "in", tmp_path / "out", size=48, buckets=config, fit=fit)
+    cut, *larger = [note for note in report.notes if "pictures" in note][-2:]
+    if fit == "pad":
+        assert not any("to the cut" in note for note in report.notes)
+        cut, larger = "", [cut, *larger]
+    else:
+        assert cut.startswith("2 of 6 pictures lose more than 30% to the cut, the most 3.png: 62% of 128x32 for 48x32;")
+    assert larger[-1].startswith("2 of 6 pictures are enlarged more than 2 times, the most 4.png: from 20x20 to 48x48")
+
+
 def test_squares_have_no_buckets(tmp_path: Path) -> None:
     report = build(shapes(tmp_path / "in"), tmp_path / "out", size=32)
     row = json.loads((report.folder / "train" / "metadata.jsonl").read_text().splitlines()[0])

@@ -123,7 +123,9 @@ def test_a_teacher_from_scratch_is_counted_part_by_part(estimate: Any) -> None:
     }
     made = folders.build(folders.from_scratch(base), Path)
     counts = [sum(weight.numel() for weight in part.parameters()) for part in (made.denoiser, made.conditioner)]
-    frozen, learning = (estimate("teacher", base=base, captions=["label"], train_conditioner=learns) for learns in (False, True))
+    frozen, learning = (
+        estimate("teacher", base=base, captions=["label"], train_conditioner=learns) for learns in (False, True)
+    )
     assert frozen.parameters == {"learnt": counts[0], "whole pipeline": sum(counts)}
     assert learning.parameters == {"learnt": sum(counts), "whole pipeline": sum(counts)}
     assert frozen.memory["optimizer"] == pytest.approx(8 * counts[0], rel=0.01)

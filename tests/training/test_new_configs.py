@@ -96,6 +96,25 @@ def test_a_start_that_would_change_nothing_is_refused(like: str, start: Start, s
         configurations(own_set(128), like, start)
 
 
+SHAPES = ((64, 64), (96, 32))
+
+
+def test_pictures_of_several_sizes_have_a_teacher_and_a_student(tmp_path: Path) -> None:
+    """Where those need nothing that takes one size alone."""
+    own = own_set(64, sizes=SHAPES)
+    written = configurations(own, "digits", Start())
+    assert [*written] == ["teacher", "student"] and written["teacher"]["base"]["unet"]["sample_size"] == 64
+    for start in (Start(), Start(vae=str(PRETRAINED / "emoji/teacher/vae"))):
+        with pytest.raises(
+            BadInput, match=r"has pictures of 2 sizes, which teachers and students learn, and .*clip do"
+        ):
+            configurations(own, "emoji-mini", start)
+    based = configurations(own, "emoji-mini", Start(base=str(PRETRAINED / "emoji/teacher")))
+    assert [*based] == ["teacher", "student"]
+    with pytest.raises(BadInput, match="sides of 60x64 are no multiples of"):
+        configurations(own_set(62, sizes=((60, 64),)), "emoji-mini", Start(base=str(PRETRAINED / "emoji/teacher")))
+
+
 def test_labels_and_attributes_are_the_sets_own() -> None:
     classes = configurations(own_set(32, grey=True, scale=2), "digits", Start())["teacher"]["base"]
     assert (classes["classes"], classes["channels"], classes["scale"]) == (["cat", "dog"], 1, 2)
