@@ -23,7 +23,7 @@ _COMPARED = 40
 class Config(BaseModel):
     """Base of every configuration. Unknown keys are refused with the nearest known name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     @classmethod
     def load(cls, path: str | Path, overrides: Iterable[str] = ()) -> Self:

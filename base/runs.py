@@ -73,10 +73,21 @@ def named(name: str) -> str | Path:
 
 def data_folder(name: str) -> str:
     """A data set: one made under `<root>/data`, a folder by its path, or else a Hub name."""
+    if not name.strip():
+        raise BadInput(
+            "an image set without a name; accepted: one that `ippo data` made, a folder, or a name on the Hub"
+        )
     made = runs_root() / "data" / name
     return str(made) if made.is_dir() and not name.startswith(".") else name
 
 
 def new_data_folder(name: str) -> Path:
     """Where a set of this name is made: below `<root>/data`; what is written as a path (`./x`, `a/b`, `~/x`) is one."""
-    return Path(name).expanduser() if name.startswith((".", "~")) or os.sep in name else runs_root() / "data" / name
+    if not name.strip():
+        raise BadInput("the new set has no name; accepted: a name such as creatures, or ./a/folder")
+    if not (name.startswith((".", "~")) or os.sep in name):
+        return runs_root() / "data" / name
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # of whom nobody knows the home
+        return Path(name)

@@ -155,7 +155,7 @@ def _json_lines(file: Path, captions: set[str]) -> Iterator[TableRow]:
             continue
         try:
             value = json.loads(line, parse_constant=lambda _: None)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise BadInput(f"{file} line {number} is not JSON: accepted is one object a line") from None
         if not isinstance(value, dict):
             raise BadInput(f"{file} line {number} is no JSON object: accepted is one object a line")

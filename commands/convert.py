@@ -8,6 +8,10 @@ from typing import Annotated, Literal
 import typer
 
 from base.errors import BadInput
+from base.files import spoken_of
+
+VERSATILE = "VersatileDiffusionPipeline"
+"""What the published folder's index calls it."""
 
 
 def convert(
@@ -34,9 +38,7 @@ def convert(
 
     try:
         if kind in ("versatile", "optimus"):
-            from export import convert_versatile  # which loads the libraries of the whole family
-
-            {"versatile": convert_versatile.versatile, "optimus": convert_versatile.optimus_vae}[kind](file, out, parts)
+            _versatile(kind, file, out, parts)
         elif kind == "inception":
             inception.convert(file, out)
         elif kind == "efficientnet-lite":
@@ -48,3 +50,24 @@ def convert(
     except ValueError as error:
         raise BadInput(str(error)) from error
     print(out)
+
+
+def _versatile(kind: str, file: Path, out: Path, parts: Path | None) -> None:
+    """Convert Versatile Diffusion or Optimus. BadInput names what was given, also where it is the result that is not whole."""
+    from export import convert_versatile  # which loads the libraries of the whole family
+    from models import components
+
+    for given, what in ((file, "file or folder"), *(((parts, "folder"),) if parts else ())):
+        if not given.exists():
+            raise BadInput(f"no {what} {given}")
+    if kind == "optimus" and file.is_dir():
+        raise BadInput(f"{file} is a folder; accepted: optimus-vae.pth")
+    if parts and not parts.is_dir():
+        raise BadInput(f"--parts {parts} is a file; accepted: a folder")
+    if file.is_dir() and (found := components.index(file).get("_class_name")) != VERSATILE:
+        raise BadInput(f"{file} is of {found}; accepted: a folder of {VERSATILE}, or vd-four-flow*.pth with --parts")
+    if out.exists():
+        raise BadInput(f"{out} exists already: name another folder")
+    convert = {"versatile": convert_versatile.versatile, "optimus": convert_versatile.optimus_vae}[kind]
+    with spoken_of(out, file if file.is_dir() else parts or file):
+        convert(file, out, parts)

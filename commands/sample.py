@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from base.errors import BadInput
 from base.runs import taken
 from commands import options
 from models.sampling import ANCESTRAL, SAMPLERS
@@ -51,6 +52,10 @@ def sample(
     pipeline = opened(taken(run, take))
     pipeline = pipeline if flow is None else pipeline.flow(flow)
     options.check_kinds(attribute, label, pipeline.inputs, run)
+    if pipeline.is_student and (guidance != 1.0 or sampler != "ddim"):
+        raise BadInput(
+            f"{run} is a student, which draws without guidance and sampler: leave --guidance and --sampler out"
+        )
     texts = [text for text in every for _ in range(count)]
     seeds = [seed + number for _ in every for number in range(count)]
     how, task = denoising.SamplingOptions(steps, guidance, sampler), task_of(pipeline)

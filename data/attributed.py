@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
+from base.errors import BadInput
 from base.files import atomic_folder
 from base.progress import track
 from data.class_names import CLASSES, write_classes
@@ -25,6 +26,22 @@ SLOTS = "slots.json"
 
 Slots = Mapping[str, Sequence[str]]
 """Slot → the attributes that exclude each other in it."""
+
+
+def read_slots(folder: Path) -> dict[str, list[str]]:
+    """The slots of a set, nothing where it has no such file. BadInput: the file says something else."""
+    file = folder / SLOTS
+    if not file.is_file():
+        return {}
+    try:
+        slots = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{file} is not JSON: {error}") from None
+    if not isinstance(slots, dict) or not all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in slots.values()
+    ):
+        raise BadInput(f"{file} is no object of slot: names of attributes that exclude each other")
+    return slots
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def read(file: Path) -> Apart:
     """The captions of a file; no rows where it is JSON of another shape, or none."""
     try:
         content = json.loads(read_text(file), parse_constant=lambda _: None)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Apart((), ())
     if not isinstance(content, dict):
         return Apart((), ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -174,7 +175,7 @@ def is_value(value: object) -> bool:
     """Whether a set can keep it: a number, a text, or a list of such."""
     if isinstance(value, list):
         return all(is_value(item) and not isinstance(item, list) for item in value)
-    return isinstance(value, Scalar) and value == value  # NaN alone differs from itself
+    return isinstance(value, Scalar) and not (isinstance(value, float) and not math.isfinite(value))
 
 
 def _names_columns(path: Path) -> bool:
@@ -212,7 +213,7 @@ def _sidecar(path: Path) -> tuple[list[str], dict[str, Value]]:
         return [text], {}
     try:
         content = json.loads(text, parse_constant=lambda _: None)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not JSON") from error
     if not isinstance(content, dict):
         return [str(content)], {}

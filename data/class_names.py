@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
+from base.errors import BadInput
 from base.listed_names import names_in
 from base.table_reader import as_text, whole
 from data.caption_lists import Value
@@ -76,6 +77,14 @@ def write_classes(file: Path, names: Sequence[str]) -> None:
 
 
 def read_classes(folder: Path) -> list[str]:
-    """The names of a set's classes; none where it has no such file."""
+    """The names of a set's classes; none where it has no such file. BadInput: the file says something else."""
     file = folder / CLASSES
-    return [str(name) for name in json.loads(file.read_text(encoding="utf-8"))] if file.is_file() else []
+    if not file.is_file():
+        return []
+    try:
+        names = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{file} is not JSON: {error}") from None
+    if not isinstance(names, list):
+        raise BadInput(f"{file} is no list of names")
+    return [str(name) for name in names]

@@ -46,7 +46,8 @@ class CleaningReport:
     def save(self, folder: Path) -> None:
         """Write report.json into `folder`, without the folder's own path."""
         content = {name: value for name, value in asdict(self).items() if name != "folder"}
-        (folder / REPORT).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        (folder / REPORT).write_text(text, encoding="utf-8", errors="replace")  # names of files may be no text
 
     @classmethod
     def load(cls, folder: Path) -> CleaningReport | None:
@@ -70,7 +71,8 @@ class CleaningReport:
             table = Table("dropped because", "how many", "for example")
             for why, count in Counter(entry.why for entry in self.dropped).most_common():
                 named = [entry.what for entry in self.dropped if entry.why == why][:3]
-                table.add_row(why, str(count), escape(", ".join(named) + (", …" if count > len(named) else "")))
+                shown = ", ".join(named) + (", …" if count > len(named) else "")
+                table.add_row(why, str(count), escape(shown.encode("utf-8", "replace").decode()))
             yield table
         else:
             yield "nothing was dropped"
@@ -94,4 +96,4 @@ def finished(plan: CleaningReport) -> CleaningReport | None:
 def write_metadata(folder: Path, rows: list[dict[str, object]]) -> None:
     """Write the imagefolder's metadata.jsonl into `folder`, one row an image."""
     lines = (json.dumps(row, ensure_ascii=False) for row in rows)
-    (folder / "metadata.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    (folder / "metadata.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", errors="replace")

@@ -148,6 +148,17 @@ class ImageFolder:
             )
         return values
 
+    def lists(self, column: str) -> list[list[str]]:
+        """The lists of names in `column`, such as `attributes`. BadInput: no such column, or anything else in a row."""
+        values = self.column(column)
+        for row, names in enumerate(values):
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise BadInput(
+                    f"column '{column}' of {self.name}: {names!r:.40} of {self._where(row)} is no list of names, such as "
+                    '["Ape", "Cap"]'
+                )
+        return values
+
     def column(self, name: str) -> list[Any]:
         """The values of a column. BadInput: no such column."""
         if name not in self._columns:

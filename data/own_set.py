@@ -5,7 +5,6 @@ Shapes: `N` images, `H W` pixels.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from base.errors import BadInput
 from base.runs import data_folder
 from data.aspect_buckets import Size
-from data.attributed import SLOTS
+from data.attributed import read_slots
 from data.class_names import read_classes
 from data.imagefolder import ImageFolder
 
@@ -77,7 +76,7 @@ def opened(name: str) -> OwnSet:
         scale=_scale(pixels),
         captions=tuple(sorted(whole, key=lambda column: (column != "text", column))),
         classes=_classes(folder, train),
-        slots=_slots(folder),
+        slots=read_slots(folder),
         sizes=sizes,
     )
 
@@ -88,14 +87,6 @@ def _classes(folder: Path, train: ImageFolder) -> tuple[str, ...]:
     labels = train.column("label") if "label" in train.columns else []
     whole = [label for label in labels if isinstance(label, int) and label >= 0]
     return tuple(str(number) for number in range(max(whole) + 1)) if whole and len(whole) == len(labels) else ()
-
-
-def _slots(folder: Path) -> dict[str, list[str]]:
-    file = folder / SLOTS
-    if not file.is_file():
-        return {}
-    slots: dict[str, list[str]] = json.loads(file.read_text(encoding="utf-8"))
-    return slots
 
 
 def _scale(pixels: NDArray[np.uint8]) -> int:

@@ -8,7 +8,7 @@ import tempfile
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -91,6 +91,8 @@ def make(config: RecipeConfig) -> CleaningReport:
 
     BadInput: sources that are missing or do not fit each other, a caption's column that is not there, nothing left.
     """
+    if PurePath(config.name).name != config.name or config.name in ("", ".", ".."):
+        raise BadInput(f"name: '{config.name}' is no plain name, such as creatures; out= names another folder")
     out = Path(config.out) if config.out else runs_root() / "data" / config.name
     with tempfile.TemporaryDirectory() as scratch, spoken_of(Path(scratch), config.hub or config.root):
         root, images = _read_images(config, Path(scratch).resolve())

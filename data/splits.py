@@ -19,7 +19,7 @@ def split(strata: Sequence[str], names: Sequence[str], seed: int) -> list[str]:
 
     Three rows or more give one to validation, six one to test, however they are spread over strata.
     """
-    hashes = [hashlib.sha256(f"{seed}/{name}".encode()).digest() for name in names]
+    hashes = [hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogatepass")).digest() for name in names]
     order = sorted(range(len(names)), key=lambda row: (strata[row], hashes[row]))
     splits = [""] * len(names)
     for turn, row in enumerate(order):

@@ -5,6 +5,7 @@ Shapes: `N` images, `H W` pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,8 @@ def draw(
     """An image for each of N inputs and seeds, of a teacher or a student: `(N, H, W, 3)`. BadInput: what it does not take."""
     if options.sampler not in (*SAMPLERS, *ANCESTRAL):
         raise BadInput(f"no sampler '{options.sampler}'; accepted: {', '.join((*SAMPLERS, *ANCESTRAL))}")
+    if not math.isfinite(options.guidance):
+        raise BadInput(f"guidance {options.guidance} is no number; accepted: 1 and more, such as 2")
     if seeds and not 0 <= min(seeds) <= max(seeds) <= MAX_SEED:
         raise BadInput(f"seeds {min(seeds)} to {max(seeds)} are out of range; accepted: 0 to {MAX_SEED}")
     if pipeline.is_student:

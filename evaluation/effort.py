@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from base.errors import BadInput
@@ -52,6 +53,9 @@ QUICK = Effort(100, 50, (1.0, 1.5, 2.0), ("ddim",), sweep=50, prompts=4, seeds=4
 def parse_guidances(text: str) -> tuple[float, ...]:
     """`1,1.25,2` → its numbers. BadInput: they are none."""
     try:
-        return tuple(float(weight) for weight in text.split(","))
+        weights = tuple(float(weight) for weight in text.split(","))
+        if not all(map(math.isfinite, weights)):
+            raise ValueError(text)
+        return weights
     except ValueError as error:
         raise BadInput(f"guidances '{text}' are not numbers with commas between, as in 1,1.5,2") from error

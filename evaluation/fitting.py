@@ -8,6 +8,7 @@ from typing import Any
 from base.errors import BadInput
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
+from evaluation.effort import LEAST
 from evaluation.subjects import Subjects, slot_judge
 from metrics.judge_network import Judge
 from models.pipeline import Pipeline
@@ -21,6 +22,10 @@ def check_set(subjects: Subjects, judge: Judge) -> list[ImageFolder]:
     """The set's splits. BadInput: one is missing, has pictures of several sizes or no labels; a judge of another set."""
     splits = [ImageFolder(data_folder(subjects.data), name).of_one_size() for name in SPLITS]
     labels = [split.labels() for split in splits]
+    if (held_out := len(splits[1]) + len(splits[2])) < LEAST:
+        raise BadInput(
+            f"{subjects.data} holds out {held_out} pictures; at least {LEAST} are needed to measure anything"
+        )
     if judge.config.slots:
         slot_judge(subjects.data, judge)
         return splits
@@ -48,7 +53,9 @@ def check_student(subjects: Subjects, student: Described, teacher: Described) ->
 
 
 def check_inputs(subjects: Subjects, teacher: Pipeline, splits: list[ImageFolder]) -> None:
-    """BadInput: the set's captions or labels are no inputs of the teacher, or its pictures have another size than are drawn."""
+    """BadInput: the set's captions or labels are no inputs of the teacher, its pictures have another size, or its steps."""
+    if not 1 <= subjects.steps <= len(teacher.schedule):
+        raise BadInput(f"a teacher does not draw in {subjects.steps} steps; accepted: 1 to {len(teacher.schedule)}")
     text = "text" if "text" in splits[0].columns else "label"
     for split in splits:
         values = split.column(text)

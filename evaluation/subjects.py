@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from base.errors import BadInput
 from base.runs import data_folder, run_folder, trained
-from data.attributed import SLOTS
+from data.attributed import read_slots
 from data.imagefolder import ImageFolder
 from evaluation.bench import Draw, GuidedDraw, RoundTrip
 from evaluation.composition import AttributedImages
@@ -164,9 +163,8 @@ def open_kinds(data: str) -> dict[str, LabelledImages]:
 
 def slot_judge(data: str, judge: Judge) -> SlotJudge:
     """The judge with the names that the set gives its slots. BadInput: the set has other attributes."""
-    file = Path(data_folder(data)) / SLOTS
     numbered = {f"slot {number}": names for number, names in enumerate(judge.config.slots, start=1)}
-    slots = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else numbered
+    slots = read_slots(Path(data_folder(data))) or numbered
     if tuple(tuple(names) for names in slots.values()) != judge.config.slots:
         raise BadInput(f"{data} has other attributes than its judge: train a judge of this set")
     return SlotJudge(judge, tuple(slots))

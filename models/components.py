@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import diffusers
 import torch
@@ -33,6 +33,7 @@ from models.tensor_names import check_names
 VARIANT = "fp16"
 """The one that is taken where there are no weights in full precision."""
 
+N = TypeVar("N")
 _NARROW: ContextVar[bool] = ContextVar("narrow_texts", default=False)
 _OUTLINES: ContextVar[bool] = ContextVar("outlines", default=False)
 _STEMS = ("diffusion_pytorch_model", "model")
@@ -250,6 +251,15 @@ def _size(component: Path) -> int:
         return 0
     heads: Sequence[FileHead] = [read_head(file) for file in weight_files(component)]
     return sum(head.numbers for head in heads)
+
+
+def fresh(kind: Callable[..., N], what: str, values: Mapping[str, Any]) -> N:
+    """A new network of what a configuration says under the key `what`. BadInput: none is made of it."""
+    try:
+        return kind(**values)
+    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, AssertionError, RuntimeError) as error:
+        first = str(error).strip().partition("\n")[0] or repr(error)
+        raise BadInput(f"{what}: no {getattr(kind, '__name__', 'network')} is made of it: {first[:200]}") from error
 
 
 def empty(kind: type[nn.Module], config: Mapping[str, Any]) -> nn.Module:

@@ -142,11 +142,11 @@ class DDPMFromScratch(Config):
     """How many classes, or their names; 0: unconditional, or attributes."""
     attributes: dict[str, list[str]] = {}
     """Slot → attributes that exclude each other, in place of classes."""
-    width: int = 64
+    width: int = Field(default=64, ge=1)
     """Width D of a token."""
     channels: Literal[1, 3] = 3
     """1 for grey images."""
-    scale: int = 1
+    scale: int = Field(default=1, ge=1)
     """Side of the square of image pixels that is one pixel to the denoiser."""
     prediction: Prediction = "v_prediction"
     beta_schedule: BetaSchedule = "squaredcos_cap_v2"
@@ -189,7 +189,9 @@ def build(config: DDPMFromScratch, find: Callable[[str], Path]) -> Pipeline:
         AttributeConditioner([*config.attributes], [*config.attributes.values()], config.width)
         if config.attributes
         else ClassConditioner(names, config.width),
-        UNet2DConditionModel(**{**config.unet, **channels, "cross_attention_dim": config.width}),
+        components.fresh(
+            UNet2DConditionModel, "unet", {**config.unet, **channels, "cross_attention_dim": config.width}
+        ),
         PixelAutoencoder(config.channels, config.scale),
         teacher_scheduler(config.prediction, config.beta_schedule, config.zero_snr),
     )

@@ -132,7 +132,7 @@ def build(config: StableDiffusionFromScratch, find: Callable[[str], Path]) -> Pi
     vae.requires_grad_(False)
     tokenizer, width = tokenizer_files.load(clip), text_encoder.config.hidden_size
     if isinstance(config.unet, dict):
-        unet = UNet2DConditionModel(cross_attention_dim=width, **config.unet)
+        unet = components.fresh(UNet2DConditionModel, "unet", {"cross_attention_dim": width, **config.unet})
         return assemble(tokenizer, text_encoder, unet, vae, teacher_scheduler("v_prediction", "scaled_linear"))
     earlier = load(str(find(config.unet)))
     if (taken := architecture(earlier.denoiser).interface["cross_attention_dim"]) != width:

@@ -196,9 +196,10 @@ def build(config: VersatileFromScratch, find: Callable[[str], Path]) -> Pipeline
     tokenizer, width = tokenizer_files.load(clip / "tokenizer"), text_encoder.config.hidden_size
     length = tokenizer.model_max_length
     vae = AutoencoderKL.from_pretrained(find(config.vae)).requires_grad_(False)
-    unet = VersatileUNet(**{**config.image_unet, "cross_attention_dim": width})
+    unet = components.fresh(VersatileUNet, "image_unet", {**config.image_unet, "cross_attention_dim": width})
     unet.copy_text_layers()
-    writer = Writer(vocabulary=len(tokenizer), length=length, context_width=width, **config.text_unet)
+    own = {"vocabulary": len(tokenizer), "length": length, "context_width": width}
+    writer = components.fresh(Writer, "text_unet", {**config.text_unet, **own})
     schedulers = (
         teacher_scheduler("v_prediction", "scaled_linear"),
         teacher_scheduler("sample", "squaredcos_cap_v2"),

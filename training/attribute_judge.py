@@ -5,7 +5,6 @@ Shapes: `N` batch, `H W` pixels, `K` uniform draws an image.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from base.errors import BadInput
 from base.runs import data_folder
-from data.attributed import SLOTS
+from data.attributed import SLOTS, read_slots
 from data.imagefolder import ImageFolder
 from metrics import attribute_accuracy as attributes
 from metrics import judge_network as judges
@@ -49,7 +48,7 @@ class AttributeJudgeMethod(JudgeMethod):
         )
         slots = _slots(Path(source))
         self.labels, self.held_out_labels = (
-            attributes.slot_indices(images.column(config.attributes), slots)
+            attributes.slot_indices(images.lists(config.attributes), slots)
             for images in (self.train_images, self.held_out)
         )
         self.judge = attributes.open_judge(slots)
@@ -102,13 +101,10 @@ def _upright(draws: Tensor) -> Tensor:
 
 
 def _slots(folder: Path) -> list[list[str]]:
-    try:
-        content = json.loads((folder / SLOTS).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadInput(
-            f"{folder} holds no {SLOTS}: give a set with attributes, such as `ippo data avatars` makes"
-        ) from None
-    return list(content.values())
+    """What excludes each other. BadInput: nothing says it."""
+    if not (slots := read_slots(folder)):
+        raise BadInput(f"{folder} holds no {SLOTS}: give a set with attributes, such as `ippo data avatars` makes")
+    return list(slots.values())
 
 
 CONFIG, METHOD = AttributeJudgeTraining, AttributeJudgeMethod

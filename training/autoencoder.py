@@ -24,6 +24,7 @@ from base.files import atomic_folder
 from base.runs import data_folder, trained
 from data.imagefolder import ImageFolder
 from metrics import sharpness
+from models import components
 from models.autoencoder_kl import KLAutoencoder, normalise
 from models.pixel_tensors import from_uint8, to_uint8
 from training.augment import mirror, shift
@@ -136,7 +137,7 @@ def reconstruction_grid(encode: Codec, decode: Codec, images: ImageFolder, count
 
 def _start(config: AutoencoderConfig) -> AutoencoderKL:
     """The network to train. BadInput: the one to go on from has another shape."""
-    vae = AutoencoderKL(**config.vae)
+    vae = components.fresh(AutoencoderKL, "vae", config.vae)
     if config.start is None:
         return vae
     start = AutoencoderKL.from_pretrained(trained(config.start))

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from tokenizers import Tokenizer, pre_tokenizers, trainers
 from tokenizers.normalizers import Normalizer
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from base.files import atomic_folder
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from models import tokenizer_files
+from models.components import fresh
 from models.pixel_tensors import from_uint8
 from models.stable_diffusion import beyond
 from training import spelling
@@ -44,9 +46,9 @@ class ClipConfig(Config):
     """Folder or name of the image set."""
     captions: list[str] = ["text"]
     """Caption columns; each sample draws one."""
-    merges: int = 1000
+    merges: int = Field(default=1000, ge=0)
     """Byte pairs that the tokenizer learns."""
-    length: int = 24
+    length: int = Field(default=24, ge=3)
     """Tokens of a caption, start and end included."""
     spelling: Literal["forgiving", "exact"] = "forgiving"
     """forgiving: articles, plurals, accents, hyphens, punctuation, emoji for names make no difference; exact: as CLIP reads."""
@@ -77,7 +79,7 @@ class ClipMethod(Method):
         self.tokenizer = learn_tokenizer(
             texts, config.merges, config.length, self.spelling.normalizer if self.spelling else None
         )
-        self.clip = CLIPModel(clip_config(config, self.tokenizer))
+        self.clip = fresh(lambda: CLIPModel(clip_config(config, self.tokenizer)), "text and vision", {})
         self.modules: Mapping[str, nn.Module] = {"clip": self.clip}
         self.captions = Captions(self.train_images, config.captions, self._tokenize)
         self.held_out_captions = Captions(self.held_out, config.captions, self._tokenize)

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from base.errors import BadInput
+from base.runs import new_run_folder
 
 ORDER = ("autoencoder", "clip", "context-clip", "teacher", "decoder", "student", "judge", "attribute-judge")
 """All methods, in the order of those stages that do not need each other."""
@@ -64,8 +65,14 @@ def _last_word(stem: str) -> str | None:
 
 
 def _read(method: str, file: Path) -> ConfiguredStage:
-    values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return ConfiguredStage(method, file, str(values.get("run")), frozenset(_texts(values)))
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(f"{file} is not valid YAML: {str(error).partition(chr(10))[0]}") from None
+    if not isinstance(values, dict) or not isinstance(values.get("run"), str):
+        raise BadInput(f"{file} names no run; accepted: a configuration, as ippo new writes it")
+    new_run_folder(values["run"])
+    return ConfiguredStage(method, file, values["run"], frozenset(_texts(values)))
 
 
 def _texts(values: Any) -> Iterator[str]:

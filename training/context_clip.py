@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextModel, PreTrainedTokenizerFast
@@ -48,9 +49,9 @@ class ContextClipConfig(Config):
     """Columns that together say what content is the same."""
     style: str = "style"
     """Column that says what style is the same."""
-    merges: int = 1000
+    merges: int = Field(default=1000, ge=0)
     """Byte pairs that the tokenizer learns."""
-    length: int = 24
+    length: int = Field(default=24, ge=3)
     """Tokens of a caption, start and end included."""
     spelling: Literal["forgiving", "exact"] = "exact"
     """How prompts are read, as `ippo train clip` has it; captions are written as they stand in either case."""

@@ -26,7 +26,7 @@ from base.config import Config
 from base.errors import BadInput
 from base.runs import data_folder, trained
 from data.imagefolder import ImageFolder
-from models.components import check_weights
+from models.components import check_weights, fresh
 from models.latent_autoencoder import latent_autoencoder
 from models.pixel_tensors import from_uint8
 from training.augment import mirror, shift
@@ -248,7 +248,7 @@ def edge_distance(images: Tensor, others: Tensor) -> Tensor:
 def _start(config: DecoderConfig, encoder: AutoencoderKL) -> AutoencoderKL | AutoencoderTiny:
     """What is trained. BadInput: the decoder to go on from is of another kind, or takes other latents."""
     if config.start is None:
-        return encoder if config.kind == "kl" else AutoencoderTiny(**config.tiny)
+        return encoder if config.kind == "kl" else fresh(AutoencoderTiny, "tiny", config.tiny)
     folder, kind = trained(config.start), {"kl": AutoencoderKL, "tiny": AutoencoderTiny}[config.kind]
     values = json.loads((folder / "config.json").read_text())
     if values["_class_name"] != kind.__name__:

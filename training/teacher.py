@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import SerializeAsAny, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
 from torch import Tensor, nn
 
 from base.config import Config
@@ -67,15 +67,15 @@ class TeacherConfig(Config):
     """Whether the conditioner (a text encoder, a table of classes) learns with the denoiser."""
     cache_text: bool = False
     """Whether what a frozen conditioner makes of the captions is computed once and stored (0.24 MB each for SD 1.x)."""
-    condition_dropout: float = 0.1
+    condition_dropout: float = Field(default=0.1, ge=0, le=1)
     """How often an input is replaced by the null condition (arXiv 2207.12598)."""
-    attribute_dropout: float = 0.0
+    attribute_dropout: float = Field(default=0.0, ge=0, le=1)
     """How often each attribute of an input is left free by itself, so that it is learnt alone and in any company."""
     min_snr_gamma: float | None = 5.0
     """Min-SNR weighting (arXiv 2303.09556), with SNR + 1 for v-prediction; none weighs every timestep alike."""
     noise_offset: float = 0.0
     """Adds as much noise that is the same all over a channel, so that dark and bright pictures are learnt."""
-    shift: float = 1.0
+    shift: float = Field(default=1.0, gt=0)
     """Moves the uniform timesteps towards noise, where the picture is decided (arXiv 2403.03206, equation 23)."""
     guidance: float = 2.0
     """Guidance of the sample grids."""

@@ -8,35 +8,37 @@ from pydantic import Field, model_validator
 
 from base.config import Config
 
+MOST = 10**9
+"""More steps, or samples at once, than anybody trains."""
 Precision = Literal["no", "bf16", "fp16", "auto"]
 
 
 class LoopConfig(Config):
     """How long, how much at once, how often."""
 
-    steps: int | None = Field(default=None, ge=1)
+    steps: int | None = Field(default=None, ge=1, le=MOST)
     """Optimizer steps; or `epochs` in their place."""
-    epochs: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1, le=MOST)
     """How often every sample of the training split is seen."""
-    batch: int = Field(default=64, ge=1)
+    batch: int = Field(default=64, ge=1, le=MOST)
     """Global batch size."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """Every random number of the run derives from it."""
     precision: Precision = "no"
     """Mixed precision of the forward pass; `fp16` scales the loss, on a GPU that has no bf16. `auto`: bf16 where the device
     multiplies it faster."""
     attention: Literal["auto", "math"] = "auto"
     """`math` for short sequences on a CPU, where the backward of torch's own choice took 29 % of a teacher's step."""
-    ema: float = 0.999
+    ema: float = Field(default=0.999, ge=0, le=1)
     """Decay of the weight average."""
     balance: Annotated[float, Field(ge=0, le=1)] | None = None
     """How far samples of rare names come more often in batches, and in a student's pairs: each by the count of its rarest name
     to the power −balance. None: 1 where the inputs are attributes, 0 elsewhere."""
-    log_every: int = 20
+    log_every: int = Field(default=20, ge=1)
     """Steps between two lines of metrics."""
     validate_every: Annotated[int, Field(ge=1)] | Literal["epoch"] = 500
     """Steps between two validations, or `epoch`; the best is kept by its `score` (lower is better)."""
-    checkpoint_minutes: float = 4.0
+    checkpoint_minutes: float = Field(default=4.0, ge=0)
     """Minutes between two checkpoints."""
     accumulate: int = Field(default=1, ge=1)
     """Parts that a batch goes through in, one after the other, where all of it takes too much memory."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from base.config import Config
@@ -24,17 +25,17 @@ class OptimizerConfig(Config):
     name: Literal["adamw", "adamw8bit", "muon"] = "adamw"
     """`muon` orthogonalises the updates of matrices and convolutions; everything else goes to AdamW. `adamw8bit` keeps
     AdamW's averages in 8 bits (`pip install bitsandbytes`, on a GPU)."""
-    rate: float = 1e-3
+    rate: float = Field(default=1e-3, ge=0)
     """Peak learning rate (of Muon, scaled to AdamW's update size, where it is chosen)."""
     betas: tuple[float, float] = (0.9, 0.99)
     """AdamW's averages."""
-    decay: float = 0.0
+    decay: float = Field(default=0.0, ge=0)
     """Decoupled weight decay."""
-    warmup: int = 50
+    warmup: int = Field(default=50, ge=0)
     """Steps of linear rise."""
     schedule: Literal["constant", "cosine", "linear"] = "cosine"
     """How the rate falls from its peak to zero at the last step."""
-    clip: float = 1.0
+    clip: float = Field(default=1.0, gt=0)
     """Largest gradient norm."""
 
 

@@ -36,9 +36,9 @@ _MOST = 10_000_000
 class PairsConfig(Config):
     """How the warm-up's pairs are sampled."""
 
-    count: int = 2048
+    count: int = Field(default=2048, ge=1)
     """Number of pairs."""
-    steps: int = 16
+    steps: int = Field(default=16, ge=1)
     """Steps of the teacher."""
     sampler: Deterministic = "ddim"
     """How the teacher draws."""

@@ -42,7 +42,7 @@ class TermlessConfig(Config):
     pairs: PairsConfig = PairsConfig()
     timesteps: dict[int, float] = {999: 1.0}
     """The student's timesteps and how often each is trained."""
-    own_outputs: float = 0.0
+    own_outputs: float = Field(default=0.0, ge=0, le=1)
     """How often a later step starts from what the student's own steps before it drew, not from a real."""
     prediction: Literal["v_prediction"] | None = None
     """What the student predicts; none: as the teacher. An epsilon teacher's student learns v in the warm-up."""
@@ -53,7 +53,7 @@ class TermlessConfig(Config):
     """A published removal, or changes to the UNet's configuration: of what the student starts from, these blocks stay."""
     lora: LoraConfig | None = None
     """The student is the teacher and an adapter that alone learns; it is merged into what is saved."""
-    warmup: int = 500
+    warmup: int = Field(default=500, ge=0)
     """Steps of regression before the other terms."""
     warmup_optimizer: OptimizerConfig
     """The student's in the warm-up."""
