@@ -31,7 +31,7 @@ def new(
     own_text: Annotated[
         bool, typer.Option("--own-text", help="With --base: a text encoder of your own, which learns this set's words.")
     ] = False,
-    longer: Annotated[float, typer.Option(min=0.001, help="Times as many steps as the set to go by.")] = 1.0,
+    longer: Annotated[float, typer.Option(help="Times as many steps as the set to go by.")] = 1.0,
     out: Folder = None,
 ) -> None:
     """Write the configurations that train a set of your own, after those of a set that ships."""

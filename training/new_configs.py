@@ -6,10 +6,8 @@ A configuration is rewritten by the keys that it holds: whoever ships another se
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +16,11 @@ import yaml
 from base.config import nearest
 from base.errors import BadInput
 from base.files import atomic_folder
-from base.runs import named, run_folder
+from base.runs import named
 from base.shipped import ROOT
-from data.aspect_buckets import written as in_words
 from data.own_set import OwnSet
+from training import fit_configs
+from training.fit_configs import Values
 
 LIKE = ("icons", "emoji-mini", "digits", "avatars")
 """Sets that ship configurations to go by."""
@@ -32,11 +31,10 @@ OF_LATENTS = ("autoencoder", "clip", "teacher", "decoder", "student", "judge")
 LINE = ("autoencoder", "clip", "teacher", "decoder", "student", "judge", "attribute-judge")
 """All methods that a folder of configurations may have a file of, in the order in which they need each other."""
 
+_LEAST, _MOST = 0.001, 1000
+"""Times as many steps."""
 TRAINED_ON_BUCKETS = ("teacher", "student")
 """Methods that learn pictures of several sizes."""
-
-Values = dict[str, Any]
-"""A configuration as YAML holds it."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,8 @@ def write(own: OwnSet, like: str, out: Path, start: Start, longer: float = 1.0) 
     """
     if like not in LIKE:
         raise BadInput(f"--like {like}{nearest(like, LIKE)}")
+    if not _LEAST <= longer <= _MOST:  # NaN is out of range too
+        raise BadInput(f"--longer {longer}: accepted are {_LEAST} to {_MOST:,}")
     if out.exists():
         raise BadInput(f"{out} exists: delete it, or give another folder with --out")
     written = configurations(own, like, start)
@@ -87,13 +87,13 @@ def configurations(own: OwnSet, like: str, start: Start) -> dict[str, Values]:
         _of_several_sizes(written, own, like)
     for values in written.values():
         values.pop("perceptual", None)  # it needs a network of `ippo convert`, which nobody has at first
-        _fit_captions(values, own)
+        fit_configs.fit_captions(values, own)
         if "vision" in values:
-            _fit_vision(values["vision"], own.side)
+            fit_configs.fit_vision(values["vision"], own.side)
     if "autoencoder" in written:
-        _fit_autoencoder(written["autoencoder"]["vae"], own)
+        fit_configs.fit_autoencoder(written["autoencoder"]["vae"], own)
     if isinstance(parts := written["teacher"]["base"], dict):
-        _fit_teacher(parts, own, written["autoencoder"]["vae"] if "autoencoder" in written else None)
+        fit_configs.fit_teacher(parts, own, written["autoencoder"]["vae"] if "autoencoder" in written else None)
     return written
 
 
@@ -135,7 +135,7 @@ def _go_on(written: dict[str, Values], own: OwnSet, start: Start) -> None:
             f"no teacher {start.base}: accepted is a run, or a folder such as models/pretrained/emoji/teacher"
         )
     if (folder / "vae" / "config.json").is_file():
-        _check_size(own, folder)
+        fit_configs.check_size(own, folder)
 
 
 def _shipped(like: str) -> dict[str, Values]:
@@ -169,126 +169,6 @@ def _renamed(values: Any, like: str, name: str) -> Any:
         return [_renamed(value, like, name) for value in values]
     if isinstance(values, str) and (values == like or values.startswith(f"{like}/")):
         return name + values.removeprefix(like)
-    return values
-
-
-def _fit_captions(values: Values, own: OwnSet) -> None:
-    """Caption columns are the set's; those of labels and attributes stay."""
-    if not any(column.startswith("text") for column in values.get("captions", ())):
-        return
-    if not own.captions:
-        raise BadInput(f"{own.name} has no column 'text' of captions in every row")
-    values["captions"] = list(own.captions)
-
-
-def _fit_vision(vision: Values, side: int) -> None:
-    """As many patches as before, or as near to it as the side allows."""
-    patches = vision["image_size"] // vision["patch_size"]
-    divisors = [size for size in range(1, side + 1) if side % size == 0]
-    vision |= {"image_size": side, "patch_size": min(divisors, key=lambda size: abs(side // size - patches))}
-
-
-def _fit_autoencoder(vae: Values, own: OwnSet) -> None:
-    patch, factor = _factors(vae)
-    _check_divisible(own, factor, vae["sample_size"] * patch)
-    vae["sample_size"] = own.side // patch
-
-
-def _factors(vae: Mapping[str, Any]) -> tuple[int, int]:
-    """Side of the blocks of pixels that an autoencoder takes as channels, and pixels a latent in each direction."""
-    patch = isqrt(int(vae.get("in_channels", 3)) // 3)
-    return patch, patch * 2 ** (len(vae["down_block_types"]) - 1)
-
-
-def _fit_teacher(base: Values, own: OwnSet, vae: Mapping[str, Any] | None) -> None:
-    """The parts of a teacher from scratch: classes or slots, colours, the denoiser's side and channels."""
-    if "classes" in base:
-        if not own.classes:
-            raise BadInput(f"{own.name} has no column 'label' of classes")
-        numbered = own.classes == tuple(str(number) for number in range(len(own.classes)))
-        base["classes"] = len(own.classes) if numbered else list(own.classes)
-    if "attributes" in base:
-        base["attributes"] = _checked_slots(own)
-    if vae is None and "vae" in base:
-        vae = _vae_config(base["vae"])
-    if vae is None:
-        base |= {"channels": 1 if own.grey else 3, "scale": own.scale}
-        _fit_denoiser(base["unet"], own, own.scale)
-        return
-    _, factor = _factors(vae)
-    for part in base.values():
-        if isinstance(part, dict) and "sample_size" in part:
-            part |= {"in_channels": vae["latent_channels"], "out_channels": vae["latent_channels"]}
-            _fit_denoiser(part, own, factor)
-
-
-def _fit_denoiser(unet: Values, own: OwnSet, unit: int) -> None:
-    """The side, in `unit` pixels, and further levels on top until the lowest is at most twice as large as it was."""
-    side, widths = own.side // unit, unet.get("block_out_channels", [0])
-    lowest = unet["sample_size"] >> (len(widths) - 1)
-    if "down_block_types" in unet:
-        while side >> (len(widths) - 1) > 2 * lowest:
-            widths = [widths[0], *widths]
-            unet["down_block_types"] = ["DownBlock2D", *unet["down_block_types"]]
-            unet["up_block_types"] = [*unet["up_block_types"], "UpBlock2D"]
-        unet["block_out_channels"] = widths
-    multiple = 1 << (len(widths) - 1)
-    _check_divisible(own, unit * multiple, unit * unet["sample_size"])
-    unet["sample_size"] = max(multiple, side // multiple * multiple)
-
-
-def _checked_slots(own: OwnSet) -> dict[str, list[str]]:
-    if not own.slots:
-        raise BadInput(
-            f"{own.name} has no slots.json: `ippo data build` writes it of a column 'attributes' that every picture fills"
-        )
-    if odd := [name for names in own.slots.values() for name in names if set(name) & set(",=")]:
-        raise BadInput(
-            f"{own.name}: attribute '{odd[0]}' has a comma or an equals sign: rename it, and build the set anew"
-        )
-    return copy.deepcopy(own.slots)
-
-
-def _check_divisible(own: OwnSet, factor: int, usual: int) -> None:
-    """BadInput: the networks halve the side more often than it can be; `usual` is the side of the set to go by."""
-    if odd := [size for size in own.sizes if size[0] % factor or size[1] % factor]:
-        raise BadInput(
-            f"{own.name}: sides of {in_words(odd[0])} are no multiples of {factor}: build the set with --buckets {factor} or a "
-            "multiple of it"
-        )
-    if own.side % factor and not own.sizes:
-        fitting = max(usual, -(-own.side // factor) * factor)
-        raise BadInput(
-            f"{own.name}: a side of {own.side} pixels is no multiple of {factor}: build the set with --size {fitting}"
-        )
-
-
-def _check_size(own: OwnSet, base: Path) -> None:
-    """BadInput: the base draws pictures of another size; of other networks than Stable Diffusion's training says it."""
-    if not (base / "unet" / "config.json").is_file():
-        return
-    unet = json.loads((base / "unet" / "config.json").read_text(encoding="utf-8"))
-    factor = _factors(_vae_config(str(base / "vae")))[1]
-    side = int(unet["sample_size"]) * factor
-    if own.sizes:
-        _check_divisible(own, factor << (len(unet["block_out_channels"]) - 1), side)
-    elif side != own.side:
-        raise BadInput(
-            f"{base} draws {side}x{side}, {own.name} has {own.side}x{own.side}: build the set with --size {side}"
-        )
-
-
-def _vae_config(name: str) -> Values:
-    """The configuration of an autoencoder that is there. BadInput: there is none."""
-    folders = [Path(name), run_folder(name) / "model"]
-    file = next((folder / "config.json" for folder in folders if (folder / "config.json").is_file()), None)
-    if file is None:
-        raise BadInput(
-            f"no autoencoder {name}: accepted is a run, or a folder such as models/pretrained/emoji/teacher/vae"
-        )
-    values: Values = json.loads(file.read_text(encoding="utf-8"))
-    if "down_block_types" not in values:
-        raise BadInput(f"autoencoder {name} is of {values.get('_class_name')}; accepted: an AutoencoderKL")
     return values
 
 

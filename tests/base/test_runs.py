@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import ippo
+from base.errors import BadInput
 from base.runs import data_folder, new_data_folder
 from tests.data.pictures import plain
 
@@ -22,4 +23,8 @@ def test_a_set_lands_where_training_looks(tmp_path: Path, monkeypatch: pytest.Mo
     assert data_folder("birds") == str(tmp_path / "runs" / "data" / "birds")
     assert "nothing was dropped" in done.output and "columns: text, label (3 classes)" in done.output
     assert data_folder("./birds") == "./birds" and data_folder("some/hub-set") == "some/hub-set"
+    for unnamed in (data_folder, new_data_folder):
+        with pytest.raises(BadInput, match="name"):
+            unnamed(" ")
+    assert new_data_folder("~nobody/x") == Path("~nobody/x")
     assert new_data_folder("./x") == Path("x") and new_data_folder("a/b") == Path("a/b")

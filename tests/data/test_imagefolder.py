@@ -10,6 +10,7 @@ from PIL import Image
 
 from base.errors import BadInput
 from data import imagefolder
+from data.attributed import SLOTS, read_slots
 from data.imagefolder import ImageFolder
 
 COUNT = 40
@@ -142,6 +143,26 @@ def test_a_broken_table_is_named(tmp_path: Path) -> None:
         table.write_text(content, encoding="utf-8")
         with pytest.raises(BadInput, match=message):
             ImageFolder(tmp_path / "set")
+
+
+@pytest.mark.parametrize("value", [None, -1, 1.0, True, "cat", 10**9, ["cat"]])
+def test_labels_are_whole_numbers_and_attributes_lists(tmp_path: Path, value: object) -> None:
+    _write(tmp_path / "train", 2)
+    rows = [{"file_name": "000.png", "label": 0, "attributes": []}, {"file_name": "001.png", "label": value}]
+    (tmp_path / "train" / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    images = ImageFolder(tmp_path)
+    with pytest.raises(BadInput, match=r"column 'label' of .*: .* of .*001.png is no label; accepted: whole numbers"):
+        images.labels()
+    with pytest.raises(BadInput, match=r"column 'attributes' of .*: None of .*001.png is no list of names"):
+        images.lists("attributes")
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"hat": "Cap"}', '{"hat": [1]}'])
+def test_slots_of_another_kind_are_named(tmp_path: Path, text: str) -> None:
+    assert read_slots(tmp_path) == {}
+    (tmp_path / SLOTS).write_text(text)
+    with pytest.raises(BadInput, match=SLOTS):
+        read_slots(tmp_path)
 
 
 def test_pictures_whose_content_is_elsewhere_say_how_to_get_it(tmp_path: Path) -> None:

@@ -196,6 +196,7 @@ def test_a_plain_folder_from_the_command_line(tmp_path: Path) -> None:
         ("caption={column: name, blip: {}}", "come from one source"),
         ("stratify=type1", "no column 'type1' to stratify by; did you mean 'type_1'"),
         ("fit=squeeze", "fit"),
+        ("name=../x", "name: '../x' is no plain name"),
         ("capton=3", "did you mean 'caption'"),
     ],
 )

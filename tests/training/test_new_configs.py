@@ -96,6 +96,12 @@ def test_a_start_that_would_change_nothing_is_refused(like: str, start: Start, s
         configurations(own_set(128), like, start)
 
 
+@pytest.mark.parametrize("longer", [0.0, -1.0, 1e9, float("nan")])
+def test_no_number_of_steps_is_refused(longer: float, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="--longer"):
+        write(own_set(32), "digits", tmp_path / "new", Start(), longer)
+
+
 SHAPES = ((64, 64), (96, 32))
 
 
