@@ -52,6 +52,23 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
+def check_replaceable(folder: Path, mark: str) -> None:
+    """BadInput: what lies at `folder` is neither empty nor a folder with the file `mark`, and would be lost."""
+    if folder.is_dir() and ((folder / mark).is_file() or not any(folder.iterdir())):
+        return
+    if folder.exists():
+        raise BadInput(f"{folder} exists and holds no {mark}, so it will not be replaced: name another folder")
+
+
+def check_writable(folder: Path) -> None:
+    """BadInput: a folder that cannot be made, or written into, by the nearest one above it that exists."""
+    there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise BadInput(f"{there} is a file: name a folder that can be made")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise BadInput(f"{there} cannot be written into: name another folder")
+
+
 @contextmanager
 def spoken_of(hidden: Path, name: str | Path) -> Iterator[None]:
     """Refusals inside the block name `name`, which is what the user knows, in place of `hidden`, which is soon gone."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from base.errors import BadInput
+from base.files import check_writable
 from base.shipped import SHIPPED_BUNDLE
 from commands import options
 
@@ -44,6 +45,7 @@ def bulk(
     from runtime.generator import Generator
     from runtime.prompts import read
 
+    check_writable(out)
     opened = open_bundle(bundle)
     opened.check_draws()
     generator = Generator(opened, backends.load(backend, opened, backends.BackendOptions(None, device, reproducible)))

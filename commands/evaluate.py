@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from base.files import check_writable
 from base.runs import taken
 from commands.options import Decoder, Taken
 from evaluation.effort import GUIDANCES, QUICK, Effort, parse_guidances
@@ -55,6 +56,7 @@ def evaluate(
     """Judge a student against its teacher: one self-contained HTML page, figures and grids."""
     from evaluation.subjects import Subjects, parse_steps
 
+    check_writable(out)
     sweep_of = parse_guidances(guidances), tuple(samplers.split(","))
     effort = QUICK if quick else Effort(images, captions, *sweep_of, sweep=sweep)
     networks = tuple(name for name in features.split(",") if name != "judge")  # it is always there
@@ -100,4 +102,5 @@ def compare(
     """Put runs side by side on one HTML page: curves, last figures, samples, differing configuration."""
     from evaluation.compare import compare as side_by_side
 
+    check_writable(out)
     print(side_by_side(runs, out))

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from base.errors import BadInput
+from base.files import check_replaceable, check_writable
 from base.runs import named, taken
 from commands.options import Decoder, Taken
 
@@ -42,6 +43,11 @@ def save(
 
     if single_file and lora:
         raise BadInput("--single-file and --lora are two different files: name one")
+    if not (single_file or lora):
+        check_replaceable(out, "model_index.json")
+    elif lora != "diffusers" and out.is_dir():
+        raise BadInput(f"{out} is a folder; accepted: a .safetensors file to write")
+    check_writable(out.parent)
     title, run = Path(run).name, taken(run, take)
     pipeline = opened(run, decoder)
     if lora is not None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from safetensors import SafetensorError
 
 from base.errors import BadInput
-from base.files import atomic_folder
+from base.files import atomic_folder, check_writable
 from export import build_engines, fused, graphs, lora_fusion, parity, quantize
 from models import folder as folders
 from models.labels import Input
@@ -268,6 +268,7 @@ def _check_buckets(pipeline: Pipeline, buckets: Sequence[Bucket]) -> None:
 
 def check_out(out: Path, overwrite: bool) -> None:
     """BadInput: something is there that may not be overwritten."""
+    check_writable(out.parent)
     if not out.exists():
         return
     if not overwrite:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import BadInput
-from base.files import atomic_folder
+from base.files import atomic_folder, check_writable
 from export.site_description import Site, describe
 from runtime.bundle import Bundle, sha256
 
@@ -112,6 +112,7 @@ def missing(packages: Path = PACKAGES) -> str | None:
 
 
 def _check_out(out: Path, overwrite: bool) -> None:
+    check_writable(out.parent)
     if not out.exists():
         return
     if not overwrite:

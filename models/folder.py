@@ -19,7 +19,7 @@ from huggingface_hub import HfApi
 
 from base.config import Config, nearest
 from base.errors import BadInput
-from base.files import atomic_folder
+from base.files import atomic_folder, check_replaceable
 from models import components, stable_diffusion_file
 from models import save_single_file as single_file
 from models.pipeline import Pipeline
@@ -113,7 +113,11 @@ def build(config: Config, find: Callable[[str], Path]) -> Pipeline:
 
 
 def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
-    """Write the pipeline's networks in `dtype` as a diffusers folder, atomically, in place of an older one."""
+    """Write the pipeline's networks in `dtype` as a diffusers folder, atomically, in place of an older one.
+
+    BadInput: what lies there is none.
+    """
+    check_replaceable(folder, DiffusionPipeline.config_name)
     with atomic_folder(folder) as hidden:
         _family_of(pipeline).save(pipeline, hidden, dtype)
         if pipeline.shapes:

@@ -62,6 +62,11 @@ EVALUATE = ["evaluate", "s", "--data", "d", "--teacher", "t", "--judge", "j", "-
         (["convert", "optimus", "empty", "out"], "empty is a folder; accepted: optimus-vae.pth"),
         (["convert", "optimus", __file__, "out", "--parts", "nowhere"], "no folder nowhere"),
         (["convert", "lpips", "alexnet.pth", "out"], "--heads FILE"),
+        (["save", "nowhere", "--out", "."], "exists and holds no model_index.json, so it will not be replaced"),
+        (["save", "nowhere", "--out", "empty", "--single-file"], "empty is a folder; accepted: a .safetensors file"),
+        (["save", "nowhere", "--out", f"{__file__}/x"], "is a file: name a folder that can be made"),
+        (["bulk", "p.txt", "--out", __file__], "is a file: name a folder that can be made"),
+        (["generate", "a", "--strength", "0.3"], "--strength says how far from --image"),
         (EVALUATE, "students draw in 1, 2, 3, 4 steps, not in '7'"),
     ],
 )

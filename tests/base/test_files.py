@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from base.errors import BadInput
-from base.files import atomic_file, atomic_folder, spoken_of
+from base.files import atomic_file, atomic_folder, check_replaceable, check_writable, spoken_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -115,3 +115,21 @@ def test_a_refusal_never_names_a_scratch_folder(tmp_path: Path) -> None:
         spoken_of(tmp_path / "link", "emoji/student"),
     ):
         raise BadInput(f"{tmp_path / 'link'}/vae: broken; see {tmp_path}")
+
+
+def test_what_somebody_else_made_is_not_replaced(tmp_path: Path) -> None:
+    check_replaceable(tmp_path, "mark")
+    check_replaceable(tmp_path / "new", "mark")
+    (tmp_path / "a.png").write_text("a picture")
+    for folder in (tmp_path, tmp_path / "a.png"):
+        with pytest.raises(BadInput, match="exists and holds no mark, so it will not be replaced"):
+            check_replaceable(folder, "mark")
+    (tmp_path / "mark").touch()
+    check_replaceable(tmp_path, "mark")
+
+
+def test_where_a_folder_cannot_be_made_is_told(tmp_path: Path) -> None:
+    check_writable(tmp_path / "a" / "b")
+    (tmp_path / "a").write_text("a file")
+    with pytest.raises(BadInput, match="a is a file: name a folder that can be made"):
+        check_writable(tmp_path / "a" / "b")
