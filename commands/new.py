@@ -64,9 +64,10 @@ def line(
     port: Annotated[int, typer.Option(help="Port to serve on.", min=1, max=65535)] = 3000,
 ) -> None:
     """Train all that `ippo new` wrote in its order, export the student, and serve it; the same command again goes on."""
-    from training.configured_line import last_run, stages
+    from training.configured_line import check_sets, last_run, stages
 
     planned = stages(configs or Path("configs") / Path(name).name)
+    check_sets(planned)
     if serve:
         check_free("127.0.0.1", port, "--port")  # now, not after hours of training
     console = Console(stderr=True)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from base.errors import BadInput
-from base.runs import new_run_folder
+from base.runs import data_folder, new_run_folder
 
 ORDER = ("autoencoder", "clip", "context-clip", "teacher", "decoder", "student", "judge", "attribute-judge")
 """All methods, in the order of those stages that do not need each other."""
@@ -26,6 +26,8 @@ class ConfiguredStage:
     """Name of the run that it makes."""
     names: frozenset[str]
     """Every text in its configuration: the runs that it starts from are among them."""
+    data: str = ""
+    """Folder or name of its image set."""
 
 
 def stages(folder: Path) -> list[ConfiguredStage]:
@@ -42,6 +44,15 @@ def stages(folder: Path) -> list[ConfiguredStage]:
         raise BadInput(f"no {folder / 'student.yaml'}: ippo new writes the configurations of a set")
     waiting.sort(key=lambda stage: ORDER.index(stage.method))
     return list(_ordered(waiting))
+
+
+def check_sets(line: Sequence[ConfiguredStage]) -> None:
+    """BadInput: an image set of the line is neither made nor a folder, nor can it be a name on the Hub."""
+    for stage in line:
+        if stage.data and "/" not in stage.data and not Path(data_folder(stage.data)).is_dir():
+            raise BadInput(
+                f"{stage.file}: there is no image set '{stage.data}'; accepted: one that `ippo data` made, or a folder"
+            )
 
 
 def last_run(line: Sequence[ConfiguredStage], method: str) -> str | None:
@@ -72,7 +83,7 @@ def _read(method: str, file: Path) -> ConfiguredStage:
     if not isinstance(values, dict) or not isinstance(values.get("run"), str):
         raise BadInput(f"{file} names no run; accepted: a configuration, as ippo new writes it")
     new_run_folder(values["run"])
-    return ConfiguredStage(method, file, values["run"], frozenset(_texts(values)))
+    return ConfiguredStage(method, file, values["run"], frozenset(_texts(values)), str(values.get("data") or ""))
 
 
 def _texts(values: Any) -> Iterator[str]:

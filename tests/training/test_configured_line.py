@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from base.errors import BadInput
 from base.shipped import ROOT
-from training.configured_line import ORDER, ConfiguredStage, _ordered, last_run, stages
+from training.configured_line import ORDER, ConfiguredStage, _ordered, check_sets, last_run, stages
 from training.launch import METHODS
 
 
@@ -47,6 +47,22 @@ def test_stages_in_a_circle_are_refused(tmp_path: Path) -> None:
     write(tmp_path, student={"run": "a", "teacher": "b"}, teacher={"run": "b", "base": "a"})
     with pytest.raises(BadInput, match=r"teacher\.yaml, student\.yaml need each other"):
         stages(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("run: [", "is not valid YAML"),
+        ("- run", "names no run"),
+        ("run: ../x", r"run: '\.\./x' leads out of"),
+        ("run: a/student\ndata: nowhere", "there is no image set 'nowhere'"),
+    ],
+)
+def test_a_stage_that_cannot_start_is_told_before_the_first(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "student.yaml").write_text(text)
+    with pytest.raises(BadInput, match=said) as error:
+        check_sets(stages(tmp_path))
+    assert "\n" not in str(error.value)
 
 
 @given(st.permutations(range(6)), st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5))))
