@@ -259,7 +259,9 @@ def fresh(kind: Callable[..., N], what: str, values: Mapping[str, Any]) -> N:
         return kind(**values)
     except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, AssertionError, RuntimeError) as error:
         first = str(error).strip().partition("\n")[0] or repr(error)
-        raise BadInput(f"{what}: no {getattr(kind, '__name__', 'network')} is made of it: {first[:200]}") from error
+        raise BadInput(
+            f"{what}: no {kind.__name__ if isinstance(kind, type) else 'network'} is made of it: {first[:200]}"
+        ) from error
 
 
 def empty(kind: type[nn.Module], config: Mapping[str, Any]) -> nn.Module:

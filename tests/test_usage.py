@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from base.version import VERSION
+from commands.usage import of_the_system as in_one_line_of
 from ippo import app, main
 
 COMMAND: Any = typer.main.get_command(app)
@@ -87,13 +88,14 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(["--version"], capsys) == (0, f"ippo {VERSION}\n", "")
 
 
-@pytest.mark.parametrize("arguments", ["caption {file} --out {file}/x.csv", "push {file} a/b", "train teacher {file}"])
-def test_what_the_system_refuses_is_one_line(
-    arguments: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "a file.png").write_text("text")
-    code, out, err = said([word.format(file=tmp_path / "a file.png") for word in arguments.split()], capsys)
-    assert (code, out) == (2, "") and err.startswith("ippo: ") and err.count("\n") == 1 and "a file.png" in err
+@pytest.mark.parametrize("name", ["file/x", ".", "x" * 300, "nowhere/x"])
+def test_what_the_system_refuses_is_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(OSError) as refused:
+        (tmp_path / name).open("x")
+    line = in_one_line_of(refused.value)
+    assert line.startswith(str(tmp_path)) and "; accepted: a file or folder" in line and "\n" not in line
+    assert in_one_line_of(OSError("another fault")) == ""
 
 
 @settings(max_examples=50, deadline=None)
