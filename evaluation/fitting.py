@@ -9,7 +9,7 @@ from base.errors import BadInput
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from evaluation.effort import LEAST
-from evaluation.subjects import Subjects, slot_judge
+from evaluation.subjects import Subjects, slot_judge, split_column
 from metrics.judge_network import Judge
 from models.pipeline import Pipeline
 from models.task import Described, task_of
@@ -58,7 +58,8 @@ def check_inputs(subjects: Subjects, teacher: Pipeline, splits: list[ImageFolder
         raise BadInput(f"a teacher does not draw in {subjects.steps} steps; accepted: 1 to {len(teacher.schedule)}")
     text = "text" if "text" in splits[0].columns else "label"
     for split in splits:
-        values = [str(value) if text == "label" else value for value in split.column(text)]
+        pairs = zip(split_column(split, "text"), split.labels(), strict=True)
+        values = [str(label) if value is None else value for value, label in pairs]
         if task_of(teacher).tokenized:  # then any text will do, and rows of pictures beside each are large
             values = [value for value in values if not isinstance(value, str)][:1]
         try:
