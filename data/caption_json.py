@@ -50,7 +50,7 @@ Found = tuple[str, str | None, str]
 def _coco(images: list[Mapping[str, Any]], annotations: list[Mapping[str, Any]]) -> Iterator[Found]:
     """`images: [{id, file_name}]`, `annotations: [{image_id, caption}]` (arXiv 1504.00325)."""
     names = {str(image["id"]): as_text(image.get("file_name")) for image in images if "id" in image}
-    captioned = set()
+    captioned: set[str] = set()
     for number, annotation in enumerate(annotations, start=1):
         key = str(annotation.get("image_id"))
         place = f"annotation {number} (image_id {key:.40})"
@@ -63,8 +63,8 @@ def _coco(images: list[Mapping[str, Any]], annotations: list[Mapping[str, Any]])
             yield place, names[key], caption
         else:
             yield place, None, NO_TEXT
-    for key, name in names.items() if annotations else ():
-        if key not in captioned and name:
+    for key, name in names.items():
+        if annotations and key not in captioned and name:
             yield f"image {key:.40}", name, ""
 
 

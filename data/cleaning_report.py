@@ -72,11 +72,16 @@ class CleaningReport:
             for why, count in Counter(entry.why for entry in self.dropped).most_common():
                 named = [entry.what for entry in self.dropped if entry.why == why][:3]
                 shown = ", ".join(named) + (", …" if count > len(named) else "")
-                table.add_row(why, str(count), escape(shown.encode("utf-8", "replace").decode()))
+                table.add_row(why, str(count), _printable(shown))
             yield table
         else:
             yield "nothing was dropped"
-        yield from map(escape, self.notes)
+        yield from map(_printable, self.notes)
+
+
+def _printable(text: str) -> str:
+    """As a table takes it: names of files may be no text."""
+    return escape(text.encode("utf-8", "replace").decode())
 
 
 def finished(plan: CleaningReport) -> CleaningReport | None:
