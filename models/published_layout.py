@@ -106,6 +106,8 @@ def open_unet(base: components.Base) -> PublishedUNet:
     unet = cast(PublishedUNet, components.empty(PublishedUNet, config))
     if config.get("sample_size") is None:
         unet.register_to_config(sample_size=SIDE)
+    if components.in_outlines():
+        return unet.eval()
     stored = {part: tensors(components.weight_files(base.folder / part)) for part in (IMAGE, TEXT)}
     places = {name: stored_as(name) for name in unet.state_dict()}
     weights = {name: stored[part or IMAGE][inner].to(torch.float32) for name, (part, inner) in places.items()}

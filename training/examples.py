@@ -47,6 +47,12 @@ SEEN = ContextsConfig(caption=0, cross=0, variation=1, styled=0, edit=0)
 """What captions are written from where nothing is said: the pictures alone."""
 
 
+def _check_own(config: ContextsConfig) -> None:
+    """BadInput: contexts of other pictures than the caption's own."""
+    if config.needs_labels():
+        raise BadInput("contexts: captions are written from caption, variation and both; set cross, styled, edit to 0")
+
+
 class Said(Contexts):
     """Captions, each with its picture, with itself as a text to say otherwise, or with both: every caption is a sample."""
 
@@ -54,10 +60,7 @@ class Said(Contexts):
         self, images: ImageFolder, columns: Sequence[str], config: ContextsConfig, conditioner: WishConditioner
     ) -> None:
         """BadInput: contexts of other pictures than the caption's own, or no caption at all."""
-        if config.needs_labels():
-            raise BadInput(
-                "contexts: captions are written from caption, variation and both; set cross, styled, edit to 0"
-            )
+        _check_own(config)
         super().__init__(images, columns, config, conditioner)
 
     def __len__(self) -> int:
@@ -143,6 +146,7 @@ def look(pipeline: Pipeline, images: ImageFolder, columns: Sequence[str], config
     if task.output == "text" and not task.tokenized:
         _written(pipeline, images)
     elif task.output == "text":
+        _check_own(config or SEEN)
         contexts.labels(images, columns, config or SEEN)
     elif task.images:
         contexts.labels(images, columns, config or ContextsConfig())
