@@ -30,9 +30,7 @@ def generate(
     count: options.Count = 1,
     grid: options.Grid = False,
     image: Annotated[Path | None, typer.Option(help="Image to start from; by default noise.")] = None,
-    strength: Annotated[
-        float | None, typer.Option(help="How far from that image, above 0, up to 1; by default 0.5.")
-    ] = None,
+    strength: options.Strength = None,
     content: Annotated[
         Path | None, typer.Option(help="Picture whose thing is drawn, of a model that knows pictures.")
     ] = None,
@@ -54,10 +52,7 @@ def generate(
 
     if prompts is not None:
         raise BadInput(f"prompts from a file are drawn by ippo bulk {prompts}")
-    if strength is not None and image is None:
-        raise BadInput("--strength says how far from --image: name the image too, or leave it out")
-    if image is not None and (content or style):
-        raise BadInput("--image is started from, --content and --style are drawn from: accepted is one of both")
+    how_far = _strength(strength, image, content or style)
     every = [""] if content and not (inputs or attribute or label) else options.requested(inputs, attribute, label)
     images.check_out(out)
     opened = _opened(bundle)
@@ -73,7 +68,6 @@ def generate(
         raise BadInput(f"{bundle} does not take {' and '.join(unknown)}; accepted: {', '.join(accepted)}")
     wishes = [task.joined(text, further) for text in every]
     options.tell_cut(generator, wishes)
-    how_far = Request.strength if strength is None else strength
     requests = [Request(text, seed + number, start, how_far) for text in wishes for number in range(count)]
     pixels = generator.generate(requests, steps, width_height)  # (N, H, W, 3)
     used = how_far if image else None
@@ -85,6 +79,15 @@ def generate(
         columns = count if count > 1 else len(requests)
         pixels, sources = images.tile(pixels, columns)[None], [together(sources)]
     print(*images.write(pixels, sources, out), sep="\n")
+
+
+def _strength(given: float | None, image: Path | None, drawn_from: Path | None) -> float:
+    """How far from the image. BadInput: there is none, or pictures to draw from beside it."""
+    if given is not None and image is None:
+        raise BadInput("--strength says how far from --image: name the image too, or leave it out")
+    if image is not None and drawn_from is not None:
+        raise BadInput("--image is started from, --content and --style are drawn from: accepted is one of both")
+    return 0.5 if given is None else given
 
 
 def _pictures(manifest: Manifest, files: Mapping[str, Path | None]) -> dict[str, NDArray[np.uint8]]:

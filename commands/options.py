@@ -35,6 +35,7 @@ BundleFolder = Annotated[
 Seed = Annotated[int, typer.Option(help="Seed of the first image; image i has seed + i.")]
 Count = Annotated[int, typer.Option(help="Images of each.", min=1)]
 Grid = Annotated[bool, typer.Option("--grid", help="One picture of all images.")]
+Strength = Annotated[float | None, typer.Option(help="How far from that image, above 0, up to 1; by default 0.5.")]
 StudentSteps = Annotated[int, typer.Option(help="Steps, 1 to 4.")]
 BackendName = Annotated[str, typer.Option("--backend", help=f"Who runs the graphs: {available.described()}.")]
 Device = Annotated[str, typer.Option(help=f"Where the backend runs: {', '.join(available.devices())}.")]

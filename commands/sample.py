@@ -52,10 +52,6 @@ def sample(
     pipeline = opened(taken(run, take))
     pipeline = pipeline if flow is None else pipeline.flow(flow)
     options.check_kinds(attribute, label, pipeline.inputs, run)
-    if pipeline.is_student and (guidance != 1.0 or sampler != "ddim"):
-        raise BadInput(
-            f"{run} is a student, which draws without guidance and sampler: leave --guidance and --sampler out"
-        )
     texts = [text for text in every for _ in range(count)]
     seeds = [seed + number for _ in every for number in range(count)]
     how, task = denoising.SamplingOptions(steps, guidance, sampler), task_of(pipeline)
@@ -64,7 +60,7 @@ def sample(
         print(*pipeline.autoencoder.texts(ids), sep="\n")
         return
     used = steps or (1 if pipeline.is_student else denoising.TEACHER_STEPS)
-    guided = (None, None) if pipeline.is_student else (guidance, sampler)
+    guided = _guided(run, pipeline.is_student, guidance, sampler)
     sources = [
         Provenance(task.shown(text), number, used, run, None, None, *guided)
         for text, number in zip(texts, seeds, strict=True)
@@ -77,3 +73,14 @@ def sample(
         columns = count if count > 1 else len(texts)
         pixels, sources = images.tile(pixels, columns)[None], [together(sources)]
     print(*images.write(pixels, sources, out), sep="\n")
+
+
+def _guided(run: str, student: bool, guidance: float, sampler: str) -> tuple[float, str] | tuple[None, None]:
+    """What a teacher is guided by. BadInput: a student that is to be."""
+    if not student:
+        return guidance, sampler
+    if (guidance, sampler) != (1.0, "ddim"):
+        raise BadInput(
+            f"{run} is a student, which draws without guidance and sampler: leave --guidance and --sampler out"
+        )
+    return None, None

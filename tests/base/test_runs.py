@@ -26,5 +26,5 @@ def test_a_set_lands_where_training_looks(tmp_path: Path, monkeypatch: pytest.Mo
     for unnamed in (data_folder, new_data_folder):
         with pytest.raises(BadInput, match="name"):
             unnamed(" ")
-    assert new_data_folder("~nobody/x") == Path("~nobody/x")
+    assert new_data_folder("~no-such-user/x") == Path("~no-such-user/x")
     assert new_data_folder("./x") == Path("x") and new_data_folder("a/b") == Path("a/b")

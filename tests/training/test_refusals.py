@@ -64,7 +64,7 @@ def test_a_dry_run_looks_at_what_the_start_opens(
     folders.save(tiny.teacher(), tmp_path / "base")
     folders.save(tiny.xl_teacher(), tmp_path / "xl")
     scratch = {"family": "ddpm", "width": 8, "scale": 2, "classes": 4, "unet": {**tiny.UNET, "sample_size": 8}}
-    known = {
+    known: dict[str, dict[str, Any]] = {
         "teacher": {"base": scratch, "captions": ["label"]},
         "student": {**STUDENT, "teacher": str(tmp_path / "base")},
     }
