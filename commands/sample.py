@@ -75,7 +75,7 @@ def sample(
     print(*images.write(pixels, sources, out), sep="\n")
 
 
-def _guided(run: str, student: bool, guidance: float, sampler: str) -> tuple[float, str] | tuple[None, None]:
+def _guided(run: str, student: bool, guidance: float, sampler: str) -> tuple[float | None, str | None]:
     """What a teacher is guided by. BadInput: a student that is to be."""
     if not student:
         return guidance, sampler
