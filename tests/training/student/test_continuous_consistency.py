@@ -16,6 +16,7 @@ from models import sampling
 from models.pipeline import predict
 from models.schedule import Schedule, student_scheduler, teacher_scheduler
 from tests import tiny
+from tests.models import tiny_sana
 from tests.training.student.conftest import ALONE, Opened, batch, draws
 from training.schedule_tables import Angles
 from training.student.continuous_consistency import ContinuousConsistency, consistency_tangent, normalised
@@ -66,8 +67,11 @@ def test_a_tangent_is_as_long_as_one_whatever_it_was_and_nothing_where_it_was_no
     assert lengths[0] == pytest.approx(1, abs=0.01) and lengths[1] < 1e-4 and lengths[2] == 0
 
 
-def test_the_derivative_is_that_of_two_points_beside_it_on_the_trajectory(opened: Opened) -> None:
-    term = term_of(opened)
+@pytest.mark.parametrize("sana", [False, True])
+def test_the_derivative_is_that_of_two_points_beside_it_on_the_trajectory(
+    opened: Opened, tmp_path: Path, sana: bool
+) -> None:
+    term = term_of(opened, teacher=str(tiny_sana.write(tmp_path / "sana"))) if sana else term_of(opened)
     sample, conditioning, angle = torch.randn(4, 4, 4, 4), term.teacher.condition(["red"] * 4), torch.rand(4) + 0.3
     velocity = term.velocity(sample, angle, conditioning)
     output, slope = term.derivative(sample, velocity, angle, conditioning)
