@@ -8,7 +8,6 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.dialect import dialect_of
 from serving.serve_config import ServeConfig
 
 HANG_UP = {"connection": "close"}
@@ -33,8 +32,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        path = scope["path"]
-        pictures = path in dialect_of(path, scope["app"].state.dialects).picture_paths
+        pictures = any(scope["path"] in dialect.picture_paths for dialect in scope["app"].state.dialects)
         body = _Arriving(self, receive, Headers(scope=scope).get("content-length", "0"), pictures)
         try:
             await self.app(scope, body.receive, send)

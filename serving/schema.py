@@ -132,9 +132,7 @@ def order(body: GenerateBody, config: ServeConfig, model: Manifest) -> Order:
     further = _further(body, model, parsed)
     if body.n > config.max_images:
         raise Refused(f"n is {body.n}; at most {config.max_images}", "n")
-    offered = {"auto": model.sizes[0], **{size_list([size]): size for size in model.sizes}}
-    if body.size not in offered:
-        raise Refused(f"size {body.size!r:.40} is not offered; accepted: {', '.join(offered)}", "size")
+    size = model.sizes[0] if body.size == "auto" else _size(body.size, model)
     if body.image is not None and not config.image_to_image:
         raise Refused("image to image is switched off here", "image")
     seed = secrets.randbelow(RANDOM_SEEDS) if body.seed is None else body.seed
@@ -146,7 +144,7 @@ def order(body: GenerateBody, config: ServeConfig, model: Manifest) -> Order:
         n=body.n,
         steps=body.steps or config.steps,
         format=body.format or config.format,
-        size=offered[body.size],
+        size=size,
         image=None if body.image is None else from_base64(body.image),
         strength=body.strength,
         further=further,
@@ -161,6 +159,14 @@ def from_base64(text: str, key: str = "image") -> bytes:
         return base64.b64decode("".join(text.split()), validate=True)  # some clients break its lines
     except ValueError:
         raise Refused(f"{key} is not base64; accepted: PNG, JPEG or WebP in base64", key) from None
+
+
+def _size(named: str, model: Manifest) -> tuple[int, int]:
+    """Width and height as `WIDTHxHEIGHT` names them. Raises Refused: the model does not draw them."""
+    offered = {size_list([size]): size for size in model.sizes}
+    if named not in offered:
+        raise Refused(f"size {named!r:.40} is not offered; accepted: {', '.join(('auto', *offered))}", "size")
+    return offered[named]
 
 
 def _input(body: GenerateBody, config: ServeConfig, model: Manifest) -> Input:
