@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -49,7 +50,8 @@ def new(
             highlight=False,
         )
     Console(stderr=True).print(
-        f"look at them, then: ippo line {name}" + (f" --configs {out}" if out else ""), highlight=False
+        "look at them, then: " + shlex.join(["ippo", "line", name, *(("--configs", str(out)) if out else ())]),
+        highlight=False,
     )
 
 

@@ -257,8 +257,8 @@ def fresh(kind: Callable[..., N], what: str, values: Mapping[str, Any]) -> N:
     """A new network of what a configuration says under the key `what`. BadInput: none is made of it."""
     try:
         return kind(**values)
-    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, AssertionError, RuntimeError) as error:
-        first = str(error).strip().partition("\n")[0] or repr(error)
+    except Exception as error:  # the libraries share no narrower class
+        first = " ".join(str(error).split()) or repr(error)
         raise BadInput(
             f"{what}: no {kind.__name__ if isinstance(kind, type) else 'network'} is made of it: {first[:200]}"
         ) from error

@@ -140,6 +140,7 @@ def _start(config: AutoencoderConfig) -> AutoencoderKL:
     vae = components.fresh(AutoencoderKL, "vae", config.vae)
     if config.start is None:
         return vae
+    components.check_weights(trained(config.start), AutoencoderKL)
     start = AutoencoderKL.from_pretrained(trained(config.start))
     shapes, given = ({name: weight.shape for name, weight in net.state_dict().items()} for net in (vae, start))
     different = [name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name)]

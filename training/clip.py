@@ -21,6 +21,7 @@ from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig, PreTrainedTokenizerFast
 
 from base.config import Config
+from base.errors import BadInput
 from base.files import atomic_folder
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
@@ -80,6 +81,9 @@ class ClipMethod(Method):
             texts, config.merges, config.length, self.spelling.normalizer if self.spelling else None
         )
         self.clip = fresh(lambda: CLIPModel(clip_config(config, self.tokenizer)), "text and vision", {})
+        (height, width), side = self.train_images.shape, int(self.clip.config.vision_config.image_size)
+        if (height, width) != (side, side):
+            raise BadInput(f"vision.image_size is {side}, pictures of {self.train_images.name} are {width}x{height}")
         self.modules: Mapping[str, nn.Module] = {"clip": self.clip}
         self.captions = Captions(self.train_images, config.captions, self._tokenize)
         self.held_out_captions = Captions(self.held_out, config.captions, self._tokenize)
