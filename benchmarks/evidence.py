@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,7 +31,9 @@ from evaluation.result import Result, save
 from evaluation.sheet import Sheet
 from evaluation.subjects import Subjects, open_instruments, open_reals, open_teacher, student_draws, teacher_draw
 from models.folder import load
+from models.sampling import SAMPLERS
 from training.launch import launch
+from training.student.student_config import StudentConfig
 
 
 class Variant(Config):
@@ -51,16 +54,26 @@ class Experiment(Config):
     """First line of the report: what is asked."""
     config: Path
     """Configuration of the student that every variant changes."""
+    common: list[str] = []
+    """Dotted overrides that all variants begin with."""
     data: str
     judge: str
     """Run of the judge."""
     teacher: str
     """Run of the teacher whose best line stands above the students'."""
     guidances: list[float] = [guidance for guidance in GUIDANCES if guidance <= 2]
-    """The teacher's sweep, with every sampler at 50 steps."""
+    """The teacher's sweep, with each of `samplers`."""
+    samplers: list[str] = list(SAMPLERS)
+    teacher_steps: int = 50
+    features: list[str] = []
+    """A further network as `KIND:FOLDER`, `KIND:RUN` or `KIND:HUB-NAME`: the outside judge of a distance."""
     images: int = 500
     """N of the distances."""
+    captions: int = Effort.captions
+    """Of each set that is identified; as many pictures are drawn of captions that leave something open."""
     seeds: list[int] = [0, 1, 2]
+    shorter: int = 1
+    """Steps of every variant ÷ this: a trial of the whole table."""
     teachers: list[str] = []
     """Runs of further teachers, each with a line at the best of its own sweep."""
     curves: list[str] = []
@@ -74,8 +87,12 @@ COLUMNS = [head for figure in FIGURES for head in figure.numbers]
 
 def run(experiment: Experiment, stem: Path) -> None:
     """Train and measure whatever is missing, and write table and charts after each variant."""
-    subjects = Subjects(experiment.teacher, experiment.teacher, experiment.judge, experiment.data)
-    effort = Effort(images=experiment.images, guidances=tuple(experiment.guidances), sweep=experiment.images)
+    subjects = Subjects(
+        experiment.teacher, experiment.teacher, experiment.judge, experiment.data,
+        features=tuple(experiment.features), steps=experiment.teacher_steps,
+    )  # fmt: skip
+    guidances, samplers = tuple(experiment.guidances), tuple(experiment.samplers)
+    effort = Effort(experiment.images, experiment.captions, guidances, samplers, sweep=experiment.images)
     bench = Bench(open_instruments(subjects), open_reals(experiment.data), effort)
     file = stem.with_name(f"{stem.name}.json")
     figures: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
@@ -94,7 +111,9 @@ def run(experiment: Experiment, stem: Path) -> None:
 
 def result(experiment: Experiment, figures: Mapping[str, Any]) -> Result:
     """The table: medians over seeds, and the range where there are several; then the curves of the first seed's runs."""
-    names = ["÷ teacher", *COLUMNS, "CPU s", "parameters"]
+    lines = [*chain(*figures["teacher"].values()), *(row for key, row in figures.items() if " | " in key)]
+    measured = [name for name in COLUMNS if any(line.get(name) is not None for line in lines)]
+    names = ["÷ teacher", *measured, "CPU s", "parameters"]
     rows = [[title, "1", *_cells(lines, names)] for title, lines in figures["teacher"].items()]
     (best,) = next(lines for title, lines in figures["teacher"].items() if title.startswith(experiment.teacher))
     for title, variant in experiment.variants.items():
@@ -105,6 +124,7 @@ def result(experiment: Experiment, figures: Mapping[str, Any]) -> Result:
                 name = f"{title}, {steps} {'step' if steps == 1 else 'steps'}"
                 rows.append([name, str(len(done)), *_cells(done, names)])
     facts = {
+        **({"FD, outside": f"by {', '.join(experiment.features)}"} if experiment.features else {}),
         "N": f"{next(iter(figures['teacher'].values()))[0]['n']} a line, medians and ranges over seeds",
         "judge": f"{experiment.judge}, on held-out reals of {experiment.data}",
         "÷ teacher": f"FD ÷ FD of {experiment.teacher} at the best of its sweep",
@@ -124,19 +144,28 @@ def _teacher(subjects: Subjects, bench: Bench) -> Line:
 
 def _run(experiment: Experiment, variant: Variant, seed: int) -> str:
     """Name of the run that trains it: one for equal changes, whatever experiment asks."""
-    changes = hashlib.sha256(json.dumps(_changes(experiment, variant)).encode()).hexdigest()[:8]
+    changes = hashlib.sha256(json.dumps(_overrides(experiment, variant)).encode()).hexdigest()[:8]
     return f"evidence/{experiment.config.parent.name}-{changes}-{seed}"
 
 
+def _overrides(experiment: Experiment, variant: Variant) -> list[str]:
+    changes = _changes(experiment, variant)
+    if experiment.shorter == 1:
+        return changes
+    whole = StudentConfig.load(experiment.config, changes)
+    steps = max(1, (whole.loop.steps or 0) // experiment.shorter)
+    return [*changes, f"loop.steps={steps}", f"warmup={min(steps, whole.warmup // experiment.shorter)}"]
+
+
 def _changes(experiment: Experiment, variant: Variant) -> list[str]:
-    before = _changes(experiment, experiment.variants[variant.like]) if variant.like else []
+    before = _changes(experiment, experiment.variants[variant.like]) if variant.like else experiment.common
     return [*before, *variant.change]
 
 
 def _student(experiment: Experiment, title: str, variant: Variant, seed: int, bench: Bench) -> dict[str, Any]:
     name = _run(experiment, variant, seed)
     fresh, began = not (runs_root() / name / "model").is_dir(), time.process_time()
-    last = launch("student", experiment.config, [f"run={name}", f"loop.seed={seed}", *_changes(experiment, variant)])
+    last = launch("student", experiment.config, [f"run={name}", f"loop.seed={seed}", *_overrides(experiment, variant)])
     spent = time.process_time() - began if fresh else None
     parameters = sum(weight.numel() for weight in load(trained(name)).denoiser.parameters())
     shared = {"CPU s": spent, "parameters": parameters, "watch": {k: v for k, v in last.items() if "/" in k}}

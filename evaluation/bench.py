@@ -98,11 +98,16 @@ class Bench:
         for turn, (title, labelled) in enumerate(self.reference.caption_sets.items(), start=1):
             seeds = range(turn * SEEDS_APART, turn * SEEDS_APART + len(labelled))
             by_caption_set[title] = np.concatenate(self._draw(draw, labelled.captions, seeds, name))
-        prompts = [prompt for prompt in self.fixed_prompts for _ in range(self.effort.seeds)]
-        several = np.concatenate(self._draw(draw, prompts, range(len(prompts)), name))
-        by_prompt = several.reshape(len(self.fixed_prompts), self.effort.seeds, *several.shape[1:])  # (P, N, H, W, 3)
-        source = SourceImages(self.reference, images, held_out, by_caption_set, by_prompt)
+        by_prompt, captions = self._several(draw, self.fixed_prompts, name), self.reference.open_captions
+        by_open_caption = self._several(draw, captions.captions, name) if captions else None
+        source = SourceImages(self.reference, images, held_out, by_caption_set, by_prompt, by_open_caption)
         return measure(name, source, self.figures)
+
+    def _several(self, draw: Draw, prompts: Sequence[str], name: str) -> Images:
+        """Several seeds of each prompt: `(P, N, H, W, 3)`."""
+        repeated = [prompt for prompt in prompts for _ in range(self.effort.seeds)]
+        images = np.concatenate(self._draw(draw, repeated, range(len(repeated)), name))
+        return images.reshape(len(prompts), self.effort.seeds, *images.shape[1:])
 
     def restored(self, autoencoder: RoundTrip) -> Restored | None:
         """What the autoencoder leaves of the held-out reals; None where it leaves them as they are."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from evaluation.line import HIGHER, LOWER, Column, Figure, Line, share
 from evaluation.reference import JUDGE, SourceImages
+from evaluation.slot_figures import SLOT_FIGURES
 from evaluation.variety import DIVERSITY, NEAREST, SPREAD
 from metrics import distances, features, sharpness
 from metrics.distances import Spread
@@ -82,7 +83,11 @@ FIDELITY = Figure(
     table=DISTANCES,
     measure=_fidelity,
     cells=_fidelity_cells,
-    numbers={"FD ×10³": lambda value: 1e3 * value[JUDGE].fd, "recall": lambda value: value[JUDGE].recall},
+    numbers={
+        "FD ×10³": lambda value: 1e3 * value[JUDGE].fd,
+        "recall": lambda value: value[JUDGE].recall,
+        "FD, outside": lambda value: next((one.fd for name, one in value.items() if name != JUDGE), None),
+    },
     note="± of FD: deviation over 20 bootstraps of the drawn images; of KID: over 50 subsets. One training each: "
     "what another seed of the training would give, neither says.",
     remark=_missing_modes,
@@ -203,6 +208,6 @@ SIMILARITY = Figure(
 )
 
 FIGURES: tuple[Figure[Any], ...] = (
-    FIDELITY, RECOGNISED, IDENTIFIED, BACKGROUND, SIMILARITY, DETAIL, SPREAD, DIVERSITY, NEAREST,
+    FIDELITY, RECOGNISED, IDENTIFIED, BACKGROUND, SIMILARITY, DETAIL, SPREAD, DIVERSITY, NEAREST, *SLOT_FIGURES,
 )  # fmt: skip
 """What every evaluation measures, in the order of tables and columns."""

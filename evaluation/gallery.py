@@ -17,7 +17,9 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from base.command import run
 from evaluation.denoising import SamplingOptions, animate, draw
@@ -39,21 +41,31 @@ FRAMES = 12
 
 
 @torch.no_grad()
-def walk(student: Pipeline, inputs: Sequence[Input], frames: int = FRAMES) -> list[Image.Image]:
-    """From each input to the next and back to the first: embeddings on a line, noise on a great circle."""
-    arrays = student.condition(inputs).arrays()
-    start = noise.gaussian(list(range(len(inputs))), 1, student.latent_shape)[0]  # (N, C, h, w)
+def walk(
+    student: Pipeline, inputs: Sequence[Input], frames: int = FRAMES, seeds: Sequence[int] | None = None
+) -> list[Image.Image]:
+    """From each input to the next and back to the first: embeddings on a line, noise on a great circle.
+
+    `seeds` of the inputs, by default 0, 1, …; between two that are equal the noise stays.
+    """
+    arrays, seeds = student.condition(inputs).arrays(), range(len(inputs)) if seeds is None else seeds
+    start = noise.gaussian(list(seeds), 1, student.latent_shape)[0]  # (N, C, h, w)
     shares, images = np.arange(frames) / frames, []
-    line = torch.tensor(shares, dtype=torch.float32)[:, None, None]
     for here in range(len(inputs)):
         there = (here + 1) % len(inputs)
-        between = {name: array[here] * (1 - line) + array[there] * line for name, array in arrays.items()}
-        angles = shares * math.pi / 2
+        between = {name: _line(array[here], array[there], shares) for name, array in arrays.items()}
+        angles = shares * (math.pi / 2 if seeds[here] != seeds[there] else 0.0)
         noises = np.stack([math.cos(a) * start[here] + math.sin(a) * start[there] for a in angles])
         denoise = student.denoise(Conditioning(**between))
         x0 = sampling.student_loop(denoise, [torch.from_numpy(noises)], STUDENT_TIMESTEPS[1], student.schedule)
         images += list(to_uint8(student.autoencoder.decode(x0)))
     return [Image.fromarray(image).resize(SHOWN, Image.Resampling.BICUBIC) for image in images]
+
+
+def _line(first: Tensor, last: Tensor, shares: NDArray[np.float64]) -> Tensor:
+    """F points between two arrays of one shape: `(F, …)`."""
+    line = torch.tensor(shares, dtype=torch.float32).reshape(-1, *[1] * first.ndim)
+    return first * (1 - line) + last * line
 
 
 def main(

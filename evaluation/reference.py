@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.effort import Effort
+from evaluation.open_captions import OpenCaptions
 from metrics import distances, features, sharpness
 from metrics.distances import Features
 from metrics.features import Images, Network
@@ -68,6 +69,8 @@ class EvaluationReference:
         self.prototypes = Prototypes.of(self.embeddings(everything.images), everything.labels)
         self.colours = background_colours(everything.images, everything.backgrounds)
         self.training_embeddings = self.embeddings(reals.train.images)
+        self.open_captions = OpenCaptions.of(self.judge, reals.train, max(1, effort.captions // effort.seeds))
+        """Captions that leave a slot of the judge open; None where there are none."""
         held_out_distance = sharpness.nearest(self.embeddings(self.held_out.images), self.training_embeddings)
         self.usual_distance = max(held_out_distance, 1e-9)
         """Median distance of a held-out real to its nearest training image, by the judge."""
@@ -103,6 +106,7 @@ class SourceImages:
         requested: LabelledImages,
         by_caption_set: Mapping[str, Images],
         by_prompt: NDArray[np.uint8] | None = None,
+        by_open_caption: NDArray[np.uint8] | None = None,
     ) -> None:
         self.reference = reference
         self.images = images
@@ -113,6 +117,8 @@ class SourceImages:
         """`(N, H, W, 3)` for each set in `reference.caption_sets`."""
         self.by_prompt = by_prompt
         """`(P, N, H, W, 3)`: several seeds of each fixed prompt; None of the reals, which have no fixed prompts."""
+        self.by_open_caption = by_open_caption
+        """`(P, N, H, W, 3)`: several seeds of each caption that leaves something open; None where there are none."""
         self._features: dict[str, Features] = {}
 
     def __len__(self) -> int:

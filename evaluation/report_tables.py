@@ -29,7 +29,7 @@ def sheets(report: Report) -> list[Sheet]:
 def figure_sheets(figures: Sequence[Figure[Any]], lines: Sequence[Line], teacher: Line) -> list[Sheet]:
     """A sheet for each table that the figures name.
 
-    The columns are the teacher's; a line without a single cell is left out (the reals' variety).
+    The columns are the teacher's; a line without a single cell is left out (the reals' variety), and a table without a column.
     """
     sheets = []
     for title in dict.fromkeys(figure.table for figure in figures):
@@ -43,7 +43,8 @@ def figure_sheets(figures: Sequence[Figure[Any]], lines: Sequence[Line], teacher
             row = [cells.get(column, "") for column in columns]
             if any(row):
                 rows.append([line.name, *row])
-        sheets.append(Sheet(title, ["", *map(str, columns)], rows))
+        if columns:
+            sheets.append(Sheet(title, ["", *map(str, columns)], rows))
     return sheets
 
 

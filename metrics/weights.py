@@ -58,6 +58,15 @@ def write(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
         text.write_text(json.dumps(dict(config), indent=1) + "\n")
 
 
+def kind(folder: Path) -> str | None:
+    """Which network `write` wrote there; None where it is none of these."""
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        return None
+    return str(config["kind"]) if isinstance(config, dict) and "kind" in config else None
+
+
 def read(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The configuration, and the tensors of any shape, that `write` wrote with `{"kind": kind}`.
 

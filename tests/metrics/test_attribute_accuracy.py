@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from metrics import attribute_accuracy, judge_network
 from metrics.judge_network import Judge
-from models.pixel_tensors import from_uint8
+from tests.metrics.judges import attribute_judge
 
 SLOTS = (("Man", "Ape"), ("Cap", "Crown"))
 ROWS = [("Man", "Cap"), ("Ape",), ("Crown", "Man"), ("Ape", "Cap")]
@@ -28,15 +27,7 @@ def pictures() -> np.ndarray:  # type: ignore[type-arg]
 
 @pytest.fixture(scope="module")
 def trained() -> Judge:
-    network = attribute_accuracy.open_judge(SLOTS)
-    optimizer = torch.optim.AdamW(network.parameters(), 5e-3)
-    for _ in range(25):
-        optimizer.zero_grad()
-        attribute_accuracy.attribute_loss(
-            network, from_uint8(pictures()), attribute_accuracy.slot_indices(ROWS, SLOTS)
-        ).backward()
-        optimizer.step()
-    return network.eval()
+    return attribute_judge(pictures(), ROWS, SLOTS)
 
 
 def test_places_are_those_in_the_slot_and_its_length_for_nothing() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from models.architecture import architecture
@@ -25,9 +26,9 @@ from training.student.discriminator_features import (
     Features,
     TeacherFeatures,
     View,
-    VisionFeatures,
     draw_view,
 )
+from training.student.pixel_features import open_pixel_features
 from training.student.student_network import Student
 from training.student.term import Reals, Target, Term, TermConfig, TermPhase
 
@@ -54,7 +55,10 @@ class AdversarialConfig(TermConfig):
     gamma: float = 1.0
     """Weight of the penalty."""
     features: str = "teacher"
-    """`teacher` (LADD), or the folder or Hub name of a vision transformer (ADD: DINOv2)."""
+    """`teacher` (LADD), the folder or Hub name of a vision transformer (ADD: DINOv2), or what `ippo convert efficientnet-lite`
+    wrote (Projected GAN)."""
+    samples: int | None = Field(default=None, ge=1)
+    """Samples of every batch that the game looks at; none: all. Few are an unbiased estimate, and pixels are dear."""
     width: int = 64
     """Channels of a head."""
     reals: Reals = "data"
@@ -89,7 +93,7 @@ class Adversarial(Term[AdversarialConfig]):
     leads_to: ClassVar[Target] = "data"
 
     def __init__(self, config: AdversarialConfig, student: Student) -> None:
-        """BadInput: `features` names no vision transformer."""
+        """BadInput: `features` names neither a vision transformer nor a converted EfficientNet-Lite."""
         super().__init__(config, student)
         self.levels, self.features = len(student.tables), self._open_features()
         width = architecture(self.teacher.denoiser).text_width
@@ -100,7 +104,7 @@ class Adversarial(Term[AdversarialConfig]):
         denoiser, decode = self.teacher.denoiser, self.teacher.autoencoder.decode
         if self.config.features == "teacher":
             return TeacherFeatures(denoiser, self.student.tables)
-        return VisionFeatures(self.config.features, decode)
+        return open_pixel_features(self.config.features, decode)
 
     def prepare(self, samples: TrainingSet) -> None:
         """Sample the teacher, where its samples count as real."""
@@ -115,12 +119,12 @@ class Adversarial(Term[AdversarialConfig]):
     def discriminator_step(self, batch: Batch) -> Losses:
         """The heads' loss on the batch; no gradient reaches the student."""
         with torch.no_grad():
-            fake = batch.fake
-        return self.discriminator_loss(batch.real, fake, batch.conditioning, batch.draws)
+            seen = self._seen(batch)
+        return self.discriminator_loss(*seen)
 
     def loss(self, batch: Batch) -> Tensor:
         """The student's side of the game, weighted: a scalar."""
-        return self.config.weight * self.generator_loss(batch.real, batch.fake, batch.conditioning, batch.draws)
+        return self.config.weight * self.generator_loss(*self._seen(batch))
 
     def discriminator_loss(self, real: Tensor, fake: Tensor, conditioning: Conditioning, draws: Draws) -> Losses:
         """The heads' loss: tell reals from fakes `(N, C, h, w)`, with the penalty on the heads' inputs."""
@@ -173,6 +177,12 @@ class Adversarial(Term[AdversarialConfig]):
                 "adversarial.reals to both, or raise adversarial.gamma"
             )
         return lines
+
+    def _seen(self, batch: Batch) -> tuple[Tensor, Tensor, Conditioning, Draws]:
+        """Reals, fakes `(N, C, h, w)`, conditioning and streams of the samples that the game looks at."""
+        few = self.config.samples or len(batch.real)
+        streams = batch.draws.only(range(min(few, len(batch.real))))
+        return batch.real[:few], batch.fake[:few], batch.conditioning.map(lambda array: array[:few]), streams
 
     def _view(self, real: Tensor, conditioning: Conditioning, draws: Draws) -> tuple[View, Tensor]:
         """How reals and fakes are looked at, and what heads are conditioned on `(N, D)`."""

@@ -16,7 +16,8 @@ from models.sampling import add_noise, to_epsilon, to_x0
 from training.rehearsal import Rehearsal
 from training.run.draws import Draws
 from training.student.batch import Batch
-from training.student.discriminator_features import View, VisionFeatures
+from training.student.discriminator_features import View
+from training.student.pixel_features import open_pixel_features
 from training.student.student_network import Student
 from training.student.term import Target, Term, TermConfig
 
@@ -29,7 +30,7 @@ class DistillationConfig(TermConfig):
     weighting: Literal["exponential", "constant", "sds", "nfsd"] = "exponential"
     """c(t): α_t, 1, the one that makes it score distillation, or noise-free score distillation (arXiv 2310.17590)."""
     distance: str = "latents"
-    """d: squared L2 in `latents` or `pixels`, or LPIPS-like in a vision transformer (folder or Hub name)."""
+    """d: squared L2 in `latents` or `pixels`, or LPIPS-like in a network as `adversarial.features` names one."""
     steps: int = 1
     """DDIM steps from the re-noised sample down to the teacher's x0."""
     guidance: float = 2.0
@@ -49,11 +50,11 @@ class Distillation(Term[DistillationConfig]):
     leads_to: ClassVar[Target] = "data"
 
     def __init__(self, config: DistillationConfig, student: Student) -> None:
-        """BadInput: `distance` names no vision transformer."""
+        """BadInput: `distance` names no such network."""
         super().__init__(config, student)
         self.tables, self.decode = student.tables, cast(Any, self.teacher.autoencoder.decode)
         named = config.distance not in ("latents", "pixels")
-        self.vision = VisionFeatures(config.distance, self.decode) if named else None
+        self.vision = open_pixel_features(config.distance, self.decode) if named else None
 
     def loss(self, batch: Batch) -> Tensor:
         """The term, weighted by λ: a scalar."""

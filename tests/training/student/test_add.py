@@ -59,6 +59,7 @@ PARTS: list[dict[str, Any]] = [
     {"adversarial__penalty": "approximate"},
     {"adversarial__penalty": "none"},
     {"adversarial__reals": "teacher"},
+    {"adversarial__samples": 2},
     {"adversarial__reals": "both"},
     {"distillation__weighting": "constant"},
     {"distillation__weighting": "sds", "distillation__distance": "pixels"},
