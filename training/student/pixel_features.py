@@ -15,7 +15,7 @@ from training.student.projected_features import ProjectedFeatures
 def open_pixel_features(name: str, decode: Callable[[Tensor], Tensor]) -> Features:
     """A folder, or name under the runs, that `ippo convert efficientnet-lite` wrote; else a vision transformer's.
 
-    BadInput: neither.
+    `decode`: latents `(N, C, h, w)` → pictures `(N, 3, H, W)`. BadInput: neither.
     """
     folder = run_folder(name)
     if weights.kind(folder) == efficientnet_lite.KIND:
