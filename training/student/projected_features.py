@@ -52,16 +52,14 @@ class ProjectedFeatures:
         pictures = _enlarged(self.decode(sample))
         for module in (self.network, self.across, self.down):
             module.to(pictures.device)
-        mixed: Tensor | None = None
-        maps = []
-        for across, down, own in zip(
-            reversed(self.across), reversed(self.down), reversed(self.network.maps(pictures, BLOCKS)), strict=True
-        ):
-            own = across(own)
-            if mixed is not None:
-                own = own + functional.interpolate(mixed.float(), own.shape[2:], mode="bilinear").to(own.dtype)
-            mixed = down(own)
-            maps.append(mixed)
+        levels = [*zip(self.across, self.down, self.network.maps(pictures, BLOCKS), strict=True)]
+        maps: list[Tensor] = []
+        for across, down, raw in reversed(levels):
+            own: Tensor = across(raw)
+            if maps:
+                coarser = functional.interpolate(maps[-1].float(), own.shape[2:], mode="bilinear")
+                own = own + coarser.to(own.dtype)
+            maps.append(down(own))
         return maps[::-1]
 
 
