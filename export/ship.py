@@ -44,9 +44,9 @@ def ship(name: str, bundle: Bundle, judge: Path, quality: Path, teacher: Path | 
         (folder / "student" / MANIFEST).write_bytes(hub.unstamped((bundle.folder / MANIFEST).read_bytes()))
         shutil.copytree(judge, folder / "judge")
         (folder / "quality").mkdir()
-        for file in sorted(quality.iterdir()):
-            if file.suffix in FIGURES:
-                shutil.copyfile(file, folder / "quality" / file.name)
+        for picture in sorted(quality.iterdir()):
+            if picture.suffix in FIGURES:
+                shutil.copyfile(picture, folder / "quality" / picture.name)
         own = out / CARD
         text = own.read_text(encoding="utf-8") if own.is_file() else _card(name, bundle, folder / "quality", teacher)
         (folder / CARD).write_text(text, encoding="utf-8")
