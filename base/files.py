@@ -28,18 +28,21 @@ def atomic_file(file: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder to write into, which takes the name `folder`, in place of what lies there, if the block ends well.
+    """An empty folder to write into, which takes the name `folder`, in place of the folder there, if the block ends well.
 
-    If it does not, it is removed and `folder` stays as it was. Whoever is killed leaves it behind, hidden as `.NAME.tmp`, until
-    the same folder is written again. BadInput: it cannot be made.
+    If it does not, it is removed and `folder` stays as it was. Where that is a link, what it leads to is replaced, on its own
+    disk. Whoever is killed leaves it behind, hidden as `.NAME.tmp`, until the same folder is written again. BadInput: it cannot
+    be made, or a file is in its place.
     """
-    given, folder = folder, folder.absolute()
+    given, folder = folder, folder.resolve()
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{given} is a file; accepted: a folder, or a new name")
     hidden, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("tmp", "old"))
     shutil.rmtree(hidden, ignore_errors=True)
     try:
         hidden.mkdir(parents=True)
     except OSError as error:
-        raise BadInput(f"cannot write beside {folder}: {error.strerror or error}") from None
+        raise BadInput(f"cannot write beside {given.absolute()}: {error.strerror or error}") from None
     try:
         with spoken_of(hidden, given):
             yield hidden

@@ -55,6 +55,23 @@ def test_a_folder_takes_its_name_in_place_of_an_older_one(tmp_path: Path) -> Non
         assert names(folder) == [content] and names(tmp_path / "deep") == ["set"]
 
 
+def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    """A link to nothing yet; then again: what the first writer leaves must not be in the second's way."""
+    link = tmp_path / "set"
+    link.symlink_to("disk")
+    for content in ("one", "two"):
+        with atomic_folder(link) as hidden:
+            (hidden / content).touch()
+        assert link.is_symlink() and names(tmp_path / "disk") == [content] and names(tmp_path) == ["disk", "set"]
+
+
+def test_a_file_in_a_folders_place_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "set").write_text("one")
+    with pytest.raises(BadInput, match=r"set is a file; accepted: a folder"), atomic_folder(tmp_path / "set"):
+        pass
+    assert names(tmp_path) == ["set"] and (tmp_path / "set").read_text() == "one"
+
+
 def test_what_fails_leaves_the_folder_that_was_there(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "set") as hidden:
         (hidden / "one").touch()
