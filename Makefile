@@ -208,7 +208,7 @@ ICONS_MINI = $(LINE)/data/icons-mini
 .PHONY: versatile
 versatile: $(VENV)/installed-dev icon-packages
 	@for step in "data icons --out $(ICONS_MINI) --count 100 --size 64 --set flat --set blob --set classic --set shaded" \
-		"train autoencoder configs/versatile-mini/autoencoder.yaml" "train context-clip configs/versatile-mini/clip.yaml" \
+		"train autoencoder configs/versatile-mini/autoencoder.yaml" "train context-clip configs/versatile-mini/context-clip.yaml" \
 		"train teacher configs/versatile-mini/image-teacher.yaml" "train student configs/versatile-mini/image-student.yaml" \
 		"train teacher configs/versatile-mini/text-teacher.yaml" "train student configs/versatile-mini/text-student.yaml" \
 		"export versatile-mini/student --out $(LINE)/line/versatile --name versatile-mini --overwrite"; do \
@@ -221,10 +221,11 @@ versatile: $(VENV)/installed-dev icon-packages
 .PHONY: versatile-quality
 VERSATILE = evaluate $(LINE)/line/versatile --data icons-mini --judge versatile-mini/judge --quick --student-steps 1
 versatile-quality: $(VENV)/installed-dev
-	@for step in "train attribute-judge configs/versatile-mini/judge.yaml" \
+	@for step in "train attribute-judge configs/versatile-mini/attribute-judge.yaml" \
+		"train autoregressive-captioner configs/versatile-mini/autoregressive-captioner.yaml" \
 		"$(VERSATILE) --teacher versatile-mini/image-teacher --steps 20 --out $(LINE)/line/versatile-quality" \
 		"$(VERSATILE) --teacher versatile-mini/text-teacher --steps 16 --flow image-to-text \
-		--out $(LINE)/line/versatile-quality"; do \
+		--captioner versatile-mini/autoregressive-captioner --out $(LINE)/line/versatile-quality"; do \
 		echo "$$(date +%T) $$step"; $(VENV)/bin/python ippo.py $$step || exit 1; done
 
 # The whole line of attributes, from nothing to a bundle, its figures and grids: an hour of training on two cores, and a quarter.

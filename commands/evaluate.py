@@ -48,6 +48,10 @@ def evaluate(
         Path | None,
         typer.Option(help="Table of prompts as typed and what they mean, such as configs/icons/hundred_prompts.tsv."),
     ] = None,
+    captioner: Annotated[
+        str | None,
+        typer.Option(help="Run of ippo train autoregressive-captioner, which a flow that writes is compared with."),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A narrow sweep and few images, in place of the above.")
     ] = False,
@@ -61,7 +65,7 @@ def evaluate(
     effort = QUICK if quick else Effort(images, captions, *sweep_of, sweep=sweep)
     networks = tuple(name for name in features.split(",") if name != "judge")  # it is always there
     named, counts = taken(student, take), parse_steps(student_steps)
-    subjects = Subjects(named, teacher, judge, data, decoder, networks, backend, steps, counts, flow, typed)
+    subjects = Subjects(named, teacher, judge, data, decoder, networks, backend, steps, counts, flow, typed, captioner)
     rounds = (1 if quick else 3) if page else 0
     writes = flow is not None and task_named(flow).output == "text"
     print((_of_captions if writes else _of_images)(subjects, effort, rounds, out))

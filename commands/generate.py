@@ -36,6 +36,12 @@ def generate(
     ] = None,
     style: Annotated[Path | None, typer.Option(help="Picture in whose style it is drawn.")] = None,
     mix: Annotated[float | None, typer.Option(help="Share of the prompt beside these pictures, 0 to 1.")] = None,
+    focus: Annotated[
+        float | None,
+        typer.Option(
+            help="Of these pictures content (0) or style (1), of a model that sees their patches; 0.5 is both."
+        ),
+    ] = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT, one that the bundle accepts.")] = None,
     backend: options.BackendName = "auto",
     device: options.Device = "auto",
@@ -62,7 +68,8 @@ def generate(
     width_height = parse_size(size) if size else generator.sizes[0]
     generator.check_size(width_height)
     start = images.read(image, width_height) if image else None
-    further = _pictures(manifest, {"content": content, "style": style}) | ({} if mix is None else {"mix": mix})
+    numbers = {name: value for name, value in (("mix", mix), ("focus", focus)) if value is not None}
+    further = {**_pictures(manifest, {"content": content, "style": style}), **numbers}
     accepted = (*manifest.inputs, *task.further_keys())
     if unknown := [name for name in further if name not in accepted]:
         raise BadInput(f"{bundle} does not take {' and '.join(unknown)}; accepted: {', '.join(accepted)}")

@@ -14,7 +14,9 @@ from base.runs import Take
 def train(
     method: Annotated[
         str,
-        typer.Argument(help="attribute-judge, autoencoder, clip, context-clip, decoder, judge, student or teacher."),
+        typer.Argument(
+            help="attribute-judge, autoencoder, autoregressive-captioner, clip, context-clip, decoder, judge, student, teacher."
+        ),
     ],
     config: Annotated[Path, typer.Argument(help="YAML of the run, e.g. configs/emoji-mini/teacher.yaml.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="Dotted overrides, e.g. loop.steps=2000.")] = None,

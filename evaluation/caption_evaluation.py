@@ -22,7 +22,7 @@ from evaluation import caption_subjects as sources
 from evaluation import machine, report_tables
 from evaluation.bench import SEEDS_APART, Draw
 from evaluation.caption_baselines import REFERENCES, baselines
-from evaluation.caption_figures import CAPTION_FIGURES, SAID
+from evaluation.caption_figures import CAPTION_FIGURES, EXACT, SAID
 from evaluation.caption_reference import CaptionReference, SourceCaptions
 from evaluation.caption_subjects import Write
 from evaluation.clock import Case, Timing, interleaved
@@ -53,6 +53,8 @@ class CaptionEvaluation:
     """Guidance → word F1 of the teacher's captions."""
     written: Mapping[str, Written]
     """Line's name → what it wrote; of the references, what was right."""
+    writers: tuple[str, ...]
+    """Names of the lines that write: a captioner of another kind, teacher, students."""
     grids: dict[str, Image.Image]
     """Kind of picture → pictures above their captions."""
     timings: tuple[Timing, ...]
@@ -66,7 +68,11 @@ class CaptionEvaluation:
 
     def warnings(self) -> list[str]:
         """What should worry one, the baselines that do as well among it."""
-        return [*self.comparison.warnings(), *_beaten(self.comparison)]
+        return [
+            *self.comparison.warnings(),
+            *_beaten(self.comparison, self.writers),
+            *_outwritten(self.comparison, self.writers),
+        ]
 
 
 def evaluate(
@@ -78,11 +84,12 @@ def evaluate(
     # Open what is named.
     teacher = open_teacher(subjects)
     students, draw = sources.student_writers(subjects), sources.open_draw(subjects)
+    others = sources.captioner_writers(subjects)
     instruments = open_instruments(subjects)
     reals = sources.open_captioned(subjects.data, teacher.classes)
     reference = CaptionReference(reals, instruments.judge, effort.captions)
 
-    # The teacher at the best guidance of its sweep, the students, and what needs no writer.
+    # The teacher at the best guidance of its sweep, the students, a captioner of another kind, and what needs no writer.
     sampler = effort.samplers[0]
     guided = {
         guidance: sources.teacher_writer(teacher, subjects.steps, guidance, sampler) for guidance in effort.guidances
@@ -92,7 +99,8 @@ def evaluate(
     title = f"teacher, {subjects.steps} steps, guidance {best:g}, {sampler}"
     writers = {title: guided[best], **students}
     written: dict[str, Written] = {**baselines(reference, sources.open_seer(teacher), instruments.others)}
-    own = len(written)
+    own = len(written) + len(others)
+    writers = {**others, **writers}
     written |= {name: _write_all(reference, write, effort.batch, name) for name, write in writers.items()}
 
     # Measure; a caption is drawn to be read back where the student's folder draws.
@@ -104,7 +112,7 @@ def evaluate(
     grids = {kind: _shown(reference, kind, written[next(iter(students))][kind]) for kind in reference.asked}
     timings = _timings(reference, writers, rounds) if rounds else []
     facts = _facts(reference, subjects, teacher.task, effort)
-    return CaptionEvaluation(subjects, comparison, sweep, written, grids, tuple(timings), facts)
+    return CaptionEvaluation(subjects, comparison, sweep, written, tuple(writers), grids, tuple(timings), facts)
 
 
 def save(evaluation: CaptionEvaluation, out: Path) -> None:
@@ -163,17 +171,30 @@ def _score(reference: CaptionReference, write: Write, count: int) -> float:
     return word_f1([reference.read(text) for text in texts], [reference.right[kind][row] for row in rows])
 
 
-def _beaten(comparison: Comparison) -> list[str]:
+def _beaten(comparison: Comparison, writers: Sequence[str]) -> list[str]:
     """Kinds of picture of which a baseline names the thing as often as the first student."""
     student, sentences = comparison.students[0], []
     for kind, own in student[SAID].items():
-        lines = [line for line in comparison.baselines if line.name != REFERENCES and line[SAID][kind] >= own]
+        reading = [line for line in comparison.baselines if line.name not in (REFERENCES, *writers)]
+        lines = [line for line in reading if line[SAID][kind] >= own]
         if lines:
             listed = ", ".join(f"{line.name} {line[SAID][kind]:.3f}" for line in lines)
             sentences.append(
                 f"{kind}: what recognises names the thing as often as {student.name} ({own:.3f}): {listed}."
             )
     return sentences
+
+
+def _outwritten(comparison: Comparison, writers: Sequence[str]) -> list[str]:
+    """Kinds of picture of which a baseline that writes has more exact captions than the first student."""
+    student = comparison.students[0]
+    return [
+        f"{kind}: {line.name} writes more exact captions ({line[EXACT][kind]:.3f}) than {student.name} ({own:.3f})."
+        for line in comparison.baselines
+        if line.name in writers
+        for kind, own in student[EXACT].items()
+        if line[EXACT][kind] > own
+    ]
 
 
 def _shown(reference: CaptionReference, kind: str, written: Sequence[str]) -> Image.Image:

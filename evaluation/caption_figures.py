@@ -13,7 +13,7 @@ import numpy as np
 from evaluation.caption_reference import SourceCaptions
 from evaluation.line import HIGHER, Column, Figure, Line, share
 from metrics import features
-from metrics.caption_scores import exact, word_f1
+from metrics.caption_scores import chrf, exact, word_f1
 from metrics.proportions import below
 
 ByKind = Mapping[str, float]
@@ -101,6 +101,12 @@ WORDS = Figure[ByKind](
     measure=by_kind(lambda source, kind: word_f1(source.written[kind], source.reference.right[kind])),
     cells=cells,
 )
+CHRF = Figure[ByKind](
+    name="chrf",
+    table="chrF",
+    measure=by_kind(lambda source, kind: chrf(source.written[kind], source.reference.right[kind])),
+    cells=cells,
+)
 CIDER = Figure[ByKind](
     name="cider_d",
     table="CIDEr-D",
@@ -118,5 +124,5 @@ READ_BACK = Figure[ByKind](
     measure=_read_back,
     cells=cells,
 )
-CAPTION_FIGURES: tuple[Figure[Any], ...] = (EXACT, COLUMNS, SAID, WORDS, CIDER, READ_BACK)
+CAPTION_FIGURES: tuple[Figure[Any], ...] = (EXACT, COLUMNS, SAID, WORDS, CHRF, CIDER, READ_BACK)
 """What every evaluation of captions measures, in the order of its tables."""

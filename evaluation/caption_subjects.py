@@ -6,22 +6,25 @@ Shapes: `N` pictures, `H W` pixels, `T` tokens of a picture, `D` width.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from base.runs import data_folder
+from base.runs import data_folder, trained
 from data.imagefolder import ImageFolder
 from evaluation.bench import Draw
 from evaluation.caption_baselines import See
 from evaluation.caption_reference import CaptionedReals
-from evaluation.subjects import Subjects, is_bundle, split_column, student_draws
+from evaluation.subjects import WHOLE, Subjects, is_bundle, split_column, student_draws
 from metrics.features import Images
 from metrics.labelled_images import LabelledImages
+from models import prefix_captioner
 from models.labels import Seen
 from models.pipeline import Pipeline
 from models.schedule import check_student
 from models.task import task_named
+from models.tasks.image_to_text import ImageToText
 from runtime.bundle import open_bundle
 from runtime.captioner import CaptionGenerator
 from training import spelling
@@ -67,6 +70,18 @@ def student_writers(subjects: Subjects) -> dict[str, Write]:
     return {f"student, {count} {'step' if count == 1 else 'steps'}": write for count, write in by_steps.items()}
 
 
+def captioner_writers(subjects: Subjects) -> dict[str, Write]:
+    """`autoregressive, 0.95 M` → the captioner that is named; nothing where none is. BadInput: no such captioner."""
+    if subjects.captioner is None:
+        return {}
+    captioner = prefix_captioner.load(trained(subjects.captioner)).to(device())
+    return {
+        f"autoregressive, {captioner.parameter_count / 1e6:.2f} M": lambda images, columns, seeds: captioner.write(
+            list(images), columns
+        )
+    }
+
+
 def open_draw(subjects: Subjects) -> Draw | None:
     """What draws a caption in one step: the student's own first flow, where that draws."""
     if is_bundle(subjects.student):
@@ -75,6 +90,20 @@ def open_draw(subjects: Subjects) -> Draw | None:
         pipeline = opened(subjects.student)
         draws = pipeline.is_student and task_named(pipeline.task).output == "image"
     return next(iter(student_draws(subjects.student, (1,), subjects.backend).values())) if draws else None
+
+
+def open_caption(subjects: Subjects) -> Callable[[Images], list[str]] | None:
+    """What says most of a picture in one step, of the student's own folder; None where that has no flow which writes."""
+    if is_bundle(subjects.student):
+        flows = open_bundle(subjects.student).manifest.tasks
+    else:
+        pipeline = opened(subjects.student)
+        flows = tuple(one.task for one in (pipeline, *pipeline.siblings))
+    if ImageToText.name not in flows:
+        return None
+    (write,) = student_writers(replace(subjects, flow=ImageToText.name, student_steps=(1,))).values()
+    column = WHOLE if WHOLE in ImageFolder(data_folder(subjects.data), "train").columns else ""
+    return lambda images: write(images, [column] * len(images), range(len(images)))
 
 
 def open_seer(pipeline: Pipeline) -> dict[str, See]:

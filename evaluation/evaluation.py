@@ -15,7 +15,7 @@ from PIL import Image
 
 from base.errors import BadInput
 from base.files import atomic_file
-from evaluation import attribute_grids, fitting, machine, report_tables, slots_by_kind, typed_prompts
+from evaluation import attribute_grids, caption_subjects, fitting, machine, report_tables, slots_by_kind, typed_prompts
 from evaluation import subjects as sources
 from evaluation.bench import Bench, Draw, RoundTrip
 from evaluation.clock import Case, Timing, interleaved
@@ -25,11 +25,13 @@ from evaluation.effort import Effort
 from evaluation.figures import FIGURES
 from evaluation.grid import grid
 from evaluation.line import Figure
+from evaluation.principal_styles import by_components
 from evaluation.report import Report
 from evaluation.sheet import Sheet
 from evaluation.slots_by_kind import KindLine, SlotJudge
 from evaluation.subjects import Subjects
 from evaluation.transfer_evaluation import evaluate_transfers
+from evaluation.transfers import Rivals
 from evaluation.typed_prompts import TypedLine, TypedPrompt
 from models.task import task_named, task_of
 
@@ -122,7 +124,8 @@ def evaluate(
 
     if bench.reference.judge.config.slots and takes_pictures:
         styled = sources.open_styled(subjects.data)
-        transfers, pictures = evaluate_transfers(bench.reference.judge, styled, draws, effort)
+        rivals = Rivals(by_components(pipeline), caption_subjects.open_caption(subjects))
+        transfers, pictures = evaluate_transfers(bench.reference.judge, styled, draws, effort, rivals)
         grids |= pictures
 
     timings = _timings(draws, bench.fixed_prompts[0], rounds) if rounds else []

@@ -74,6 +74,8 @@ class Subjects:
     """Task of the flow, where a folder has several; by default its first."""
     typed: Path | None = None
     """Table of prompts as people type them, and what they mean."""
+    captioner: str | None = None
+    """Run or folder of an autoregressive captioner that a flow which writes is compared with."""
 
 
 def parse_steps(text: str) -> tuple[int, ...]:
@@ -143,7 +145,7 @@ def _styled(split: ImageFolder) -> StyledImages:
     styles, grounds = split.captions("style"), split.captions("ground")
     rows = zip(split.column("attributes"), styles, grounds, strict=True)
     things = [next((name for name in names if name not in known), "") for names, *known in rows]
-    captions = [str(text) for text in split_column(split, "text")]
+    captions = [str(text) for text in split_column(split, WHOLE if WHOLE in split.columns else "text")]
     return StyledImages(split.images(), tuple(things), tuple(styles), tuple(grounds), tuple(captions))
 
 

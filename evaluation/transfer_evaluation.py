@@ -5,7 +5,7 @@ Shapes: `N` images, `H W` pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from rich.console import Console
 from base.progress import track
 from evaluation.bench import Draw
 from evaluation.comparison import Comparison
+from evaluation.edits import AskedEdit, by_hand, edits
 from evaluation.effort import Effort
 from evaluation.grid import grid
 from evaluation.line import Figure, measure
@@ -22,6 +23,7 @@ from evaluation.transfer_figures import TRANSFER_FIGURES
 from evaluation.transfers import (
     MIXES,
     AskedByPictures,
+    Rivals,
     SourceTransfers,
     StyledReals,
     mixes,
@@ -33,48 +35,81 @@ from metrics.features import Images
 from metrics.judge_network import Judge
 from models.labels import Input
 
+WORDS, PRINCIPAL, REDRAWN = "in words", "principal components", "caption and redraw"
+"""Other ways to the same pictures: their captions, the paper's way to tell style apart, caption and redraw."""
 SHOWN = 8
 """Columns of the grids."""
 
 
 def evaluate_transfers(
-    judge: Judge, reals: StyledReals, draws: Mapping[str, Draw], effort: Effort,
+    judge: Judge, reals: StyledReals, draws: Mapping[str, Draw], effort: Effort, rivals: Rivals | None = None,
     figures: Sequence[Figure[Any]] = TRANSFER_FIGURES,
 ) -> tuple[Comparison, dict[str, Image.Image]]:  # fmt: skip
     """Figures and grids; of `draws` the first is the teacher's, the others are students'."""
-    varied = variations(reals.held_out.even(effort.captions))
-    moved = transfers(
-        (reals.combinations if len(reals.combinations) else reals.held_out).even(effort.captions), reals.train
-    )
-    mixed = mixes(reals.held_out.even(effort.captions))
-    lines = [measure(name, source, figures) for name, source in _baselines(judge, varied, moved).items()]
+    # What is asked for.
+    held_out = reals.held_out.even(effort.captions)
+    combinations = reals.combinations if len(reals.combinations) else reals.held_out
+    varied, mixed = variations(held_out), mixes(held_out)
+    moved = transfers(combinations.even(effort.captions), reals.train)
+    edited = edits(held_out, reals.train)
+
+    # What needs no generator, then every source and its rivals on the same weights.
+    lines = [measure(name, source, figures) for name, source in _baselines(judge, varied, moved, edited).items()]
     own, drawn = [], dict[str, SourceTransfers]()
     for name, draw in draws.items():
-        transferred = None if moved is None else (moved, _draw(draw, moved.wishes, effort.batch, f"{name}, transfer"))
-        by_mix = {
-            mix: (asked := mixed(mix), _draw(draw, asked.wishes, effort.batch, f"{name}, mix {mix:g}")) for mix in MIXES
-        }
-        variation = varied, _draw(draw, varied.wishes, effort.batch, f"{name}, variation")
-        drawn[name] = SourceTransfers(judge, variation, transferred, by_mix)
+
+        def images(wishes: Sequence[Input], what: str, draw: Draw = draw, name: str = name) -> Images:
+            return _draw(draw, wishes, effort.batch, f"{name}, {what}")
+
+        by_mix = {mix: (asked := mixed(mix), images(asked.wishes, f"mix {mix:g}")) for mix in MIXES}
+        by_kind = {kind: (edit, images(edit.wishes, f"another {kind}")) for kind, edit in edited.items()}
+        transferred = None if moved is None else (moved, images(moved.wishes, "transfer"))
+        drawn[name] = SourceTransfers(judge, (varied, images(varied.wishes, "variation")), transferred, by_mix, by_kind)
         own.append(measure(name, drawn[name], figures))
-        if moved is not None:  # the same combinations in words
-            words = _draw(draw, moved.right.captions, effort.batch, f"{name}, in words")
-            lines.append(measure(f"{name}, in words", SourceTransfers(judge, None, (moved, words), {}), figures))
+        for title, source in _rivals(judge, images, moved, edited, rivals or Rivals()).items():
+            lines.append(measure(f"{name}, {title}", source, figures))
     return Comparison(figures, lines, own[0], own[1:]), _grids(varied, moved, drawn)
 
 
-def _baselines(judge: Judge, varied: AskedByPictures, moved: AskedByPictures | None) -> dict[str, SourceTransfers]:
+def _rivals(
+    judge: Judge, draw: Callable[[Sequence[Input], str], Images], moved: AskedByPictures | None,
+    edited: Mapping[str, AskedEdit], rivals: Rivals,
+) -> dict[str, SourceTransfers]:  # fmt: skip
+    """Other ways by which the same source draws what was asked for."""
+    transferred = by_components = None
+    if moved is not None:
+        transferred = moved, draw(moved.right.captions, WORDS)
+        if rivals.principal is not None:
+            by_components = moved, draw(rivals.principal(moved.content, moved.style), PRINCIPAL)
+    named = {kind: (edit, draw(edit.right.captions, WORDS)) for kind, edit in edited.items()}
+    found = {WORDS: SourceTransfers(judge, transfer=transferred, edited=named)}
+    if by_components is not None:
+        found[PRINCIPAL] = SourceTransfers(judge, transfer=by_components)
+    if rivals.caption is not None and edited:
+        rewritten = {kind: by_hand(rivals.caption(edit.given.images), kind, edit) for kind, edit in edited.items()}
+        redrawn = {kind: (edited[kind], draw(texts, REDRAWN)) for kind, texts in rewritten.items()}
+        found[REDRAWN] = SourceTransfers(judge, edited=redrawn)
+    return found
+
+
+def _baselines(
+    judge: Judge, varied: AskedByPictures, moved: AskedByPictures | None, edited: Mapping[str, AskedEdit]
+) -> dict[str, SourceTransfers]:
     """What needs no generator; the reals are the ceiling of the judge."""
-    reals = SourceTransfers(judge, (varied, varied.content), None if moved is None else (moved, moved.right.images), {})
-    if moved is None:
-        return {"the pictures themselves": reals}
-    images = {
-        "content as it is": moved.content,
-        "style picture as it is": moved.style,
-        "content in the style picture's colours": recoloured(moved.content, moved.style),
-    }
-    others = {name: SourceTransfers(judge, None, (moved, pixels), {}) for name, pixels in images.items()}
-    return {"the pictures themselves": reals, **others}
+    right = {kind: (edit, edit.right.images) for kind, edit in edited.items()}
+    reals = SourceTransfers(
+        judge, (varied, varied.content), None if moved is None else (moved, moved.right.images), edited=right
+    )
+    found = {"the pictures themselves": reals}
+    as_it_is = {kind: (edit, edit.given.images) for kind, edit in edited.items()}
+    content = None if moved is None else (moved, moved.content)
+    if moved is not None or edited:
+        found["content as it is"] = SourceTransfers(judge, transfer=content, edited=as_it_is)
+    if moved is not None:
+        recolouring = recoloured(moved.content, moved.style)
+        found["style picture as it is"] = SourceTransfers(judge, transfer=(moved, moved.style))
+        found["content in the style picture's colours"] = SourceTransfers(judge, transfer=(moved, recolouring))
+    return found
 
 
 def _draw(draw: Draw, wishes: Sequence[Input], batch: int, title: str) -> Images:
@@ -95,6 +130,11 @@ def _grids(
         rows = {**given, **sources, "real": moved.right.images[:SHOWN]}
         grids["style transfer"] = grid(rows, moved.right.captions[:SHOWN])
     name, student = list(drawn.items())[-1]
+    for kind, (edit, _) in student.edited.items():
+        rows = {"picture": edit.given.images[:SHOWN]}
+        rows |= {title: source.edited[kind][1][:SHOWN] for title, source in drawn.items()}
+        asked_for = [getattr(wish, "prompt", "") for wish in edit.wishes[:SHOWN]]
+        grids[f"edit {kind}"] = grid({**rows, "real": edit.right.images[:SHOWN]}, asked_for)
     asked = next(iter(student.mixed.values()))[0]
     rows = {"picture": asked.content[:SHOWN]}
     rows |= {f"{name}, mix {mix:g}": images[:SHOWN] for mix, (_, images) in student.mixed.items()}

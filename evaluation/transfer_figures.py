@@ -5,11 +5,13 @@ Shapes: `N` images, `H W` pixels, `D` width of an embedding.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from evaluation.edits import GROUND, STYLE
 from evaluation.line import HIGHER, Column, Figure, Line, share
 from evaluation.transfers import MIXES, AskedByPictures, Curve, SourceTransfers, rank_correlation
 from metrics import features
@@ -38,6 +40,16 @@ class Varied:
     kept: KeptShares
     apart: float
     """Median distance to the picture ÷ that of two held-out pictures of one style, by the judge: 0 is a copy."""
+
+
+@dataclass(frozen=True)
+class Edited:
+    """Shares of edited pictures in which the judge sees what was asked for, what was to stay, and both."""
+
+    asked: float
+    kept: float
+    both: float
+    n: int
 
 
 def _kept(source: SourceTransfers, asked: AskedByPictures, images: Images) -> KeptShares:
@@ -74,6 +86,36 @@ def _cells(own: KeptShares | None, teacher: KeptShares | None) -> dict[Column, s
         return {}
     shares = {"thing": own.thing, "style": own.style, "both": own.both}
     return {Column(name, HIGHER): share(value) for name, value in shares.items()}
+
+
+def _edited(source: SourceTransfers) -> dict[str, Edited]:
+    """Kind of edit → its shares."""
+    found = {}
+    for kind, (edit, images) in source.edited.items():
+        slots = {STYLE: edit.right.styles, GROUND: edit.right.grounds}
+        asked = shows(source.judge, images, slots.pop(kind))
+        kept = shows(source.judge, images, edit.right.things)
+        for names in slots.values():
+            kept = kept & shows(source.judge, images, names)
+        found[kind] = Edited(float(asked.mean()), float(kept.mean()), float((asked & kept).mean()), len(images))
+    return found
+
+
+def _edit_cells(own: Mapping[str, Edited], teacher: Mapping[str, Edited]) -> dict[Column, str]:
+    return {
+        Column(f"{kind}: {name}", HIGHER): share(getattr(one, field))
+        for kind, one in own.items()
+        for name, field in (("asked", "asked"), ("rest kept", "kept"), ("both", "both"))
+    }
+
+
+def _redrawn(student: Line, teacher: Line) -> str:
+    own, ceiling = student[EDIT], teacher[EDIT]
+    worse = [kind for kind in own if kind in ceiling and below(own[kind].both, own[kind].n, DUE * ceiling[kind].both)]
+    listed = ", ".join(
+        f"another {kind} {own[kind].both:.3f} (the teacher's {ceiling[kind].both:.3f})" for kind in worse
+    )
+    return f"edits that do what was asked and keep the rest: {listed}." if worse else ""
 
 
 def _mixed(source: SourceTransfers) -> Curve | None:
@@ -127,11 +169,20 @@ TRANSFER = Figure[KeptShares | None](
     note="Style transfer asks for combinations of thing and style that training does not have, where the set holds such.",
     remark=_worse,
 )
+EDIT = Figure[Mapping[str, Edited]](
+    name="edit",
+    table="Edits in words: the asked ground or style, the rest kept",
+    measure=_edited,
+    cells=_edit_cells,
+    note="An edit is right where the judge sees what was asked for, and the rest as in the real picture. Caption and redraw: "
+    "the picture is captioned, a word of that is changed, and the caption is drawn.",
+    remark=_redrawn,
+)
 MIX = Figure[Curve | None](
     name="mix",
     table="Prompt of one thing, picture of another: prompt's / picture's thing seen",
     measure=_mixed,
     cells=_mix_cells,
 )
-TRANSFER_FIGURES: tuple[Figure[Any], ...] = (VARIATION, TRANSFER, MIX)
+TRANSFER_FIGURES: tuple[Figure[Any], ...] = (VARIATION, TRANSFER, EDIT, MIX)
 """What an evaluation measures of images asked for by pictures, in the order of its tables."""

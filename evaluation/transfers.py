@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,11 @@ from metrics.features import Images
 from metrics.judge_network import Judge
 from models.labels import Input, Wish
 
+if TYPE_CHECKING:
+    from evaluation.edits import AskedEdit
+
+Principal = Callable[[Images, Images], list[Input]]
+"""Pictures `(N, H, W, 3)` of things and of styles → the same wishes, style told apart by principal components."""
 MIXES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the prompt at which prompt and picture name different things."""
 
@@ -113,18 +119,32 @@ def recoloured(images: Images, others: Images) -> Images:
     return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
 
 
+@dataclass(frozen=True)
+class Rivals:
+    """Other ways to the same pictures, which the same source draws; None where the flows at hand have no such way."""
+
+    principal: Principal | None = None
+    """Style transfer by principal components."""
+    caption: Callable[[Images], list[str]] | None = None
+    """Pictures `(N, H, W, 3)` → captions that name all of them: edits by writing, changing the words and drawing anew."""
+
+
 class SourceTransfers:
     """Images that one source drew from pictures: a baseline, the teacher or a student."""
 
     def __init__(
-        self, judge: Judge, variation: tuple[AskedByPictures, Images] | None, transfer: tuple[AskedByPictures, Images] | None,
-        mixed: Mapping[float, tuple[AskedByPictures, Images]],
+        self, judge: Judge, variation: tuple[AskedByPictures, Images] | None = None,
+        transfer: tuple[AskedByPictures, Images] | None = None,
+        mixed: Mapping[float, tuple[AskedByPictures, Images]] | None = None,
+        edited: Mapping[str, tuple[AskedEdit, Images]] | None = None,
     ) -> None:  # fmt: skip
-        """What was asked for, each with an image `(N, H, W, 3)` of every wish; `mixed` by the share of the prompt."""
-        self.judge, self.variation, self.transfer, self.mixed = judge, variation, transfer, mixed
+        """What was asked for, each with an image `(N, H, W, 3)` of each wish; `mixed` by the text's share, `edited` by kind."""
+        self.judge, self.variation, self.transfer = judge, variation, transfer
+        self.mixed, self.edited = mixed or {}, edited or {}
 
     def __len__(self) -> int:
-        return sum(len(one[1]) for one in (self.variation, self.transfer) if one is not None)
+        shown = [*(one for one in (self.variation, self.transfer) if one is not None), *self.edited.values()]
+        return sum(len(images) for _, images in shown)
 
 
 @dataclass(frozen=True)

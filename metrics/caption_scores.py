@@ -1,4 +1,4 @@
-"""Captions beside their references: exact, nearest name, word F1, CIDEr-D; it knows no network and no image.
+"""Captions beside their references: exact, nearest name, word F1, chrF, CIDEr-D; it knows no network and no image.
 
 Texts are compared as they stand: whoever calls has made their spelling alike. Shapes: `N` captions, `M` names, `L` letters.
 """
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 NGRAMS = 4
 """CIDEr-D counts runs of 1 to so many words."""
+LETTERS = 6
+"""chrF counts runs of 1 to so many letters."""
 SIGMA = 6.0
 """Width of its penalty for another length, in words."""
 
@@ -39,6 +41,34 @@ def _f1(own: str, right: str) -> float:
     ours, theirs = Counter(own.split()), Counter(right.split())
     words = ours.total() + theirs.total()
     return 2 * (ours & theirs).total() / words if words else 1.0
+
+
+def chrf(written: Sequence[str], references: References) -> float:
+    """Mean over N captions of the best chrF, 0 to 1 (Popović 2015, https://aclanthology.org/W15-3049, equation 1); NaN of none.
+
+    (1 + 2²)·P·R ÷ (2²·P + R) of precision P and recall R of runs of 1 to 6 letters, blanks left out, each the mean over those
+    lengths that caption or reference have.
+    """
+    return _mean([max(_chrf(own, one) for one in right) for own, right in zip(written, references, strict=True)])
+
+
+def _chrf(own: str, right: str) -> float:
+    precisions, recalls = [], []
+    for length in range(1, LETTERS + 1):
+        ours, theirs = (_letter_runs(text, length) for text in (own, right))
+        if ours or theirs:
+            common = (ours & theirs).total()
+            precisions.append(common / max(1, ours.total()))
+            recalls.append(common / max(1, theirs.total()))
+    if not precisions:
+        return 1.0
+    precision, recall = _mean(precisions), _mean(recalls)
+    return 5 * precision * recall / (4 * precision + recall) if precision + recall else 0.0
+
+
+def _letter_runs(text: str, length: int) -> Counter[str]:
+    letters = "".join(text.split())
+    return Counter(letters[start : start + length] for start in range(len(letters) - length + 1))
 
 
 class CiderD:

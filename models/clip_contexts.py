@@ -33,8 +33,10 @@ class ClipTextContext(nn.Module):
 class ClipPictureContext(nn.Module):
     """Pictures → tokens in the shared space, twice: a row has room for two pictures, content and style.
 
-    `tokens` are those of both, 2·P. The class token is the first of each picture's.
+    `tokens` are those of both, 2·P. The class token is the first of each picture's, the others are its patches.
     """
+
+    local_tokens = True
 
     def __init__(self, clip: CLIPVisionModelWithProjection) -> None:
         super().__init__()

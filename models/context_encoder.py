@@ -47,8 +47,15 @@ class ContextEncoder(ModelMixin, ConfigMixin):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images `(N, 3, H, W)` in [−1, 1], of any size → tokens `(N, T, D)`: content, then style."""
+        return self.pooled(self.local(images)[:, 1:])
+
+    def local(self, images: Tensor) -> Tensor:
+        """Images `(N, 3, H, W)` in [−1, 1], of any size → what the tower makes of class token and patches `(N, 1 + P, Dp)`."""
         if images.shape[2:] != (self.side, self.side):
             size = (self.side, self.side)
             images = functional.interpolate(images, size, mode="bicubic", align_corners=False, antialias=True)
-        patches = self.tower(pixel_values=images).last_hidden_state[:, 1:]
+        return cast(Tensor, self.tower(pixel_values=images).last_hidden_state)
+
+    def pooled(self, patches: Tensor) -> Tensor:
+        """Patches `(N, P, Dp)` → tokens `(N, T, D)`: content, then style."""
         return torch.cat([self.content(patches), self.style(patches)], dim=1)

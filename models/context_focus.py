@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from base.errors import BadInput
 
+NEUTRAL = 0.5
+"""The focus that leaves tokens as they are."""
 COMPONENTS = 20
 """Principal components that are told apart; what is beyond is the rest."""
 STYLE = 5
@@ -31,7 +33,7 @@ def focused(tokens: NDArray[np.float32], focus: float) -> NDArray[np.float32]:
         raise BadInput(f"focus {focus} is out of range; accepted: 0 (content) to 1 (style)")
     if tokens.ndim != 2 or len(tokens) < 2 or not np.isfinite(tokens).all():
         raise BadInput(f"tokens must be PxD finite numbers, got {list(tokens.shape)}")
-    if focus == 0.5:
+    if focus == NEUTRAL:
         return tokens
     local = tokens[1:].astype(np.float64)
     middle = local.mean(axis=1, keepdims=True)  # of each token, as published

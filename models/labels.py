@@ -28,6 +28,16 @@ class Wish:
     mix: float | None = None
     """Share of the prompt beside the pictures, 0 to 1; none: half where both are there, else all of what is."""
 
+    focus: float | None = None
+    """0: the content picture's content alone, and of a style picture beside it the style alone; 1: the other way round; ½ or
+    none: as they are. Told apart by principal components of a picture's local tokens (`models.context_focus`)."""
+
+    @property
+    def focuses(self) -> tuple[float, float]:
+        """Of the content picture, and of the style picture: that of one alone is `focus`."""
+        own = 0.5 if self.focus is None else self.focus
+        return own, own if self.content is None else 1 - own
+
     @property
     def share(self) -> float:
         """`mix`, or what stands for none."""

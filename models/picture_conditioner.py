@@ -17,6 +17,13 @@ from models.pipeline import Conditioner
 from models.pixel_tensors import from_uint8
 
 
+@torch.no_grad()
+def embedded(encoder: nn.Module, images: Sequence[Any]) -> Tensor:
+    """Pictures `(H, W, 3)` uint8, each of any size → tokens `(N, T, D)` float32 on the host."""
+    device = next(encoder.parameters()).device
+    return torch.cat([encoder(from_uint8(np.asarray(image)[None]).to(device)) for image in images]).float().cpu()
+
+
 class PictureConditioner(Conditioner):
     """What conditioners of pictures share: a frozen encoder that turns them into tokens before a step begins."""
 
@@ -27,12 +34,9 @@ class PictureConditioner(Conditioner):
         super().__init__()
         self.image_encoder = image_encoder
 
-    @torch.no_grad()
     def embed(self, images: Sequence[Any]) -> Tensor:
         """Pictures `(H, W, 3)` uint8, each of any size → tokens `(N, T, D)` float32 on the host."""
-        device = next(self.image_encoder.parameters()).device
-        parts = [self.image_encoder(from_uint8(np.asarray(image)[None]).to(device)) for image in images]
-        return torch.cat(parts).float().cpu()
+        return embedded(self.image_encoder, images)
 
     def tokens(self, picture: Any, first: int, last: int) -> Tensor:
         """A picture `(H, W, 3)` uint8, or its tokens as they are → tokens `first` to `last` of T, `(last − first, D)`.

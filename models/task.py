@@ -39,6 +39,8 @@ class Vocabulary:
     """Names of the labels, in the order of their numbers."""
     slots: Slots = dataclasses.field(default_factory=dict)
     """Slot → attributes that exclude each other in it, in the order of their weights."""
+    local_tokens: bool = False
+    """Whether it sees a picture as a class token and its patches, of which style can be told from content."""
 
 
 class Described(Protocol):
@@ -180,7 +182,8 @@ def doing(task: str, tasks: Iterable[str]) -> str | None:
 
 def task_of(model: Described) -> Task:
     """The task of a pipeline or of a bundle's manifest, with the names that the model knows. BadInput: as `task_named`."""
-    return task_named(model.task)(Vocabulary(tuple(model.classes), model.slots))
+    local_tokens = bool(getattr(model, "local_tokens", False))
+    return task_named(model.task)(Vocabulary(tuple(model.classes), model.slots, local_tokens))
 
 
 def in_turn(known: Sequence[Input], count: int) -> list[Input]:

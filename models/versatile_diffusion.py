@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import diffusers
+import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
@@ -26,12 +27,14 @@ from models.architecture import architecture
 from models.columns import Columns
 from models.conditioning import Conditioning
 from models.context_encoder import ContextEncoder
+from models.context_focus import NEUTRAL, focused
 from models.labels import Input, Seen, Wish
 from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.picture_conditioner import PictureConditioner
 from models.pipeline import Pipeline
+from models.pixel_tensors import from_uint8
 from models.schedule import teacher_scheduler
-from models.stable_diffusion import name_as_released, tokenized, vae_class
+from models.stable_diffusion import beyond, name_as_released, tokenized, vae_class
 from models.tasks.image_text_to_image import ImageTextToImage
 from models.tasks.image_to_text import ImageToText
 from models.versatile_unet import VersatileUNet
@@ -78,12 +81,32 @@ class WishConditioner(PictureConditioner):
         count, half = self.image_encoder.tokens, self.image_encoder.tokens // 2
         pictures = torch.zeros(len(wishes), count, self.image_encoder.width)
         for row, wish in zip(pictures, cast("list[Wish]", wishes), strict=True):
+            own, others = wish.focuses
             if wish.content is not None:
-                row[:half] = self.tokens(wish.content, 0, half)
+                row[:half] = self.focused(wish.content, 0, half, own)
             if wish.style is not None:
-                row[half:] = self.tokens(wish.style, half, count)
+                row[half:] = self.focused(wish.style, half, count, others)
         mix = torch.tensor([cast(Wish, wish).share for wish in wishes])
         return self.pack(tokenized(self.tokenizer, [cast(Wish, wish).prompt for wish in wishes]), pictures, mix)
+
+    def beyond(self, inputs: Sequence[Input]) -> list[str]:
+        """The end of each prompt that has more tokens than the tokenizer's length."""
+        return beyond(self.tokenizer, [one.prompt if isinstance(one, Wish) else one for one in inputs])
+
+    def focused(self, picture: Any, first: int, last: int, focus: float) -> Tensor:
+        """A picture's tokens `first` to `last`, `(last − first, D)`, towards content or style by its patches before the pools.
+
+        BadInput: as `tokens`, or tokens in place of a picture, whose patches are gone.
+        """
+        if focus == NEUTRAL:
+            return self.tokens(picture, first, last)
+        if (pixels := np.asarray(picture)).dtype != np.uint8:
+            raise BadInput("focus is of a picture's patches, which its tokens do not show; accepted: a picture")
+        encoder = self.image_encoder
+        with torch.no_grad():
+            local = encoder.local(from_uint8(pixels[None]).to(encoder.device))[0].float().cpu()  # (1 + P, Dp)
+            patches = torch.from_numpy(focused(local.numpy(), focus)[1:])[None]
+            return encoder.pooled(patches.to(encoder.device))[0, first:last].float().cpu()
 
     def pack(self, input_ids: Tensor, image_embeds: Tensor, mix: Tensor) -> Tensor:
         """Ids `(N, S)`, tokens of pictures `(N, T, D)`, share of the text `(N,)` → rows `(N, R)` float32."""

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from models import components, optimus, published_layout, save_published, tokeni
 from models.architecture import architecture
 from models.clip_contexts import ClipPictureContext, ClipTextContext
 from models.conditioning import Conditioning
+from models.context_focus import focused
 from models.labels import Input, Seen, Wish
 from models.latent_autoencoder import latent_autoencoder
 from models.picture_conditioner import PictureConditioner
@@ -68,6 +69,10 @@ class PublishedConditioner(WishConditioner):
     ) -> None:
         super().__init__(tokenizer, text_encoder, image_encoder)
         self.null_picture = null_picture
+
+    def focused(self, picture: Any, first: int, last: int, focus: float) -> Tensor:
+        """A picture's tokens `first` to `last`, `(last − first, D)`, towards content or style: they are local as they are."""
+        return torch.from_numpy(focused(self.tokens(picture, first, last).numpy(), focus))
 
     def null_beside(self, null: Conditioning, conditioning: Conditioning) -> Conditioning:
         """The empty text and no picture, mixed as each sample `(N, …)` is: guidance of a mix is between both."""

@@ -103,6 +103,14 @@ def nearest_tokens(latents: Tensor, embedding: Tensor) -> Tensor:
     return (latents[:, :, 0].mT @ embedding.T.to(latents.dtype)).argmax(dim=-1)
 
 
+def texts_of(tokenizer: PreTrainedTokenizerFast, ids: NDArray[np.int64]) -> list[str]:
+    """Ids `(N, S)` → N captions up to their end, without special tokens."""
+    end = tokenizer.eos_token_id
+    rows = [row[: row.index(end)] if end in row else row for row in ids.tolist()]
+    written = cast("list[str]", tokenizer.batch_decode(rows, skip_special_tokens=True))
+    return [text.replace("</w>", " ").strip() for text in written]  # CLIP's own class does that itself
+
+
 class TokenAutoencoder(Autoencoder):
     """Token ids ↔ their embeddings in a `Writer`'s table, which has no weights of its own."""
 
@@ -128,10 +136,7 @@ class TokenAutoencoder(Autoencoder):
 
     def texts(self, ids: NDArray[np.int64]) -> list[str]:
         """Ids `(N, S)` → N captions up to their end, without special tokens."""
-        end = self.tokenizer.eos_token_id
-        rows = [row[: row.index(end)] if end in row else row for row in ids.tolist()]
-        written = cast("list[str]", self.tokenizer.batch_decode(rows, skip_special_tokens=True))
-        return [text.replace("</w>", " ").strip() for text in written]  # CLIP's own class does that itself
+        return texts_of(self.tokenizer, ids)
 
     def picture(self, latents: Tensor) -> NDArray[np.uint8]:
         """Embeddings `(N, C, 1, S)` → the captions as pictures of text `(N, 24, 256, 3)`."""

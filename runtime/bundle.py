@@ -76,6 +76,8 @@ class Manifest(BaseModel):
     """(T, D) of what the encoder of pictures gives, where requests hold pictures."""
     picture_size: tuple[int, int] | None = None
     """(W, H) of the pictures that it takes."""
+    local_tokens: bool = False
+    """Whether half of them are a class token and the patches of one picture: then style can be told from content (`focus`)."""
     flows: dict[str, Manifest] = {}
     """Task → the other flows of the bundle, which share weights with this one; their files are listed here."""
     files: dict[str, str]

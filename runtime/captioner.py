@@ -24,6 +24,8 @@ from runtime.generator import Generator, Request
 
 TOKENIZER = "tokenizer/tokenizer.json"
 """What reads captions where the bundle does not name another."""
+END = "<|endoftext|>"
+"""The token behind which a caption holds nothing."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class CaptionGenerator:
         """Whether it takes texts as well, and says them otherwise."""
         words = flow.by_word
         self._tokenizer = Tokenizer.from_file(str(bundle.path(words.tokenizer if words else TOKENIZER)))
-        self._end = words.end if words else self._tokenizer.token_to_id("<|endoftext|>")
+        self._end = words.end if words else self._tokenizer.token_to_id(END)
 
     def caption(
         self, images: Sequence[NDArray[Any]], seeds: Sequence[int], column: str = "", steps: int = 1
@@ -83,12 +85,15 @@ class CaptionGenerator:
     def _write(self, inputs: Sequence[Input], seeds: Sequence[int], steps: int) -> list[WrittenCaption]:
         requests = [Request(one, seed) for one, seed in zip(inputs, seeds, strict=True)]
         rows: NDArray[np.int64] = self.generator.generate(requests, steps)  # (N, S)
-        return [self._read(row, seed) for row, seed in zip(rows.tolist(), seeds, strict=True)]
+        read = [read_caption(self._tokenizer, row, self._end) for row in rows.tolist()]
+        return [
+            WrittenCaption(text, seed, ended and bool(text)) for (text, ended), seed in zip(read, seeds, strict=True)
+        ]
 
-    def _read(self, ids: Sequence[int], seed: int) -> WrittenCaption:
-        """S ids → the caption up to its end."""
-        ended = self._end in ids
-        said = ids[: ids.index(self._end)] if ended else ids
-        words = self._tokenizer.decode(list(said), skip_special_tokens=True)
-        text = " ".join("".join(letter for letter in words.replace("</w>", " ") if letter.isprintable()).split())
-        return WrittenCaption(text, seed, ended and bool(text))
+
+def read_caption(tokenizer: Tokenizer, ids: Sequence[int], end: int) -> tuple[str, bool]:
+    """S ids → the text that they spell up to the id `end`, of letters that can be printed, and whether there is an end."""
+    ended = end in ids
+    said = ids[: ids.index(end)] if ended else ids
+    words = tokenizer.decode(list(said), skip_special_tokens=True)
+    return " ".join("".join(letter for letter in words.replace("</w>", " ") if letter.isprintable()).split()), ended

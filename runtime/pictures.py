@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import BadInput
+from models.context_focus import NEUTRAL, focused
 from models.labels import Input, Seen, Wish
 from models.task import task_of
 from runtime.bundle import Bundle
@@ -49,7 +50,7 @@ class WishTokenizer(PictureTokenizer):
 
     def __init__(self, bundle: Bundle, prompts: InputTokenizer, embed: Embed) -> None:
         super().__init__(bundle, embed)
-        self.prompts = prompts
+        self.prompts, self.local = prompts, bundle.manifest.local_tokens
 
     def ids(self, inputs: Sequence[Input]) -> NDArray[Any]:
         """The prompts' ids `(N, S)` int64. BadInput: not text."""
@@ -61,12 +62,23 @@ class WishTokenizer(PictureTokenizer):
         wishes = [_as_wish(one) for one in inputs]
         embeds, half = np.zeros((len(wishes), self.count, self.width), np.float32), self.count // 2
         for row, wish in zip(embeds, wishes, strict=True):
+            own, others = wish.focuses
             if wish.content is not None:
-                row[:half] = self.tokens(wish.content, 0, half)
+                row[:half] = self.focused(self.tokens(wish.content, 0, half), own)
             if wish.style is not None:
-                row[half:] = self.tokens(wish.style, half, self.count)
+                row[half:] = self.focused(self.tokens(wish.style, half, self.count), others)
         mix = np.array([wish.share for wish in wishes], np.float32)
         return {"input_ids": self.ids(inputs), "image_embeds": embeds, "mix": mix}
+
+    def focused(self, tokens: NDArray[np.float32], focus: float) -> NDArray[np.float32]:
+        """A picture's tokens `(T/2, D)`, towards content or style. BadInput: its tokens are not local ones."""
+        if focus == NEUTRAL:
+            return tokens
+        if not self.local:
+            raise BadInput(
+                "focus is not offered: this model sees a picture as a few tokens; accepted: content, style, mix"
+            )
+        return focused(tokens, focus)
 
     def dropped(self, input: Input) -> int:
         """How many tokens of the prompt do not fit into S."""

@@ -107,6 +107,7 @@ const ippo = {
     const zones = varied.split(" ");
     const [first] = zones;
     const none = { ...Object.fromEntries(zones.map((zone) => [zone, null])), mix: null };
+    const focus = document.querySelector("#ippo-focus input");
     const taken = zones.filter((zone) => this.pictures[zone]);
     const lacks = `drop a picture on ${first}`;
     if (place === "type") return { title, body: { ...body, ...none } };
@@ -122,7 +123,7 @@ const ippo = {
     const mix = body[field] && taken.length ? Number(document.querySelector("#ippo-mix input").value) : null;
     const own = Object.fromEntries(taken.map((zone) => [zone, this.pictures[zone]]));
     const enough = body[field] || own[first];
-    return { title: enough ? title || "mix" : "", lacks: `${lacks}, or type something`, body: { ...rest, ...own, mix } };
+    return { title: enough ? title || "mix" : "", lacks: `${lacks}, or type something`, body: { ...rest, ...own, mix, ...(focus && { focus: taken.length ? Number(focus.value) : null }) } };
   },
 
   // Captions of a picture, by several seeds, each once.

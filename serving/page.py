@@ -62,10 +62,15 @@ PLACES = """
   <div class="ippo-zones">{zones}</div>
   <label id="ippo-mix">pictures
     <input type="range" aria-label="mix" min="0" max="1" step="0.05" value="0.5" oninput="ippo.redraw()"> words</label>
+  {focus}
   <p id="ippo-says"><select aria-label="kind of caption" onchange="ippo.redraw()"><option value="">any</option>{kinds}</select>
     <output></output></p>
 </div>
 """
+
+
+FOCUS = """<label id="ippo-focus">content
+    <input type="range" aria-label="focus" min="0" max="1" step="0.05" value="0.5" oninput="ippo.redraw()"> style</label>"""
 
 
 class Page:
@@ -180,7 +185,7 @@ def places(model: Manifest, task: Task) -> str:
     width, height = model.picture_size or model.sizes[0]
     return PLACES.format(
         first="type", width=width, height=height, varied=" ".join(task.varied), tabs="".join(shown), zones="".join(zones),
-        kinds="".join(kinds),
+        kinds="".join(kinds), focus=FOCUS if task.vocabulary.local_tokens else "",
     )  # fmt: skip
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from models import ddpm, stable_diffusion, stable_diffusion_xl, versatile_diffusion
+from models import ddpm, prefix_captioner, stable_diffusion, stable_diffusion_xl, versatile_diffusion
 from models.columns import Columns
 from models.context_encoder import ContextEncoder
 from models.pipeline import Pipeline
+from models.prefix_captioner import PrefixCaptioner
 from models.schedule import Prediction, student_scheduler, teacher_scheduler
 from models.unet import TextTimeUNet
 from models.versatile_unet import VersatileUNet
@@ -188,6 +190,12 @@ def versatile_teacher(seed: int = 0) -> Pipeline:
     columns = Columns(columns=COLUMNS, width=WIDTH)
     schedulers = (stable_diffusion.TEACHER_SCHEDULER, teacher_scheduler("sample", "squaredcos_cap_v2"))
     return versatile_diffusion.assemble(conditioner, VersatileUNet(**known).eval(), vae(), columns, writer, schedulers)
+
+
+def captioner(columns: Sequence[str] = COLUMNS) -> PrefixCaptioner:
+    """A random captioner that writes token by token behind the same encoder's tokens."""
+    torch.manual_seed(0)
+    return prefix_captioner.build(context_encoder(), tokenizer(), columns, layers=1, heads=2)
 
 
 def versatile_student(seed: int = 0) -> Pipeline:

@@ -39,6 +39,11 @@ class Captions:
                 raise BadInput(f"column '{column}' of {images.name}: {error}{_slots_of(images, texts)}") from None
         self.ids = torch.stack(ids, dim=1)
 
+    @property
+    def tokens(self) -> int:
+        """S, of a caption."""
+        return self.ids.shape[-1]
+
     def shares(self, balance: float | None, weights: bool) -> Shares:
         """How often each sample is drawn; `weights`: whether ids are weights of attributes, of which each is a name.
 
@@ -50,13 +55,15 @@ class Captions:
 
     def cut(self, beyond: Callable[[Sequence[Any]], list[str]]) -> list[str]:
         """A line on captions whose end `beyond` says is left out, with one of them; none where all are read whole."""
-        texts = [text for column in self.texts for text in column]
+        return self._cut([text for column in self.texts for text in column], beyond)
+
+    def _cut(self, texts: Sequence[Any], beyond: Callable[[Sequence[Any]], list[str]]) -> list[str]:
         lost = [(text, end) for text, end in zip(texts, beyond(texts), strict=True) if end]
         if not lost:
             return []
         text, end = lost[len(lost) // 2]
         return [
-            f"{len(lost)} of {len(texts)} captions are longer than the {self.ids.shape[-1]} tokens that are read, and lose "
+            f"{len(lost)} of {len(texts)} captions are longer than the {self.tokens} tokens that are read, and lose "
             f"their end, such as '{end}' of '{text}'"
         ]
 

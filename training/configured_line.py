@@ -12,7 +12,17 @@ import yaml
 from base.errors import BadInput
 from base.runs import data_folder, new_run_folder
 
-ORDER = ("autoencoder", "clip", "context-clip", "teacher", "decoder", "student", "judge", "attribute-judge")
+ORDER = (
+    "autoencoder",
+    "clip",
+    "context-clip",
+    "teacher",
+    "decoder",
+    "student",
+    "judge",
+    "attribute-judge",
+    "autoregressive-captioner",
+)
 """All methods, in the order of those stages that do not need each other."""
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from base.config import Config
 from base.errors import BadInput
 from data.imagefolder import ImageFolder
+from models.context_encoder import ContextEncoder
 from models.labels import Input, Wish
 from models.picture_conditioner import PictureConditioner
 from models.pixel_tensors import from_uint8
@@ -107,6 +108,15 @@ class Contexts(Captions):
     def shares(self, balance: float | None, weights: bool) -> Shares:
         """How often each picture is drawn, by the names in its captions."""
         return balanced([list(texts) for texts in zip(*self.captions, strict=True)], balance or 0)
+
+    @property
+    def tokens(self) -> int:
+        """S, of a caption."""
+        return self.conditioner.tokenizer.model_max_length
+
+    def cut(self, beyond: Callable[[Sequence[Any]], list[str]]) -> list[str]:
+        """A line on captions whose end is left out, as of captions alone; wishes are made of them."""
+        return self._cut([text for column in self.captions for text in column], beyond)
 
     def scored(self, held_out: Captions, most: int) -> Scored:
         """Rows of things that training has in their style, `most` of them; the loss of other combinations rises as these are
@@ -251,10 +261,15 @@ def labels(
     return captions, plain, [things, styles, grounds]
 
 
-@torch.no_grad()
 def embeds(conditioner: PictureConditioner, images: ImageFolder) -> Tensor:
     """The tokens `(N, T, D)` of all pictures of a split, once for all runs."""
-    encoder = conditioner.image_encoder.to(device())
+    return embeds_of(conditioner.image_encoder, images)
+
+
+@torch.no_grad()
+def embeds_of(image_encoder: ContextEncoder, images: ImageFolder) -> Tensor:
+    """The same of an encoder alone: tokens `(N, T, D)`."""
+    encoder = image_encoder.to(device())
     name = tensor_cache.digest([encoder], images.digest)
 
     def encode() -> Tensor:

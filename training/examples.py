@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
 from base.errors import BadInput
 from data.imagefolder import ImageFolder
@@ -19,6 +20,7 @@ from models import tokenizer_files
 from models.labels import Input, Seen
 from models.optimus import OptimusAutoencoder
 from models.pipeline import Pipeline
+from models.stable_diffusion import beyond as beyond_length
 from models.stable_diffusion import tokenized
 from models.task import task_of
 from models.versatile_diffusion import SeenConditioner, WishConditioner
@@ -102,7 +104,11 @@ class Asked(Captions):
     Rows are `(M, 2, R)`, picture by picture.
     """
 
-    def __init__(self, images: ImageFolder, conditioner: SeenConditioner) -> None:
+    def __init__(
+        self, images: ImageFolder, conditioner: SeenConditioner, reads: PreTrainedTokenizerFast, said: Sequence[str]
+    ) -> None:
+        """`said`: what is right of each sample, which `reads` turns into ids."""
+        self.reads, self.said = reads, said
         self.embeds, names = contexts.embeds(conditioner, images), conditioner.columns.names
         kinds = torch.arange(len(names)).repeat(len(images))
         pictures = self.embeds.repeat_interleave(len(names), dim=0)
@@ -110,6 +116,15 @@ class Asked(Captions):
         self.ids = torch.stack([told, anyhow], dim=1)
         tokens = self.embeds.numpy()
         self.texts = [[Seen(picture, name) for picture in tokens for name in names]]
+
+    @property
+    def tokens(self) -> int:
+        """S, of a caption."""
+        return self.reads.model_max_length
+
+    def cut(self, beyond: Callable[[Sequence[Any]], list[str]]) -> list[str]:
+        """A line on captions whose end is never learnt."""
+        return self._cut(self.said, lambda texts: beyond_length(self.reads, texts))
 
     def shares(self, balance: float | None, weights: bool) -> Shares:
         """Every sample is drawn equally often."""
@@ -140,6 +155,17 @@ def examples(
     return Examples(rows, lambda: latents.of(pipeline, images))
 
 
+def said(images: ImageFolder, columns: Sequence[str]) -> list[list[str]]:
+    """The captions of each column, as what is to be written. BadInput: no such column, or rows in which it says nothing."""
+    found = {column: images.captions(column) for column in columns}
+    for column, texts in found.items():
+        if empty := sum(not text.strip() for text in texts):
+            raise BadInput(
+                f"column '{column}' of {images.name} says nothing in {empty} of {len(texts)} rows; accepted: text in each"
+            )
+    return list(found.values())
+
+
 def look(pipeline: Pipeline, images: ImageFolder, columns: Sequence[str], config: ContextsConfig | None = None) -> None:
     """BadInput: what `examples` or its latents would refuse, without a picture's being shown to any network."""
     task = task_of(pipeline)
@@ -165,7 +191,7 @@ def _said(pipeline: Pipeline, images: ImageFolder, columns: Sequence[str], confi
 
 def _written(pipeline: Pipeline, images: ImageFolder) -> list[list[str]]:
     """The captions in each column that the writer knows. BadInput: a lacking one."""
-    return [images.captions(name) for name in cast(SeenConditioner, pipeline.conditioner).columns.names]
+    return said(images, cast(SeenConditioner, pipeline.conditioner).columns.names)
 
 
 def _captions(pipeline: Pipeline, images: ImageFolder) -> Examples:
@@ -173,7 +199,9 @@ def _captions(pipeline: Pipeline, images: ImageFolder) -> Examples:
     columns = _written(pipeline, images)
     conditioner, words = cast(SeenConditioner, pipeline.conditioner), cast(TokenAutoencoder, pipeline.autoencoder)
     texts = [column[index] for index in range(len(images)) for column in columns]
-    ids = tokenized(tokenizer_files.as_written(words.tokenizer), cast("list[Input]", texts))
+    reads = tokenizer_files.as_written(words.tokenizer)
+    ids = tokenized(reads, cast("list[Input]", texts))
     return Examples(
-        Asked(images, conditioner), lambda: Latents.alike(words.encode(ids.to(words.embedding.device)).cpu())
+        Asked(images, conditioner, reads, texts),
+        lambda: Latents.alike(words.encode(ids.to(words.embedding.device)).cpu()),
     )

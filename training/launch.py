@@ -22,6 +22,7 @@ C = TypeVar("C", bound=Config)
 METHODS = {
     "attribute-judge": "attribute_judge",
     "autoencoder": "autoencoder",
+    "autoregressive-captioner": "autoregressive_captioner",
     "clip": "clip",
     "context-clip": "context_clip",
     "decoder": "decoder",

@@ -16,7 +16,12 @@ class ImageTextToImage(TextToImage):
 
     name = "image-text-to-image"
     images = varied = ("content", "style")
-    further = (InputField("mix", float, "Share of the prompt beside the pictures, 0 to 1; by default half."),)
+    further = (
+        InputField("mix", float, "Share of the prompt beside the pictures, 0 to 1; by default half."),
+        InputField(
+            "focus", float, "A picture's content (0), style (1) or both (0.5); of a style beside a content the reverse."
+        ),
+    )
     direct_inputs = ("image_embeds", "mix")
     fused = "variation.onnx"
     required = False
@@ -27,8 +32,8 @@ class ImageTextToImage(TextToImage):
         return input.prompt if isinstance(input, Wish) else str(input)
 
     def joined(self, input: Input, further: Mapping[str, Any]) -> Input:
-        """The wish. BadInput: nothing is said at all, a style alone, or a mix out of range or of one thing."""
-        content, style, mix = (further.get(name) for name in ("content", "style", "mix"))
+        """The wish. BadInput: nothing is said at all, a style alone, a mix of one thing, a focus that is none, out of range."""
+        content, style, mix, focus = (further.get(name) for name in ("content", "style", "mix", "focus"))
         prompt = str(input)
         if content is None and style is None and not prompt:
             raise BadInput("nothing to draw; accepted: prompt, content, or one of them with style")
@@ -38,7 +43,15 @@ class ImageTextToImage(TextToImage):
             raise BadInput(f"mix {mix} is out of range; accepted: 0 to 1")
         if mix is not None and (not prompt or (content is None and style is None)):
             raise BadInput("mix is between a prompt and pictures; one of them is missing")
-        return Wish(prompt, content, style, mix)
+        if focus is not None and not 0 <= focus <= 1:
+            raise BadInput(f"focus {focus} is out of range; accepted: 0 (content) to 1 (style)")
+        if focus is not None and content is None and style is None:
+            raise BadInput("focus is of a picture, and there is none; accepted with it: content, style")
+        if focus is not None and not self.vocabulary.local_tokens:
+            raise BadInput(
+                "focus is not offered: this model sees a picture as a few tokens; accepted: content, style, mix"
+            )
+        return Wish(prompt, content, style, mix, focus)
 
 
 TASK = ImageTextToImage

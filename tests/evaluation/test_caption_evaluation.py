@@ -13,7 +13,7 @@ from base.errors import BadInput
 from commands.evaluate import evaluate as command
 from evaluation import caption_subjects as sources
 from evaluation.caption_baselines import REFERENCES, baselines
-from evaluation.caption_figures import CIDER, COLUMNS, EXACT, READ_BACK, SAID, WORDS
+from evaluation.caption_figures import CHRF, CIDER, COLUMNS, EXACT, READ_BACK, SAID, WORDS
 from evaluation.caption_reference import CaptionReference, SourceCaptions, common_start
 from evaluation.line import measure
 from evaluation.subjects import Subjects
@@ -24,7 +24,7 @@ from tests.evaluation.pages import fetched
 from tests.evaluation.styled_set import THINGS, untrained_judge, write_styled
 
 COLUMN = tiny.COLUMNS
-FIGURES = (EXACT, COLUMNS, SAID, WORDS, CIDER, READ_BACK)
+FIGURES = (EXACT, COLUMNS, SAID, WORDS, CHRF, CIDER, READ_BACK)
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     judge_network.save(untrained_judge(), root / "judge")
     folders.save(tiny.versatile_teacher(), root / "teacher")
     folders.save(tiny.versatile_student(), root / "student")
+    tiny.captioner().save(root / "captioner")
     return root
 
 
@@ -63,7 +64,7 @@ def test_what_is_right_has_every_figure(reference: CaptionReference) -> None:
     shouted = {kind: [f"The {text.upper()}!" for text in texts] for kind, texts in right.items()}
     line = measure("right", SourceCaptions(reference, shouted), FIGURES)
     assert line.n == 12 and line[READ_BACK] == {}
-    for figure in (EXACT, SAID, WORDS):
+    for figure in (EXACT, SAID, WORDS, CHRF):
         assert line[figure] == {"seen": 1.0, "unseen-combination": 1.0}
     assert line[COLUMNS] == {"text": 1.0, "text_fr": 1.0} and line[CIDER]["seen"] > 2
     wrong = {kind: ["zebra"] * len(texts) for kind, texts in right.items()}
@@ -104,7 +105,7 @@ def test_a_flow_that_writes_is_evaluated_to_a_page(
     command(
         data=str(place / "set"), judge=str(place / "judge"), teacher=str(place / "teacher"),
         student=str(place / "student"), out=out, flow="image-to-text", steps=2, student_steps="1", images=4, captions=4,
-        sweep=4, guidances="1,2", samplers="ddim",
+        sweep=4, guidances="1,2", samplers="ddim", captioner=str(place / "captioner"),
     )  # fmt: skip
     page = Path(capsys.readouterr().out.strip())
     shown = page.read_text()
@@ -113,12 +114,13 @@ def test_a_flow_that_writes_is_evaluated_to_a_page(
     names = [line["name"] for line in figures["lines"]]
     assert (
         names[0] == REFERENCES
+        and names[-3].startswith("autoregressive, 0.0")
         and names[-2].startswith("teacher, 2 steps, guidance ")
         and names[-1] == "student, 1 step"
     )
     assert "nearest training picture, the flow's encoder" in names and set(figures["sweep"]) == {"1", "2"}
     assert figures["lines"][0]["exact"]["seen"] == 1 and 0 <= figures["lines"][-1]["read_back"]["seen"] <= 1
-    assert all(escape(name) in shown for name in names) and [one["by"] for one in figures["timings"]] == names[-2:]
+    assert all(escape(name) in shown for name in names) and [one["by"] for one in figures["timings"]] == names[-3:]
     written = [json.loads(line) for line in (out / "captions.jsonl").read_text().splitlines()]
     assert len(written) == 6 and written[0].keys() == {"kind", *names}
     assert "recognises names the thing as often as student, 1 step" in (out / "captions.md").read_text()
@@ -136,4 +138,10 @@ def test_what_has_no_such_flow_or_caption_is_refused_in_one_line(place: Path, ti
         sources.student_writers(subjects(student=str(place / "teacher")))
     with pytest.raises(BadInput, match="has no column 'text_fr_style'"):
         sources.open_captioned(str(place / "set"), ["text", "text_fr_style"])
+    with pytest.raises(BadInput, match="is no captioner of ippo train autoregressive-captioner"):
+        sources.captioner_writers(subjects(captioner=str(place / "judge")))
+    columns = ("text", "text_style")
+    captioner = tiny.captioner(columns)
+    with pytest.raises(BadInput, match="the captioner writes no 'text_fr'"):
+        captioner.write([np.zeros((16, 16, 3), np.uint8)], ["text_fr"])
     assert sources.open_draw(subjects(student=str(place / "teacher"))) is None

@@ -15,11 +15,23 @@ from hypothesis import strategies as st
 
 from evaluation import evaluation, report_page
 from evaluation import subjects as sources
+from evaluation.edits import AskedEdit, by_hand, edits
 from evaluation.effort import Effort
+from evaluation.principal_styles import by_components
 from evaluation.subjects import Subjects
 from evaluation.transfer_evaluation import evaluate_transfers
-from evaluation.transfer_figures import MIX, TRANSFER, VARIATION
-from evaluation.transfers import MIXES, StyledReals, mixes, rank_correlation, recoloured, transfers, variations
+from evaluation.transfer_figures import EDIT, MIX, TRANSFER, VARIATION
+from evaluation.transfers import (
+    MIXES,
+    Rivals,
+    StyledImages,
+    StyledReals,
+    mixes,
+    rank_correlation,
+    recoloured,
+    transfers,
+    variations,
+)
 from metrics import attribute_accuracy, judge_network
 from metrics.judge_network import Judge, JudgeConfig
 from models import folder as folders
@@ -73,7 +85,9 @@ def right(wishes: Sequence[Input], seeds: Sequence[int]) -> np.ndarray:
         if wish.style is not None:
             style = _told(wish.style)[1]
         if wish.prompt and wish.share >= 0.5:
-            thing = next(name for name in THINGS if name in wish.prompt)
+            thing = next((name for name in THINGS if name in wish.prompt), thing)
+            style = next((name for name in STYLES if name in wish.prompt), style)
+            ground = next((name for name in GROUNDS if name in wish.prompt), ground)
         drawn.append(draw(thing, style, ground))
     return np.stack(drawn)
 
@@ -98,24 +112,30 @@ def test_wishes_show_other_pictures_of_the_thing_and_of_the_style(reals: StyledR
 
 
 def test_what_is_right_and_what_copies_are_told_apart(reals: StyledReals, judge: Judge) -> None:
-    found, grids = evaluate_transfers(judge, reals, {"teacher": right, "student": copying}, EFFORT)
+    rivals = Rivals(caption=lambda images: [_told(image)[0] for image in images])
+    found, grids = evaluate_transfers(judge, reals, {"teacher": right, "student": copying}, EFFORT, rivals)
     teacher, student = found.teacher, found.students[0]
     assert teacher[TRANSFER].both == 1 and student[TRANSFER].both == 0 and student[TRANSFER].thing == 1
     assert teacher[VARIATION].kept.both == 1 and teacher[VARIATION].apart == 0 == student[VARIATION].apart
     assert list(teacher[MIX].prompt.values()) == [0, 0, 1, 1, 1] and set(student[MIX].picture.values()) == {1}
+    for kind in ("ground", "style"):
+        assert teacher[EDIT][kind].both == 1 and student[EDIT][kind].asked == 0 and student[EDIT][kind].kept == 1
+    assert any("another ground 0.000 (the teacher's 1.000)" in line for line in found.warnings())
     lines = {line.name: line for line in found.lines}
+    assert lines["teacher, caption and redraw"][EDIT]["ground"].asked == 1
+    assert 0 < lines["teacher, caption and redraw"][EDIT]["style"].both < 1, "the ground was not in the caption"
+    assert lines["content as it is"][EDIT]["style"].kept == 1
     assert lines["the pictures themselves"][TRANSFER].both == 1
     assert lines["content as it is"][TRANSFER].thing == lines["style picture as it is"][TRANSFER].style == 1
     assert lines["style picture as it is"][TRANSFER].both == 0 == lines["content as it is"][TRANSFER].both
     assert lines["teacher, in words"][TRANSFER].thing == 1
-    assert [sheet.rows[0][0] for sheet in found.sheets()] == [
-        "the pictures themselves",
-        "the pictures themselves",
-        "teacher",
-    ]
+    assert [sheet.rows[0][0] for sheet in found.sheets()] == ["the pictures themselves"] * 3 + ["teacher"]
     curves = report_page.mix_curves(found)["prompt's thing over mix"]
     assert curves["teacher"] == [(0.0, 0.0), (0.25, 0.0), (0.5, 1.0), (0.75, 1.0), (1.0, 1.0)] and len(curves) == 2
-    assert set(grids) == {"variations", "style transfer", "mix"} and len(json.dumps(found.as_json())) > 100
+    assert (
+        set(grids) == {"variations", "style transfer", "edit ground", "edit style", "mix"}
+        and len(json.dumps(found.as_json())) > 100
+    )
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6))
@@ -155,3 +175,48 @@ def test_a_flow_that_takes_pictures_is_asked_by_pictures(styled: Path, judge: Ju
         json.loads((tmp_path / "out" / "quality.json").read_text())["transfers"][0]["name"] == "the pictures themselves"
     )
     assert (tmp_path / "out" / "style-transfer.png").is_file()
+
+
+def test_the_papers_way_gives_tokens_for_a_flow_that_sees_patches(reals: StyledReals) -> None:
+    pipeline = tiny.versatile_teacher()
+    asked = transfers(reals.combinations, reals.train)
+    principal = by_components(pipeline)
+    assert asked is not None and principal is not None
+    wishes = principal(asked.content, asked.style)
+    encoder = pipeline.conditioner.image_encoder  # type: ignore[attr-defined]
+    assert [wish.content.shape for wish in wishes] == [(encoder.tokens // 2, encoder.width)] * 2  # type: ignore[attr-defined]
+    turned = principal(asked.style, asked.content)
+    assert not np.allclose(wishes[0].style, turned[0].style), "what is content and what is style makes a difference"  # type: ignore[attr-defined]
+    assert pipeline.generate(wishes, [0, 1], 1, 1.0).shape == (2, 16, 16, 3)
+    assert by_components(pipeline.flow("image-to-text")) is not None and by_components(tiny.teacher()) is None
+
+
+def test_edits_ask_for_one_thing_and_leave_the_rest(reals: StyledReals) -> None:
+    asked = edits(reals.held_out, reals.train)
+    assert {kind: len(edit.wishes) for kind, edit in asked.items()} == {"ground": 10, "style": 8}
+    for kind, edit in asked.items():
+        for row, (wish, image) in enumerate(zip(edit.wishes, edit.given.images, strict=True)):
+            before, after = (
+                {"thing": part.things[row], "style": part.styles[row], "ground": part.grounds[row]}
+                for part in (edit.given, edit.right)
+            )
+            assert [name for name in before if before[name] != after[name]] == [kind]
+            assert after[kind] in wish.prompt and wish.mix == 0.5 and np.array_equal(wish.content, image)  # type: ignore[attr-defined]
+            assert (wish.style is not None) == (kind == "ground")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("caption", "kind", "changed"),
+    [
+        ("dog on grey", "ground", "dog on white"),
+        ("dog, whole, on grey", "ground", "dog, whole, on white"),
+        ("dog", "ground", "dog on white"),
+        ("dog, whole, on grey", "style", "dog, hollow, on grey"),
+        ("dog, on grey", "style", "dog, hollow, on grey"),
+    ],
+)
+def test_a_caption_is_changed_by_hand(caption: str, kind: str, changed: str) -> None:
+    blank = np.zeros((1, 16, 16, 3), np.uint8)
+    given = StyledImages(blank, ("dog",), ("whole",), ("grey",), ("",))
+    right = StyledImages(blank, ("dog",), ("hollow",), ("white",), ("",))
+    assert by_hand([caption], kind, AskedEdit(("",), right, given)) == [changed]

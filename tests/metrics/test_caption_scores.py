@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.caption_scores import CiderD, Names, exact, word_f1
+from metrics.caption_scores import CiderD, Names, chrf, exact, word_f1
 
 WORDS = st.sampled_from(["red", "cat", "dog", "on", "blue", "house"])
 TEXTS = st.lists(WORDS, min_size=1, max_size=7).map(" ".join)
@@ -40,6 +40,18 @@ def test_cider_d_is_highest_for_the_reference_itself(own: str, reference: str, o
     score, best = cider.scores([own, reference], [[reference], [reference]])
     assert 0 <= score <= best + 1e-9 <= 10 + 2e-9
     assert cider.scores([own], [[own]])[0] <= 10 * min(4, len(own.split())) / 4 + 1e-9
+
+
+def test_chrf_is_what_its_equation_says() -> None:
+    # "cats" for "cat": runs of 1, 2 and 3 letters have precisions 3/4, 2/3, 1/2 and recalls 1; one run of 4 has neither.
+    precision, recall = (3 / 4 + 2 / 3 + 1 / 2 + 0) / 4, (1 + 1 + 1 + 0) / 4
+    assert chrf(["cats"], [["cat"]]) == pytest.approx(5 * precision * recall / (4 * precision + recall))
+    assert chrf(["a cat"], [["dog", "acat"]]) == 1 == chrf([""], [[""]]) and chrf([""], [["cat"]]) == 0
+
+
+@given(TEXTS, TEXTS)
+def test_chrf_is_highest_for_what_is_right(own: str, right: str) -> None:
+    assert 0 <= chrf([own], [[right]]) <= chrf([right], [[right]]) == 1 and chrf(["xyz"], [[right]]) == 0
 
 
 @given(TEXTS, TEXTS)

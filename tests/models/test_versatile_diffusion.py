@@ -73,6 +73,15 @@ def test_a_wish_that_cannot_be_is_one_line(image: Pipeline, wish: object, says: 
         image.conditioner.tokenize([wish])
 
 
+def test_focus_works_on_the_patches_before_the_pools(image: Pipeline) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    wishes = [Wish("", pixels, focus=focus) for focus in (None, 0.5, 0.0, 1.0)]
+    plain, middle, content, style = image.conditioner.tokenize(wishes)
+    assert torch.equal(plain, middle) and not torch.allclose(content, plain) and not torch.allclose(content, style)
+    with pytest.raises(BadInput, match="its tokens do not show; accepted: a picture"):
+        image.conditioner.tokenize([Wish("", np.zeros((2, 32), np.float32), focus=0.1)])
+
+
 def test_captions_are_words_of_the_wanted_kind(text: Pipeline) -> None:
     ids = text.generate([Seen(picture(), "text_fr"), Seen(picture()), ""], [1, 2, 3], steps=4, guidance=1.5)
     assert ids.shape == (3, tiny.TOKENS) and ids.dtype == np.int64

@@ -25,6 +25,7 @@ from torch import nn
 from base.errors import BadInput
 from models import folder as folders
 from models.conditioning import Conditioning
+from models.context_focus import focused
 from models.labels import Wish
 from models.noise import gaussian
 from models.pipeline import Pipeline, predict
@@ -143,6 +144,17 @@ def test_one_picture_conditions_the_same_wherever_it_stands(image: Pipeline) -> 
     assert torch.allclose(content, style, atol=1e-6) and torch.allclose(content, twice, atol=1e-6)
     other = image.sample([Wish(content=picture(), style=picture(1))], [1], 2, 2.0)
     assert not torch.allclose(content, other, atol=1e-3)
+
+
+def test_focus_is_that_of_the_tokens_and_of_a_style_the_other_way_round(image: Pipeline) -> None:
+    conditioner: Any = image.conditioner
+    plain, other = (conditioner.embed([picture(seed)])[0] for seed in (0, 1))
+    half = len(plain) // 2
+    row = conditioner.unpack(conditioner.tokenize([Wish("", picture(0), picture(1), focus=0.2)]))["image_embeds"][0]
+    expected = [focused(plain[:half].numpy(), 0.2), focused(other[half:].numpy(), 0.8)]
+    np.testing.assert_allclose(row.numpy(), np.concatenate(expected), atol=1e-6)
+    alone = conditioner.unpack(conditioner.tokenize([Wish("", None, picture(1), focus=0.2)]))["image_embeds"][0]
+    np.testing.assert_allclose(alone[half:].numpy(), focused(other[half:].numpy(), 0.2), atol=1e-6)
 
 
 def test_null_pictures_are_zeros_or_a_shade(base: Path, tmp_path: Path) -> None:

@@ -10,10 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+import ippo
 from base.errors import BadInput
 from commands.caption import caption
+from data.imagefolder import ImageFolder
 from models.labels import Seen, Wish
+from models.task import Vocabulary
+from models.tasks.image_text_to_image import ImageTextToImage
 from runtime import backend
 from runtime.backend import BackendOptions
 from runtime.bundle import MANIFEST, Bundle, open_bundle
@@ -80,6 +85,30 @@ def test_captions_are_asked_for_by_pictures_of_one_size(both: Bundle) -> None:
         captioner.generator.generate([Request(Seen(PICTURE, "fr"), 0)])
 
 
+@pytest.mark.parametrize(
+    ("local", "further", "says"),
+    [
+        (False, {"content": b"", "focus": 0.2}, "focus is not offered: this model sees a picture as a few tokens"),
+        (True, {"focus": 0.2}, "focus is of a picture, and there is none"),
+        (True, {"content": b"", "focus": 1.5}, "focus 1.5 is out of range"),
+        (True, {"content": b"", "focus": float("nan")}, "focus nan is out of range"),
+        (True, {"style": b"", "content": b"", "focus": 1.0}, ""),
+    ],
+)
+def test_focus_is_of_pictures_that_are_seen_whole(local: bool, further: dict[str, object], says: str) -> None:
+    task = ImageTextToImage(Vocabulary(local_tokens=local))
+    if not says:
+        assert task.joined("cat", further).focuses == (1.0, 0.0)  # type: ignore[attr-defined]
+        return
+    with pytest.raises(BadInput, match=says):
+        task.joined("cat", further)
+
+
+def test_a_focus_past_the_tasks_eyes_is_refused_by_the_bundle(generator: Generator) -> None:
+    with pytest.raises(BadInput, match="focus is not offered"):
+        generator.generate([Request(Wish("cat", PICTURE, focus=0.2), 0)])
+
+
 def test_a_bundle_without_the_flow_names_its_tasks(tiny_bundle: Path) -> None:
     with pytest.raises(BadInput, match="does not do image-to-text; it does: text-to-image"):
         CaptionGenerator(open_bundle(tiny_bundle))
@@ -110,3 +139,27 @@ def test_a_table_of_captions_holds_no_formulas(both: Bundle, tmp_path: Path) -> 
     )
     with pytest.raises(BadInput, match=r"unknown kind of file '.txt'; accepted: .csv"):
         caption([tmp_path / "=a.png"], both.folder, "text", tmp_path / "captions.txt", 3, 1, "eager", "cpu")
+
+
+def test_a_folder_without_captions_becomes_a_set(both: Bundle, tmp_path: Path) -> None:
+    """`ippo caption FOLDER/*.png --out FOLDER/captions.csv`, then `ippo data build FOLDER SET`."""
+    folder, runner = tmp_path / "mine", CliRunner()
+    folder.mkdir()
+    files = [folder / f"{number}.png" for number in range(4)]
+    for seed, file in enumerate(files):
+        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 24, 3), np.uint8)).save(file)
+    how = ["--bundle", str(both.folder), "--as", "text", "--backend", "eager", "--device", "cpu"]
+    table = ["--out", str(folder / "captions.csv")]
+    said = runner.invoke(ippo.app, ["caption", *map(str, files), *how, *table], catch_exceptions=False)
+    assert said.exit_code == 0, said.output
+    with (folder / "captions.csv").open(newline="", encoding="utf-8") as opened:
+        written = {row["file_name"]: row["text"] for row in csv.DictReader(opened)}
+    assert len(written) == 4 and all(written.values())
+    made = runner.invoke(
+        ippo.app, ["data", "build", str(folder), str(tmp_path / "set"), "--size", "16"], catch_exceptions=False
+    )
+    assert made.exit_code == 0, made.output
+    captions = [
+        text for split in ("train", "validation", "test") for text in ImageFolder(tmp_path / "set", split).captions()
+    ]
+    assert sorted(captions) == sorted(" ".join(text.split()) for text in written.values())

@@ -34,6 +34,8 @@ def test_places_are_those_of_the_flows(tmp_path: Path) -> None:
         assert f'<button data-place="{place}" onclick="ippo.go(this.dataset.place)">{tab}</button>' in shown
     assert shown.count('class="ippo-zone"') == 2 and "<option>text_fr</option>" in shown
     assert 'data-width="16" data-height="16" data-varied="content style"' in shown
+    local = html(page.layout(manifest.model_copy(update={"local_tokens": True})))
+    assert 'aria-label="focus"' in local and 'aria-label="focus"' not in shown
     mute = html(page.layout(manifest.model_copy(update={"flows": {}})))
     assert 'data-place="mix" onclick' in mute and 'data-place="say" onclick' not in mute
     plain = manifest.model_copy(update={"task": "text-to-image", "flows": {}})

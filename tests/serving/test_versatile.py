@@ -135,6 +135,7 @@ PICTURES = {
     "1x1": encoded(size=(1, 1)),
     "10:1": encoded(size=(160, 16)),
     "WebP": encoded(kind="WEBP"),
+    "moving WebP": encoded(kind="WEBP", save_all=True, append_images=[Image.new("RGB", (16, 16))]),
 }
 
 

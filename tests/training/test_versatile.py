@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import load_file
 
 from base.errors import BadInput
 from data.imagefolder import ImageFolder
@@ -54,7 +55,10 @@ def icons(tmp_path: Path) -> Path:
 
 def train(method: str, run: str, folder: Path, **values: Any) -> dict[str, float]:
     file = folder / f"{run}.yaml"
-    file.write_text(yaml.safe_dump({"run": run, "loop": LOOP, "optimizer": RATE, "captions": COLUMNS, **values}))
+    given = {"run": run, "loop": LOOP, "optimizer": RATE, "captions": COLUMNS, **values}
+    file.write_text(
+        yaml.safe_dump({key: value for key, value in given.items() if value is not None or key == "min_snr_gamma"})
+    )
     return launch.launch(method, file)
 
 
@@ -86,6 +90,35 @@ def test_every_stage_of_the_line_leaves_a_folder_that_the_next_one_opens(icons: 
     assert both.flow("image-to-text").generate([Seen(picture, "text")], [0]).shape == (1, 10)
     before, after = (folders.load(runs / name / "model").denoiser.state_dict() for name in ("image-student", "student"))
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.slow  # five methods, each twice
+def test_every_method_goes_on_where_it_stopped_bit_for_bit(icons: Path, runs: Path) -> None:
+    constant = {**RATE, "schedule": "constant"}
+    tower = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+
+    def twice(method: str, run: str, **values: Any) -> None:
+        loop = {**LOOP, "checkpoint_minutes": 0}
+        for name, stops in ((run, (4,)), (f"{run}-again", (2, 4))):
+            for steps in stops:
+                given = {"data": str(icons), "optimizer": constant, "loop": {**loop, "steps": steps}}
+                train(method, name, runs, **{**given, **values})
+        whole, again = (load_file(runs / name / "checkpoint-4" / "state.safetensors") for name in (run, f"{run}-again"))
+        assert whole.keys() == again.keys() and all(torch.equal(whole[key], again[key]) for key in whole), run
+
+    vision = {**tower, "image_size": 16, "patch_size": 8}
+    twice("context-clip", "clip", merges=10, length=10, tokens=2, text=tower, vision=vision)
+    twice("autoregressive-captioner", "captioner", clip="clip", columns=COLUMNS, layers=1, heads=2, captions=None)
+    tiny.vae().save_pretrained(runs / "vae")
+    base = {
+        "family": "versatile_diffusion", "vae": str(runs / "vae"), "clip": "clip", "columns": COLUMNS,
+        "image_unet": {**tiny.UNET, "sample_size": 4, "in_channels": 4, "out_channels": 4},
+        "text_unet": {"channels": 8, "width": 16, "layers": 1, "heads": 2},
+    }  # fmt: skip
+    twice("teacher", "image", base=base, train_conditioner=True)
+    twice("teacher", "text", base="image", flow="image-to-text", train_conditioner=True, min_snr_gamma=None)
+    pairs = {"count": 4, "steps": 2}
+    twice("student", "both", teacher="text", flow="image-to-text", pairs=pairs, warmup=2, warmup_optimizer=constant)
 
 
 @pytest.fixture
@@ -153,6 +186,13 @@ def test_captions_are_samples_of_their_own_told_or_as_any(icons: Path, runs: Pat
     assert len(found) == 24 and targets.values.shape == (24, *text.latent_shape)
     assert found.rows.ids.shape[:2] == (24, 2)
     assert found.rows.ids[:, 0, -1].tolist() == [0, 1] * 12 and set(found.rows.ids[:, 1, -1].tolist()) == {2}
+    (line,) = found.rows.cut(len)  # type: ignore[arg-type]
+    assert line.startswith("24 of 24 captions are longer than the 8 tokens that are read, and lose their end, such as ")
+    rows = [json.loads(line) for line in (icons / "train" / "metadata.jsonl").read_text().splitlines()]
+    rows[1]["text"] = " "
+    (icons / "train" / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(BadInput, match=r"column 'text' of .* says nothing in 1 of 12 rows; accepted: text in each"):
+        examples(text, ImageFolder(icons, "train"), COLUMNS)
     decoded = text.autoencoder.decode(targets.values)
     expected = text.autoencoder.tokenizer(["red on white"], padding="max_length", truncation=True)["input_ids"]  # type: ignore[operator]
     assert decoded[0].tolist() == expected[0]
