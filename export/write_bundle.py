@@ -234,6 +234,7 @@ def _manifest(
         scheduler=folders.scheduler_file(pipeline),
         picture_tokens=(encoder.tokens, encoder.width) if encoder else None,
         picture_size=(encoder.side, encoder.side) if encoder else None,
+        local_tokens=bool(getattr(encoder, "local_tokens", False)),
         files={path.relative_to(folder).as_posix(): sha256(path) for path in files},
         parity=figures,
         versions=dict(versions()),

@@ -23,7 +23,12 @@ export class Generator {
   }
 
   static later(site) {
-    return [...new Set(Object.values(site.graphs).flatMap(paths))];
+    return [...new Set([...Object.values(site.graphs).flatMap(paths), ...Generator.writes(site)])];
+  }
+
+  // Paths of what a caption needs, if the model writes any.
+  static writes({ captions, graphs }) {
+    return captions ? [captions.tokenizer.path, ...paths(captions.graph), ...paths(graphs.image_encoder)] : [];
   }
 
   async open(progress) {
@@ -34,20 +39,21 @@ export class Generator {
     await this.session("one_step");
   }
 
-  // {text, seed (BigInt), steps, size [W, H], image (bytes H·W·3), strength} → {pixels (H, W, 3), dropped}.
-  // Refusal: what this model does not offer.
+  // {text, seed (BigInt), steps, size [W, H], image (bytes H·W·3), strength} → {pixels (H, W, 3), dropped}; of a model that sees
+  // pictures also {pictures: {zone: bytes H·W·3 of their own size, or null}, mix}. Refusal: what this model does not offer.
   async draw(request) {
     const { text, seed, steps, size, image, strength } = this.check(request);
     const { data, type, dropped = 0 } = this.kind.feed(this.site.control, text, this.tokenizers);
-    const conditioned = new this.runtime.Tensor(type, data, [1, data.length]);
+    const own = { [this.site.conditioner_input]: new this.runtime.Tensor(type, data, [1, data.length]) };
+    const direct = this.site.pictures ? await this.seen(request) : {};
     const timesteps = studentTimesteps(this.site.timesteps, steps, image ? strength : 1);
     const shape = this.latent(size);
     const count = shape[0] * shape[1] * shape[2];
     const numbers = gaussian(seed, timesteps.length * count);
     const noises = timesteps.map((_, place) => numbers.subarray(place * count, (place + 1) * count));
     if (image) noises[0] = addNoise(await this.encode(image, size), noises[0], timesteps[0]);
-    else if (timesteps.length === 1) return { pixels: await this.oneStep(conditioned, noises[0], shape), dropped };
-    return { pixels: await this.split(conditioned, noises, shape, timesteps), dropped };
+    else if (timesteps.length === 1) return { pixels: await this.oneStep({ ...own, ...direct }, noises[0], shape), dropped };
+    return { pixels: await this.split(own, direct, noises, shape, timesteps), dropped };
   }
 
   check(request) {
@@ -55,7 +61,60 @@ export class Generator {
     if (!(seed >= 0n && seed <= MAX_SEED)) throw new Refusal(`seed ${seed} is out of range; accepted: 0 to ${MAX_SEED}`);
     if (!(steps >= 1 && steps <= this.site.timesteps.length)) throw new Refusal(`steps ${steps} is not offered`);
     if (!this.site.sizes.some((one) => String(one) === String(size))) throw new Refusal(`size ${size} is not offered`);
-    return { ...request, text: this.kind.parse(request.text, this.site.control) };
+    const said = Object.values(request.pictures ?? {}).some(Boolean);
+    if (said) this.checkPictures(request);
+    const silent = said && !request.text.trim();
+    return { ...request, text: silent ? "" : this.kind.parse(request.text, this.site.control) };
+  }
+
+  checkPictures({ text, pictures, mix }) {
+    const [first] = this.site.pictures?.zones ?? [];
+    if (!first) throw new Refusal("this model takes no pictures");
+    if (!text.trim() && !pictures[first]) throw new Refusal(`a style alone says nothing to draw; accepted with it: text, ${first}`);
+    if (mix !== null && mix !== undefined && !(mix >= 0 && mix <= 1)) throw new Refusal(`mix ${mix} is out of range; accepted: 0 to 1`);
+  }
+
+  // What a denoiser takes of pictures as it is: tokens `image_embeds` (1, T, D), zeros where no picture is, and the text's share.
+  async seen({ text, pictures = {}, mix }) {
+    const { zones, tokens: [count, width] } = this.site.pictures;
+    const embeds = new Float32Array(count * width);
+    const share = embeds.length / zones.length;
+    for (const [place, zone] of zones.entries()) {
+      if (pictures[zone]) embeds.set((await this.embed(pictures[zone])).subarray(place * share, (place + 1) * share), place * share);
+    }
+    const some = zones.some((zone) => pictures[zone]);
+    const usual = !some ? 1 : text.trim() ? 0.5 : 0;
+    return { image_embeds: this.floats(embeds, [count, width]), mix: new this.runtime.Tensor("float32", Float32Array.of(mix ?? usual), [1]) };
+  }
+
+  // Bytes (H, W, 3) of the pictures' own size → tokens (T, D).
+  async embed(bytes) {
+    const [width, height] = this.site.pictures.size;
+    const { image_embeds: tokens } = await this.run("image_encoder", { pixel_values: this.floats(fromBytes(bytes), [3, height, width]) });
+    return tokens.data;
+  }
+
+  // {picture (bytes H·W·3 of their own size), column (empty: any), seed (BigInt)} → a caption, in one step.
+  async say({ picture, column, seed }) {
+    const { columns, latent_shape: shape, graph, tokenizer, end } = this.site.captions;
+    if (column && !columns.includes(column)) throw new Refusal(`as '${column}' is unknown; accepted: ${columns.join(", ")}`);
+    const [count, width] = this.site.pictures.tokens;
+    const kind = BigInt64Array.of(BigInt(column ? columns.indexOf(column) : columns.length));
+    const noise = this.floats(gaussian(seed, shape[0] * shape[1] * shape[2]), shape);
+    const given = {
+      image_embeds: this.floats(await this.embed(picture), [count, width]),
+      column: new this.runtime.Tensor("int64", kind, [1]),
+      noise,
+    };
+    const session = await this.opened("captions", graph);
+    const { token_ids: ids } = await session.run(given);
+    this.spelling ??= await this.speller(tokenizer);
+    return this.spelling.decode(Array.from(ids.data, Number), end);
+  }
+
+  async speller({ path, length, pad }) {
+    const files = await this.files.open([path]);
+    return new Tokenizer(JSON.parse(new TextDecoder().decode(files.get(path))), length, pad);
   }
 
   // (C, h, w) of the noise of pictures of a size [W, H].
@@ -65,8 +124,8 @@ export class Generator {
     return [channels, Math.floor((height * rows) / first[1]), Math.floor((width * columns) / first[0])];
   }
 
-  async oneStep(conditioned, noise, shape) {
-    const { images } = await this.run("one_step", { [this.site.conditioner_input]: conditioned, noise: this.floats(noise, shape) });
+  async oneStep(given, noise, shape) {
+    const { images } = await this.run("one_step", { ...given, noise: this.floats(noise, shape) });
     return Uint8Array.from(images.data);
   }
 
@@ -76,9 +135,10 @@ export class Generator {
     return latents.data.map((value) => value * factor);
   }
 
-  async split(conditioned, noises, shape, timesteps) {
-    const outputs = Object.values(await this.run("conditioner", { [this.site.conditioner_input]: conditioned }));
-    const conditioning = Object.fromEntries(this.site.conditioning.map((name, place) => [name, outputs[place]]));
+  async split(own, direct, noises, shape, timesteps) {
+    const outputs = Object.values(await this.run("conditioner", own));
+    const conditioned = Object.fromEntries(this.site.conditioning.map((name, place) => [name, outputs[place]]));
+    const conditioning = { ...conditioned, ...direct };
     const denoise = async (sample, number) => {
       const timestep = new this.runtime.Tensor("int64", BigInt64Array.of(BigInt(number)), []);
       const { out_sample: output } = await this.run("denoiser", { sample: this.floats(sample, shape), timestep, ...conditioning });
@@ -102,8 +162,12 @@ export class Generator {
   }
 
   async session(graph) {
-    if (!this.sessions.has(graph)) this.sessions.set(graph, await this.create(this.site.graphs[graph]));
-    return this.sessions.get(graph);
+    return this.opened(graph, this.site.graphs[graph]);
+  }
+
+  async opened(name, graph) {
+    if (!this.sessions.has(name)) this.sessions.set(name, await this.create(graph));
+    return this.sessions.get(name);
   }
 
   async create(graph) {

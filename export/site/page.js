@@ -1,11 +1,13 @@
 // The page: what is typed and chosen goes to the model's worker, whose pictures come back; it knows no model's insides.
 import { control, element, pill } from "./controls.js";
 import { pictureBytes } from "./picture.js";
+import { Places } from "./places.js";
 import { gpu, trouble } from "./requirements.js";
 
 const SEEDS = 1000; // of the slider and the dice; any seed can be typed
 const VARIATIONS = 7;
 const REST = 350; // ms without a change, after which the strip is drawn
+const CAPTIONS = 4; // seeds by which a picture is captioned
 const LARGE = 100e6; // bytes of a model that a GPU draws with where there is one
 const find = (selector) => document.querySelector(selector);
 
@@ -14,6 +16,7 @@ class Page {
     this.site = site;
     this.number = 0; // of the newest request
     this.urls = new Map(); // image → its picture's
+    this.files = new Map(); // image → its picture
     this.started = null; // {file, bytes}: the picture to start from
     this.lay();
     this.remembered();
@@ -32,6 +35,8 @@ class Page {
     find("#sizes").append(...site.sizes.map((size, place) => pill("size", place, size.join("×"), () => this.resize(), place === 0)));
     find("#sizes").hidden = site.sizes.length < 2;
     find("#start").hidden = !site.graphs.encoder;
+    const told = { changed: () => this.redraw(), failed: (line) => this.say(line, true), file: (image) => this.files.get(image) };
+    this.places = site.pictures ? new Places(site, find("#places"), told) : null;
     const crisp = Math.min(...site.sizes.flat()) < 64; // small pictures are enlarged without being blurred
     document.body.classList.toggle("crisp", crisp);
     this.listen();
@@ -86,8 +91,20 @@ class Page {
     if (request.seed < 0n) return this.say("a seed is a whole number from 0", true);
     const { text, seed, steps } = request;
     history.replaceState(null, "", `#${new URLSearchParams({ draw: text, seed, steps })}`);
-    this.asked = { ...request, number: ++this.number };
-    this.model?.postMessage({ kind: "draw", ...this.asked });
+    const placed = this.places ? this.places.placed(request) : request;
+    this.asked = { ...placed, number: ++this.number };
+    if (placed.lacks) return this.say(placed.lacks);
+    if (placed.column === undefined) return this.model?.postMessage({ kind: "draw", ...this.asked });
+    this.places.said.textContent = "…";
+    const seeds = Array.from({ length: CAPTIONS }, (_, place) => (seed + BigInt(place)) % 2n ** 63n);
+    return this.model?.postMessage({ kind: "say", ...this.asked, seeds });
+  }
+
+  // Captions came.
+  said({ number, texts, took }) {
+    if (number !== this.number) return;
+    this.places.said.textContent = texts.join(" · ");
+    this.say(`said in ${took < 10 ? took.toFixed(1) : Math.round(took)} ms each`);
   }
 
   takeSeed(seed) {
@@ -153,6 +170,7 @@ class Page {
     const picture = new Blob([file], { type: "image/png" });
     if (place !== undefined) return number === this.number && this.vary(picture, text, seed, place);
     const url = this.show(find("#picture"), picture);
+    if (this.places) this.places.drawn = picture;
     find("#picture").alt = text || "picture";
     Object.assign(find("#download"), { href: url, download: `${words(text) || words(this.site.title) || "picture"}-${seed}.png` });
     document.body.classList.add("drawn");
@@ -195,6 +213,7 @@ class Page {
     const old = this.urls.get(image);
     const url = URL.createObjectURL(file);
     this.urls.set(image, url);
+    this.files.set(image, file);
     image.src = url;
     if (old) URL.revokeObjectURL(old);
     return url;

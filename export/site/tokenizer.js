@@ -14,7 +14,7 @@ export class Tokenizer {
     this.normalize = normalizer(json.normalizer);
     this.split = preTokenizer(json.pre_tokenizer);
     this.model = new BytePairs(json.model);
-    const added = json.added_tokens ?? [];
+    const added = (this.added = json.added_tokens ?? []);
     this.raw = new Added(added.filter(({ normalized }) => !normalized), (text) => text);
     this.normalized = new Added(added.filter(({ normalized }) => normalized), this.normalize);
     [this.before, this.after] = edges(json.post_processor);
@@ -30,6 +30,16 @@ export class Tokenizer {
     const all = [...this.before, ...ids.slice(0, room), ...this.after];
     while (all.length < this.length) all.push(this.pad);
     return { ids: all, dropped: Math.max(0, ids.length - room) };
+  }
+
+  // Ids up to the token `end` → the text that they spell, without what cannot be printed; empty where they spell nothing.
+  decode(ids, end) {
+    const special = new Set(this.added.map(({ id }) => id));
+    const last = ids.indexOf(this.added.find(({ content }) => content === end)?.id ?? this.model.vocabulary.get(end));
+    const spelt = (last < 0 ? ids : ids.slice(0, last)).filter((id) => !special.has(id));
+    const bytes = spelt.flatMap((id) => [...(this.model.named(id) ?? "")].map((letter) => BYTES.get(letter)));
+    const text = UTF8_TEXT.decode(Uint8Array.from(bytes)).replaceAll(this.model.end || "</w>", " ");
+    return text.replace(UNPRINTED, "").trim().replace(/ +/g, " ");
   }
 
   piece(text) {
@@ -143,7 +153,10 @@ function splitter(found, { behavior, invert, type }) {
 
 // GPT-2's letters for bytes: those that can be printed stand for themselves, the others follow after 255.
 const LETTERS = letters();
+const BYTES = new Map(LETTERS.map((letter, byte) => [letter, byte]));
 const UTF8 = new TextEncoder();
+const UTF8_TEXT = new TextDecoder();
+const UNPRINTED = /(?! )[\p{C}\p{Z}]/gu; // what Python does not call printable
 
 function letters() {
   let next = 256;
@@ -168,6 +181,12 @@ class BytePairs {
     this.whole = Boolean(json.ignore_merges);
     this.unknown = this.vocabulary.get(json.unk_token);
     this.remembered = new Map();
+  }
+
+  // The token of an id.
+  named(id) {
+    this.names ??= new Map([...this.vocabulary].map(([token, own]) => [own, token]));
+    return this.names.get(id);
   }
 
   ids(word) {

@@ -24,11 +24,13 @@ const { port1: turn, port2: wake } = new MessageChannel();
 let generator = null;
 let newest = null; // what is drawn next
 let strip = []; // and what after that
+let said = null; // the picture of which captions are wanted
 let busy = false;
 
 onmessage = async ({ data: { kind, ...rest } }) => {
   if (kind === "open") await open(rest).catch(fail);
-  else if (kind === "draw") [newest, strip] = [rest, []];
+  else if (kind === "draw") [newest, strip, said] = [rest, [], null];
+  else if (kind === "say") [newest, strip, said] = [null, [], rest];
   else strip = rest.requests;
   await work();
 };
@@ -75,11 +77,13 @@ const sum = (parts) => [...parts.values()].reduce((so_far, part) => so_far + par
 async function work() {
   if (busy || !generator) return;
   busy = true;
-  for (let first = true; newest || strip.length; first = false) {
+  for (let first = true; newest || said || strip.length; first = false) {
     if (!first) await nextTurn();
-    const request = newest ?? strip.shift();
-    newest = null;
-    if (request) await draw(request).catch((error) => fail(error, request.number));
+    const asked = said;
+    const request = newest ?? (asked ? null : strip.shift());
+    newest = said = null;
+    if (asked) await say(asked).catch((error) => fail(error, asked.number));
+    else if (request) await draw(request).catch((error) => fail(error, request.number));
   }
   busy = false;
   if (!generator.keeping) await keep();
@@ -96,11 +100,20 @@ async function draw(request) {
   const began = performance.now();
   const { pixels, dropped } = await generator.draw(request);
   const took = performance.now() - began;
-  const text = generator.kind.parse(request.text, generator.site.control);
+  const silent = !request.text.trim() && Object.values(request.pictures ?? {}).some(Boolean);
+  const text = silent ? "" : generator.kind.parse(request.text, generator.site.control);
   const source = fields(generator.site, { ...request, text });
   const file = await png(pixels, ...request.size, source, xmp(generator.site, source));
   const { number, seed, place } = request;
   postMessage({ kind: "drawn", number, place, text, seed, file: file.buffer, took, dropped }, [file.buffer]);
+}
+
+// Captions of one picture by seeds that follow each other, each said once.
+async function say({ number, seeds, ...request }) {
+  const began = performance.now();
+  const texts = [];
+  for (const seed of seeds) texts.push((await generator.say({ ...request, seed })) || "(nothing)");
+  postMessage({ kind: "said", number, texts: [...new Set(texts)], took: (performance.now() - began) / seeds.length });
 }
 
 // What several steps or a start from a picture will want, so that the page does it without a connection as well.

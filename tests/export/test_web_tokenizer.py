@@ -11,6 +11,7 @@ import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from base.shipped import SHIPPED_BUNDLE
+from runtime.captioner import read_caption
 from tests.export.node import needs_node, node
 
 pytestmark = needs_node
@@ -136,3 +137,14 @@ def test_what_it_cannot_read_is_named(change: dict[str, Any], line: str) -> None
 def test_half_of_a_surrogate_pair_is_refused() -> None:
     tokenizer = Tokenizer.from_file(str(SHIPPED_BUNDLE / "tokenizer" / "tokenizer.json"))
     assert "surrogate pair" in page(tokenizer, ["a\ud83dx"])["refused"]
+
+
+@pytest.mark.parametrize("name", ["shipped", "decomposed"])
+def test_ids_are_spelt_as_the_captioner_spells_them(name: str) -> None:
+    shipped = SHIPPED_BUNDLE / "tokenizer" / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(shipped)) if name == "shipped" else clip(NORMALIZERS[name])
+    chance, ids = random.Random(0), range(tokenizer.get_vocab_size())
+    rows = [tokenizer.encode(text).ids for text in odd_texts(100)] + [chance.choices(ids, k=12) for _ in range(200)]
+    given = {"tokenizer": json.loads(tokenizer.to_str()), "rows": rows, "end": END}
+    expected = [read_caption(tokenizer, row)[0] for row in rows]
+    assert json.loads(node("spell.js", given)) == expected and len(set(expected)) > 150
