@@ -146,5 +146,5 @@ def test_ids_are_spelt_as_the_captioner_spells_them(name: str) -> None:
     chance, ids = random.Random(0), range(tokenizer.get_vocab_size())
     rows = [tokenizer.encode(text).ids for text in odd_texts(100)] + [chance.choices(ids, k=12) for _ in range(200)]
     given = {"tokenizer": json.loads(tokenizer.to_str()), "rows": rows, "end": END}
-    expected = [read_caption(tokenizer, row)[0] for row in rows]
+    expected = [read_caption(tokenizer, row, tokenizer.token_to_id(END))[0] for row in rows]
     assert json.loads(node("spell.js", given)) == expected and len(set(expected)) > 150
