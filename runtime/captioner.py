@@ -91,9 +91,9 @@ class CaptionGenerator:
         ]
 
 
-def read_caption(tokenizer: Tokenizer, ids: Sequence[int], end: int) -> tuple[str, bool]:
+def read_caption(tokenizer: Tokenizer, ids: Sequence[int], end: int | None) -> tuple[str, bool]:
     """S ids → the text that they spell up to the id `end`, of letters that can be printed, and whether there is an end."""
-    ended = end in ids
-    said = ids[: ids.index(end)] if ended else ids
+    ended = end is not None and end in ids
+    said = ids[: ids.index(end)] if end is not None and ended else ids
     words = tokenizer.decode(list(said), skip_special_tokens=True)
     return " ".join("".join(letter for letter in words.replace("</w>", " ") if letter.isprintable()).split()), ended
