@@ -31,17 +31,10 @@ def generate(
     grid: options.Grid = False,
     image: Annotated[Path | None, typer.Option(help="Image to start from; by default noise.")] = None,
     strength: options.Strength = None,
-    content: Annotated[
-        Path | None, typer.Option(help="Picture whose thing is drawn, of a model that knows pictures.")
-    ] = None,
+    content: options.Content = None,
     style: Annotated[Path | None, typer.Option(help="Picture in whose style it is drawn.")] = None,
     mix: Annotated[float | None, typer.Option(help="Share of the prompt beside these pictures, 0 to 1.")] = None,
-    focus: Annotated[
-        float | None,
-        typer.Option(
-            help="Of these pictures content (0) or style (1), of a model that sees their patches; 0.5 is both."
-        ),
-    ] = None,
+    focus: options.Focus = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT, one that the bundle accepts.")] = None,
     backend: options.BackendName = "auto",
     device: options.Device = "auto",

@@ -77,3 +77,10 @@ def tell_cut(generator: Generator, inputs: Sequence[Input]) -> None:
             f"the model reads; of {str(input)!r:.60} the last {count} are not read",
             file=sys.stderr,
         )
+
+
+Content = Annotated[Path | None, typer.Option(help="Picture whose thing is drawn, of a model that knows pictures.")]
+Focus = Annotated[
+    float | None,
+    typer.Option(help="Of these pictures content (0) or style (1), of a model that sees their patches; 0.5 is both."),
+]
