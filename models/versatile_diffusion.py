@@ -94,7 +94,7 @@ class WishConditioner(PictureConditioner):
         return beyond(self.tokenizer, [one.prompt if isinstance(one, Wish) else one for one in inputs])
 
     def focused(self, picture: Any, first: int, last: int, focus: float) -> Tensor:
-        """A picture's tokens `first` to `last`, `(last − first, D)`, towards content or style by its patches before the pools.
+        """A picture's tokens `(T, D)`, `first` to `last`, towards content or style by its patches before the pools.
 
         BadInput: as `tokens`, or tokens in place of a picture, whose patches are gone.
         """

@@ -71,7 +71,7 @@ class PublishedConditioner(WishConditioner):
         self.null_picture = null_picture
 
     def focused(self, picture: Any, first: int, last: int, focus: float) -> Tensor:
-        """A picture's tokens `first` to `last`, `(last − first, D)`, towards content or style: they are local as they are."""
+        """A picture's tokens `(T, D)`, `first` to `last`, towards content or style: they are local as they are."""
         return torch.from_numpy(focused(self.tokens(picture, first, last).numpy(), focus))
 
     def null_beside(self, null: Conditioning, conditioning: Conditioning) -> Conditioning:

@@ -71,7 +71,7 @@ class WishTokenizer(PictureTokenizer):
         return {"input_ids": self.ids(inputs), "image_embeds": embeds, "mix": mix}
 
     def focused(self, tokens: NDArray[np.float32], focus: float) -> NDArray[np.float32]:
-        """A picture's tokens `(T/2, D)`, towards content or style. BadInput: its tokens are not local ones."""
+        """A picture's tokens `(T, D)`, towards content or style. BadInput: its tokens are not local ones."""
         if focus == NEUTRAL:
             return tokens
         if not self.local:
