@@ -182,7 +182,8 @@ class Batch:
             return self.images, self.image_conditioning
         ids, pairs = self._image_ids.cpu(), self.pairs
         index = draws.integers(len(pairs)).cpu()
-        sampled = torch.tensor([source == "teacher" or index % 2 == 1 for index in range(len(self.indices))])
+        # By places in the global batch: parts and processes see the reals and samples that one pass over all of it sees.
+        sampled = torch.tensor([source == "teacher" or position % 2 == 1 for position in draws.positions])
         real = torch.where(sampled[:, None, None, None], pairs.samples[index], self.images.cpu())
         ids = torch.where(sampled[:, None], pairs.ids[index], ids)
         return real.to(draws.device), self.samples.condition(ids.to(draws.device))

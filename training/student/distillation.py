@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
@@ -31,7 +32,7 @@ class DistillationConfig(TermConfig):
     """c(t): α_t, 1, the one that makes it score distillation, or noise-free score distillation (arXiv 2310.17590)."""
     distance: str = "latents"
     """d: squared L2 in `latents` or `pixels`, or LPIPS-like in a network as `adversarial.features` names one."""
-    steps: int = 1
+    steps: int = Field(default=1, ge=1)
     """DDIM steps from the re-noised sample down to the teacher's x0."""
     guidance: float = 2.0
     """The teacher's guidance."""

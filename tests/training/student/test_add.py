@@ -169,6 +169,15 @@ def test_teacher_samples_count_as_real_with_their_own_captions(opened: Opened) -
     assert torch.allclose(some.conditioning.arrays()["encoder_hidden_states"][1:2], own, atol=1e-5)
 
 
+def test_a_batch_in_parts_sees_the_reals_of_the_whole(opened: Opened) -> None:
+    """Also in parts of one sample, and of every other one, which two processes have."""
+    method = opened(adversarial__reals="both")
+    whole, device = batch(method).real, torch.device("cpu")
+    for places in ([0], [1], [0, 2], [1, 3]):
+        part = method.training_set.batch(places, Draws.at(0, 0, places, device))
+        assert torch.equal(part.real, whole[places])
+
+
 @pytest.mark.parametrize(
     "teacher", [{}, {"prediction_type": "sample"}, {"prediction_type": "epsilon", "rescale_betas_zero_snr": False}]
 )
