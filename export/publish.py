@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from base.errors import BadInput
 from export import model_card
 from export.model_card import ModelCard
+from models import folder as folders
 from models.task import task_of
 from runtime import backend as backends
 from runtime import hub, images
@@ -52,7 +52,7 @@ def push(folder: Path, repo: str, options: PushOptions | None = None) -> str:
         files[MANIFEST] = hub.unstamped((folder / MANIFEST).read_bytes())
         task = bundle.manifest.task
     else:
-        bundle, files, task = None, _pipeline_files(folder), _task(folder)
+        bundle, files, task = None, _pipeline_files(folder), folders.task_at(folder)
     if (folder / CARD).is_file():
         card = model_card.own((folder / CARD).read_text(encoding="utf-8"), task, options.license)
     elif bundle:
@@ -85,11 +85,6 @@ def _pipeline_files(folder: Path) -> dict[str, Path | bytes]:
             f"{pickles[0]} is a pickle, which nobody should have to open: ippo convert makes safetensors of it"
         )
     return {file.relative_to(folder).as_posix(): file for file in every if file.suffix in _PLAIN}
-
-
-def _task(folder: Path) -> str:
-    name = str(json.loads((folder / "model_index.json").read_text(encoding="utf-8")).get("_class_name", ""))
-    return "text-to-image" if "StableDiffusion" in name else "unconditional-image-generation"
 
 
 def _picture(bundle: Bundle) -> bytes:

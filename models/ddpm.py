@@ -214,13 +214,24 @@ def assemble(
     )
 
 
-def load(name: str) -> Pipeline:
-    """Open a folder that `save` wrote, or its Hub name, in float32. BadInput: another kind of DDPM."""
+def _conditioner_class(name: str | Path) -> Any:
+    """The class of a folder's conditioner. BadInput: one of its components is of another kind than `KINDS`."""
     index = diffusers.DiffusionPipeline.load_config(name)
     classes = {component: index.get(component, [None, "nothing"])[1] for component in KINDS}
     if strange := next((component for component, kinds in KINDS.items() if classes[component] not in kinds), None):
         raise BadInput(f"{name}: its {strange} is {classes[strange]}; accepted: {', '.join(KINDS[strange])}")
-    conditioner: Any = CONDITIONERS[classes["conditioner"]]
+    return CONDITIONERS[classes["conditioner"]]
+
+
+def task_at(folder: Path) -> str:
+    """The task of a folder that `save` wrote: its conditioner says, without weights. BadInput: another kind of DDPM."""
+    conditioner: Any = components.empty(_conditioner_class(folder), components.config(folder, "conditioner"))
+    return str(conditioner.describe()["task"])
+
+
+def load(name: str) -> Pipeline:
+    """Open a folder that `save` wrote, or its Hub name, in float32. BadInput: another kind of DDPM."""
+    conditioner = _conditioner_class(name)
     if Path(name).is_dir():
         components.check_weights(Path(name) / "conditioner", conditioner)
         components.check_weights(Path(name) / "unet", UNet2DConditionModel)

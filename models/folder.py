@@ -65,6 +65,12 @@ def class_name(name: str | Path) -> str:
         ) from error
 
 
+def task_at(folder: Path) -> str:
+    """The task of a diffusers folder, of several flows the first's; no weights are read. BadInput: as `load`."""
+    family = _family_at(folder)
+    return str(family.task_at(folder) if hasattr(family, "task_at") else family.TASK)
+
+
 def on_hub(name: str) -> bool:
     """Whether the Hub has it; asked once, where opening it would try again and again before it says so."""
     try:

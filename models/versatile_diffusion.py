@@ -40,6 +40,8 @@ from models.tasks.image_to_text import ImageToText
 from models.versatile_unet import VersatileUNet
 from models.writer import TokenAutoencoder, Writer
 
+TASK = ImageTextToImage.name
+"""Of the first flow."""
 NETWORK = "diffusion_pytorch_model.safetensors"
 WEIGHTS = {
     "conditioner": "text_encoder/model.safetensors",

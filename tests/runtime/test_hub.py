@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,15 @@ from commands.bulk import bulk
 from commands.generate import generate
 from evaluation.subjects import student_draws
 from export.publish import PushOptions, push
+from models import folder as folders
+from models.pipeline import Pipeline
 from runtime import backend as backends
 from runtime import hub
 from runtime.bundle import MANIFEST, open_bundle
 from runtime.generator import Generator, Request
 from serving import preflight, supervisor
 from serving.serve_config import ServeConfig
-from tests import hub_server
+from tests import hub_server, tiny
 from tests.hub_server import TOKEN, Hub
 
 NAME = "somebody/tiny-model"
@@ -152,6 +154,17 @@ def test_an_evaluation_and_a_page_of_ones_own(
     (own / "README.md").write_text("# Mine\n")
     push(own, NAME)
     assert list(served.repositories[NAME].values())[-1]["README.md"].decode().endswith("---\n# Mine\n")
+
+
+@pytest.mark.parametrize(
+    "made", [tiny.pixel_teacher, tiny.attribute_teacher, tiny.versatile_teacher], ids=lambda made: made.__name__
+)
+def test_a_folders_page_names_its_task(served: Hub, made: Callable[[], Pipeline], tmp_path: Path) -> None:
+    pipeline = made()
+    folders.save(pipeline, tmp_path / "folder")
+    push(tmp_path / "folder", NAME)
+    page = list(served.repositories[NAME].values())[-1]["README.md"].decode()
+    assert yaml.safe_load(page.split("---\n")[1])["pipeline_tag"] == pipeline.task
 
 
 def test_pickles_are_refused(served: Hub, tiny_student: Path, tmp_path: Path) -> None:
