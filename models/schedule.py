@@ -60,8 +60,13 @@ class Schedule:
         return len(self.alpha)
 
     def trailing(self, steps: int, start: int | None = None) -> tuple[int, ...]:
-        """`steps` timesteps from `start` (T−1) downwards, evenly spaced ("trailing", Lin et al. 2023, arXiv 2305.08891)."""
+        """`steps` timesteps from `start` (T−1) downwards, evenly spaced ("trailing", Lin et al. 2023, arXiv 2305.08891).
+
+        BadInput: none, or more than there are from there.
+        """
         total = len(self) if start is None else start + 1
+        if not 1 <= steps <= total:  # of more, some would be one timestep twice, and the last none at all
+            raise BadInput(f"{steps} steps from timestep {total - 1} are not to be had; accepted: 1 to {total}")
         return tuple(round(total - index * total / steps) - 1 for index in range(steps))
 
     @classmethod

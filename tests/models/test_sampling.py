@@ -46,6 +46,17 @@ def test_trailing_timesteps_are_those_of_diffusers(steps: int) -> None:
     assert ours == tuple(int(step) for step in stock.timesteps)
 
 
+@given(st.integers(0, 999), st.integers(-1, 1002))
+def test_timesteps_are_distinct_and_of_the_schedule_or_refused(start: int, steps: int) -> None:
+    schedule = Schedule.from_config({"prediction_type": "epsilon"})
+    if 1 <= steps <= start + 1:
+        walked = schedule.trailing(steps, start)
+        assert len(set(walked)) == steps and walked[0] == start and walked[-1] >= 0
+    else:
+        with pytest.raises(BadInput, match=f"accepted: 1 to {start + 1}"):
+            schedule.trailing(steps, start)
+
+
 @given(
     st.floats(0.05, 0.999),
     st.sampled_from(PREDICTIONS),

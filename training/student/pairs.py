@@ -23,6 +23,7 @@ from base.progress import track
 from models import noise
 from models.pipeline import Pipeline
 from models.sampling import SAMPLERS, Deterministic, add_noise
+from models.schedule import TRAINED_TIMESTEPS
 from models.task import task_of
 from training.run import tensor_cache
 from training.run.draws import Shares, spread
@@ -38,7 +39,7 @@ class PairsConfig(Config):
 
     count: int = Field(default=2048, ge=1)
     """Number of pairs."""
-    steps: int = Field(default=16, ge=1)
+    steps: int = Field(default=16, ge=1, le=TRAINED_TIMESTEPS)
     """Steps of the teacher."""
     sampler: Deterministic = "ddim"
     """How the teacher draws."""
