@@ -48,7 +48,7 @@ def launch(method: str, path: Path, overrides: Iterable[str] = (), take: Take = 
         raise BadInput(f"no training method '{method}'{nearest(method, METHODS)}")
     module = importlib.import_module(f"training.{METHODS[method]}")
     config = _taking(module.CONFIG.load(path, overrides), take)
-    trouble.check_machine(config.loop.precision)
+    trouble.check_machine(config.loop)
     sharding.check_method(method, module.METHOD.shares_out)
     run = new_run_folder(str(config.run))
     run.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from safetensors import SafetensorError
 from base.errors import BadInput
 from training.run import sharding
 from training.run.device import on_cpu
+from training.run.loop_config import LoopConfig
 
 LESS = (
     "lower loop.batch, or keep it and raise loop.accumulate; loop.checkpointing=true, loop.precision=bf16, "
@@ -21,11 +23,17 @@ LESS = (
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def check_machine(precision: str) -> None:
+def check_machine(loop: LoopConfig) -> None:
     """BadInput, before anything loads: what this machine or its launcher cannot do."""
-    if precision == "fp16" and on_cpu():
+    if loop.precision == "fp16" and on_cpu():
         raise BadInput("loop.precision=fp16 needs a GPU; accepted on a CPU: auto, no, bf16")
-    sharding.check(precision)
+    sharding.check(loop.precision)
+    parts = int(os.environ.get("WORLD_SIZE", "1")) * loop.accumulate
+    if loop.batch % parts:  # means over parts of several sizes are not the batch's mean, and one of no sample has none
+        raise BadInput(
+            f"loop.batch={loop.batch} is not shared out evenly among processes; accepted here: a multiple of {parts}, the "
+            "processes times loop.accumulate"
+        )
 
 
 @contextmanager

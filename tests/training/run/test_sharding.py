@@ -18,6 +18,7 @@ from models import folder as folders
 from tests import tiny
 from training import launch
 from training.run import sharding
+from training.run.loop_config import LoopConfig
 from training.run.optimizer import OptimizerConfig
 from training.run.trouble import check_machine
 
@@ -119,13 +120,13 @@ def test_what_the_launcher_cannot_have(changed: dict[str, str], says: str, monke
     for name, value in {**FSDP, "WORLD_SIZE": "2", **changed}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(BadInput, match=says):
-        check_machine("no")
+        check_machine(LoopConfig(steps=1))
 
 
 def test_what_does_not_go_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**FSDP, "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
-    check_machine("no")
+    check_machine(LoopConfig(steps=1))
     for name in ("muon", "adamw8bit"):
         with pytest.raises(BadInput, match=f"optimizer {name} needs whole matrices.*accepted with FSDP: adamw"):
             sharding.check_optimizer(OptimizerConfig(name=name).name)

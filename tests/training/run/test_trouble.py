@@ -98,12 +98,26 @@ def test_parts_must_divide_the_batch() -> None:
         LoopConfig.parse({"steps": 1, "batch": 8, "accumulate": 3}, "loop")
     with pytest.raises(BadInput, match="needs precision: bf16"):
         LoopConfig.parse({"steps": 1, "frozen": "bf16"}, "loop")
+    with pytest.raises(BadInput, match=r"loop: log_every: .*greater than or equal to 1"):
+        LoopConfig.parse({"steps": 1, "log_every": 0}, "loop")
 
 
 def test_fp16_needs_a_gpu(monkeypatch: pytest.MonkeyPatch, data: Path, runs: Path, tmp_path: Path) -> None:
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     with pytest.raises(BadInput, match="fp16 needs a GPU; accepted on a CPU"):
         launch.launch("autoencoder", write(tmp_path, data, "half"), ["loop.precision=fp16"])
+    assert not list(runs.iterdir())
+
+
+@pytest.mark.parametrize("changes", [["loop.batch=6"], ["loop.batch=2"], ["loop.batch=8", "loop.accumulate=4"]])
+def test_every_process_has_as_much_of_a_batch(
+    monkeypatch: pytest.MonkeyPatch, data: Path, runs: Path, tmp_path: Path, changes: list[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(
+        BadInput, match=r"loop.batch=\d is not shared out evenly among processes; accepted here: a multiple"
+    ):
+        launch.launch("autoencoder", write(tmp_path, data, "uneven"), changes)
     assert not list(runs.iterdir())
 
 
