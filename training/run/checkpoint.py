@@ -16,6 +16,13 @@ from base.files import atomic_folder
 if TYPE_CHECKING:
     import torch
 
+_NAME = "checkpoint-"
+
+
+def at(run: Path, step: int) -> Path:
+    """Where the checkpoint of a run after `step` steps lies."""
+    return run / f"{_NAME}{step}"
+
 
 def write(folder: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
     """Write tensors of any shape and facts as a checkpoint folder, atomically: it is complete, or it is not there."""
@@ -41,15 +48,19 @@ def read(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 def newest(run: Path) -> Path | None:
     """The latest complete checkpoint of a run."""
-    checkpoints = sorted(run.glob("checkpoint-*[0-9]"), key=lambda path: int(path.name.rpartition("-")[2]))
-    return checkpoints[-1] if checkpoints else None
+    return max(_all(run), key=lambda path: int(path.name.removeprefix(_NAME)), default=None)
 
 
 def drop_older(run: Path, keep: Path) -> None:
     """Remove all checkpoints of a run but `keep`."""
-    for path in run.glob("checkpoint-*"):
+    for path in _all(run):
         if path != keep:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _all(run: Path) -> list[Path]:
+    """Those that a training wrote: what somebody put beside them, `checkpoint-500-good`, is theirs to keep."""
+    return [path for path in run.glob(f"{_NAME}*") if path.name.removeprefix(_NAME).isdecimal()]
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, torch.Tensor]:

@@ -60,7 +60,7 @@ class State:
             return
         facts: dict[str, Any] = {"step": self.step, "steps": self.steps, "best": self.best, "best_step": self.best_step}
         facts |= {"seconds": self.seconds, "skipped": self.skipped, "scaler": self.scaler.state_dict()}
-        folder = run / f"checkpoint-{self.step}"
+        folder = checkpoint.at(run, self.step)
         checkpoint.write(folder, tensors, facts)
         checkpoint.drop_older(run, folder)
 

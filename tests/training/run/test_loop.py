@@ -82,6 +82,16 @@ def test_a_start_that_was_refused_leaves_the_name_free(data: Path, runs: Path, t
     assert list(losses(runs / "again")) == [1, 2]
 
 
+def test_what_somebody_put_beside_the_checkpoints_is_no_checkpoint_and_stays(tmp_path: Path) -> None:
+    others = {"checkpoint-7-good", "checkpoint-old9"}
+    for name in ("checkpoint-5", *others):
+        (tmp_path / name).mkdir()
+    checkpoint.write(newest := checkpoint.at(tmp_path, 6), {}, {})
+    assert checkpoint.newest(tmp_path) == newest
+    checkpoint.drop_older(tmp_path, newest)
+    assert {path.name for path in tmp_path.iterdir()} == {newest.name, *others}
+
+
 def test_a_run_may_be_made_longer(data: Path, runs: Path, tmp_path: Path) -> None:
     file = write(tmp_path, data, "longer", "adamw")
     launch.launch("autoencoder", file, ["loop.steps=4"])
