@@ -54,8 +54,8 @@ class Progress:
 
     @property
     def left(self) -> float | None:
-        """Seconds to the last step; None: the rate is not known yet."""
-        return (self.steps - self.step) / self.rate if self.rate else None
+        """Seconds to the last step; None: the rate, or of a length in epochs the last step, is not known yet."""
+        return (self.steps - self.step) / self.rate if self.rate and self.steps else None
 
     @property
     def busy(self) -> bool:

@@ -48,7 +48,7 @@ def card(progress: Progress) -> str:
     share = min(1.0, progress.step / progress.steps) if progress.steps else 0.0
     facts = [f"step {progress.step:,} of {progress.steps:,}" if progress.steps else f"step {progress.step:,}"]
     if progress.rate and progress.state == "running":
-        facts += [_rate(progress.rate), f"{duration(progress.left or 0)} left"]
+        facts += [_rate(progress.rate), *([] if progress.left is None else [f"{duration(progress.left)} left"])]
     shown = "preparing" if progress.state == "running" and not progress.step else progress.state
     line = f'<div class="studio-line">{escape(progress.line)}</div>' if progress.state == "failed" else ""
     return (

@@ -38,6 +38,11 @@ def test_a_running_card_tells_rate_and_time_left() -> None:
     assert "step 50 of 100" in card and "4 s/step" in card and "3 min 20 s left" in card and "width: 50.0%" in card
 
 
+def test_a_length_in_epochs_has_no_time_left_before_it_is_known() -> None:
+    card = pieces.card(Progress("a", "running", 50, 0, 0.25, ""))
+    assert "step 50" in card and "4 s/step" in card and "left" not in card
+
+
 def test_the_newest_grid_is_the_large_one(write_run: Callable[[str, int], Path]) -> None:
     folder = write_run("a", 20) / "samples"
     for step in range(30, 600, 10):

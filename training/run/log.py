@@ -62,7 +62,8 @@ class Log(NoLog):
         """A sample grid `(H, W, 3)` as `samples/<step>.png`."""
         folder = self.run / "samples"
         folder.mkdir(exist_ok=True)
-        Image.fromarray(pixels).save(folder / f"{step:06d}.png")
+        with atomic_file(folder / f"{step:06d}.png") as hidden:  # the studio looks on
+            Image.fromarray(pixels).save(hidden, "PNG")
 
 
 def _keep_up_to(file: Path, step: int) -> None:
