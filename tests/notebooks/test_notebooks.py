@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
 import runpy
 from collections.abc import Iterator
@@ -55,6 +57,20 @@ def test_a_notebook_has_words_between_its_cells_and_keeps_no_output(name: str) -
     assert len(cells(name, "markdown")) >= len(cells(name, "code")) // 2
     for cell in cells(name, "code"):
         compile(cell, name, "exec")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_notebook_imports_is_there(name: str) -> None:
+    """Without running it, which takes a minute."""
+    tree = ast.parse("\n".join(cells(name, "code")))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    ours = [(node.module or "", one.name) for node in imports for one in node.names]
+    ours = [(module, one) for module, one in ours if (ROOT / module.partition(".")[0]).is_dir()]
+    assert ours
+    for module, one in ours:
+        place = ROOT / module.replace(".", "/")
+        if not (place / f"{one}.py").is_file():
+            assert hasattr(importlib.import_module(module), one), f"from {module} import {one}"
 
 
 @pytest.mark.slow
