@@ -112,3 +112,13 @@ def test_pages_can_be_finished() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 1200
     releases = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split("\n## ")[1:]
     assert all(len(release.split()) <= 700 for release in releases)
+
+
+def test_the_pages_for_programmers_name_files_that_are_there() -> None:
+    """Those of a folder; `models/NAME.py` and the like are to be written. What stands behind a colon stands in the file."""
+    named = re.compile(r"`((?:[a-z_0-9]+/)+[a-z_0-9]+\.py)(?:: (?:[A-Za-z_]+\.)?([A-Za-z_]+))?`")
+    pages = ((ROOT / page).read_text(encoding="utf-8") for page in ("CONTRIBUTING.md", "docs/architecture.md"))
+    found = [(ROOT / file, name) for page in pages for file, name in named.findall(page)]
+    assert len(found) > 40
+    gone = [file for file, name in found if not file.is_file() or name not in file.read_text(encoding="utf-8")]
+    assert not gone
