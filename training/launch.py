@@ -33,6 +33,9 @@ METHODS = {
 """`ippo train NAME` → the file in `training/` that holds its `CONFIG` and `METHOD`."""
 
 
+_FREE = ("steps", "epochs", "log_every", "validate_every", "checkpoint_minutes", "last", "snapshots")
+_FREE += ("accumulate", "checkpointing")
+"""Keys of `loop` that say how long, how often and in what memory, and not what is learnt."""
 STARTS = ("base", "teacher", "start", "student", "vae", "clip")
 """Keys of configurations that name what a run starts from."""
 _WRITTEN = "config.yaml"
@@ -101,9 +104,7 @@ def _taking(config: C, take: Take) -> C:
 
 
 def _essence(config: Config) -> dict[str, object]:
-    """What must not change between a run and its resumption: a run may be made longer."""
+    """What must not change between a run and its resumption: a run may be made longer, or take less memory for the same."""
     values = config.model_dump()
     loop: dict[str, object] = values["loop"]
-    for free in ("steps", "epochs", "log_every", "validate_every", "checkpoint_minutes", "last", "snapshots"):
-        loop.pop(free)
-    return values
+    return {**values, "loop": {key: value for key, value in loop.items() if key not in _FREE}}

@@ -92,10 +92,11 @@ def test_what_somebody_put_beside_the_checkpoints_is_no_checkpoint_and_stays(tmp
     assert {path.name for path in tmp_path.iterdir()} == {newest.name, *others}
 
 
-def test_a_run_may_be_made_longer(data: Path, runs: Path, tmp_path: Path) -> None:
+def test_a_run_may_be_made_longer_and_go_on_in_less_memory(data: Path, runs: Path, tmp_path: Path) -> None:
+    """As the line about memory that is used up advises."""
     file = write(tmp_path, data, "longer", "adamw")
     launch.launch("autoencoder", file, ["loop.steps=4"])
-    launch.launch("autoencoder", file)
+    launch.launch("autoencoder", file, ["loop.accumulate=2"])
     assert list(losses(runs / "longer")) == list(range(1, 13))
     assert "steps: 12" in (runs / "longer" / "config.yaml").read_text()
 
