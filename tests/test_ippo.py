@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +19,19 @@ from ippo import main
 from models import folder as folders
 from tests import tiny
 
+Done = subprocess.CompletedProcess[str]
 
-def ippo(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(Path(__file__).parents[1] / "ippo.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+
+def ippo(*arguments: str, cwd: Path | None = None) -> Done:
+    """A command in this process, which has loaded its libraries once for all of them."""
+    said, told, on_stop = io.StringIO(), io.StringIO(), signal.getsignal(signal.SIGTERM)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(told):
+        patch.setattr(sys, "argv", ["ippo", *arguments])
+        patch.chdir(cwd or Path.cwd())
+        with pytest.raises(SystemExit) as ended:
+            main()
+    signal.signal(signal.SIGTERM, on_stop)
+    return Done(arguments, int(ended.value.code or 0), said.getvalue(), told.getvalue())
 
 
 EVALUATE = ["evaluate", "s", "--data", "d", "--teacher", "t", "--judge", "j", "--out", "report", "--student-steps", "7"]
@@ -93,7 +105,8 @@ def test_a_mistake_is_one_line_and_exit_code_two(
     "arguments", [["generate", "a", "--bundle", "nowhere"], ["export", "nowhere", "--out", "bundle"]]
 )
 def test_so_it_is_in_a_process_of_its_own(tmp_path: Path, arguments: list[str]) -> None:
-    result = ippo(*arguments, cwd=tmp_path)
+    command = [sys.executable, str(Path(__file__).parents[1] / "ippo.py"), *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
     assert result.returncode == 2, result.stderr
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith("ippo: ") and "nowhere" in last

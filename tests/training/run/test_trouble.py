@@ -140,7 +140,8 @@ def test_memory_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_full_disk_loses_nothing(data: Path, runs: Path, tmp_path: Path) -> None:
     """Files may not grow over 2 kB, as on a disk with no room left."""
-    command = [sys.executable, "ippo.py", "train", "autoencoder", str(write(tmp_path, data, "full", "adamw"))]
+    file = write(tmp_path, data, "full", "adamw")
+    command = [sys.executable, "ippo.py", "train", "autoencoder", str(file)]
 
     def small() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
@@ -149,5 +150,5 @@ def test_a_full_disk_loses_nothing(data: Path, runs: Path, tmp_path: Path) -> No
     assert ended.returncode == 2, ended.stderr
     assert "no room left on the disk" in ended.stderr.splitlines()[-1]
     assert checkpoint.newest(runs / "full") is None
-    subprocess.run(command, env={**os.environ}, capture_output=True, check=True)
+    launch.launch("autoencoder", file)
     assert (runs / "full" / "model").is_dir()
