@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModel
@@ -36,6 +39,7 @@ class View:
 
 LAYERS = 4
 """Evenly spaced layers of a vision transformer that get a head, at most."""
+_PREPROCESSOR = "preprocessor_config.json"
 _SIDE = 224
 """Pixels a vision transformer sees at most a side, as in ADD."""
 
@@ -96,7 +100,7 @@ class VisionFeatures:
         count = min(LAYERS, depth)
         self.layers = [round(depth * (index + 1) / count) for index in range(count)]
         self.channels: Sequence[int] = [int(config.hidden_size)] * count
-        self.mean, self.deviation = _normalisation(name)
+        self.mean, self.deviation = _normalisation(name, here_alone)
 
     def __call__(self, sample: Tensor, view: View, conditioning: Conditioning) -> list[Tensor]:
         states = self._states(self.decode(sample))
@@ -120,9 +124,15 @@ def draw_view(draws: Draws, sample: Tensor, levels: int) -> View:
     return View(timesteps, draws.normal(*sample.shape[1:]))
 
 
-def _normalisation(name: str) -> tuple[Tensor, Tensor]:
-    """Mean and deviation `(3, 1, 1)` of the network's preprocessor, ImageNet's where a folder does not say."""
-    file = Path(name) / "preprocessor_config.json"
+def _normalisation(name: str, here_alone: bool) -> tuple[Tensor, Tensor]:
+    """Mean and deviation `(3, 1, 1)` of the preprocessor that lies beside the network, ImageNet's where there is none.
+
+    `here_alone`: the Hub is not asked for it.
+    """
+    file = Path(name) / _PREPROCESSOR
+    if not Path(name).is_dir():
+        with suppress(EntryNotFoundError):
+            file = Path(hf_hub_download(name, _PREPROCESSOR, local_files_only=here_alone))
     said = json.loads(file.read_text()) if file.is_file() else {}
     mean = said.get("image_mean", (0.485, 0.456, 0.406))
     deviation = said.get("image_std", (0.229, 0.224, 0.225))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 import torch
 from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model, ViTConfig, ViTModel
@@ -49,6 +51,22 @@ def test_maps_are_patch_tokens_of_pictures_and_let_the_gradient_through(kind: st
     (gradient,) = torch.autograd.grad(maps[0].square().sum(), sample)
     assert float(gradient.abs().sum()) > 0
     assert not any(weight.requires_grad for weight in network.network.parameters())
+
+
+@pytest.mark.parametrize("says", [True, False])
+def test_a_hub_name_is_normalised_as_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: bool) -> None:
+    snapshot = tmp_path / "hub" / "models--some--clip" / "snapshots" / ("0" * 40)
+    vision("clip", snapshot)
+    if says:
+        said = {"image_mean": [0.48, 0.45, 0.4], "image_std": [0.26, 0.25, 0.27]}
+        (snapshot / "preprocessor_config.json").write_text(json.dumps(said))
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text(snapshot.name)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    by_folder, by_name = (VisionFeatures(name, lambda pixels: pixels) for name in (str(snapshot), "some/clip"))
+    assert torch.equal(by_name.mean, by_folder.mean) and torch.equal(by_name.deviation, by_folder.deviation)
+    assert float(by_name.mean[0]) == pytest.approx(0.48 if says else 0.485)
 
 
 def test_a_patch_shows_at_its_own_place(tmp_path: Path) -> None:
