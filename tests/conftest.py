@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
+
+from base.files import atomic_folder
 
 if TYPE_CHECKING:
     from models.pipeline import Pipeline
@@ -14,45 +18,56 @@ if TYPE_CHECKING:
     from runtime.bundle import Bundle
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that is made by the first of the tests' processes that wants it, and then theirs all."""
+    own = factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "once" / name
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            with atomic_folder(folder) as hidden:
+                make(hidden)
+    return folder
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Compiled graphs go into a folder of this run's own; what the user has compiled is left alone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IPPO_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("IPPO_CACHE", str(once(tmp_path_factory, "cache", lambda hidden: None)))
         yield
 
 
 @pytest.fixture(scope="session")
 def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The diffusers folder of a tiny random student."""
-    from models import folder
+    """The diffusers folder of a tiny random student; tests that alter files work on a copy."""
     from tests import tiny
 
-    out = tmp_path_factory.mktemp("student") / "tiny"
-    folder.save(tiny.student(), out)
-    return out
+    return _saved(tmp_path_factory, "student", tiny.student)
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_student: Path) -> Path:
     """The bundle of that student; tests that alter files work on a copy."""
-    from export.write_bundle import ExportOptions, export
-
-    out = tmp_path_factory.mktemp("bundle") / "tiny"
-    export(str(tiny_student), out, ExportOptions(trained=False))
-    return out
+    return _exported(tmp_path_factory, tiny_student)
 
 
 @pytest.fixture(scope="session")
 def pixel_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a tiny class-to-image student of the pixel family."""
-    return _pixels(tmp_path_factory.mktemp("pixels"), tiny_classes=True)
+    from tests import tiny
+
+    return _exported(tmp_path_factory, _saved(tmp_path_factory, "pixels", tiny.pixel_student))
 
 
 @pytest.fixture(scope="session")
 def unconditional_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a tiny student without inputs."""
-    return _pixels(tmp_path_factory.mktemp("unconditional"), tiny_classes=False)
+    from tests import tiny
+
+    return _exported(
+        tmp_path_factory, _saved(tmp_path_factory, "unconditional", lambda: tiny.pixel_student(classes=()))
+    )
 
 
 @pytest.fixture(scope="session")
@@ -60,21 +75,22 @@ def attribute_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a tiny student that is asked for attributes."""
     from tests import tiny
 
-    return _exported(tiny.attribute_student(), tmp_path_factory.mktemp("attributes"))
+    return _exported(tmp_path_factory, _saved(tmp_path_factory, "attributes", tiny.attribute_student))
 
 
-def _pixels(out: Path, tiny_classes: bool) -> Path:
-    from tests import tiny
-
-    return _exported(tiny.pixel_student(classes=tiny.CLASSES if tiny_classes else ()), out)
-
-
-def _exported(student: Pipeline, out: Path) -> Path:
-    from export.write_bundle import ExportOptions, export
+def _saved(factory: pytest.TempPathFactory, name: str, student: Callable[[], Pipeline]) -> Path:
     from models import folder
 
-    folder.save(student, out / "student")
-    return export(str(out / "student"), out / "tiny", ExportOptions(trained=False)).folder
+    return once(factory, name, lambda hidden: folder.save(student(), hidden / "tiny")) / "tiny"
+
+
+def _exported(factory: pytest.TempPathFactory, student: Path) -> Path:
+    from export.write_bundle import ExportOptions, export
+
+    def make(hidden: Path) -> None:
+        export(str(student), hidden / "tiny", ExportOptions(trained=False))
+
+    return once(factory, f"{student.parent.name}-bundle", make) / "tiny"
 
 
 @pytest.fixture(scope="session")
