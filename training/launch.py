@@ -33,8 +33,8 @@ METHODS = {
 """`ippo train NAME` → the file in `training/` that holds its `CONFIG` and `METHOD`."""
 
 
-_FREE = ("steps", "epochs", "log_every", "validate_every", "checkpoint_minutes", "last", "snapshots")
-_FREE += ("accumulate", "checkpointing")
+_FREE = {"steps", "epochs", "log_every", "validate_every", "checkpoint_minutes", "last", "snapshots"}
+_FREE |= {"accumulate", "checkpointing"}
 """Keys of `loop` that say how long, how often and in what memory, and not what is learnt."""
 STARTS = ("base", "teacher", "start", "student", "vae", "clip")
 """Keys of configurations that name what a run starts from."""
