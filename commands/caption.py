@@ -21,7 +21,10 @@ FORMULA = ("=", "+", "-", "@")
 def caption(
     files: Annotated[list[Path] | None, typer.Argument(help="Pictures: PNG, JPEG or WebP.")] = None,
     bundle: options.BundleFolder = SHIPPED_BUNDLE,
-    column: Annotated[str, typer.Option("--as", help="Kind of caption; by default any that the model knows.")] = "",
+    column: Annotated[
+        str,
+        typer.Option("--as", help="Kind of caption; by default the first one; any: each may come."),
+    ] = "",
     out: Annotated[
         Path | None, typer.Option(help="A .csv of file_name and text to write; by default lines are printed.")
     ] = None,

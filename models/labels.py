@@ -61,7 +61,24 @@ class Seen:
     """Which of the model's kinds of caption is wanted; empty: any."""
 
     def __str__(self) -> str:
-        return self.column or "any"
+        return self.column or ANY
+
+
+ANY = "any"
+"""The kind of caption that may be each of them."""
+
+
+def caption_kind(name: str, kinds: Sequence[str]) -> str:
+    """The kind of caption that a `Seen` picture is given: `name`, without one the first of `kinds`; `any` is empty there.
+
+    BadInput: the model does not know it.
+    """
+    if name in kinds or not name:
+        return name or next(iter(kinds), "")
+    if name != ANY:
+        accepted = f"accepted: {', '.join(kinds)}, {ANY}" if kinds else "this model has no kinds of caption"
+        raise BadInput(f"as '{name:.40}' is unknown; {accepted}")
+    return ""
 
 
 _LISTED = 20

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from base.errors import BadInput
-from models.labels import Input, Seen, Wish
+from models.labels import Input, Seen, Wish, caption_kind
 from models.task import task_named
 from models.tasks.image_to_text import ImageToText
 from runtime import backend as backends
@@ -60,12 +60,11 @@ class CaptionGenerator:
     ) -> list[WrittenCaption]:
         """N pictures `(H, W, 3)` uint8 of `size`, or their tokens `(T, D)`, a seed each → N captions.
 
-        `column` is one of `columns`, or empty for any. BadInput: an unknown column, a wrong picture or number of steps.
+        `column` is one of `columns`, empty for the first, or `any`. BadInput: an unknown column, a wrong picture or number
+        of steps.
         """
-        if column and column not in self.columns:
-            accepted = f"accepted: {', '.join(self.columns)}" if self.columns else "this model has no kinds of caption"
-            raise BadInput(f"as '{column:.40}' is unknown; {accepted}")
-        return self._write([Seen(image, column) for image in images], seeds, steps)
+        kind = caption_kind(column, self.columns)
+        return self._write([Seen(image, kind) for image in images], seeds, steps)
 
     def reword(
         self, texts: Sequence[str], seeds: Sequence[int], images: Sequence[NDArray[Any]] = (), steps: int = 1

@@ -31,7 +31,7 @@ class CaptionBody(Body):
     prompt: str = ""
     """A text to say otherwise, of a model that reads as well; with a picture, both count half."""
     column: str = Field(default="", alias="as")
-    """Which kind of caption, one that the model knows; by default any."""
+    """Which kind of caption, one that the model knows, or any; by default its first."""
     n: int = Field(default=1, ge=1)
     """How many captions; caption i has seed + i."""
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED)

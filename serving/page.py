@@ -63,7 +63,7 @@ PLACES = """
   <label id="ippo-mix">pictures
     <input type="range" aria-label="mix" min="0" max="1" step="0.05" value="0.5" oninput="ippo.redraw()"> words</label>
   {focus}
-  <p id="ippo-says"><select aria-label="kind of caption" onchange="ippo.redraw()"><option value="">any</option>{kinds}</select>
+  <p id="ippo-says"><select aria-label="kind of caption" onchange="ippo.redraw()">{kinds}<option>any</option></select>
     <output></output></p>
 </div>
 """

@@ -94,12 +94,14 @@ export class Generator {
     return tokens.data;
   }
 
-  // {picture (bytes H·W·3 of their own size), column (empty: any), seed (BigInt)} → a caption, in one step.
+  // {picture (bytes H·W·3 of their own size), column (empty: the first), seed (BigInt)} → a caption, in one step.
   async say({ picture, column, seed }) {
     const { columns, latent_shape: shape, graph, tokenizer, end } = this.site.captions;
-    if (column && !columns.includes(column)) throw new Refusal(`as '${column}' is unknown; accepted: ${columns.join(", ")}`);
+    const wanted = column || columns[0] || "any";
+    const place = columns.includes(wanted) ? columns.indexOf(wanted) : columns.length; // the last is that of any
+    if (place === columns.length && wanted !== "any") throw new Refusal(`as '${wanted}' is unknown; accepted: ${columns.join(", ")}, any`);
     const [count, width] = this.site.pictures.tokens;
-    const kind = BigInt64Array.of(BigInt(column ? columns.indexOf(column) : columns.length));
+    const kind = BigInt64Array.of(BigInt(place));
     const noise = this.floats(gaussian(seed, shape[0] * shape[1] * shape[2]), shape);
     const given = {
       image_embeds: this.floats(await this.embed(picture), [count, width]),

@@ -17,8 +17,8 @@ export class Places {
     );
     this.zones = zones.map((zone) => this.zone(zone));
     this.mix = element("input", { type: "range", min: 0, max: 1, step: 0.05, value: 0.5, ariaLabel: "mix", oninput: changed });
-    this.kinds = element("select", { ariaLabel: "kind of caption", onchange: changed }, element("option", { value: "" }, "any"));
-    this.kinds.append(...(site.captions?.columns ?? []).map((name) => element("option", {}, name)));
+    this.kinds = element("select", { ariaLabel: "kind of caption", onchange: changed });
+    this.kinds.append(...[...(site.captions?.columns ?? []), "any"].map((name) => element("option", {}, name)));
     const slider = element("label", { className: "mix" }, "pictures", this.mix, "words");
     this.said = element("output", {});
     shown.append(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from base.errors import BadInput
-from models.labels import Input, Seen
+from models.labels import Input, Seen, caption_kind
 from models.task import InputField, Task
 
 
@@ -16,7 +16,7 @@ class ImageToText(Task):
     name = "image-to-text"
     field = InputField("image", str, "The picture: PNG, JPEG or WebP in base64.")
     images = ("image",)
-    further = (InputField("as", str, "Which kind of caption; by default any of those that the model knows."),)
+    further = (InputField("as", str, "Which kind of caption; by default the first one; any: each may come."),)
     conditioner_inputs = ("image_embeds", "column")
     fused = "caption.onnx"
     output = "text"
@@ -30,13 +30,7 @@ class ImageToText(Task):
 
     def joined(self, input: Input, further: Mapping[str, Any]) -> Input:
         """The picture with the kind of caption. BadInput: a kind that the model does not know."""
-        return Seen(further["image"], self.column(str(further.get("as") or "")))
-
-    def column(self, name: str) -> str:
-        """A kind of caption, as it is; empty: any. BadInput: the model does not know it."""
-        if name and name not in self.vocabulary.classes:
-            raise BadInput(f"as '{name:.40}' is unknown; accepted: {', '.join(self.vocabulary.classes)}")
-        return name
+        return Seen(further["image"], caption_kind(str(further.get("as") or ""), self.vocabulary.classes))
 
     def examples(self, count: int) -> list[Input]:
         return [""] * count

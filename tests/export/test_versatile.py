@@ -14,7 +14,7 @@ from base.errors import BadInput
 from export.write_bundle import ExportOptions, export
 from ippo import app
 from models import folder as folders
-from models.labels import Seen, Wish
+from models.labels import Seen, Wish, caption_kind
 from runtime import available, backend
 from runtime.backend import BackendOptions
 from runtime.bundle import Bundle
@@ -89,6 +89,8 @@ def test_captions_are_those_of_torch(name: str, bundle: Bundle) -> None:
     captions = captioner.caption([picture(), picture(1)], [3, 4], "text")
     assert [caption.seed for caption in captions] == [3, 4] and all("<|" not in caption.text for caption in captions)
     assert captioner.caption([picture()], [5], steps=4)[0].seed == 5
+    assert captioner.caption([picture(), picture(1)], [3, 4]) == captions, "the first kind is the default"
+    assert [caption_kind(name, tiny.COLUMNS) for name in ("", "any", "text_fr")] == ["text", "", "text_fr"]
 
 
 def test_what_cannot_be_written_about_is_one_line(bundle: Bundle) -> None:

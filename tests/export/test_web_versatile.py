@@ -127,7 +127,7 @@ def test_it_draws_and_says_what_the_server_does(bundle: Bundle, server: StaticSi
             found = np.asarray(Image.open(io.BytesIO(base64.b64decode(file))).convert("RGB")).astype(int)
             expected = generator.generate([Request(wish, 7)], steps)[0]
             assert np.abs(found - expected).max() <= LEVELS, (steps, wish)
-    for column in ("", "text_fr"):
+    for column in ("", "text_fr", "any"):
         texts = ask(browser, server, kind="say", picture=sent(picture(2)), column=column, seeds=["3", "4"])
         expected_texts = [one.text or "(nothing)" for one in captioner.caption([picture(2)] * 2, [3, 4], column)]
         assert texts == list(dict.fromkeys(expected_texts))
