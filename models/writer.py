@@ -30,6 +30,7 @@ from base.errors import BadInput
 from base.typeface import font
 from models.architecture import Architecture, hooked
 from models.conditioning import Conditioning
+from models.detokenizer import joined_words
 from models.pipeline import Autoencoder
 
 CONTEXT_TOKENS = 9
@@ -108,7 +109,7 @@ def texts_of(tokenizer: PreTrainedTokenizerFast, ids: NDArray[np.int64]) -> list
     end = tokenizer.eos_token_id
     rows = [row[: row.index(end)] if end in row else row for row in ids.tolist()]
     written = cast("list[str]", tokenizer.batch_decode(rows, skip_special_tokens=True))
-    return [text.replace("</w>", " ").strip() for text in written]  # CLIP's own class does that itself
+    return [joined_words(text) for text in written]  # of which CLIP's own class has put blanks for ends already
 
 
 class TokenAutoencoder(Autoencoder):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from base.errors import BadInput
+from models.detokenizer import WORD_END, joined_words
 from models.labels import Input, Seen, Wish, caption_kind
 from models.task import task_named
 from models.tasks.image_to_text import ImageToText
@@ -95,4 +96,7 @@ def read_caption(tokenizer: Tokenizer, ids: Sequence[int], end: int | None) -> t
     ended = end is not None and end in ids
     said = ids[: ids.index(end)] if end is not None and ended else ids
     words = tokenizer.decode(list(said), skip_special_tokens=True)
-    return " ".join("".join(letter for letter in words.replace("</w>", " ") if letter.isprintable()).split()), ended
+    printed = "".join(letter for letter in words.replace(WORD_END, " ") if letter.isprintable())
+    return joined_words(printed) if WORD_END in words else " ".join(
+        printed.split()
+    ), ended  # other spellings hold blanks

@@ -39,7 +39,8 @@ export class Tokenizer {
     const spelt = (last < 0 ? ids : ids.slice(0, last)).filter((id) => !special.has(id));
     const bytes = spelt.flatMap((id) => [...(this.model.named(id) ?? "")].map((letter) => BYTES.get(letter)));
     const text = UTF8_TEXT.decode(Uint8Array.from(bytes)).replaceAll(this.model.end || "</w>", " ");
-    return text.replace(UNPRINTED, "").trim().replace(/ +/g, " ");
+    const printed = text.replace(UNPRINTED, "").trim().replace(/ +/g, " ");
+    return this.model.end ? JOINED.reduce((so_far, [marks, joined]) => so_far.replace(marks, joined), printed) : printed;
   }
 
   piece(text) {
@@ -157,6 +158,14 @@ const BYTES = new Map(LETTERS.map((letter, byte) => [letter, byte]));
 const UTF8 = new TextEncoder();
 const UTF8_TEXT = new TextDecoder();
 const UNPRINTED = /(?! )[\p{C}\p{Z}]/gu; // what Python does not call printable
+
+// A mark with the blanks that nobody writes there → without them, as `models/detokenizer.py` has it.
+const JOINED = [
+  [/ +([,.;!?)\]}%…])/gu, "$1"],
+  [/([([{]) +/gu, "$1"],
+  [/(?<=[\p{L}\p{N}_]) ?(['’]) ?(?=[\p{L}\p{N}_])/gu, "$1"],
+  [/(?<=[\p{L}\p{N}_]) - (?=[\p{L}\p{N}_])/gu, "-"],
+];
 
 function letters() {
   let next = 256;

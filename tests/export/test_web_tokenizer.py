@@ -145,6 +145,7 @@ def test_ids_are_spelt_as_the_captioner_spells_them(name: str) -> None:
     tokenizer = Tokenizer.from_file(str(shipped)) if name == "shipped" else clip(NORMALIZERS[name])
     chance, ids = random.Random(0), range(tokenizer.get_vocab_size())
     rows = [tokenizer.encode(text).ids for text in odd_texts(100)] + [chance.choices(ids, k=12) for _ in range(200)]
+    rows += [tokenizer.encode(text).ids for text in ("dog face, flat.", "semi-plat, l'œil d’or (2)", "50% - a")]
     given = {"tokenizer": json.loads(tokenizer.to_str()), "rows": rows, "end": END}
     expected = [read_caption(tokenizer, row, tokenizer.token_to_id(END))[0] for row in rows]
     assert json.loads(node("spell.js", given)) == expected and len(set(expected)) > 150
