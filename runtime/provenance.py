@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from xml.sax.saxutils import escape
 
 from PIL import ExifTags, Image, PngImagePlugin
@@ -40,12 +41,14 @@ class Provenance:
     sampler: str | None = None
     """Sampler of a teacher; a student has one of its own."""
     software: str = SOFTWARE
+    further: Mapping[str, str | float] = field(default_factory=dict)
+    """What else the request held, by its key: a mix, and of each picture to draw from its fingerprint."""
 
     def fields(self) -> dict[str, str | int | float]:
         """Everything that is known, by name, as a file holds it."""
         others = ("seed", "steps", "strength", "guidance", "sampler", "model", "model_hash", "software")
         values = {name: getattr(self, name) for name in others}
-        return {**self.inputs, **{name: value for name, value in values.items() if value is not None}}
+        return {**self.inputs, **self.further, **{name: value for name, value in values.items() if value is not None}}
 
     def as_json(self) -> str:
         """The fields as JSON in ASCII, which EXIF wants and XML can hold."""
@@ -70,6 +73,11 @@ class Provenance:
         exif[ExifTags.Base.ImageDescription] = self.as_json()
         exif[ExifTags.Base.Software] = self.software
         return exif
+
+
+def fingerprint(file: bytes) -> str:
+    """The first 16 digits of a file's SHA-256: as `sha256sum` begins."""
+    return hashlib.sha256(file).hexdigest()[:16]
 
 
 def together(sources: Sequence[Provenance]) -> Provenance:

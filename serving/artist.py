@@ -19,8 +19,8 @@ from PIL import Image
 from base.errors import BadInput
 from models.labels import Input
 from runtime.generator import Request
-from runtime.images import encode, fit, open_picture
-from runtime.provenance import Provenance
+from runtime.images import encode, fit
+from runtime.provenance import Provenance, fingerprint
 from serving import canvas, prometheus
 from serving.batcher import Batcher
 from serving.registry import Model
@@ -232,7 +232,12 @@ class Artist:
         if self.config.provenance:
             inputs = model.task.shown(order.input)
             strength = None if request.image is None else request.strength
-            provenance = Provenance(inputs, request.seed, order.steps, model.name, model.hash, strength)
+            further = {
+                name: fingerprint(value) if isinstance(value, bytes) else value for name, value in order.further.items()
+            }
+            provenance = Provenance(
+                inputs, request.seed, order.steps, model.name, model.hash, strength, further=further
+            )
         return encode(pixels, order.format, provenance, order.quality)
 
     async def _read(self, work: Callable[..., T], *arguments: object) -> T:
@@ -245,8 +250,8 @@ def _key(model: Model, order: Order, request: Request) -> Key:
 
 
 def _wish(model: Model, order: Order) -> Input:
-    """The input with its pictures, of the size that the model sees. BadInput: one cannot be read."""
+    """The input with its pictures, of the size that the model sees. Refused: one cannot be read."""
     size = model.manifest.picture_size or model.manifest.sizes[0]
     given = [name for name in model.task.images if name in order.further]
-    pictures = {name: fit(open_picture(order.further[name], name), size) for name in given}
+    pictures = {name: fit(canvas.opened(order.further[name], name), size) for name in given}
     return model.task.joined(order.input, {**order.further, **pictures})

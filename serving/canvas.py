@@ -53,7 +53,7 @@ def start(file: bytes, size: Size, answered: Size, mask: Mask | None) -> tuple[P
 
     Refused: a file that is no picture; a mask of other proportions.
     """
-    picture = _opened(file, "image")
+    picture = opened(file, "image")
     pixels = images.fit(picture, size) if _alike(size, answered) else _onto(images.fit(picture, answered), size)
     if mask is None:
         return pixels, None
@@ -117,7 +117,7 @@ def _alike(first: Size, second: Size) -> bool:
     return abs(math.log(first[0] * second[1] / (first[1] * second[0]))) < SAME_SHAPE
 
 
-def _opened(file: bytes, key: str) -> Image.Image:
+def opened(file: bytes, key: str) -> Image.Image:
     """A client's picture. Refused: as `open_picture`, and the key to blame."""
     try:
         return images.open_picture(file, key)
@@ -127,7 +127,7 @@ def _opened(file: bytes, key: str) -> Image.Image:
 
 def _anew(mask: Mask, size: Size) -> Image.Image:
     """255 where the picture of `size` is drawn anew. Refused: proportions that differ, no transparency."""
-    picture = _opened(mask.file, "mask")
+    picture = opened(mask.file, "mask")
     if not _alike(picture.size, size):
         sides = f"{picture.width}x{picture.height} pixels; accepted: the picture's {size[0]}x{size[1]}"
         raise Refused(f"mask has {sides}, or its proportions", "mask")

@@ -7,11 +7,13 @@ import uuid
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from serving import caption_answers
+from serving.answering import registry_of
 from serving.caption_answers import CaptionBody
-from serving.schema import Refused
+from serving.optional_nulls import OptionalNulls
+from serving.schema import Refused, validated
 
 
 class Message(BaseModel):
@@ -30,10 +32,8 @@ class Message(BaseModel):
         return [str(url) for url in urls]
 
 
-class ChatBody(BaseModel):
+class ChatBody(OptionalNulls):
     """`POST /v1/chat/completions` with one picture; the text beside it changes nothing."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     messages: list[Message] = Field(min_length=1)
     """One of them holds the picture, as a data URL."""
@@ -55,7 +55,7 @@ async def chat_completions(body: ChatBody, request: Request) -> dict[str, Any]:
         raise Refused(f"messages hold {len(pictures)} pictures; accepted: one, as a data URL", "messages")
     if not pictures[0].startswith("data:"):
         raise Refused("messages: addresses are not fetched; accepted: a data URL", "messages")
-    caption = CaptionBody(image=pictures[0], n=body.n, seed=body.seed, model=body.model)
+    caption = validated(CaptionBody, {"image": pictures[0], "n": body.n, "seed": body.seed, "model": body.model})
     written = await caption_answers.write(request, caption)
     choices = [
         {"index": index, "message": {"role": "assistant", "content": one.text}, "finish_reason": _reason(one.complete)}
@@ -66,7 +66,7 @@ async def chat_completions(body: ChatBody, request: Request) -> dict[str, Any]:
         "id": f"chatcmpl-{uuid.uuid4().hex}",
         "object": "chat.completion",
         "created": int(time.time()),
-        "model": body.model or "",
+        "model": body.model or registry_of(request).first.name,
         "choices": choices,
         "usage": usage,
     }

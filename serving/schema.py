@@ -7,9 +7,10 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic.fields import FieldInfo
 
 from base.config import nearest
 from base.errors import BadInput
@@ -24,6 +25,7 @@ from serving.serve_config import ServeConfig
 if TYPE_CHECKING:  # it imports what draws
     from serving.canvas import Mask
 
+B = TypeVar("B", bound=BaseModel)
 RANDOM_SEEDS = 2**32
 """Random seeds stay below it, so that every JSON reader holds them exactly."""
 
@@ -50,10 +52,23 @@ class Refused(BadInput):
         self.key, self.status, self.code, self.retry_after = key, status, code, retry_after
 
 
+def _takes_null(field: FieldInfo | None) -> bool:
+    """Whether null is for the field to judge: where it is required, unknown, or null already."""
+    return field is None or field.default is None
+
+
 class Body(BaseModel):
-    """Base of every body: unknown keys are refused, nothing is converted silently."""
+    """Base of every body: unknown keys are refused, nothing is converted silently; null is the default of what may lack."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_the_default(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        fields = {field.alias or name: field for name, field in cls.model_fields.items() if not field.is_required()}
+        return {key: value for key, value in values.items() if value is not None or _takes_null(fields.get(key))}
 
 
 class GenerateBody(Body):
@@ -197,13 +212,18 @@ def _further(body: GenerateBody, model: Manifest, parsed: Input) -> dict[str, An
     try:
         task.joined(parsed, files)
     except BadInput as error:
-        raise Refused(str(error), next(iter(known), task.keys()[0] if task.keys() else None)) from None
+        says, keys = str(error).partition(" ")[0], (*known, *task.keys())
+        raise Refused(str(error), says if says in keys else next(iter(keys), None)) from None
     return files
 
 
 def checked(task: str, values: Mapping[str, Any]) -> GenerateBody:
     """`values` as `POST /generate` of a task would take them. Raises Refused."""
-    body = body_of(task_named(task))
+    return validated(body_of(task_named(task)), values)
+
+
+def validated(body: type[B], values: Mapping[str, Any]) -> B:
+    """`values`, which another body held, as one of `body`. Raises Refused."""
     try:
         return body.model_validate(values)
     except ValidationError as error:

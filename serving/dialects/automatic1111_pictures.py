@@ -19,7 +19,7 @@ from serving import caption_answers
 from serving.answering import artist_of
 from serving.caption_answers import CaptionBody
 from serving.optional_nulls import OptionalNulls
-from serving.schema import PICTURE, Refused, from_base64
+from serving.schema import PICTURE, Refused, from_base64, validated
 from serving.webui_upscalers import upscaled
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ async def png_info(body: PictureBody) -> dict[str, Any]:
 @router.post("/interrogate")
 async def interrogate(body: PictureBody, request: Request) -> dict[str, Any]:
     """What the picture shows, by a model that writes too. Refused: a model that only draws."""
-    (caption,) = await caption_answers.write(request, CaptionBody(image=body.image))
+    (caption,) = await caption_answers.write(request, validated(CaptionBody, {"image": body.image}))
     return {"caption": caption.text}
 
 
@@ -115,7 +115,8 @@ def _line(fields: dict[str, str]) -> str:
     """The fields as the web UI writes them: the input, then a line of the others."""
     if "seed" not in fields:
         return ""
-    names = {"steps": "Steps", "seed": "Seed", "model": "Model", "model_hash": "Model hash", "software": "Version"}
+    names = {"mix": "Mix", "content": "Content", "style": "Style"}
+    names |= {"steps": "Steps", "seed": "Seed", "model": "Model", "model_hash": "Model hash", "software": "Version"}
     known = ", ".join(f"{shown}: {fields[name]}" for name, shown in names.items() if name in fields)
     inputs = [fields[name] for name in ("prompt", "label", "attributes") if name in fields]
     return "\n".join([*inputs, known])

@@ -45,10 +45,12 @@ async def images_generations(body: GenerationsBody, request: Request) -> JSONRes
 async def images_edits(body: Annotated[EditsBody, Form()], request: Request) -> JSONResponse:
     """Draw what a prompt says, starting from an image; `strength` says how far from it."""
     config, model = artist_of(request).config, registry_of(request).model(body.model)
-    given = {name: getattr(body, name) for name in ("content", "style", "mix")}
-    further = {name: value for name, value in given.items() if value is not None}
+    drawn_from = {"content": body.content, "style": body.style}
+    further: dict[str, Any] = {name: _only(given, name, "to draw from") for name, given in drawn_from.items() if given}
+    further |= {} if body.mix is None else {"mix": body.mix}
     pictures = [*body.image, *body.several]
-    if further and not pictures and body.mask is None:
+    mask = _only(body.mask, "mask", "transparent where to draw anew") if body.mask else None
+    if further and not pictures and mask is None:
         if "strength" in body.model_fields_set:
             raise Refused(NO_START, "strength")
         encoded = {name: await _base64(value, name) for name, value in further.items()}
@@ -61,10 +63,10 @@ async def images_edits(body: Annotated[EditsBody, Form()], request: Request) -> 
         raise Refused("prompt is missing", "prompt", code="missing_required_parameter")
     if not config.image_to_image:
         raise Refused("image to image is switched off here", "image")
-    file = await _only(pictures, "to start from").read()
+    file = await _only(pictures, "image", "to start from").read()
     order = _order(body, body.prompt, config, model.manifest)
-    mask = None if body.mask is None else Mask(await body.mask.read(), transparent=True)
-    return await _answer(body, request, model, replace(order, image=file, strength=body.strength, mask=mask))
+    anew = None if mask is None else Mask(await mask.read(), transparent=True)
+    return await _answer(body, request, model, replace(order, image=file, strength=body.strength, mask=anew))
 
 
 @router.post("/images/variations", responses=ANSWERS, response_class=JSONResponse, dependencies=FORM)
@@ -76,15 +78,16 @@ async def images_variations(body: Annotated[VariationsBody, Form()], request: Re
         raise Refused(
             f"no variations: {model.name} takes no pictures to draw from; it does {does}", "model", status=404
         )
-    file = await _base64(_only(body.image, "to vary"), "image")
+    file = await _base64(_only(body.image, "image", "to vary"), "image")
     further = dict.fromkeys(model.task.varied, file)
     order = _order(body, "", artist_of(request).config, model.manifest, further)
     try:
         return await _answer(body, request, model, order)
-    except Refused:
-        raise
-    except BadInput as error:  # the client knows the picture under another name
-        raise Refused(str(error).replace(model.task.varied[0], "image", 1), "image") from None
+    except Refused as refused:
+        if refused.key not in model.task.varied:
+            raise
+        # the client knows the picture under another name
+        raise Refused(str(refused).replace(refused.key, "image", 1), "image") from None
 
 
 @router.get("/models")
@@ -120,11 +123,11 @@ async def _answer(body: ImagesBody, request: Request, model: Model, order: Order
     return JSONResponse(images, headers=headers(order, result))
 
 
-def _only(pictures: Sequence[UploadFile], use: str) -> UploadFile:
-    """The one picture of a form. Raises Refused: none, or several."""
+def _only(pictures: Sequence[UploadFile], key: str, use: str) -> UploadFile:
+    """The one picture that a form has under `key`. Raises Refused: none, or several."""
     if len(pictures) != 1:
         given = f"{len(pictures)} pictures" if pictures else "no picture"
-        raise Refused(f"image: {given}; accepted: one, {use}", "image", code="invalid_value")
+        raise Refused(f"{key}: {given}; accepted: one, {use}", key, code="invalid_value")
     return pictures[0]
 
 

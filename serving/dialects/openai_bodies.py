@@ -74,14 +74,14 @@ class EditsBody(PromptedBody):
     """One PNG, JPEG or WebP to start from."""
     several: list[UploadFile] = Field(default=[], alias="image[]")
     """The same under the name that clients give a list, of one."""
-    mask: UploadFile | None = None
-    """A PNG of the picture's proportions, transparent where to draw anew; what it leaves is kept to the bit."""
+    mask: list[UploadFile] = []
+    """One PNG of the picture's proportions, transparent where to draw anew; what it leaves is kept to the bit."""
     strength: float = Field(default=0.5, gt=0, le=1)
     """How far from that picture."""
-    content: UploadFile | None = None
-    """A picture whose thing is drawn, in place of `image`."""
-    style: UploadFile | None = None
-    """A picture in whose style it is drawn."""
+    content: list[UploadFile] = []
+    """One picture whose thing is drawn, in place of `image`."""
+    style: list[UploadFile] = []
+    """One picture in whose style it is drawn."""
     mix: float | None = None
     """Share of the prompt beside those pictures."""
     input_fidelity: Any = None

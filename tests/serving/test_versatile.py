@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -73,6 +74,16 @@ def test_an_edit_takes_content_style_and_mix(both: TestClient) -> None:
     assert base64.b64decode(alone.json()["data"][0]["b64_json"]) == ours.content
 
 
+def test_a_picture_tells_the_mix_and_the_pictures_that_it_was_drawn_from(both: TestClient) -> None:
+    body = {"prompt": "cat", "content": base(ONE), "style": base(TWO), "mix": 0.3, "seed": 5}
+    told = Image.open(io.BytesIO(both.post("/generate", json=body).content)).info
+    assert (told["prompt"], told["mix"], told["seed"]) == ("cat", "0.3", "5")
+    assert told["content"] == hashlib.sha256(ONE).hexdigest()[:16]
+    assert told["style"] == hashlib.sha256(TWO).hexdigest()[:16]
+    typed = Image.open(io.BytesIO(both.post("/generate", json={"prompt": "cat", "seed": 5}).content)).info
+    assert not {"mix", "content", "style"} & set(typed)
+
+
 PNG = ("a.png", ONE, "image/png")
 TOKENS = {"content": PNG, "image": PNG}
 
@@ -101,6 +112,12 @@ TOKENS = {"content": PNG, "image": PNG}
         (EDITS, {"prompt": "cat", "mix": "nan"}, {"content": PNG}, "mix nan is out of range; accepted: 0 to 1"),
         (EDITS, {"prompt": "cat", "mix": "half"}, {"content": PNG}, "mix"),
         (EDITS, {"prompt": "cat", "mix": "0.5"}, {}, "mix is between a prompt and pictures; one of them is missing"),
+        (EDITS, {}, [("content", PNG), ("content", PNG)], "content: 2 pictures; accepted: one, to draw from"),
+        (EDITS, {}, [("content", PNG), ("style", PNG), ("style", PNG)], "style: 2 pictures; accepted: one"),
+        (EDITS, {"prompt": "a"}, [("image", PNG), ("mask", PNG), ("mask", PNG)], "mask: 2 pictures; accepted: one"),
+        (EDITS, {"content": "cat.png"}, {"style": PNG}, "content is text; accepted: a file"),
+        (EDITS, {"prompt": "a", "mask": "cat.png"}, {"image": PNG}, "mask is text; accepted: a file"),
+        (VARIATIONS, {"image": "cat.png"}, {"image": PNG}, "image is text; accepted: a file"),
         (EDITS, {"prompt": ""}, {"style": PNG}, "a style alone says nothing to draw"),
         (EDITS, {"prompt": "cat"}, {}, "image: no picture; accepted: one, to start from"),
     ],
@@ -112,6 +129,9 @@ def test_a_form_that_cannot_be_drawn_is_one_line(
     assert answer.status_code == 400, answer.text
     line = answer.json()["error"]["message"]
     assert says in line and "\n" not in line
+    named = line.partition(" ")[0].rstrip(":")
+    if named in ("content", "style", "mask", "mix", "image"):
+        assert answer.json()["error"]["param"] == named or " and image: " in line
 
 
 @pytest.mark.parametrize("path", [VARIATIONS, EDITS])
@@ -162,6 +182,9 @@ def test_a_picture_is_seen_upright_and_alpha_on_white(both: TestClient) -> None:
     assert drawn["upright"] == drawn["turned"] and drawn["clear"] == drawn["white"] != drawn["upright"]
 
 
+SHOWN = [
+    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base(ONE)}"}}]}
+]
 UNREADABLE = {
     "no image": b"hello",
     "truncated": ONE[: len(ONE) // 2],
@@ -227,6 +250,9 @@ def test_a_picture_that_cannot_be_read_is_one_line_wherever_it_is_sent(both: Tes
         ("/caption", {"image": base(ONE), "seed": 2**64}, "seed"),
         ("/caption", {"image": base(ONE), "model": "other"}, "does not exist; accepted: both"),
         (CHAT, {"messages": []}, "messages"),
+        (CHAT, {"messages": SHOWN, "seed": -1}, "seed: Input should be greater than or equal to 0, got -1"),
+        (CHAT, {"messages": SHOWN, "seed": 2**80}, "seed"),
+        (CHAT, {"messages": SHOWN, "n": 0}, "n"),
         (CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "an image_url has no url"),
         (CHAT, {"messages": [{"role": "user", "content": "hi"}]}, "messages hold 0 pictures"),
     ],
@@ -237,6 +263,18 @@ def test_a_wish_that_cannot_be_is_one_line(both: TestClient, path: str, body: di
     error = answer.json().get("error")
     line = error["message"] if isinstance(error, dict) else error
     assert says in line and "\n" not in line and len(line) < 400
+
+
+def test_null_is_the_default_of_every_field_that_may_lack(both: TestClient) -> None:
+    drawn = {"content": base(ONE), "seed": 1}
+    nulls = dict.fromkeys(("prompt", "style", "mix", "n", "size", "strength", "image", "steps", "format", "model"))
+    assert both.post("/generate", json={**drawn, **nulls}).content == both.post("/generate", json=drawn).content
+    said = {"image": base(ONE), "seed": 1}
+    nulls = dict.fromkeys(("prompt", "as", "n", "steps", "model"))
+    assert both.post("/caption", json={**said, **nulls}).json() == both.post("/caption", json=said).json()
+    chat = both.post(CHAT, json={"messages": SHOWN, "n": None, "seed": None, "model": None, "stream": None})
+    assert chat.status_code == 200 and chat.json()["model"] == NAME
+    assert both.post("/generate", json={**drawn, "number": None}).status_code == 400
 
 
 def test_a_picture_with_line_breaks_and_as_a_data_url_is_the_same(both: TestClient) -> None:
