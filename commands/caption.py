@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from base.errors import BadInput
-from base.files import atomic_file
+from base.files import atomic_file, check_writable
 from base.shipped import SHIPPED_BUNDLE
 from commands import options
 
@@ -26,7 +27,10 @@ def caption(
         typer.Option("--as", help="Kind of caption; by default the first one; any: each may come."),
     ] = "",
     out: Annotated[
-        Path | None, typer.Option(help="A .csv of file_name and text to write; by default lines are printed.")
+        Path | None,
+        typer.Option(
+            help="A .csv of file_name and text to write, in the pictures' folder; by default lines are printed."
+        ),
     ] = None,
     seed: options.Seed = 0,
     steps: options.StudentSteps = 1,
@@ -42,12 +46,11 @@ def caption(
     from runtime.bundle import open_bundle
     from runtime.captioner import CaptionGenerator
 
-    if out is not None and out.suffix.lower() != TABLE:
-        raise BadInput(f"{out}: unknown kind of file '{out.suffix}'; accepted: {TABLE}")
     if bool(files) == bool(texts):
         raise BadInput("ippo caption takes pictures, or --text; accepted: one of the two")
     if texts and (column or out):
         raise BadInput(f"--text goes without {'--as' if column else '--out'}")
+    names = _names(files or (), out) if out else []
     captioner = CaptionGenerator(open_bundle(bundle), backend, BackendOptions(None, device))
     if texts:
         written = captioner.reword(texts, [seed + number for number in range(len(texts))], steps=steps)
@@ -55,15 +58,41 @@ def caption(
         return
     pictures = [images.read(file, captioner.size) for file in files or ()]
     captions = captioner.caption(pictures, [seed + number for number in range(len(pictures))], column, steps)
-    named = list(zip(files or (), captions, strict=True))
     if out is None:
-        print(*(f"{file}: {one.text or '(nothing)'}" for file, one in named), sep="\n")
+        print(
+            *(f"{file}: {one.text or '(nothing)'}" for file, one in zip(files or (), captions, strict=True)), sep="\n"
+        )
         return
     with atomic_file(out) as hidden, hidden.open("w", newline="", encoding="utf-8") as opened:
         table = csv.writer(opened)
         table.writerow(["file_name", "text"])
-        table.writerows([file.name, _plain(one.text)] for file, one in named)
+        table.writerows([name, _plain(one.text)] for name, one in zip(names, captions, strict=True))
     print(out)
+
+
+def _names(files: Sequence[Path], out: Path) -> list[str]:
+    """What a table at `out` calls pictures: their paths from its folder, bare names where they lie elsewhere.
+
+    BadInput: it cannot be written there, or a name would stand for two pictures.
+    """
+    if out.suffix.lower() != TABLE:
+        raise BadInput(f"{out}: unknown kind of file '{out.suffix}'; accepted: {TABLE}")
+    if not out.parent.is_dir():
+        raise BadInput(f"{out.parent} is no folder")
+    if out.is_dir():
+        raise BadInput(f"{out} is a folder; accepted: a {TABLE} file to write")
+    check_writable(out.parent)
+    folder, named = out.parent.resolve(), dict[str, Path]()
+    for file in files:
+        place = file.parent.resolve() / file.name
+        inside = place.is_relative_to(folder)
+        name = place.relative_to(folder).as_posix() if inside else file.name
+        other = named.setdefault(name, file) if inside or not (folder / name).exists() else out.parent / name
+        if other is not file:
+            raise BadInput(
+                f"{file} and {other} would both be {name} in {out}: write the table into a folder above both"
+            )
+    return list(named)
 
 
 def _plain(text: str) -> str:

@@ -141,6 +141,29 @@ def test_a_table_of_captions_holds_no_formulas(both: Bundle, tmp_path: Path) -> 
         caption([tmp_path / "=a.png"], both.folder, "text", tmp_path / "captions.txt", 3, 1, "eager", "cpu")
 
 
+def test_a_table_names_pictures_by_their_place(both: Bundle, tmp_path: Path) -> None:
+    pictures = [tmp_path / "two" / folder / "0.png" for folder in "ab"]
+    for file in pictures:
+        file.parent.mkdir(parents=True)
+        Image.fromarray(PICTURE).save(file)
+    caption(pictures, both.folder, "text", table := tmp_path / "two" / "captions.csv", 3, 1, "eager", "cpu")
+    assert [line.partition(",")[0] for line in table.read_text().splitlines()] == ["file_name", "a/0.png", "b/0.png"]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "folder.csv").mkdir()
+    for files, place, line in (
+        (pictures, "other/captions.csv", "would both be 0.png in"),
+        (
+            pictures[1:],
+            "two/a/captions.csv",
+            "b/0.png and .*a/0.png would both be 0.png in .*: write the table into a folder",
+        ),
+        (pictures, "nope/captions.csv", "nope is no folder"),
+        (pictures, "folder.csv", "folder.csv is a folder; accepted: a .csv file"),
+    ):
+        with pytest.raises(BadInput, match=line):
+            caption(files, tmp_path / "no bundle", "text", tmp_path / place, 3, 1, "eager", "cpu")
+
+
 def test_a_folder_without_captions_becomes_a_set(both: Bundle, tmp_path: Path) -> None:
     """`ippo caption FOLDER/*.png --out FOLDER/captions.csv`, then `ippo data build FOLDER SET`."""
     folder, runner = tmp_path / "mine", CliRunner()
