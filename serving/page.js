@@ -72,12 +72,13 @@ const ippo = {
     const strength = Number(document.getElementById("ippo-strength")?.value ?? 0.5);
     const started = { ...this.request, body: { ...this.request.body, image: this.start, strength } };
     const request = this.places && this.request ? this.placed(started) : started;
-    if (!request) return;
+    if (!request) return; // nothing is asked for yet
     for (const easel of this.easels) {
       if (request.title) easel.draw(request);
-      else easel.say(request.lacks ?? "type something to draw");
+      else easel.rest(request.lacks ?? "type something to draw");
     }
-    if (request.title) this.pause = setTimeout(() => this.vary(request), 350);
+    if (!request.title) document.getElementById("ippo-variations").replaceChildren();
+    else this.pause = setTimeout(() => this.vary(request), 350);
   },
 
   // Where a model takes pictures: the place that is open, its zones, its slider, its captions.
@@ -95,10 +96,33 @@ const ippo = {
     if (!source) return;
     const { width, height } = this.places.dataset;
     const picture = await this.small(source, Number(width), Number(height)).catch(() => null);
+    const look = this.zone(zone);
+    look.querySelector("output").textContent = picture ? "" : `${source.name ?? "this"} is no picture that can be read`;
     if (!picture) return;
     this.pictures[zone] = picture;
-    document.querySelector(`.ippo-zone[data-zone="${zone}"] img`).src = picture;
+    look.classList.add("full");
+    look.querySelector("img").src = picture;
     this.redraw();
+  },
+
+  // The file that was chosen for a zone; the same one may be chosen again.
+  async choosePicture(zone, input) {
+    const [file] = input.files;
+    input.value = "";
+    await this.take(zone, file);
+  },
+
+  empty(zone) {
+    const look = this.zone(zone);
+    delete this.pictures[zone];
+    look.classList.remove("full");
+    look.querySelector("img").removeAttribute("src");
+    look.querySelector("output").textContent = "";
+    this.redraw();
+  },
+
+  zone(name) {
+    return document.querySelector(`.ippo-zone[data-zone="${name}"]`);
   },
 
   // The request as the open place has it; nothing where it is said, not drawn.
@@ -110,11 +134,11 @@ const ippo = {
     const focus = document.querySelector("#ippo-focus input");
     const taken = zones.filter((zone) => this.pictures[zone]);
     const lacks = `drop a picture on ${first}`;
-    if (place === "type") return { title, body: { ...body, ...none } };
+    if (place === "type") return { title: body[field] && title, body: { ...body, ...none } };
     const rest = { ...body, ...none, image: null };
     if (place === "say") {
       this.say(this.pictures[first], rest, lacks);
-      return null;
+      return { title: "", lacks: "drawn before" };
     }
     if (place === "vary") {
       const all = Object.fromEntries(zones.map((zone) => [zone, this.pictures[first]]));
@@ -253,6 +277,14 @@ class Easel {
     else if (this.socket === null) this.connect();
   }
 
+  // Nothing is asked for: what was drawn before pales, and is still there to be taken.
+  rest(line) {
+    this.request = null;
+    this.figure.classList.add("stale");
+    this.figure.classList.remove("failed");
+    this.say(this.url || line !== "drawn before" ? line : "");
+  }
+
   connect() {
     const address = `${location.protocol.replace("http", "ws")}//${location.host}/live`;
     const socket = new WebSocket(address, ippo.key ? ["ippo", `ippo-key.${ippo.key}`] : ["ippo"]);
@@ -262,7 +294,7 @@ class Easel {
     let opened = false;
     socket.onopen = () => {
       opened = true;
-      this.send();
+      if (this.request) this.send();
     };
     socket.onmessage = ({ data }) => this.take(data);
     socket.onclose = async () => {
@@ -299,9 +331,10 @@ class Easel {
     link.download = `${request.title.replace(/[^\p{L}\p{N}]+/gu, "-")}-${request.seed}.${answer.format}`;
     this.figure.classList.add("drawn");
     this.figure.classList.remove("failed");
+    this.figure.classList.toggle("stale", this.request === null);
     if (old) URL.revokeObjectURL(old);
     const cut = answer.dropped_tokens ? `, the last ${answer.dropped_tokens} tokens unread` : "";
-    this.say(`drawn in ${this.round(answer.ms.draw)} ms, here after ${this.round(took)} ms${cut}`);
+    if (this.request) this.say(`drawn in ${this.round(answer.ms.draw)} ms, here after ${this.round(took)} ms${cut}`);
   }
 
   fail(line) {

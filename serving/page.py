@@ -51,9 +51,10 @@ START = """
 """
 ZONE = """
 <div class="ippo-zone" data-zone="{zone}">
-  <label><img alt=""><span>{doc}</span>
-    <input type="file" accept="image/*" onchange="ippo.take('{zone}', this.files[0])"></label>
+  <label><img alt=""><span>{zone}<i>: drop a picture, or choose one</i> <output></output></span>
+    <input type="file" accept="image/*" onchange="ippo.choosePicture('{zone}', this)"></label>
   <button onclick="ippo.take('{zone}', ippo.easels[0].image)" title="What is drawn now">⤵</button>
+  <button class="ippo-empty" onclick="ippo.empty('{zone}')" title="Empty {zone}">×</button>
 </div>
 """
 PLACES = """
@@ -180,7 +181,7 @@ def places(model: Manifest, task: Task) -> str:
         f'<button data-place="{place}" onclick="ippo.go(this.dataset.place)">{html.escape(tab)}</button>'
         for place, tab in zip(("type", "vary", "mix", "say"), tabs, strict=False)
     ]
-    zones = [ZONE.format(zone=zone, doc=f"{zone}: drop a picture, or choose one") for zone in task.varied]
+    zones = [ZONE.format(zone=zone) for zone in task.varied]
     kinds = [f"<option>{html.escape(kind)}</option>" for flow in writers[:1] for kind in flow.classes]
     width, height = model.picture_size or model.sizes[0]
     return PLACES.format(

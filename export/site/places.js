@@ -78,7 +78,7 @@ export class Places {
     const [first] = zones;
     const picture = this.taken[first]?.bytes;
     const lacks = `drop a picture on ${first}`;
-    if (this.place === "type") return request;
+    if (this.place === "type") return request.text.trim() ? request : { ...request, lacks: "type something to draw" };
     const rest = { ...request, image: null };
     if (this.place === "say") return { picture, column: this.kinds.value, seed: request.seed, ...(!picture && { lacks }) };
     if (this.place === "vary") {

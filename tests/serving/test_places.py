@@ -17,6 +17,7 @@ from tests.versatile_bundle import write_versatile
 
 PICTURE = "document.querySelector('#ippo-picture.drawn img')?.src"
 ZONE = "document.querySelector('.ippo-zone[data-zone=\"{}\"] img')"
+STATUS = "document.querySelector('#ippo-picture output').textContent"
 CLICK = "document.querySelector('#ippo-places nav [data-place=\"{}\"]').click()"
 
 
@@ -32,6 +33,7 @@ def test_places_are_those_of_the_flows(tmp_path: Path) -> None:
     shown = html(page.layout(manifest))
     for place, tab in (("type", "Type"), ("vary", "Vary"), ("mix", "Mix"), ("say", "Say")):
         assert f'<button data-place="{place}" onclick="ippo.go(this.dataset.place)">{tab}</button>' in shown
+    assert "panda" not in shown  # of another set
     assert shown.count('class="ippo-zone"') == 2 and "<option>text_fr</option>" in shown
     assert 'data-width="16" data-height="16" data-varied="content style"' in shown
     local = html(page.layout(manifest.model_copy(update={"local_tokens": True})))
@@ -52,7 +54,12 @@ def test_a_drawn_picture_is_varied_mixed_and_said(tmp_path: Path) -> None:
         _wait_for_page(address)
         with Browser(tmp_path / "profile") as browser:
             browser.call("Page.navigate", url=f"{address}/ui/")
+            browser.until("typeof ippo !== 'undefined' && ippo.easels && document.querySelector('#ippo-text textarea')")
+            assert browser.evaluate(STATUS) == "type something to draw"
+            browser.evaluate("ippo.write(document.querySelector('#ippo-text textarea'), 'cat')")
             typed = browser.until(PICTURE)
+            boxes = "[...document.querySelectorAll('#ippo-places nav button')].map((b) => b.offsetHeight + ' ' + b.offsetTop)"
+            assert len(set(browser.evaluate(boxes))) == 1
             # The drawn picture is dropped on the zone for content, which opens the mix.
             content = ZONE.format("content")
             browser.evaluate(
@@ -77,6 +84,13 @@ def test_a_drawn_picture_is_varied_mixed_and_said(tmp_path: Path) -> None:
             assert "error" not in browser.evaluate(said) and not browser.evaluate(
                 "document.querySelector('.ippo-picture.failed')"
             )
+            assert browser.evaluate("document.querySelector('#ippo-picture').classList.contains('stale')")
+            full = "document.querySelector('.ippo-zone').classList.contains('full')"
+            browser.evaluate("ippo.take('content', new File(['words'], 'a.txt'))")
+            browser.until("document.querySelector('.ippo-zone output').textContent.startsWith('a.txt is no picture')")
+            assert browser.evaluate(full)
+            browser.evaluate("document.querySelector('.ippo-empty').click()")
+            browser.until(f"!{full} && {said} === 'drop a picture on content'")
             browser.evaluate(CLICK.format("type"))
             browser.until("document.querySelector('#ippo-picture img').alt !== 'variation'")
             assert [url for url in browser.requests if not url.startswith((address, "data:", "blob:", "about:"))] == []
