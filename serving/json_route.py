@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from serving import error_answers
+from serving.schema import without_nulls
 
 
 class JsonRoute(APIRoute):
@@ -29,12 +31,22 @@ class JsonRoute(APIRoute):
             if error_answers.content_type(request) != error_answers.JSON:
                 raise RequestValidationError([])
             try:
-                body = kind.model_validate_json(await request.body())
+                body = _read(kind, await request.body())
             except ValidationError as error:
                 raise RequestValidationError(error.errors(include_url=False)) from None
             return cast(Response, await self.endpoint(body, request))
 
         return handle
+
+
+def _read(kind: type[BaseModel], content: bytes) -> BaseModel:
+    """A body; only one that is refused for a null is read once more, without those that mean a default."""
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        if not any(one["loc"] and one["input"] is None for one in error.errors(include_url=False)):
+            raise
+    return kind.model_validate_json(json.dumps(without_nulls(kind, json.loads(content))))
 
 
 class ShortCut(BaseRoute):

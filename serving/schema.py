@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from base.config import nearest
 from base.errors import BadInput
@@ -52,23 +51,10 @@ class Refused(BadInput):
         self.key, self.status, self.code, self.retry_after = key, status, code, retry_after
 
 
-def _takes_null(field: FieldInfo | None) -> bool:
-    """Whether null is for the field to judge: where it is required, unknown, or null already."""
-    return field is None or field.default is None
-
-
 class Body(BaseModel):
-    """Base of every body: unknown keys are refused, nothing is converted silently; null is the default of what may lack."""
+    """Base of every body: unknown keys are refused, nothing is converted silently."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_the_default(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        fields = {field.alias or name: field for name, field in cls.model_fields.items() if not field.is_required()}
-        return {key: value for key, value in values.items() if value is not None or _takes_null(fields.get(key))}
 
 
 class GenerateBody(Body):
@@ -222,10 +208,18 @@ def checked(task: str, values: Mapping[str, Any]) -> GenerateBody:
     return validated(body_of(task_named(task)), values)
 
 
+def without_nulls(body: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` less the nulls of fields that may lack and are then something else: null is their default."""
+    defaults = {
+        field.alias or name: field.default for name, field in body.model_fields.items() if not field.is_required()
+    }
+    return {key: value for key, value in values.items() if value is not None or defaults.get(key) is None}
+
+
 def validated(body: type[B], values: Mapping[str, Any]) -> B:
     """`values`, which another body held, as one of `body`. Raises Refused."""
     try:
-        return body.model_validate(values)
+        return body.model_validate(without_nulls(body, values))
     except ValidationError as error:
         raise explain(error.errors(), keys_of(body)) from None
 
