@@ -83,6 +83,7 @@ def noisy(images: Images, level: float, seed: int = 0) -> Images:
 
 
 def _remaining(labels: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
-    """Which rows are left, `(N,)`, where this share of the labels is dropped."""
-    names = np.unique(labels)
-    return np.isin(labels, names[: max(1, round(len(names) * (1 - share)))])
+    """Which rows are left, `(N,)`, where this share of the labels is dropped; two rows at least, as a covariance needs."""
+    names, counts = np.unique(labels, return_counts=True)
+    least = 1 + int(np.searchsorted(np.cumsum(counts), 2))
+    return np.isin(labels, names[: max(least, round(len(names) * (1 - share)))])

@@ -238,3 +238,7 @@ def test_a_judge_of_texture_is_valid_beside_a_good_teacher_and_not_beside_a_bad_
     assert good.rises and good.valid
     assert bad.rises and not bad.valid
     assert good.margin == pytest.approx(good.blur[1] / 1e-3)
+
+
+def test_three_pictures_of_a_label_each_can_be_spoilt(judge: Judge) -> None:
+    assert np.isfinite(examine(partial(features, judge), real(3, 1000).images, np.arange(3), teacher=1.0).dropped).all()
