@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,7 +81,7 @@ def spoken_of(hidden: Path, name: str | Path) -> Iterator[None]:
     except BadInput as error:
         message = str(error)
         for path in dict.fromkeys((str(hidden), str(hidden.resolve()))):
-            message = message.replace(path, str(name))
+            message = re.sub(rf"{re.escape(path)}(?![\w.-]*\w)", lambda _: str(name), message)
         if message == str(error):
             raise
         raise BadInput(message) from error

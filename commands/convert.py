@@ -64,10 +64,11 @@ def _versatile(kind: str, file: Path, out: Path, parts: Path | None) -> None:
         raise BadInput(f"{file} is a folder; accepted: optimus-vae.pth")
     if parts and not parts.is_dir():
         raise BadInput(f"--parts {parts} is a file; accepted: a folder")
-    if file.is_dir() and (found := components.index(file).get("_class_name")) != VERSATILE:
+    if file.is_dir() and (found := components.index(file).get("_class_name", "no named class")) != VERSATILE:
         raise BadInput(f"{file} is of {found}; accepted: a folder of {VERSATILE}, or vd-four-flow*.pth with --parts")
     if out.exists():
         raise BadInput(f"{out} exists already: name another folder")
     convert = {"versatile": convert_versatile.versatile, "optimus": convert_versatile.optimus_vae}[kind]
-    with spoken_of(out, file if file.is_dir() else parts or file):
-        convert(file, out, parts)
+    whole = out.resolve()  # a name as short as `o` stands in many words
+    with spoken_of(whole, file if file.is_dir() else parts or file):
+        convert(file, whole, parts)

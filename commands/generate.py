@@ -52,7 +52,7 @@ def generate(
     if prompts is not None:
         raise BadInput(f"prompts from a file are drawn by ippo bulk {prompts}")
     how_far = _strength(strength, image, content or style)
-    every = [""] if content and not (inputs or attribute or label) else options.requested(inputs, attribute, label)
+    every = options.requested(inputs, attribute, label) if inputs or attribute or label else _no_words(content, style)
     images.check_out(out)
     opened = _opened(bundle)
     manifest, task = opened.manifest, task_of(opened.manifest)
@@ -79,6 +79,13 @@ def generate(
         columns = count if count > 1 else len(requests)
         pixels, sources = images.tile(pixels, columns)[None], [together(sources)]
     print(*images.write(pixels, sources, out), sep="\n")
+
+
+def _no_words(content: Path | None, style: Path | None) -> list[str]:
+    """What stands for no words. BadInput: there is no content that could be drawn without them."""
+    if style and not content:
+        raise BadInput("--style alone says nothing to draw; accepted: a prompt, or --content, beside --style")
+    return [""] if content else options.requested(None, None, None)
 
 
 def _strength(given: float | None, image: Path | None, drawn_from: Path | None) -> float:

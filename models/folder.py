@@ -58,6 +58,8 @@ def class_name(name: str | Path) -> str:
         here_alone = not Path(where).exists() and not on_hub(where)
         with warnings.catch_warnings(action="ignore"):  # of diffusers' own use of the Hub's library
             return str(DiffusionPipeline.load_config(where, local_files_only=here_alone)["_class_name"])
+    except (KeyError, TypeError):
+        raise BadInput(f"{name}/{DiffusionPipeline.config_name} names no pipeline: it has no _class_name") from None
     except (OSError, ValueError) as error:
         raise BadInput(
             f"{name} is neither a run, nor a diffusers folder (no model_index.json), nor a .safetensors file, nor a reachable "

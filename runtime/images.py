@@ -113,11 +113,15 @@ def _opened(file: bytes, what: str) -> Iterator[Image.Image]:
     except BadInput:
         raise
     except Image.DecompressionBombError as error:
-        raise BadInput(f"{what} has too many pixels; at most {MAX_JPEG_PIXELS} are accepted") from error
+        raise BadInput(_too_many(what)) from error
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
         kind = _other_format(file)
         said = f"{what} is {kind}, which is not read" if kind else f"{what} cannot be read"
         raise BadInput(f"{said}; accepted: PNG, JPEG or WebP") from error
+
+
+def _too_many(what: str) -> str:
+    return f"{what} has too many pixels; at most {MAX_JPEG_PIXELS} are accepted"
 
 
 def _other_format(file: bytes) -> str | None:
@@ -151,13 +155,15 @@ def check_out(out: Path) -> Format:
 
 
 def read(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """An image file → `(H, W, 3)` of `size` (W, H), as `fit` makes it. BadInput: no image that can be read."""
+    """An image file → `(H, W, 3)` of `size` (W, H), as `fit` makes it. BadInput: no image that can be read, or too large."""
     try:
         with Image.open(file) as picture:
             return fit(picture, size)
     except FileNotFoundError as error:
         raise BadInput(f"no image {file}") from error
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise BadInput(_too_many(str(file))) from error
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
         raise BadInput(f"{file} is no image that can be read") from error
 
 

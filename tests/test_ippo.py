@@ -50,6 +50,8 @@ EVALUATE = ["evaluate", "s", "--data", "d", "--teacher", "t", "--judge", "j", "-
             ["generate"],
             "what is to be drawn? Accepted: prompts or labels, --class, --attribute; of a file: ippo bulk FILE",
         ),
+        (["generate", "--style", "a.png"], "--style alone says nothing to draw; accepted: a prompt, or --content"),
+        (["generate", "a", "--content", "a.png", "--image", "b.png"], "--image is started from, --content and --style"),
         (["generate", "a", "--bundle", "nowhere"], "nowhere"),
         (["generate", "--prompts", "p.txt"], "prompts from a file are drawn by ippo bulk p.txt"),
         (["generate", "a", "--device", "tpu"], "runs on cpu, not on tpu; accepted: auto, cpu"),
@@ -71,6 +73,8 @@ EVALUATE = ["evaluate", "s", "--data", "d", "--teacher", "t", "--judge", "j", "-
         (["convert", "inception", "nowhere.pth", "out"], "no file nowhere.pth"),
         (["convert", "versatile", "nowhere", "out"], "no file or folder nowhere"),
         (["convert", "versatile", "empty", "out"], "empty is incomplete: it has no model_index.json"),
+        (["convert", "versatile", "odd", "o"], "odd is of no named class; accepted: a folder of Versatile"),
+        (["sample", "odd", "a"], "odd/model_index.json names no pipeline: it has no _class_name"),
         (["convert", "optimus", "empty", "out"], "empty is a folder; accepted: optimus-vae.pth"),
         (["convert", "optimus", __file__, "out", "--parts", "nowhere"], "no folder nowhere"),
         (["convert", "lpips", "alexnet.pth", "out"], "--heads FILE"),
@@ -90,6 +94,8 @@ def test_a_mistake_is_one_line_and_exit_code_two(
     message: str,
 ) -> None:
     (tmp_path / "empty").mkdir()
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "model_index.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["ippo", *arguments])
     with pytest.raises(SystemExit) as ended:
@@ -98,7 +104,7 @@ def test_a_mistake_is_one_line_and_exit_code_two(
     assert ended.value.code == 2
     assert last.startswith("ippo: ")
     assert message in last
-    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "odd"]
 
 
 @pytest.mark.parametrize(

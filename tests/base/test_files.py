@@ -134,6 +134,11 @@ def test_a_refusal_never_names_a_scratch_folder(tmp_path: Path) -> None:
         raise BadInput(f"{tmp_path / 'link'}/vae: broken; see {tmp_path}")
 
 
+def test_a_name_is_not_found_in_longer_ones() -> None:
+    with pytest.raises(BadInput, match=r"^source/a, outer, out\.csv$"), spoken_of(Path("out"), "source"):
+        raise BadInput("out/a, outer, out.csv")
+
+
 def test_what_somebody_else_made_is_not_replaced(tmp_path: Path) -> None:
     check_replaceable(tmp_path, "mark")
     check_replaceable(tmp_path / "new", "mark")

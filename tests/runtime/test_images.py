@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +67,8 @@ def test_what_is_no_picture_is_one_line(tmp_path: Path) -> None:
         (tmp_path / "b.png").write_bytes(content)
         with pytest.raises(BadInput, match=r"b\.png is no image that can be read"):
             read(tmp_path / "b.png", (8, 8))
+    row = struct.pack(">II", 20_000, 20_000)
+    head = b"IHDR" + row + whole[24:29]
+    (tmp_path / "bomb.png").write_bytes(whole[:12] + head + struct.pack(">I", zlib.crc32(head)) + whole[33:])
+    with pytest.raises(BadInput, match=r"bomb\.png has too many pixels; at most \d+ are accepted"):
+        read(tmp_path / "bomb.png", (8, 8))
