@@ -95,15 +95,7 @@ class PublishedTextArchitecture(PublishedArchitecture):
         """
         unet: Any = self.unet
         context, _ = self.split(conditioning)
-        moment = unet.time_embedding(unet.time_proj(timesteps).to(sample.dtype))
-        hidden, maps = unet.conv_in(sample), []
-        for block in unet.down_blocks:
-            attended = {"encoder_hidden_states": context} if getattr(block, "has_cross_attention", False) else {}
-            hidden, outputs = block(hidden_states=hidden, temb=moment, **attended)
-            maps.append(outputs[len(block.resnets) - 1])
-        if unet.mid_block is not None:
-            maps.append(unet.mid_block(hidden, moment, encoder_hidden_states=context))
-        return maps
+        return self.encoder_maps(sample, unet.time_embedding(unet.time_proj(timesteps).to(sample.dtype)), context)
 
     def last_weight(self) -> nn.Parameter:
         """The last layer's weights `(L, 4·C)`."""

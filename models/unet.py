@@ -71,15 +71,18 @@ class UNetArchitecture:
         text, added = self.split(conditioning)
         embedding = unet.time_embedding(unet.get_time_embed(sample=sample, timestep=timesteps))
         further = unet.get_aug_embed(embedding, text, added_cond_kwargs=added)
-        embedding = embedding if further is None else embedding + further
-        hidden = unet.conv_in(sample)
-        maps = []
+        return self.encoder_maps(sample, embedding if further is None else embedding + further, text)
+
+    def encoder_maps(self, sample: Tensor, embedding: Tensor, context: Any) -> list[Tensor]:
+        """The same, from what embeds the timesteps, `(N, E)`, and what blocks attend to."""
+        unet: Any = self.unet
+        hidden, maps = unet.conv_in(sample), []
         for block in unet.down_blocks:
-            attended = {"encoder_hidden_states": text} if getattr(block, "has_cross_attention", False) else {}
+            attended = {"encoder_hidden_states": context} if getattr(block, "has_cross_attention", False) else {}
             hidden, outputs = block(hidden_states=hidden, temb=embedding, **attended)
             maps.append(outputs[len(block.resnets) - 1])
         if unet.mid_block is not None:
-            maps.append(unet.mid_block(hidden, embedding, encoder_hidden_states=text))
+            maps.append(unet.mid_block(hidden, embedding, encoder_hidden_states=context))
         return maps
 
     def split(self, conditioning: Conditioning) -> tuple[Any, dict[str, Any]]:

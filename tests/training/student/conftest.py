@@ -30,6 +30,17 @@ def batch(method: AddMethod, seed: int = 0, count: int = 4) -> Batch:
     return method.training_set.batch(range(count), draws(seed, count))
 
 
+def learn(method: AddMethod, term: str, steps: int) -> None:
+    """Train the student by one term alone, on eight other draws a step."""
+    optimizer = torch.optim.AdamW(method.student.parameters(), 2e-3)
+    for step in range(steps):
+        loss = method.terms[term].loss(batch(method, 100 + step, 8))
+        assert loss is not None
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
 @pytest.fixture
 def config(data: Path, runs: Path, tmp_path: Path) -> StudentConfig:
     folders.save(tiny.teacher(), tmp_path / "teacher")

@@ -8,7 +8,7 @@ import torch
 from base.errors import BadInput
 from models import sampling
 from models.pipeline import predict
-from tests.training.student.conftest import ALONE, Opened, batch, draws
+from tests.training.student.conftest import ALONE, Opened, batch, draws, learn
 from training.student.consistency import Consistency
 
 ONLY = {**ALONE, "regression": 0.0, "warmup": 0, "timesteps": {"999": 1.0}}
@@ -88,13 +88,7 @@ def test_a_student_learns_where_its_teachers_walk_ends(opened: Opened) -> None:
             return sum(losses), float((student.x0(start, last, conditioning) - ends).square().mean())
 
     before = figures()
-    optimizer = torch.optim.AdamW(student.parameters(), 2e-3)
-    for step in range(120):
-        loss = term.loss(batch(method, 100 + step, 8))
-        assert loss is not None
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    learn(method, "consistency", 120)
     after = figures()
     assert after[0] < 0.75 * before[0] and after[1] < 0.75 * before[1], (before, after)
 

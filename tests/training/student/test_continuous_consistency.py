@@ -17,7 +17,7 @@ from models.pipeline import predict
 from models.schedule import Schedule, student_scheduler, teacher_scheduler
 from tests import tiny
 from tests.models import tiny_sana
-from tests.training.student.conftest import ALONE, Opened, batch, draws
+from tests.training.student.conftest import ALONE, Opened, draws, learn
 from training.schedule_tables import Angles
 from training.student.continuous_consistency import ContinuousConsistency, consistency_tangent, normalised
 
@@ -117,7 +117,7 @@ def test_a_student_learns_where_its_teachers_trajectories_end(opened: Opened, tm
         smooth.denoiser.time_embedding.linear_2.weight.zero_()  # type: ignore[union-attr, operator]
     folders.save(smooth, tmp_path / "smooth")
     method = opened(**{**ONLY, "continuous_consistency": TERM, "teacher": str(tmp_path / "smooth")})
-    term, student = method.terms["continuous_consistency"], method.student
+    student = method.student
     start, conditioning = torch.randn(16, 4, 4, 4), method.teacher.condition(["red"] * 16)
     last = torch.full((16,), 999)
     with torch.no_grad():
@@ -129,13 +129,7 @@ def test_a_student_learns_where_its_teachers_trajectories_end(opened: Opened, tm
             return float((student.x0(start, last, conditioning) - ends).square().mean())
 
     before = error()
-    optimizer = torch.optim.AdamW(student.parameters(), 2e-3)
-    for step in range(60):
-        loss = term.loss(batch(method, 100 + step, 8))
-        assert loss is not None
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    learn(method, "continuous_consistency", 60)
     assert error() < 0.8 * before
 
 
