@@ -205,9 +205,10 @@ evidence: digits few
 
 # Pictures and words, both ways: 100 things in four styles, both flows' teachers and students, one bundle; then a few lines.
 ICONS_MINI = $(LINE)/data/icons-mini
+OF_MINI = --count 100 --size 64 --set flat --set blob --set classic --set shaded
 .PHONY: versatile
 versatile: $(VENV)/installed-dev icon-packages
-	@for step in "data icons --out $(ICONS_MINI) --count 100 --size 64 --set flat --set blob --set classic --set shaded" \
+	@for step in "data icons --out $(ICONS_MINI) $(OF_MINI) --colours 4" \
 		"train autoencoder configs/versatile-mini/autoencoder.yaml" "train context-clip configs/versatile-mini/context-clip.yaml" \
 		"train teacher configs/versatile-mini/image-teacher.yaml" "train student configs/versatile-mini/image-student.yaml" \
 		"train teacher configs/versatile-mini/text-teacher.yaml" "train student configs/versatile-mini/text-student.yaml" \
@@ -221,7 +222,8 @@ versatile: $(VENV)/installed-dev icon-packages
 .PHONY: versatile-quality
 VERSATILE = evaluate $(LINE)/line/versatile --data icons-mini --judge versatile-mini/judge --quick --student-steps 1
 versatile-quality: $(VENV)/installed-dev
-	@for step in "train attribute-judge configs/versatile-mini/attribute-judge.yaml" \
+	@for step in "data icons --out $(ICONS_MINI)-whole $(OF_MINI) --colours 2 --whole" \
+		"train attribute-judge configs/versatile-mini/attribute-judge.yaml" \
 		"train autoregressive-captioner configs/versatile-mini/autoregressive-captioner.yaml" \
 		"$(VERSATILE) --teacher versatile-mini/image-teacher --steps 20 --out $(LINE)/line/versatile-quality" \
 		"$(VERSATILE) --teacher versatile-mini/text-teacher --steps 16 --flow image-to-text \

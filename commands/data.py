@@ -101,6 +101,9 @@ def data_icons(
     count: Annotated[int | None, typer.Option(help="How many things; by default all.")] = None,
     size: Annotated[int, typer.Option(help="Side of the square images in pixels.")] = 128,
     colours: Annotated[int, typer.Option(help="Coloured grounds of each thing in each style, beside white.")] = 1,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Hold out no combination: for a judge of what models compose.")
+    ] = False,
     modules: Annotated[Path | None, typer.Option(help="The node_modules with the packages, where elsewhere.")] = None,
 ) -> None:
     """Render open icon sets as captioned pictures: a thousand things in six styles, on white and on colours.
@@ -110,7 +113,8 @@ def data_icons(
     from base.runs import runs_root
     from data.icons import icons
 
-    report = icons(out or runs_root() / "data" / "icons", sets or None, count, modules, size, colours)
+    folder = out or runs_root() / "data" / "icons"
+    report = icons(folder, sets or None, count, modules, size, colours, whole=whole)
     _show(report)
 
 

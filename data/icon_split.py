@@ -9,6 +9,8 @@ Every seen thing is trained on white and on one colour in each of its styles, bu
 | `unseen-ground` | test | thing and ground together; of every thing |
 | `unseen-thing` | test | the thing, of several words that occur in other things' names; one in twenty |
 | `unseen-style` | test | the style; of every seen thing |
+
+A `whole` set holds out no combination and no ground: a judge is to know what a model must compose.
 """
 
 from __future__ import annotations
@@ -54,6 +56,8 @@ class IconPlan:
     colours: int
     """Coloured grounds in training, besides white, of each thing in each style."""
     seed: int
+    whole: bool = False
+    """Whether every combination of a seen thing with a style or a ground is in training."""
 
     def of(self, thing: Thing) -> list[Style]:
         """The trained styles in which the thing exists."""
@@ -88,6 +92,7 @@ def choose_unseen(things: Sequence[Thing], seed: int) -> list[Thing]:
 def plan_rows(plan: IconPlan, seen: Sequence[Thing], unseen: Sequence[Thing]) -> list[IconRow]:
     """Every picture of the set, one of each thing in turn."""
     validated, lacking = (_every_second(seen, purpose, plan.seed) for purpose in ("validation", "combination"))
+    lacking = set() if plan.whole else lacking
     planned = [
         list(_rows_of_seen(plan, thing, label, thing in validated, thing in lacking))
         for label, thing in enumerate(seen)
@@ -102,7 +107,8 @@ def _rows_of_seen(plan: IconPlan, thing: Thing, label: int, validated: bool, lac
     by_name = {style.icon_set: style for style in styles}
     order = [by_name[name] for name in plan.ordered(thing, "style", list(by_name))]
     missing_style = order.pop() if lacking and len(order) > 1 else None
-    missing, *colours = _colours(plan, thing, order)
+    colours = _colours(plan, thing, order)
+    missing = None if plan.whole else colours.pop(0)
     white_held_out = validated and digest(plan.seed, "white", thing.emoji)[0] < 128
     for turn, style in enumerate(order):
         own = plan.fitting(thing, style, colours[turn % len(colours) :] + colours[: turn % len(colours)])
@@ -116,8 +122,9 @@ def _rows_of_seen(plan: IconPlan, thing: Thing, label: int, validated: bool, lac
     if missing_style is not None:
         for ground in (WHITE, plan.fitting(thing, missing_style, colours)[0]):
             yield IconRow("test", "unseen-combination", thing, label, missing_style, ground)
-    best = min(order, key=lambda style: missing not in plan.grounds[thing.emoji, style.icon_set])
-    yield IconRow("test", "unseen-ground", thing, label, best, missing)
+    if missing is not None:
+        best = min(order, key=lambda style: missing not in plan.grounds[thing.emoji, style.icon_set])
+        yield IconRow("test", "unseen-ground", thing, label, best, missing)
     if (thing.emoji, plan.unseen_style.icon_set) in plan.grounds:
         on_white = digest(plan.seed, "unseen style", thing.emoji)[0] < 128
         ground = WHITE if on_white else plan.fitting(thing, plan.unseen_style, colours)[0]
@@ -133,7 +140,7 @@ def _rows_of_unseen(plan: IconPlan, thing: Thing, label: int) -> Iterator[IconRo
 
 
 def _colours(plan: IconPlan, thing: Thing, styles: Sequence[Style]) -> list[str]:
-    """All colours in this thing's order; the first, which it never has in training, one on which it stands out."""
+    """All colours in this thing's order; the first, which may be held out, is one on which it stands out."""
     order = plan.ordered(thing, "colour", COLOURS)
     good = {colour for style in styles for colour in plan.grounds[thing.emoji, style.icon_set]}
     first = next((colour for colour in order if colour in good), order[0])

@@ -52,12 +52,13 @@ class Drawing:
 
 def icons(
     out: Path, sets: Sequence[str] | None = None, count: int | None = None, modules: Path | None = None,
-    size: int = 128, colours: int = 1, seed: int = 0,
+    size: int = 128, colours: int = 1, seed: int = 0, whole: bool = False,
 ) -> CleaningReport:  # fmt: skip
     """Write the set as a Hugging Face imagefolder of (size, size) PNGs: train, validation, test, and `slots.json`.
 
     Thing, style and ground determine a picture: there is no jitter. Of each thing in each style there are `colours`
     coloured grounds besides white. `sets` chooses styles by name, `count` so many of the things that all of them show.
+    A `whole` set holds out no combination of seen things, styles and grounds: it is for a judge.
     `modules` is the `node_modules` of the icon packages. A folder made before with the same parameters is left as it is.
     BadInput: missing packages or other versions, unknown sets, numbers out of range, or a folder that this did not make.
     """
@@ -68,6 +69,7 @@ def icons(
     styles = choose_styles(sets)
     opened = {style: IconSet(style.icon_set, modules) for style in (*styles, UNSEEN_STYLE)}
     parameters = {"sets": [style.icon_set for style in styles], "count": count, "size": size, "colours": colours}
+    parameters |= {"whole": True} if whole else {}
     plan = CleaningReport(MADE_BY, Path(out), {}, (), {**parameters, "seed": seed}, _versions(opened.values()))
     if (existing := finished(plan)) is not None:
         return existing
@@ -76,7 +78,7 @@ def icons(
     chosen, few = _enough(drawing.pictures, styles)
     unseen = choose_unseen(chosen, seed)
     seen = [thing for thing in chosen if thing not in unseen]
-    rows = plan_rows(IconPlan(styles, UNSEEN_STYLE, _grounds(drawing.pictures), colours, seed), seen, unseen)
+    rows = plan_rows(IconPlan(styles, UNSEEN_STYLE, _grounds(drawing.pictures), colours, seed, whole), seen, unseen)
     with atomic_folder(plan.folder) as folder:
         counts = _write(folder, rows, drawing.pictures, seed)
         slots = {"thing": [thing.name for thing in seen], "style": [style.name for style in styles]}

@@ -1,6 +1,7 @@
 """What is held out of the icons: nothing of it in training, and every single part of it there."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -77,6 +78,19 @@ def test_half_of_everything_is_held_out_where_it_says_half(planned: tuple[IconPl
     assert len(of(rows, "seen", "validation")) == half == len({row.thing for row in of(rows, "unseen-combination")})
     coloured = Counter((row.thing, row.style) for row in of(rows, "seen", "train") if row.ground != "white")
     assert set(coloured.values()) == {plan.colours}
+
+
+@settings(max_examples=40, deadline=None)
+@given(plans())
+def test_a_whole_set_trains_every_combination(planned: tuple[IconPlan, list[Thing], list[Thing]]) -> None:
+    plan, seen, unseen = planned
+    rows = plan_rows(replace(plan, whole=True), seen, unseen)
+    trained = {(row.thing, row.style) for row in of(rows, "seen", "train")}
+    assert trained == {(thing, style) for thing in seen for style in plan.of(thing)}
+    assert {row.kind for row in rows if row.split == "test"} <= {"unseen-thing", "unseen-style"}
+    assert max(Counter((row.thing, row.style, row.ground) for row in rows).values()) == 1
+    labels = {row.thing: row.label for row in rows}
+    assert labels == {row.thing: row.label for row in plan_rows(plan, seen, unseen)}, "the same names"
 
 
 def test_colours_on_which_a_thing_stands_out_come_first() -> None:

@@ -49,17 +49,12 @@ def test_the_lines_stages_are_what_the_makefile_trains() -> None:
 def test_the_mini_line_ends_in_two_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IPPO_RUNS", str(tmp_path))
     places = {"$(LINE)": str(tmp_path), "$(ICONS_MINI)": str(tmp_path / "data" / "icons-mini")}
+    sets = [word for name in SETS for word in ("--set", name)]
+    small = ["--modules", str(SAMPLE), "--count", "12", "--size", "64", *sets]
     for words in (*steps("versatile"), *steps("versatile-quality")):
+        words = [expanded for word in words for expanded in (small if word == "$(OF_MINI)" else [word])]
         for name, place in places.items():
             words = [word.replace(name, place) for word in words]
-        if words[0] == "data":
-            words = [
-                *words[: words.index("--set")],
-                "--modules",
-                str(SAMPLE),
-                *(word for name in SETS for word in ("--set", name)),
-            ]
-            words[words.index("--count") + 1] = "12"
         if words[0] == "train":
             file = tmp_path / Path(words[2]).name
             file.write_text(yaml.safe_dump(_few(yaml.safe_load((ROOT / words[2]).read_text()))))
