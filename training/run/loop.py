@@ -8,7 +8,8 @@ steps, with a checkpoint. All processes of a training run this loop; the main on
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -38,32 +39,14 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
     SystemExit: it was asked to stop, and did, with a checkpoint. BadInput: memory or disk is used up, or gradients stay
     infinite.
     """
-    # Device and precision. Autocast keeps the bf16 copy of every weight until a forward ends: half the weights again, which
-    # checkpointing is to save. Where some weights are in bf16 anyhow, what needs no gradient computes in bf16 too.
-    casts = AutocastKwargs(cache_enabled=not config.checkpointing)
-    accelerator = Accelerator(mixed_precision=mixed_precision(config.precision), cpu=on_cpu(), kwargs_handlers=[casts])
+    accelerator = _accelerator(config)
     main = accelerator.is_main_process
-    attention = [SDPBackend.MATH] if config.attention == "math" else _ATTENTION
-    averages_dtype = torch.bfloat16 if config.frozen == "bf16" else torch.float32
-    precision = accelerator.autocast if config.frozen == "bf16" else nullcontext
-
-    # What the method learns from, its networks, an optimizer a phase, moving averages; over them the newest checkpoint.
     method.prepare()
-    torch.manual_seed(config.seed)
-    for module in method.modules.values():
-        module.to(accelerator.device).train()
-    thrifty(list(method.modules.values()))
-    steps = config.length(method.size)
-    batches = Batches(config.seed, config.batch, method.size, method.shares, method.groups)
-    averages = {name: averaged(method.modules[name], config.ema, averages_dtype) for name in method.averaged}
-    phases = [(phase, build(phase.optimizer, phase.parameters)) for phase in method.phases(steps)]
-    scaler = accelerator.scaler or torch.amp.GradScaler(enabled=False)
-    state = State(phases, averages, method.modules, steps, scaler)
+    state = _first_state(method, config, accelerator)
     state.read(run)
-    figures = dict[str, float]()
 
     with (
-        sdpa_kernel(attention),
+        sdpa_kernel([SDPBackend.MATH] if config.attention == "math" else _ATTENTION),
         trouble.in_one_line(run),
         Log(run, state.step) if main else NoLog() as log,
         progress(shown=main) as bars,
@@ -71,67 +54,143 @@ def train(method: Method, config: LoopConfig, run: Path) -> dict[str, float]:
     ):
         if main:
             tell(bars.console, run, method.notes())
-        bar = bars.add_task(run.name, total=steps, completed=state.step)
-        clock = checkpointed = time.monotonic()
-        while state.step < steps:
-            # One batch through every active phase in turn: the student's discriminator before the student, for one.
-            step, losses = Step(config, state, accelerator, batches.at(state.step)), dict[str, float]()
-            for number, (phase, _) in enumerate(phases):
-                if phase.active(state.step):
-                    losses |= step.run(number)
-            scaler.update()
-
-            # The moving averages follow; they are what is validated and saved.
-            for ema in averages.values():
-                ema.update(state.step)
-
-            # The step is over. All processes stop after the same one, whichever was asked to.
-            state.step += 1
-            finished, stopping = state.step == steps, any_process(stop_requested.is_set(), accelerator)
-            now = time.monotonic()
-            state.seconds, clock = state.seconds + now - clock, now
+        bar = bars.add_task(run.name, total=state.steps, completed=state.step)
+        trainer = Trainer(method, config, run, accelerator, state, log)
+        while not trainer.finished:
+            losses = trainer.step()
+            # All processes stop after the same step, whichever was asked to.
+            stopping = any_process(stop_requested.is_set(), accelerator)
+            trainer.tick()
             bars.advance(bar)
 
-            # Report.
-            if state.step % config.log_every == 0 or finished:
-                log.write(state.step, losses | {"seconds": state.seconds})
-
-            # Validate and sample, by the main process alone; the best model by its score is the run's.
-            validates = config.validates(state.step, method.size) or finished
-            networks = state.averaged(main) if validates else {}
-            if main and validates:
-                with torch.no_grad(), precision():
-                    figures = method.validate(networks)
-                    log.picture(state.step, method.samples(networks))
-                log.write(state.step, {f"validation/{name}": value for name, value in figures.items()})
-                if config.snapshots:
-                    method.save(run / "snapshots" / str(state.step), networks)
-                if figures["score"] <= state.best:
-                    state.best, state.best_step = figures["score"], state.step
-                    method.save(run / "model", networks)
-
-            # Checkpoint: now and then, at the end, and before a stop. The clock of checkpoints starts after the writing.
-            if state.due(finished or stopping or now - checkpointed > 60 * config.checkpoint_minutes, accelerator):
-                state.write(run, main)
-                checkpointed = time.monotonic()
-            if stopping and not finished:
+            trainer.report(losses)
+            trainer.validate()
+            trainer.checkpoint(stopping)
+            if stopping and not trainer.finished:
                 if not main:
                     return {}  # the main process says so for all
                 raise SystemExit(f"{run.name}: stopped at step {state.step}; the same command goes on from there")
 
-        # Done: a model even where no score was a number, the last one where it is wanted, figures on the test split.
-        networks = state.averaged(main)
-        if main:
-            if not (run / "model").is_dir():
-                method.save(run / "model", networks)
-            if config.last:
-                method.save(run / "last", networks)
-            with torch.no_grad(), precision():
-                tested = {f"test/{name}": value for name, value in method.test(networks).items()}
-            if tested:
-                log.write(state.step, tested)
-            kept = state.verdict(method.score_name, method.scored_on, figures.get("score"))
-            tell(bars.console, run, [kept, *method.closing(run / "model")])
-            figures |= tested
+        tell(bars.console, run, trainer.finish())
     accelerator.wait_for_everyone()
-    return figures
+    return trainer.figures
+
+
+def _accelerator(config: LoopConfig) -> Accelerator:
+    """The device and precision of this process.
+
+    Autocast keeps the bf16 copy of every weight until a forward ends: half the weights again, which checkpointing is to save.
+    """
+    casts = AutocastKwargs(cache_enabled=not config.checkpointing)
+    return Accelerator(mixed_precision=mixed_precision(config.precision), cpu=on_cpu(), kwargs_handlers=[casts])
+
+
+def _first_state(method: Method, config: LoopConfig, accelerator: Accelerator) -> State:
+    """A run before its first step: networks on the device, their moving averages, an optimizer a phase."""
+    torch.manual_seed(config.seed)
+    for module in method.modules.values():
+        module.to(accelerator.device).train()
+    thrifty(list(method.modules.values()))
+    dtype = torch.bfloat16 if config.frozen == "bf16" else torch.float32
+    averages = {name: averaged(method.modules[name], config.ema, dtype) for name in method.averaged}
+    steps = config.length(method.size)
+    phases = [(phase, build(phase.optimizer, phase.parameters)) for phase in method.phases(steps)]
+    scaler = accelerator.scaler or torch.amp.GradScaler(enabled=False)
+    return State(phases, averages, method.modules, steps, scaler)
+
+
+class Trainer:
+    """A run that is under way: what can be done between its first step and its last, by each of its processes."""
+
+    def __init__(
+        self, method: Method, config: LoopConfig, run: Path, accelerator: Accelerator, state: State, log: NoLog
+    ) -> None:
+        """`state`: as it was read from a checkpoint, or before the first step. Its clocks start here."""
+        self.method, self.config, self.run = method, config, run
+        self.accelerator, self.state, self.log = accelerator, state, log
+        self.main = accelerator.is_main_process
+        self.batches = Batches(config.seed, config.batch, method.size, method.shares, method.groups)
+        self.figures: dict[str, float] = {}
+        """Those of the last validation, then of the test; of the main process alone."""
+        self.now = self.checkpointed = time.monotonic()
+        """When the last step ended, and when the last checkpoint was written, in seconds."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step is done."""
+        return self.state.step >= self.state.steps
+
+    def step(self) -> dict[str, float]:
+        """One batch through every active phase in turn, then the averages; returns the losses, named `phase/loss`."""
+        state, losses = self.state, dict[str, float]()
+        step = Step(self.config, state, self.accelerator, self.batches.at(state.step))
+        for number, (phase, _) in enumerate(state.phases):  # the student's discriminator before the student, for one
+            if phase.active(state.step):
+                losses |= step.run(number)
+        state.scaler.update()
+        for ema in state.averages.values():
+            ema.update(state.step)
+        state.step += 1
+        return losses
+
+    def tick(self) -> None:
+        """Count the time since the last step ended: its own, and what was validated and written before it."""
+        before, self.now = self.now, time.monotonic()
+        self.state.seconds += self.now - before
+
+    def report(self, losses: Mapping[str, float]) -> None:
+        """Log the losses of the step, where it is one to report."""
+        if self.state.step % self.config.log_every == 0 or self.finished:
+            self.log.write(self.state.step, {**losses, "seconds": self.state.seconds})
+
+    def validate(self) -> None:
+        """Judge and save the averages, where it is time to; the best model by its score is the run's."""
+        state, method = self.state, self.method
+        if not (self.config.validates(state.step, method.size) or self.finished):
+            return
+        networks = state.averaged(self.main)
+        if not self.main:
+            return
+        with self._inference():
+            self.figures = method.validate(networks)
+            self.log.picture(state.step, method.samples(networks))
+        self.log.write(state.step, {f"validation/{name}": value for name, value in self.figures.items()})
+        if self.config.snapshots:
+            method.save(self.run / "snapshots" / str(state.step), networks)
+        if self.figures["score"] <= state.best:
+            state.best, state.best_step = self.figures["score"], state.step
+            method.save(self.run / "model", networks)
+
+    def checkpoint(self, stopping: bool) -> None:
+        """Write the state: now and then, at the end, and before a stop. The clock starts again after the writing."""
+        late = self.now - self.checkpointed > 60 * self.config.checkpoint_minutes
+        if self.state.due(self.finished or stopping or late, self.accelerator):
+            self.state.write(self.run, self.main)
+            self.checkpointed = time.monotonic()
+
+    def finish(self) -> list[str]:
+        """After the last step: a model even where no score was a number, the last one where it is wanted, the test.
+
+        Returns what should be known of the model, a line each; nothing in other processes than the main one.
+        """
+        state, method, model = self.state, self.method, self.run / "model"
+        networks = state.averaged(self.main)
+        if not self.main:
+            return []
+        if not model.is_dir():
+            method.save(model, networks)
+        if self.config.last:
+            method.save(self.run / "last", networks)
+        with self._inference():
+            tested = {f"test/{name}": value for name, value in method.test(networks).items()}
+        if tested:
+            self.log.write(state.step, tested)
+        verdict = state.verdict(method.score_name, method.scored_on, self.figures.get("score"))
+        self.figures |= tested
+        return [verdict, *method.closing(model)]
+
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        """Inside, no gradients; where weights that no gradient moves are in bf16, what is computed is so too."""
+        with torch.no_grad(), self.accelerator.autocast() if self.config.frozen == "bf16" else nullcontext():
+            yield
