@@ -55,7 +55,7 @@ def convert(
 def _versatile(kind: str, file: Path, out: Path, parts: Path | None) -> None:
     """Convert Versatile Diffusion or Optimus. BadInput names what was given, also where it is the result that is not whole."""
     from export import convert_versatile  # which loads the libraries of the whole family
-    from models import components
+    from models import component_configs
 
     for given, what in ((file, "file or folder"), *(((parts, "folder"),) if parts else ())):
         if not given.exists():
@@ -64,7 +64,7 @@ def _versatile(kind: str, file: Path, out: Path, parts: Path | None) -> None:
         raise BadInput(f"{file} is a folder; accepted: optimus-vae.pth")
     if parts and not parts.is_dir():
         raise BadInput(f"--parts {parts} is a file; accepted: a folder")
-    if file.is_dir() and (found := components.index(file).get("_class_name", "no named class")) != VERSATILE:
+    if file.is_dir() and (found := component_configs.index(file).get("_class_name", "no named class")) != VERSATILE:
         raise BadInput(f"{file} is of {found}; accepted: a folder of {VERSATILE}, or vd-four-flow*.pth with --parts")
     if out.exists():
         raise BadInput(f"{out} exists already: name another folder")

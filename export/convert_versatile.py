@@ -21,7 +21,7 @@ from torch import Tensor
 from base.errors import BadInput
 from base.files import atomic_folder
 from metrics.weights import foreign
-from models import components, folder, optimus, published_layout, published_names
+from models import component_configs, folder, from_config, optimus, published_layout, published_names
 from models.published_text_unet import UNetFlatConditionModel
 from models.published_unet import IMAGE, TEXT
 
@@ -87,7 +87,7 @@ def optimus_vae(source: Path, out: Path, parts: Path | None = None) -> Path:
         raise BadInput(f"{source} holds weights alone: --parts FOLDER with {optimus.READER}/ and {optimus.WRITER}/")
     config = parts / "config.json"
     plan = json.loads(config.read_text()) if config.is_file() else OPTIMUS
-    network = components.empty(optimus.Optimus, plan)
+    network = from_config.empty(optimus.Optimus, plan)
     with atomic_folder(out) as hidden:
         weights = published_names.optimus_weights(network, _tensors(source))
         (hidden / "config.json").write_text(json.dumps(plan, indent=2) + "\n")
@@ -102,11 +102,11 @@ def optimus_vae(source: Path, out: Path, parts: Path | None = None) -> Path:
 
 def _unets(held: Mapping[str, Tensor], out: Path, parts: Path) -> None:
     """Write both UNets of a four-flow checkpoint; their plan is that of `parts`, or the published one."""
-    plan = components.config(parts, IMAGE) if (parts / IMAGE / "config.json").is_file() else PLAN
-    flat = components.config(parts, TEXT) if (parts / TEXT / "config.json").is_file() else {}
+    plan = component_configs.config(parts, IMAGE) if (parts / IMAGE / "config.json").is_file() else PLAN
+    flat = component_configs.config(parts, TEXT) if (parts / TEXT / "config.json").is_file() else {}
     plans = {IMAGE: plan, TEXT: flat or published_layout.flat_config(plan)}
     kinds = {IMAGE: UNet2DConditionModel, TEXT: UNetFlatConditionModel}
-    networks = {part: components.empty(kinds[part], plans[part]) for part in plans}
+    networks = {part: from_config.empty(kinds[part], plans[part]) for part in plans}
     names = {part: published_names.unet_names(network, part) for part, network in networks.items()}
     published_names.unknown(names[IMAGE], names[TEXT], held)
     for part, network in networks.items():
@@ -118,7 +118,7 @@ def _unets(held: Mapping[str, Tensor], out: Path, parts: Path) -> None:
 
 def _components(source: Path, out: Path, without: tuple[str, ...] = ()) -> None:
     """Copy a diffusers folder, its `.bin` weights as safetensors; what can hold code is neither copied nor run."""
-    components.index(source)
+    component_configs.index(source)
     for file in sorted(source.rglob("*")):
         inside = file.relative_to(source)
         if not file.is_file() or inside.parts[0] in without or inside.parts[0].startswith((".", "safety_checker")):

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from base.config import Config
 from base.errors import BadInput
-from models import components
+from models import component_configs, from_config, weight_files
 from models.architecture import architecture
 from models.attributes import attribute_weights
 from models.conditioning import Conditioning
@@ -189,7 +189,7 @@ def build(config: DDPMFromScratch, find: Callable[[str], Path]) -> Pipeline:
         AttributeConditioner([*config.attributes], [*config.attributes.values()], config.width)
         if config.attributes
         else ClassConditioner(names, config.width),
-        components.fresh(
+        from_config.fresh(
             UNet2DConditionModel, "unet", {**config.unet, **channels, "cross_attention_dim": config.width}
         ),
         PixelAutoencoder(config.channels, config.scale),
@@ -225,7 +225,7 @@ def _conditioner_class(name: str | Path) -> Any:
 
 def task_at(folder: Path) -> str:
     """The task of a folder that `save` wrote: its conditioner says, without weights. BadInput: another kind of DDPM."""
-    conditioner: Any = components.empty(_conditioner_class(folder), components.config(folder, "conditioner"))
+    conditioner: Any = from_config.empty(_conditioner_class(folder), component_configs.config(folder, "conditioner"))
     return str(conditioner.describe()["task"])
 
 
@@ -233,8 +233,8 @@ def load(name: str) -> Pipeline:
     """Open a folder that `save` wrote, or its Hub name, in float32. BadInput: another kind of DDPM."""
     conditioner = _conditioner_class(name)
     if Path(name).is_dir():
-        components.check_weights(Path(name) / "conditioner", conditioner)
-        components.check_weights(Path(name) / "unet", UNet2DConditionModel)
+        weight_files.check(Path(name) / "conditioner", conditioner)
+        weight_files.check(Path(name) / "unet", UNet2DConditionModel)
     autoencoder = PixelAutoencoder.from_config(PixelAutoencoder.load_config(name, subfolder="autoencoder"))
     return assemble(
         conditioner.from_pretrained(name, subfolder="conditioner", torch_dtype=torch.float32),

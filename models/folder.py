@@ -20,7 +20,7 @@ from huggingface_hub import HfApi
 from base.config import Config, nearest
 from base.errors import BadInput
 from base.files import atomic_folder, check_replaceable
-from models import components, stable_diffusion_file
+from models import bases, component_configs, stable_diffusion_file
 from models import save_single_file as single_file
 from models.pipeline import Pipeline
 from models.schedule import check_student, is_few_step, student_scheduler
@@ -90,7 +90,7 @@ def as_student(pipeline: Pipeline, where: str | Path, name: str) -> Pipeline:
     """
     if student := next((flow for flow in (pipeline, *pipeline.siblings) if flow.is_student), None):
         return pipeline.flow(student.task)
-    published = components.scheduler(components.local(str(where)))
+    published = component_configs.scheduler(bases.local_folder(str(where)))
     if not is_few_step(published):
         check_student(published, name)
     return replace(pipeline, scheduler=student_scheduler(pipeline.scheduler))
@@ -197,7 +197,7 @@ def _family_of(pipeline: Pipeline) -> ModuleType:
 def _family_at(name: str | Path) -> ModuleType:
     """The family of a folder, a Hub name or one file: by its class, and where several layouts have that, by what is inside."""
     family = _family_of_class(class_name(name))
-    return _family(family.layout_of(components.local(str(name)))) if hasattr(family, "layout_of") else family
+    return _family(family.layout_of(bases.local_folder(str(name)))) if hasattr(family, "layout_of") else family
 
 
 def _family_of_class(name: str) -> ModuleType:

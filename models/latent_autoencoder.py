@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from base.errors import BadInput
-from models import components
+from models import component_configs, weight_files
 from models.implementation import file_of
 from models.pipeline import Autoencoder
 
@@ -78,8 +78,8 @@ def latent_autoencoder(vae: nn.Module) -> LatentAutoencoder:
 
 def load(folder: Path) -> LatentAutoencoder:
     """The autoencoder of a VAE's folder, of whatever class its `config.json` names, in the precision of its weights."""
-    kind = getattr(diffusers, str(components.config(folder.parent, folder.name).get("_class_name")), None)
+    kind = getattr(diffusers, str(component_configs.config(folder.parent, folder.name).get("_class_name")), None)
     if kind is None:
         raise BadInput(f"{folder} holds no autoencoder: its config.json names no class of diffusers")
-    components.check_weights(folder, kind)
+    weight_files.check(folder, kind)
     return latent_autoencoder(kind.from_pretrained(folder))

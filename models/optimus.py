@@ -30,7 +30,8 @@ from transformers import (
 )
 
 from base.errors import BadInput
-from models import components
+from models import weight_files
+from models.bases import Base
 from models.pipeline import Autoencoder
 from models.word_by_word import ByWord, write
 from models.writer import written
@@ -166,7 +167,7 @@ class OptimusAutoencoder(Autoencoder):
 
 def check(folder: Path) -> None:
     """BadInput: the folder of an Optimus is not whole, or holds another network."""
-    components.check_weights(folder, Optimus)
+    weight_files.check(folder, Optimus)
     for part in (READER, WRITER):
         if not any((folder / part / name).is_file() for name in ("vocab.txt", "vocab.json", "tokenizer.json")):
             raise BadInput(f"{folder} is incomplete: it has no {part}/tokenizer.json")
@@ -174,7 +175,7 @@ def check(folder: Path) -> None:
 
 def load(folder: Path) -> OptimusAutoencoder:
     """An Optimus in float32, ready to run; `check` was there before."""
-    network = components.Base(str(folder), folder.parent).network(folder.name, Optimus)
+    network = Base(str(folder), folder.parent).network(folder.name, Optimus)
     reader, writer = BertTokenizer.from_pretrained(folder / READER), GPT2Tokenizer.from_pretrained(folder / WRITER)
     writer.add_special_tokens({"pad_token": PAD, "bos_token": START, "eos_token": END})
     for name, tokenizer, plan in ((READER, reader, network.reader.config), (WRITER, writer, network.writer.config)):

@@ -5,20 +5,20 @@ It knows no flow. The text UNet of a folder may be its context layers alone, whi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 from transformers import CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
 from base.config import nearest
 from base.errors import BadInput
 from base.safetensors_head import read_head
-from models import components, optimus
+from models import bases, component_configs, from_config, optimus, tokenizer_files, weight_files
+from models.bases import Base
 from models.published_text_unet import UNetFlatConditionModel
 from models.published_unet import IMAGE, SIDE, TEXT, PublishedUNet, stored_as
 from models.schedule import base_scheduler
@@ -47,12 +47,12 @@ TEXT_LATENT = 768
 """Numbers that stand for a text, as published."""
 
 
-def check(name: str) -> components.Base:
+def check(name: str) -> Base:
     """What `name` is, after all that can be known without loading it. BadInput: no such folder, or not whole."""
-    base = components.base(name)
+    base = Base.at(name)
     null_picture(base.folder)
     _check_classes(base.folder)
-    components.tokenizer(base.folder, "tokenizer")
+    tokenizer_files.check(base.folder / "tokenizer")
     _check_fit(base)
     base_scheduler(base.scheduler(), name)
     text_scheduler(base)
@@ -76,59 +76,56 @@ def flat_config(image: Mapping[str, Any], latent: int = TEXT_LATENT) -> dict[str
     return {"_class_name": FLAT, "in_channels": [latent, 1, 1], "out_channels": [latent, 1, 1], **flat}
 
 
-def _context_layers(base: components.Base) -> list[Path]:
+def _context_layers(base: Base) -> list[Path]:
     """The files of the text UNet. BadInput: its context layers are missing, or do not fit those of the image UNet."""
-    unet = components.empty(PublishedUNet, base.config(IMAGE))
+    unet = from_config.empty(PublishedUNet, base.config(IMAGE))
     expected = {stored_as(name): tuple(weight.shape) for name, weight in unet.state_dict().items()}
     own = {name: shape for (part, name), shape in expected.items() if part == TEXT}
-    files = components.weight_files(base.folder / TEXT)
+    files = weight_files.find(base.folder / TEXT)
     held = {name: shape for file in files for name, shape in read_head(file).shapes.items() if name in own}
     check_names(str(files[0]), held, own, f"context layers that the image UNet of {base.folder} takes from it")
     return files
 
 
-def _check_text(base: components.Base) -> None:
+def _check_text(base: Base) -> None:
     """BadInput: the text UNet has not all of its layers, or takes texts of another length than Optimus gives."""
     check_text_unet(base.folder)
-    latent = int(components.config(base.folder, optimus.FOLDER)["latent_size"])
+    latent = int(component_configs.config(base.folder, optimus.FOLDER)["latent_size"])
     if (taken := list(base.config(TEXT)["in_channels"])) != [latent, 1, 1]:
         raise BadInput(f"{base.folder}: text_unet takes texts of {taken} numbers, optimus gives {latent}")
 
 
 def check_text_unet(folder: Path) -> None:
     """BadInput: the text UNet of a folder has not all of its layers, as a saved image flow's has not."""
-    components.check_weights(folder / TEXT, UNetFlatConditionModel)
+    weight_files.check(folder / TEXT, UNetFlatConditionModel)
 
 
-def open_unet(base: components.Base) -> PublishedUNet:
+def open_unet(base: Base) -> PublishedUNet:
     """The image UNet of a folder with the text UNet's context layers in it, in float32; `check` was there before."""
     config = base.config(IMAGE)
-    unet = cast(PublishedUNet, components.empty(PublishedUNet, config))
+    unet = cast(PublishedUNet, from_config.empty(PublishedUNet, config))
     if config.get("sample_size") is None:
         unet.register_to_config(sample_size=SIDE)
-    if components.in_outlines():
+    if bases.in_outlines():
         return unet.eval()
-    stored = {part: tensors(components.weight_files(base.folder / part)) for part in (IMAGE, TEXT)}
+    stored = {part: weight_files.read(weight_files.find(base.folder / part)) for part in (IMAGE, TEXT)}
     places = {name: stored_as(name) for name in unet.state_dict()}
     weights = {name: stored[part or IMAGE][inner].to(torch.float32) for name, (part, inner) in places.items()}
     unet.load_state_dict(weights, assign=True)
     return unet.eval()
 
 
-def tensors(files: Sequence[Path]) -> dict[str, Tensor]:
-    """All tensors of a component's files, of any shape."""
-    return {name: weight for file in files for name, weight in load_file(file).items()}
-
-
-def text_scheduler(base: components.Base) -> dict[str, Any]:
+def text_scheduler(base: Base) -> dict[str, Any]:
     """The text flow's schedule: its own where it has one, else the image flow's. BadInput: one that is not read."""
     own = (base.folder / TEXT_SCHEDULER).is_dir()
-    return base_scheduler(components.scheduler(base.folder, TEXT_SCHEDULER) if own else base.scheduler(), base.name)
+    return base_scheduler(
+        component_configs.scheduler(base.folder, TEXT_SCHEDULER) if own else base.scheduler(), base.name
+    )
 
 
 def null_picture(folder: Path) -> str:
     """What stands for no picture in a folder. BadInput: it names a convention that is unknown."""
-    name = str(components.index(folder).get(NULL, "zeros"))
+    name = str(component_configs.index(folder).get(NULL, "zeros"))
     if name not in NULL_PICTURES:
         raise BadInput(f"{folder}: {NULL} '{name}' is unknown{nearest(name, NULL_PICTURES)}")
     return name
@@ -136,8 +133,8 @@ def null_picture(folder: Path) -> str:
 
 def _check_classes(folder: Path) -> None:
     """BadInput: the text UNet, as the index or its own configuration names it, is another network."""
-    said = components.index(folder).get(TEXT) or [None, FLAT]
-    own = components.config(folder, TEXT).get("_class_name")
+    said = component_configs.index(folder).get(TEXT) or [None, FLAT]
+    own = component_configs.config(folder, TEXT).get("_class_name")
     if not isinstance(said, list) or len(said) != 2 or said[0] not in LIBRARIES or said[1] not in (None, FLAT):
         accepted = " or ".join(str(library) for library in LIBRARIES[1:])
         raise BadInput(f"{folder}: model_index.json has text_unet {said}; accepted: {FLAT} of {accepted}")
@@ -145,7 +142,7 @@ def _check_classes(folder: Path) -> None:
         raise BadInput(f"{folder}: text_unet is a {own}; accepted: {FLAT}")
 
 
-def _check_fit(base: components.Base) -> None:
+def _check_fit(base: Base) -> None:
     """BadInput: UNets, encoders and autoencoder do not belong together."""
     unet, vae = base.config(IMAGE), base.config("vae")
     for part in ("text_encoder", "image_encoder"):

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, Gemma2Model, PreTrainedTokenizerBase
 
 from base.errors import BadInput
-from models import components
+from models import from_config, tokenizer_files
 from models.architecture import architecture
+from models.bases import Base
 from models.conditioning import Conditioning
 from models.labels import Input
 from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
@@ -69,10 +70,10 @@ class GemmaConditioner(Conditioner):
         return Conditioning(encoder_hidden_states=hidden, encoder_attention_mask=mask.to(hidden.dtype))
 
 
-def check(name: str) -> components.Base:
+def check(name: str) -> Base:
     """What `name` is, after all that can be known without loading it. BadInput: no such base, or not whole."""
-    base = components.base(name)
-    components.tokenizer(base.folder, "tokenizer")
+    base = Base.at(name)
+    tokenizer_files.check(base.folder / "tokenizer")
     _check_fit(base)
     if not is_flow(scheduler := base.scheduler()):
         raise BadInput(f"{name}: its scheduler {scheduler['_class_name']} is none of flow matching, as SANA's are")
@@ -112,14 +113,14 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
         tokenizer=conditioner.tokenizer,
         text_encoder=text_encoder,
         vae=vae,
-        transformer=components.in_class(SanaTransformer2DModel, transformer, dtype),
+        transformer=from_config.in_class(SanaTransformer2DModel, transformer, dtype),
         scheduler=scheduler,
     )
     stock.save_pretrained(folder, safe_serialization=True)
     _lowercase(folder / "tokenizer" / "tokenizer.json")
 
 
-def _check_fit(base: components.Base) -> None:
+def _check_fit(base: Base) -> None:
     """BadInput: transformer, autoencoder and text do not belong together, such as those of another version."""
     text, transformer, vae = (base.config(component) for component in COMPONENTS)
     for component, config, known in (("transformer", transformer, SanaTransformer2DModel), ("vae", vae, AutoencoderDC)):

@@ -21,8 +21,9 @@ from transformers import CLIPTextModel, PreTrainedTokenizerFast
 from base.config import Config
 from base.errors import BadInput
 from base.files import atomic_file
-from models import components, tokenizer_files
+from models import from_config, tokenizer_files, weight_files
 from models.architecture import architecture
+from models.bases import Base
 from models.conditioning import Conditioning
 from models.implementation import file_named
 from models.labels import Input
@@ -125,14 +126,14 @@ FROM_SCRATCH = StableDiffusionFromScratch
 def build(config: StableDiffusionFromScratch, find: Callable[[str], Path]) -> Pipeline:
     """A new denoiser with a trained autoencoder and text encoder; `find` turns the name of a run into a folder."""
     clip = find(config.clip)
-    components.check_weights(clip, CLIPTextModel)
-    components.check_weights(find(config.vae), AutoencoderKL)
+    weight_files.check(clip, CLIPTextModel)
+    weight_files.check(find(config.vae), AutoencoderKL)
     text_encoder = CLIPTextModel.from_pretrained(clip)
     vae = AutoencoderKL.from_pretrained(find(config.vae))
     vae.requires_grad_(False)
     tokenizer, width = tokenizer_files.load(clip), text_encoder.config.hidden_size
     if isinstance(config.unet, dict):
-        unet = components.fresh(UNet2DConditionModel, "unet", {"cross_attention_dim": width, **config.unet})
+        unet = from_config.fresh(UNet2DConditionModel, "unet", {"cross_attention_dim": width, **config.unet})
         return assemble(tokenizer, text_encoder, unet, vae, teacher_scheduler("v_prediction", "scaled_linear"))
     earlier = load(str(find(config.unet)))
     if (taken := architecture(earlier.denoiser).interface["cross_attention_dim"]) != width:
@@ -140,7 +141,7 @@ def build(config: StableDiffusionFromScratch, find: Callable[[str], Path]) -> Pi
     return assemble(tokenizer, text_encoder, cast(UNet2DConditionModel, earlier.denoiser), vae, earlier.scheduler)
 
 
-def check_fit(base: components.Base, width: int) -> None:
+def check_fit(base: Base, width: int) -> None:
     """BadInput: UNet, autoencoder and text do not belong together. `width`: of the text encoders, all of them."""
     folder, unet, vae = base.folder, base.config("unet"), base.config("vae")
     channels = vae.get("latent_channels", 4)
@@ -159,10 +160,10 @@ def check_fit(base: components.Base, width: int) -> None:
         )
 
 
-def check(name: str) -> components.Base:
+def check(name: str) -> Base:
     """What `name` is, after all that can be known without loading it. BadInput: no such base, or not whole."""
-    base = components.base(name)
-    components.tokenizer(base.folder, "tokenizer")
+    base = Base.at(name)
+    tokenizer_files.check(base.folder / "tokenizer")
     check_fit(base, base.config("text_encoder")["hidden_size"])
     if (more := base.config("unet").get("addition_embed_type")) is not None:
         raise BadInput(f"{base.folder} cannot be a base of this family: its UNet has addition_embed_type {more}")
@@ -185,7 +186,7 @@ def load(name: str) -> Pipeline:
     )
 
 
-def vae_class(base: components.Base) -> type[nn.Module]:
+def vae_class(base: Base) -> type[nn.Module]:
     """The class of diffusers that its autoencoder has. BadInput: one that nothing here knows."""
     name = str(base.config("vae").get("_class_name"))
     file_named(name)

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, PreTrainedTokenizerFast
 
 from base.errors import BadInput
-from models import components, tokenizer_files
+from models import component_configs, from_config, tokenizer_files
 from models.architecture import architecture
+from models.bases import Base
 from models.conditioning import Conditioning
 from models.labels import Input
 from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
@@ -90,11 +91,11 @@ def assemble(
     return Pipeline(TASK, conditioner, unet, autoencoder, scheduler, architecture(unet).latent_shape)
 
 
-def check(name: str) -> components.Base:
+def check(name: str) -> Base:
     """What `name` is, after all that can be known without loading it. BadInput: no such base, or not whole."""
-    base = components.base(name)
+    base = Base.at(name)
     for component in ("tokenizer", "tokenizer_2"):
-        components.tokenizer(base.folder, component)
+        tokenizer_files.check(base.folder / component)
     check_fit(base, sum(base.config(component)["hidden_size"] for component in ENCODERS))
     if (added := base.config("unet").get("addition_embed_type")) != "text_time":
         raise BadInput(f"{base.folder} cannot be a base: its UNet has addition_embed_type {added}; accepted: text_time")
@@ -109,7 +110,7 @@ def load(name: str) -> Pipeline:
     base = check(name)
     unet, vae = base.network("unet", TextTimeUNet), base.network("vae", vae_class(base))
     side = int(unet.config["sample_size"]) * 2 ** (len(vae.config["block_out_channels"]) - 1)
-    index = components.index(base.folder)
+    index = component_configs.index(base.folder)
     conditioner = DualConditioner(
         [tokenizer_files.load(base.folder / component) for component in ("tokenizer", "tokenizer_2")],
         base.network("text_encoder", CLIPTextModel),
@@ -138,7 +139,7 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
         text_encoder_2=text_encoder_2,
         tokenizer=tokenizer,
         tokenizer_2=tokenizer_2,
-        unet=components.in_class(UNet2DConditionModel, cast(TextTimeUNet, pipeline.denoiser), dtype),
+        unet=from_config.in_class(UNet2DConditionModel, cast(TextTimeUNet, pipeline.denoiser), dtype),
         scheduler=scheduler.from_config(pipeline.scheduler),
         force_zeros_for_empty_prompt=conditioner.zeros,
         add_watermarker=False,

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from tokenizers.normalizers import Normalizer
 from transformers import CLIPTokenizer, PreTrainedTokenizerFast
 
+from base.errors import BadInput
 from base.files import atomic_file
 
 FAST = "PreTrainedTokenizerFast"
@@ -26,6 +27,12 @@ def load(folder: Path) -> PreTrainedTokenizerFast:
     named = json.loads(config.read_text(encoding="utf-8")).get("tokenizer_class") if config.is_file() else None
     kind = PreTrainedTokenizerFast if named in (FAST, PreTrainedTokenizerFast.__name__) else CLIPTokenizer
     return kind.from_pretrained(folder)
+
+
+def check(folder: Path) -> None:
+    """BadInput: the tokenizer's files are missing."""
+    if not any((folder / name).is_file() for name in ("vocab.json", "tokenizer.json")):
+        raise BadInput(f"{folder.parent} is incomplete: it has no {folder.name}/vocab.json")
 
 
 def save(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

@@ -22,8 +22,9 @@ from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
 from base.config import Config
 from base.errors import BadInput
-from models import components, tokenizer_files
+from models import component_configs, from_config, tokenizer_files
 from models.architecture import architecture
+from models.bases import Base
 from models.columns import Columns
 from models.conditioning import Conditioning
 from models.context_encoder import ContextEncoder
@@ -221,10 +222,10 @@ def build(config: VersatileFromScratch, find: Callable[[str], Path]) -> Pipeline
     tokenizer, width = tokenizer_files.load(clip / "tokenizer"), text_encoder.config.hidden_size
     length = tokenizer.model_max_length
     vae = AutoencoderKL.from_pretrained(find(config.vae)).requires_grad_(False)
-    unet = components.fresh(VersatileUNet, "image_unet", {**config.image_unet, "cross_attention_dim": width})
+    unet = from_config.fresh(VersatileUNet, "image_unet", {**config.image_unet, "cross_attention_dim": width})
     unet.copy_text_layers()
     own = {"vocabulary": len(tokenizer), "length": length, "context_width": width}
-    writer = components.fresh(Writer, "text_unet", {**config.text_unet, **own})
+    writer = from_config.fresh(Writer, "text_unet", {**config.text_unet, **own})
     schedulers = (
         teacher_scheduler("v_prediction", "scaled_linear"),
         teacher_scheduler("sample", "squaredcos_cap_v2"),
@@ -235,22 +236,22 @@ def build(config: VersatileFromScratch, find: Callable[[str], Path]) -> Pipeline
 
 def layout_of(folder: Path) -> str:
     """Which file of `models/` knows a folder of this class: the published one has a flat UNet for text."""
-    flat = components.config(folder, "text_unet").get("_class_name") == "UNetFlatConditionModel"
+    flat = component_configs.config(folder, "text_unet").get("_class_name") == "UNetFlatConditionModel"
     return "versatile_published" if flat else "versatile_diffusion"
 
 
-def _kinds(base: components.Base) -> dict[str, type[nn.Module]]:
+def _kinds(base: Base) -> dict[str, type[nn.Module]]:
     return {**KINDS, "vae": vae_class(base)}
 
 
-def check(name: str) -> components.Base:
+def check(name: str) -> Base:
     """What `name` is, after all that can be known without loading it. BadInput: no such folder, or not whole."""
-    base = components.base(name)
-    components.tokenizer(base.folder, "tokenizer")
+    base = Base.at(name)
+    tokenizer_files.check(base.folder / "tokenizer")
     for component, kind in _kinds(base).items():
         base.check(component, kind)
     for part in SCHEDULERS.values():
-        components.scheduler(base.folder, part)
+        component_configs.scheduler(base.folder, part)
     return base
 
 

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from base.errors import BadInput
-from models import components, optimus, published_layout, save_published, tokenizer_files
+from models import from_config, optimus, published_layout, save_published, tokenizer_files, weight_files
 from models.architecture import architecture
+from models.bases import Base
 from models.clip_contexts import ClipPictureContext, ClipTextContext
 from models.conditioning import Conditioning
 from models.context_focus import focused
@@ -102,7 +103,7 @@ def _no_picture(conditioner: PictureConditioner, name: str, conditioning: Condit
     return pictures + conditioner.embed([np.full((side, side, 3), shade, np.uint8)]).to(pictures)
 
 
-def check(name: str) -> components.Base:
+def check(name: str) -> Base:
     """What `name` is, after all that can be known without loading it. BadInput: no such folder, or not whole."""
     return published_layout.check(name)
 
@@ -128,11 +129,11 @@ def load(name: str) -> Pipeline:
     return image
 
 
-def _text_flow(base: components.Base, image: Pipeline) -> Pipeline:
+def _text_flow(base: Base, image: Pipeline) -> Pipeline:
     """Pictures and texts → text, over the image flow's encoders and its transformers."""
     words = optimus.load(base.folder / optimus.FOLDER)
-    text = cast(PublishedTextUNet, components.empty(PublishedTextUNet, base.config(TEXT)))
-    weights = published_layout.tensors(components.weight_files(base.folder / TEXT))
+    text = cast(PublishedTextUNet, from_config.empty(PublishedTextUNet, base.config(TEXT)))
+    weights = weight_files.read(weight_files.find(base.folder / TEXT))
     own = {name: weight.to(torch.float32) for name, weight in weights.items() if ".attentions." not in name}
     text.load_state_dict(own, strict=False, assign=True)
     text.share(cast(PublishedUNet, image.denoiser))

@@ -9,7 +9,7 @@ from torch import nn
 from base.config import Config
 from base.errors import BadInput
 from base.runs import named, trained
-from models import components, latent_autoencoder
+from models import bases, latent_autoencoder
 from models import folder as folders
 from models.architecture import architecture
 from models.pipeline import Pipeline
@@ -50,7 +50,7 @@ def open_base(base: str | Config, loop: LoopConfig, flow: str | None = None) -> 
 
     BadInput: the base has no flow of that task.
     """
-    with components.narrow_texts() if loop.frozen == "bf16" else nullcontext():
+    with bases.narrow_texts() if loop.frozen == "bf16" else nullcontext():
         pipeline = opened(base) if isinstance(base, str) else folders.build(base, trained)
     pipeline = pipeline if flow is None else pipeline.flow(flow)
     pipeline.denoiser.requires_grad_(True)  # or what of it may learn: a flow's layers may belong to another as well

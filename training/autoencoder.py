@@ -24,7 +24,7 @@ from base.files import atomic_folder
 from base.runs import data_folder, trained
 from data.imagefolder import ImageFolder
 from metrics import sharpness
-from models import components
+from models import from_config, weight_files
 from models.autoencoder_kl import KLAutoencoder, normalise
 from models.pixel_tensors import from_uint8, to_uint8
 from training.augment import mirror, shift
@@ -137,10 +137,10 @@ def reconstruction_grid(encode: Codec, decode: Codec, images: ImageFolder, count
 
 def _start(config: AutoencoderConfig) -> AutoencoderKL:
     """The network to train. BadInput: the one to go on from has another shape."""
-    vae = components.fresh(AutoencoderKL, "vae", config.vae)
+    vae = from_config.fresh(AutoencoderKL, "vae", config.vae)
     if config.start is None:
         return vae
-    components.check_weights(trained(config.start), AutoencoderKL)
+    weight_files.check(trained(config.start), AutoencoderKL)
     start = AutoencoderKL.from_pretrained(trained(config.start))
     shapes, given = ({name: weight.shape for name, weight in net.state_dict().items()} for net in (vae, start))
     different = [name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name)]

@@ -8,8 +8,9 @@ from typing import Any
 
 from base.config import Config
 from base.runs import named, trained
-from models import components
+from models import component_configs, weight_files
 from models import folder as folders
+from models.bases import Base
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,16 @@ class Parts:
     def of(cls, base: str) -> Parts:
         """Of a run, a diffusers folder, a Hub name or one file; no weights are read. BadInput: what opening it would refuse."""
         folders.check(named(base))
-        folder, sizes = components.local(str(named(base))), components.sizes(str(named(base)))
+        opened = Base.at(str(named(base)))
+        folder, sizes = opened.folder, opened.sizes()
         names = folders.component_names(folder)
         (denoiser,) = names["denoiser"]
         conditioner = sum(sizes.get(name, 0) for name in names["conditioner"])
         whole = sum(sizes.values())
-        narrow = sum(sizes.get(name, 0) for name in names["conditioner"] if components.is_narrow(folder, name))
-        return cls(components.config(folder, denoiser), whole, conditioner, whole - sizes.get(denoiser, 0), narrow)
+        narrow = sum(sizes.get(name, 0) for name in names["conditioner"] if weight_files.is_narrow(folder / name))
+        return cls(
+            component_configs.config(folder, denoiser), whole, conditioner, whole - sizes.get(denoiser, 0), narrow
+        )
 
     @classmethod
     def from_scratch(cls, base: Config) -> Parts:

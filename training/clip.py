@@ -26,7 +26,7 @@ from base.files import atomic_folder
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from models import tokenizer_files
-from models.components import fresh
+from models.from_config import fresh
 from models.pixel_tensors import from_uint8
 from models.stable_diffusion import beyond
 from training import spelling

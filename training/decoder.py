@@ -26,7 +26,8 @@ from base.config import Config
 from base.errors import BadInput
 from base.runs import data_folder, trained
 from data.imagefolder import ImageFolder
-from models.components import check_weights, fresh
+from models import weight_files
+from models.from_config import fresh
 from models.latent_autoencoder import latent_autoencoder
 from models.pixel_tensors import from_uint8
 from training.augment import mirror, shift
@@ -110,7 +111,7 @@ class DecoderMethod(Method):
     def __init__(self, config: DecoderConfig) -> None:
         torch.manual_seed(config.loop.seed)
         self.config = config
-        check_weights(trained(config.vae), AutoencoderKL)
+        weight_files.check(trained(config.vae), AutoencoderKL)
         encoder = AutoencoderKL.from_pretrained(trained(config.vae)).requires_grad_(False).eval().to(device())
         self.encoder = latent_autoencoder(encoder)
         self.vae = _start(config, encoder).to(memory_format=torch.channels_last)
@@ -258,7 +259,7 @@ def _start(config: DecoderConfig, encoder: AutoencoderKL) -> AutoencoderKL | Aut
     taken, given = values["latent_channels"], encoder.config["latent_channels"]
     if taken != given:
         raise BadInput(f"start: {config.start} takes latents of {taken} channels, {config.vae} gives {given}")
-    check_weights(folder, kind)
+    weight_files.check(folder, kind)
     return kind.from_pretrained(folder)
 
 

@@ -13,7 +13,7 @@ import torch
 from base.config import Config
 from base.runs import data_folder, trained
 from data.imagefolder import ImageFolder
-from models import components
+from models import bases
 from models import folder as folders
 from models.pipeline import Pipeline
 from training import examples
@@ -33,7 +33,7 @@ def teacher(config: TeacherConfig) -> None:
 def student(config: StudentConfig) -> None:
     """BadInput: what the start of `ippo train student` would refuse."""
     pipeline = _look(config, config.teacher)
-    with components.outlines():
+    with bases.outlines():
         with torch.device("meta"):
             network = Student(config, pipeline)
         for name, term in config.terms.items():
@@ -47,7 +47,7 @@ METHODS: Mapping[str, Callable[[Any], None]] = {"student": student, "teacher": t
 def _look(config: TeacherConfig | StudentConfig, base: str | Config) -> Pipeline:
     """The pipeline without its weights, unless it is made anew, with the shapes of the set."""
     splits = [ImageFolder(data_folder(config.data), name) for name in ("train", "validation")]
-    with components.outlines():
+    with bases.outlines():
         pipeline = opened(base) if isinstance(base, str) else folders.build(base, trained)
     pipeline = sized(pipeline if config.flow is None else pipeline.flow(config.flow), splits[0])
     for images in splits:

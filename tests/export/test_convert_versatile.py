@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from base.errors import BadInput
 from export.convert_versatile import OPTIMUS, PLAN
 from ippo import app
-from models import components, optimus
+from models import component_configs, from_config, optimus
 from models import folder as folders
 from models.published_layout import flat_config
 from models.published_names import unet_names
@@ -55,7 +55,7 @@ def checkpoint(base: Path) -> dict[str, Tensor]:
     held: dict[str, Tensor] = {}
     for part, kind in (("image_unet", UNet2DConditionModel), ("text_unet", UNetFlatConditionModel)):
         stored = load_file(base / part / NETWORK)
-        names = unet_names(components.empty(kind, components.config(base, part)), part)
+        names = unet_names(from_config.empty(kind, component_configs.config(base, part)), part)
         held |= {names[ours]: stored[ours] for ours in names if "time_embed" not in names[ours] or part == "image_unet"}
     return held
 
@@ -148,14 +148,14 @@ def test_optimus_own_names(front: str, tmp_path: Path) -> None:
 
 def size(kind: type[Any], config: dict[str, Any]) -> float:
     """Millions of parameters, counted without making any."""
-    return sum(one.numel() for one in components.empty(kind, config).parameters()) / 1e6
+    return sum(one.numel() for one in from_config.empty(kind, config).parameters()) / 1e6
 
 
 def test_the_published_plans_have_the_published_sizes() -> None:
     image, text = size(UNet2DConditionModel, PLAN), size(UNetFlatConditionModel, flat_config(PLAN))
     assert round(image, 1) == 859.5 and round(text, 1) == 1708.8
     assert round(size(optimus.Optimus, OPTIMUS), 1) == 241.6  # BERT and three layers, GPT-2 of 50,260 tokens
-    names = unet_names(components.empty(UNetFlatConditionModel, flat_config(PLAN)), "text_unet")
+    names = unet_names(from_config.empty(UNetFlatConditionModel, flat_config(PLAN)), "text_unet")
     front = "model.diffusion_model.unet_text."
     assert names["down_blocks.0.downsamplers.0.weight"] == f"{front}input_blocks.3.0.weight"
     assert names["up_blocks.0.upsamplers.0.bias"] == f"{front}output_blocks.2.1.bias"

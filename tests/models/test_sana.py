@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from transformers import Gemma2Model
 
 from base.errors import BadInput
-from models import components
+from models import bases, weight_files
 from models import folder as folders
 from models.architecture import architecture
 from models.noise import gaussian
@@ -179,8 +179,9 @@ def test_a_text_encoder_that_is_stored_in_bf16_stays_so_where_nothing_trains_it(
     shutil.copytree(base, tmp_path / "base")
     stored = Gemma2Model.from_pretrained(base / "text_encoder", dtype=torch.bfloat16)
     stored.save_pretrained(tmp_path / "base" / "text_encoder")
-    assert components.is_narrow(tmp_path / "base", "text_encoder") and not components.is_narrow(base, "text_encoder")
-    with components.narrow_texts():
+    assert weight_files.is_narrow(tmp_path / "base" / "text_encoder")
+    assert not weight_files.is_narrow(base / "text_encoder")
+    with bases.narrow_texts():
         narrow, wide = folders.load(tmp_path / "base"), folders.load(base)
     usual = folders.load(tmp_path / "base")
     dtypes = [one.conditioner.text_encoder.dtype for one in (narrow, wide, usual)]  # type: ignore[union-attr]

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from base.errors import BadInput
-from models import components
 from models import folder as folders
+from models.bases import Base
 from models.latent_autoencoder import LatentAutoencoder
 from models.pipeline import Pipeline
 from tests import tiny
@@ -159,7 +159,7 @@ def test_one_file_is_the_pipeline_that_it_was_made_of(base: tuple[Pipeline, Path
         theirs, ours = load_file(stored), load_file(tmp_path / "ours" / stored.relative_to(tmp_path / "theirs"))
         assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours), stored
     assert opened.scheduler == folders.load(tmp_path / "theirs").scheduler
-    sizes = components.sizes(str(file))
+    sizes = Base.at(str(file)).sizes()
     assert sizes["unet"] == sum(weight.numel() for weight in pipeline.denoiser.parameters())
 
 
