@@ -11,9 +11,11 @@ EDITED = re.compile(r"\[([^\[\]:|]*):(?:([^\[\]:|]*):)?\s*[\d.]+\s*\]")
 TURNS = re.compile(r"\[([^\[\]|]*)\|[^\[\]]*\]")
 """`[one|other]`, in turns."""
 BREAK = re.compile(r"\bBREAK\b")
-PIECE = re.compile(r"\\[\\()\[\]]|:\s*[+-]?\d*\.?\d+\s*\)|[()\[\]]|[^\\()\[\]:]+|.", re.DOTALL)
+PIECE = re.compile(r"\\[\\()\[\]]|:\s*[+-]?(?:\d+(?:\.\d+)?|\.\d+)\s*\)|[()\[\]]|[^\\()\[\]:]+|.", re.DOTALL)
 LONGEST = 10_000
 """Characters; a longer prompt is left to whoever refuses it."""
+DEEPEST = 16
+"""Marks within each other that are read: each depth costs one more look at the whole prompt, while others wait."""
 OPENED = {")": "(", "]": "["}
 
 
@@ -33,7 +35,9 @@ def plain(prompt: str) -> PlainPrompt:
     ignored = [match[0] for match in NETWORK.finditer(prompt)]
     text = NETWORK.sub(" ", prompt)
     for mark, first in ((EDITED, _edited), (TURNS, lambda match: match[1])):
-        while mark.search(text):
+        for _ in range(DEEPEST):
+            if not mark.search(text):
+                break
             ignored += [match[0] for match in mark.finditer(text)]
             text = mark.sub(first, text)
     if BREAK.search(text):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.prompt_syntax import PlainPrompt, plain
+from serving.prompt_syntax import DEEPEST, PlainPrompt, plain
 
 WEIGHTS = ("weights of words",)
 
@@ -44,3 +44,11 @@ def test_a_prompt_without_marks_stays(prompt: str) -> None:
 def test_what_is_plain_stays_plain_or_shrinks(prompt: str) -> None:
     text = plain(prompt).text
     assert len(text) <= len(prompt) and set(text) <= set(prompt) | {" "}
+
+
+def test_a_long_prompt_keeps_nobody_waiting() -> None:
+    """A weight of many digits was tried in every way to split it, and marks within each other took a look for each of them."""
+    assert plain(f"(a cat:{'1' * 9_000})") == PlainPrompt("a cat", WEIGHTS)
+    assert plain(f"(a cat:{'1' * 9_000}").text == f"(a cat:{'1' * 9_000}"
+    assert plain("[" * DEEPEST + "a" + ":1]" * DEEPEST).text == "a"
+    assert len(plain("[" * 2_000 + "a" + ":1]" * 2_000).ignored) == DEEPEST + 1  # and what is left of the brackets
