@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,11 @@ FOREIGN_SUFFIXES = (".cr2", ".dng", ".eps", ".heic", ".heif", ".jxl", ".mp4", ".
 """Endings of pictures and films that are not read, and are listed so that nobody misses them."""
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 """Pillow's modes of greys deeper than 8 bits."""
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, MemoryError, OverflowError),
+    struct.error,
+)
+"""What Pillow raises of damaged files."""
 
 
 class UnreadableError(Exception):
@@ -42,7 +48,7 @@ def to_rgb(source: Path | bytes, background: tuple[int, int, int] = (255, 255, 2
         raise UnreadableError(_absence(source) or "not an image") from None
     except FileNotFoundError:
         raise UnreadableError(_absence(source) or "damaged or truncated image") from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, MemoryError, OverflowError):
+    except _DAMAGE:
         raise UnreadableError("damaged or truncated image") from None
 
 

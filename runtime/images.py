@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -83,7 +84,7 @@ def open_picture(file: bytes, what: str = "image") -> Image.Image:
             raise BadInput(f"{what} has {picture.width}x{picture.height} pixels; at most {most} are accepted")
         if jpeg and pixels > LARGE_JPEG:
             picture.draft(None, (READ_SIDE, READ_SIDE))
-        return ImageOps.exif_transpose(picture)
+        return _upright(picture)
 
 
 def provenance_in(file: bytes) -> dict[str, str]:
@@ -155,10 +156,10 @@ def check_out(out: Path) -> Format:
 
 
 def read(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """An image file → `(H, W, 3)` of `size` (W, H), as `fit` makes it. BadInput: no image that can be read, or too large."""
+    """An image file → `(H, W, 3)` of `size` (W, H), upright, as `fit` makes it. BadInput: none, or too large."""
     try:
         with Image.open(file) as picture:
-            return fit(picture, size)
+            return fit(_upright(picture), size)
     except FileNotFoundError as error:
         raise BadInput(f"no image {file}") from error
     except Image.DecompressionBombError as error:
@@ -168,8 +169,17 @@ def read(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def fit(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """`(H, W, 3)` of `size` (W, H): turned upright, transparency on white, the middle cut out, then scaled."""
-    return np.array(ImageOps.fit(opaque(ImageOps.exif_transpose(picture)), size, Image.Resampling.LANCZOS))
+    """`(H, W, 3)` of `size` (W, H): transparency on white, the middle cut out, then scaled."""
+    return np.array(ImageOps.fit(opaque(picture), size, Image.Resampling.LANCZOS))
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """As its EXIF wants it shown; damaged EXIF says nothing of a picture that is whole."""
+    picture.load()
+    try:
+        return ImageOps.exif_transpose(picture)
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):  # what Pillow stumbles over in there
+        return picture.copy()
 
 
 def opaque(picture: Image.Image) -> Image.Image:

@@ -101,3 +101,12 @@ def test_damage_is_never_anything_but_unreadable(cut: int, at: int, flip: int) -
         assert to_rgb(bytes(damaged)).mode == "RGB"
     except UnreadableError as reason:
         assert str(reason)
+
+
+def test_exif_that_cannot_be_turned_is_damage() -> None:
+    """Of a height that is text, Pillow raises what none of its files raise otherwise."""
+    exif = b"MM\0*\0\0\0\x08\0\x02\x01\x01\0\x02\0\0\0\x02d\0\0\0\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    content = io.BytesIO()
+    Image.new("RGB", (6, 4)).save(content, "JPEG", exif=b"Exif\0\0" + exif)
+    with pytest.raises(UnreadableError, match="damaged"):
+        to_rgb(content.getvalue())

@@ -37,6 +37,19 @@ def test_a_photograph_of_twelve_million_pixels_is_read_small_and_upright() -> No
     assert (pixels[:3, :, 0] > 250).all() and (pixels[5:, :, 2] > 250).all()
 
 
+BROKEN_EXIF = (
+    b"MM\0\x7f\0\0\0\x08",  # its head
+    b"MM\0*\0\0\0\x08\0\x02\x01\x01\0\x02\0\0\0\x02d\0\0\0\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0",  # a text as height
+)
+
+
+@pytest.mark.parametrize("broken", BROKEN_EXIF)
+def test_damaged_exif_says_nothing_of_a_picture_that_is_whole(broken: bytes) -> None:
+    """Pillow raises what a server answered with 500."""
+    damaged = file(halves(64, 48), "JPEG", exif=b"Exif\0\0" + broken)
+    assert decode(damaged, (8, 8))[0, 0, 0] > 250
+
+
 def test_of_several_pictures_in_a_file_the_first_is_read() -> None:
     several = file(halves(64, 48), "MPO", save_all=True, append_images=[Image.new("RGB", (32, 24), "green")])
     assert open_picture(several).size == (64, 48)
