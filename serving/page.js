@@ -147,7 +147,9 @@ const ippo = {
     const mix = body[field] && taken.length ? Number(document.querySelector("#ippo-mix input").value) : null;
     const own = Object.fromEntries(taken.map((zone) => [zone, this.pictures[zone]]));
     const enough = body[field] || own[first];
-    return { title: enough ? title || "mix" : "", lacks: `${lacks}, or type something`, body: { ...rest, ...own, mix, ...(focus && { focus: taken.length ? Number(focus.value) : null }) } };
+    const asked = { ...rest, ...own, mix };
+    if (focus) asked.focus = taken.length ? Number(focus.value) : null;
+    return { title: enough ? title || "mix" : "", lacks: `${lacks}, or type something`, body: asked };
   },
 
   // Captions of a picture, by several seeds, each once.

@@ -134,7 +134,8 @@ def _estimate(
     # The other components are counted: float32 weights and gradients, two moments of Adam, an average.
     memory["weights that stay"] += 4 * (parts.others - also_learning)
     if loop.frozen == "bf16" and not also_learning:
-        memory["weights that stay"] -= 2 * parts.narrow
+        aside = config.cache_text and device().type == "cpu"  # mapped from their file, and not read in a step
+        memory["weights that stay"] -= (4 if aside else 2) * parts.narrow
     average = 2 if loop.frozen == "bf16" else 4
     for name, size in (("weights that learn", 4), ("gradients", 4), ("optimizer", 8), ("moving average", average)):
         memory[name] += -(-size * also_learning // sharding.processes())

@@ -11,6 +11,7 @@ from torch import Tensor
 from models.conditioning import Conditioning
 from models.pipeline import Pipeline
 from training.run import tensor_cache
+from training.run.memory import set_aside
 
 _BATCH = 64
 """Captions at once."""
@@ -20,12 +21,16 @@ class Texts:
     """Ids `(N, S)` → conditioning: looked up where the ids are known, computed where they are not."""
 
     def __init__(self, pipeline: Pipeline, ids: Tensor) -> None:
-        """`ids` `(M, S)`: of every caption, the null one included; what they give is held in memory, in float32."""
+        """`ids` `(M, S)`: of every caption, the null one included; what they give is held in memory, in float32.
+
+        The conditioner is set aside.
+        """
         self.pipeline = pipeline
         known = ids.unique(dim=0)
         name = tensor_cache.digest([pipeline.conditioner], known)
         self.arrays = tensor_cache.cached_tensors(f"texts-{name}", lambda: self._encode(known))
         self.indices = {row.numpy().tobytes(): index for index, row in enumerate(known)}
+        set_aside(pipeline.conditioner)
 
     def __call__(self, ids: Tensor) -> Conditioning:
         """The conditioning of ids `(N, S)`, on their device; no gradient reaches the conditioner."""

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Annotated
 
+import typer
+
+from base.command import run
 from benchmarks.load.served import started
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
@@ -23,7 +27,10 @@ def fuzz(address: str, requests: int, seed: int = 0) -> subprocess.CompletedProc
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def main(bundle: str, requests: int = 1600) -> None:
+def main(
+    bundle: Annotated[str, typer.Argument(help="Folder of the bundle.")],
+    requests: Annotated[int, typer.Argument(help="Most of an operation and phase.", min=1)] = 1600,
+) -> None:
     """Say what was found; the exit code is schemathesis's."""
     with started("serve", "--bundle", bundle, "page=false") as server:
         result = fuzz(server.address, requests)
@@ -32,4 +39,4 @@ def main(bundle: str, requests: int = 1600) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:3]))
+    run(main)

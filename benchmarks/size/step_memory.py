@@ -1,7 +1,7 @@
 """Memory and time of one step of a student at the real size, measured, beside what --dry-run says of it before.
 
 python -m benchmarks.size.step_memory    # Stable Diffusion 1.4, adapter and whole: 512², bf16, a CPU: minutes, 25 GB
-python -m benchmarks.size.step_memory sana    # SANA 0.6 B, an adapter: minutes, 10 GB of memory, 8 GB of disk
+python -m benchmarks.size.step_memory sana [--out STEM]    # SANA 0.6 B, an adapter: minutes, 10 GB of memory, 8 GB of disk
 python -m benchmarks.size.step_memory [sana] --small    # tiny networks of the same classes
 
 Weights are random; classes, sizes and code are the real ones. Every case has a process of its own; what is measured is the
@@ -44,20 +44,25 @@ class Stop(Exception):
 
 @app.callback(invoke_without_command=True)
 def main(
-    context: typer.Context, small: Annotated[bool, typer.Option("--small", help="Tiny networks.")] = False
+    context: typer.Context,
+    small: Annotated[bool, typer.Option("--small", help="Tiny networks.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Stem of the results.")] = None,
 ) -> None:
     """Measure both students; the last line is JSON."""
     if context.invoked_subcommand is None:
-        _publish("Memory of one ADD step", "benchmarks.size.random_networks", STUDENTS, small)
+        _publish("Memory of one ADD step", "benchmarks.size.random_networks", STUDENTS, small, out)
 
 
 @app.command()
-def sana(small: Annotated[bool, typer.Option("--small", help="Tiny networks.")] = False) -> None:
+def sana(
+    small: Annotated[bool, typer.Option("--small", help="Tiny networks.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Stem of the results.")] = None,
+) -> None:
     """Measure a student of SANA 0.6 B; the last line is JSON."""
-    _publish("Memory of one step of SANA's student", "benchmarks.size.random_sana", SPRINT, small)
+    _publish("Memory of one step of SANA's student", "benchmarks.size.random_sana", SPRINT, small, out)
 
 
-def _publish(title: str, writer: str, students: Mapping[str, Mapping[str, Any]], small: bool) -> None:
+def _publish(title: str, writer: str, students: Mapping[str, Mapping[str, Any]], small: bool, out: Path | None) -> None:
     from evaluation.result import Bar, bars_result, publish
 
     bars, figures = list[Bar](), {}
@@ -68,8 +73,12 @@ def _publish(title: str, writer: str, students: Mapping[str, Mapping[str, Any]],
             ratio = estimated["estimated GB"] / (measured["peak GB"] - measured["libraries GB"])
             bars += [Bar(f"{name}: peak GB", measured["peak GB"], most=PEAK_GB[name])]
             bars += [Bar(f"{name}: estimated ÷ measured", ratio, 1 - WITHIN, 1 + WITHIN)]
+            bars += [
+                Bar(f"{name}: {figure}", measured[figure]) for figure in ("opening it GB", "libraries GB", "s a step")
+            ]
             figures[name] = {**estimated, **measured}
-    publish(bars_result(title, bars, figures=figures), None)
+    facts = {"N": f"one run, {STEPS} steps", "weights": "random, tiny" if small else "random, of the real size"}
+    publish(bars_result(title, bars, facts, figures), out)
 
 
 def child(command: str, scratch: str, name: str) -> JsonObject:

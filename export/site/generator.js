@@ -80,11 +80,14 @@ export class Generator {
     const embeds = new Float32Array(count * width);
     const share = embeds.length / zones.length;
     for (const [place, zone] of zones.entries()) {
-      if (pictures[zone]) embeds.set((await this.embed(pictures[zone])).subarray(place * share, (place + 1) * share), place * share);
+      if (!pictures[zone]) continue;
+      const tokens = await this.embed(pictures[zone]);
+      embeds.set(tokens.subarray(place * share, (place + 1) * share), place * share);
     }
     const some = zones.some((zone) => pictures[zone]);
     const usual = !some ? 1 : text.trim() ? 0.5 : 0;
-    return { image_embeds: this.floats(embeds, [count, width]), mix: new this.runtime.Tensor("float32", Float32Array.of(mix ?? usual), [1]) };
+    const shared = new this.runtime.Tensor("float32", Float32Array.of(mix ?? usual), [1]);
+    return { image_embeds: this.floats(embeds, [count, width]), mix: shared };
   }
 
   // Bytes (H, W, 3) of the pictures' own size → tokens (T, D).

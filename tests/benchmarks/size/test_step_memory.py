@@ -17,7 +17,7 @@ def test_students_are_measured_and_estimated(family: list[str], students: list[s
     command = [sys.executable, "-m", "benchmarks.size.step_memory", *family, "--small"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
-    assert len(found.pop("bars")) == 2 * len(students)
+    assert len(found.pop("bars")) == 5 * len(students)
     assert list(found) == students
     for figures in found.values():
         assert 0 < figures["libraries GB"] < figures["peak GB"] < 4  # the libraries, and not much more
