@@ -26,7 +26,6 @@ async def swap(body: SwapBody, request: Request) -> dict[str, Any]:
         new = await registry.swap(old, Path(body.bundle))
     except BadInput as error:
         raise Refused(str(error), "bundle", status=422) from None
-    page = getattr(request.app.state, "page", None)
-    if page is not None:
+    if (page := request.app.state.page) is not None:
         await page.show()
     return {"model": new.name, "hash": new.hash, "replaced": {"model": old.name, "hash": old.hash}}

@@ -9,6 +9,7 @@ import asyncio
 import ctypes
 import gc
 import json
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -32,6 +33,7 @@ SERVICE = "ippo"
 """The name of the BentoML service, by which its worker finds the address."""
 UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 """Otherwise FastAPI looks for three providers of OpenTelemetry at every request."""
+log = logging.getLogger("ippo")
 PAGE_SECONDS = 0.5
 """Before the page is loaded, which takes the interpreter for seconds: whoever waits for the service comes first."""
 
@@ -53,19 +55,13 @@ def application(config: ServeConfig) -> FastAPI:
                 worker_start.give_up(error)
             yield
 
-    untraced: TelemetryConfig = {
-        "tracing": False,
-        "metrics": False,
-        "logs": False,
-    }  # else it asks for three providers a request
-    telemetry = None if config.tracing else untraced
     app = FastAPI(
         title="ippo",
         summary="Draws in one step.",
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        telemetry=telemetry,
+        telemetry=None if config.tracing else UNTRACED,
     )
     app.add_middleware(BodyLimit, config=config)
     app.add_middleware(Keys, keys=config.api_keys, admin_key=config.admin_key)
@@ -93,6 +89,7 @@ async def _start(app: FastAPI, config: ServeConfig, stack: AsyncExitStack) -> No
     artist.start()
     stack.push_async_callback(artist.close)
     app.state.registry, app.state.artist, app.state.live = registry, artist, 0
+    app.state.page, app.state.page_failed = None, False
 
     # The dialects, the native one first: most requests are its.
     app.state.dialects = load_dialects()
@@ -118,12 +115,18 @@ async def _start(app: FastAPI, config: ServeConfig, stack: AsyncExitStack) -> No
 
 
 async def _add_page(app: FastAPI, config: ServeConfig, stack: AsyncExitStack) -> None:
+    """Show the page; where it cannot be, the log says why, and everything else is served."""
     await asyncio.sleep(PAGE_SECONDS)
-    from serving.page import Page
+    try:
+        from serving.page import Page
 
-    app.state.page = Page(app)
-    stack.push_async_callback(app.state.page.close)
-    await app.state.page.show()
+        app.state.page = Page(app)
+        stack.push_async_callback(app.state.page.close)
+        await app.state.page.show()
+    except Exception as error:
+        app.state.page, app.state.page_failed = None, True
+        log.error("the page cannot be shown", exc_info=error)
+        return
     _settle()
     _say(f"page: {address(config)}/ui")
 
@@ -143,8 +146,10 @@ async def metrics(request: Request) -> Response:
     return Response(await asyncio.to_thread(prometheus.text, now), media_type=prometheus.CONTENT_TYPE)
 
 
-async def page_to_come() -> HTMLResponse:
-    """In the page's place until it is there: it asks again by itself."""
+async def page_to_come(request: Request) -> HTMLResponse:
+    """In the page's place until it is there: it asks again by itself, unless the page could not be made."""
+    if request.app.state.page_failed:
+        return HTMLResponse("<p>The page cannot be shown; the server's log says why.</p>", status_code=500)
     return HTMLResponse('<meta http-equiv="refresh" content="1"><p>The page is nearly ready …</p>', status_code=503)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+import pytest
 from starlette.testclient import TestClient
 
 from serving.application import application
@@ -21,6 +25,22 @@ def test_until_the_page_is_there_it_asks_again(config: ServeConfig) -> None:
             assert answer.status_code == 307 and answer.headers["location"] == "ui/"
         waiting = client.get("/ui/")
     assert waiting.status_code == 503 and 'http-equiv="refresh"' in waiting.text
+
+
+def test_a_page_that_cannot_be_made_says_so(
+    config: ServeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asked again for ever, and the log said nothing."""
+    (tmp_path / "gradio.py").write_text("raise ImportError('a damaged installation')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in [name for name in sys.modules if name == "serving.page" or name.partition(".")[0] == "gradio"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr("serving.application.PAGE_SECONDS", 0)
+    with TestClient(application(config.model_copy(update={"page": True}))) as client:
+        while (answer := client.get("/ui/")).status_code == 503:
+            pass
+        assert client.post("/generate", json={"prompt": "joy"}).status_code == 200
+    assert answer.status_code == 500 and "the server's log says why" in answer.text
 
 
 def test_without_an_admin_key_nothing_is_offered_to_an_operator(client: TestClient) -> None:
