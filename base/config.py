@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from base import yaml_text
 from base.errors import BadInput
-from base.files import atomic_file
+from base.files import write_text
 
 _COMPARED = 40
 """Characters of a name that are looked at: a name can be a whole prompt."""
@@ -58,8 +58,7 @@ class Config(BaseModel):
 
     def write(self, path: Path) -> None:
         """Write the resolved configuration as YAML, atomically."""
-        with atomic_file(path) as hidden:
-            hidden.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
+        write_text(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
 
 
 def closest(name: str, known: Iterable[str], likeness: float = 0.5) -> str | None:

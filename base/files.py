@@ -27,6 +27,12 @@ def atomic_file(file: Path) -> Iterator[Path]:
         hidden.unlink(missing_ok=True)
 
 
+def write_text(file: Path, text: str) -> None:
+    """A whole text file in UTF-8, atomically, whatever the encoding of the system is."""
+    with atomic_file(file) as hidden:
+        hidden.write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """An empty folder to write into, which takes the name `folder`, in place of the folder there, if the block ends well.

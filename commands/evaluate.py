@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from base.files import check_writable
+from base.files import check_writable, write_text
 from base.runs import taken
 from commands.options import Decoder, Taken
 from evaluation.effort import GUIDANCES, QUICK, Effort, parse_guidances
@@ -82,20 +82,19 @@ def _of_images(subjects: Subjects, effort: Effort, rounds: int, out: Path) -> Pa
     if (asked := result.transfers) is not None:
         console.print(report_tables.rich_sheets(asked.sheets(), asked.notes(), asked.warnings()))
     if rounds:
-        evaluation.write(out / "evaluation.html", report_page.html(result))
+        write_text(out / "evaluation.html", report_page.html(result))
     return out / ("evaluation.html" if rounds else "quality.json")
 
 
 def _of_captions(subjects: Subjects, effort: Effort, rounds: int, out: Path) -> Path:
     """The same of a flow that writes."""
     from evaluation import caption_evaluation, caption_page, report_tables
-    from evaluation.evaluation import write
 
     result = caption_evaluation.evaluate(subjects, effort, rounds)
     caption_evaluation.save(result, out)
     Console(stderr=True).print(report_tables.rich_sheets(result.sheets(), result.comparison.notes(), result.warnings()))
     if rounds:
-        write(out / "captions.html", caption_page.html(result))
+        write_text(out / "captions.html", caption_page.html(result))
     return out / ("captions.html" if rounds else "captions.json")
 
 

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from base.config import Config
 from base.errors import BadInput
-from base.files import atomic_file
+from base.files import write_text
 from base.progress import track
 from base.runs import runs_root
 
@@ -160,6 +160,5 @@ def _cached_caption(captioner: Captioner, picture: Path) -> str:
     if not file.is_file():
         text = captioner(picture)
         file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(file) as hidden:
-            hidden.write_text(text, encoding="utf-8")
+        write_text(file, text)
     return file.read_text(encoding="utf-8")

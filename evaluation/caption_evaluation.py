@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
-from base.files import atomic_file
+from base.files import atomic_file, write_text
 from base.progress import track
 from evaluation import caption_subjects as sources
-from evaluation import machine, report_tables
+from evaluation import json_figures, machine, report_tables
 from evaluation.bench import SEEDS_APART, Draw
 from evaluation.caption_baselines import REFERENCES, baselines
 from evaluation.caption_figures import CAPTION_FIGURES, EXACT, SAID
@@ -28,7 +28,7 @@ from evaluation.caption_subjects import Write
 from evaluation.clock import Case, Timing, interleaved
 from evaluation.comparison import Comparison
 from evaluation.effort import Effort
-from evaluation.evaluation import SECONDS, write
+from evaluation.evaluation import SECONDS
 from evaluation.grid import grid
 from evaluation.line import Figure, measure
 from evaluation.sheet import Sheet
@@ -120,10 +120,9 @@ def save(evaluation: CaptionEvaluation, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     timings = [asdict(timing) for timing in evaluation.timings]
     figures = {"lines": evaluation.comparison.as_json(), "sweep": {f"{g:g}": f1 for g, f1 in evaluation.sweep.items()}}
-    write(
-        out / "captions.json", json.dumps({**figures, "timings": timings, "facts": evaluation.facts}, indent=1) + "\n"
-    )
-    write(
+    figures |= {"timings": timings, "facts": evaluation.facts}
+    write_text(out / "captions.json", json_figures.text(figures, indent=1) + "\n")
+    write_text(
         out / "captions.md",
         report_tables.markdown_sheets(evaluation.sheets(), evaluation.comparison.notes(), evaluation.warnings()),
     )
@@ -132,7 +131,7 @@ def save(evaluation: CaptionEvaluation, out: Path) -> None:
         for kind in evaluation.grids
         for texts in zip(*(captions[kind] for captions in evaluation.written.values()), strict=True)
     ]
-    write(out / "captions.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_text(out / "captions.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     for kind, picture in evaluation.grids.items():
         with atomic_file(out / f"captions-{kind.replace(' ', '-')}.png") as hidden:
             picture.save(hidden, "PNG", optimize=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from base.files import write_text
 from evaluation import record, web_page
-from evaluation.evaluation import write
 from evaluation.record import Run, curves, differences, figures
 
 PAGE = "compare.html"
@@ -16,7 +16,7 @@ def compare(names: Sequence[str], out: Path) -> Path:
     """Write `compare.html` into `out` and return its path. BadInput: a name is no run."""
     runs = [record.read(name) for name in dict.fromkeys(names)]
     out.mkdir(parents=True, exist_ok=True)
-    write(out / PAGE, html(runs))
+    write_text(out / PAGE, html(runs))
     return out / PAGE
 
 

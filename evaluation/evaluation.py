@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,8 +12,17 @@ import numpy as np
 from PIL import Image
 
 from base.errors import BadInput
-from base.files import atomic_file
-from evaluation import attribute_grids, caption_subjects, fitting, machine, report_tables, slots_by_kind, typed_prompts
+from base.files import atomic_file, write_text
+from evaluation import (
+    attribute_grids,
+    caption_subjects,
+    fitting,
+    json_figures,
+    machine,
+    report_tables,
+    slots_by_kind,
+    typed_prompts,
+)
 from evaluation import subjects as sources
 from evaluation.bench import Bench, Draw, RoundTrip
 from evaluation.clock import Case, Timing, interleaved
@@ -142,33 +149,20 @@ def save(evaluation: Evaluation, out: Path) -> None:
         for one in evaluation.compositions
     ]
     slots = {
-        name: [_finite(asdict(line)) for line in lines]
+        name: [asdict(line) for line in lines]
         for name, lines in (("kinds", evaluation.kinds), ("typed", evaluation.typed))
         if lines
     }
     asked = {} if evaluation.transfers is None else {"transfers": evaluation.transfers.as_json()}
     extra = {"attributes": attributes, **asked, "timings": timings, "facts": evaluation.facts}
     figures = {**evaluation.report.as_json(), **extra, **slots}
-    write(out / "quality.json", json.dumps(figures, indent=1) + "\n")
+    write_text(out / "quality.json", json_figures.text(figures, indent=1) + "\n")
     asked_for = "" if evaluation.transfers is None else "\n" + evaluation.transfers.markdown()
     shown = report_tables.markdown(evaluation.report, evaluation.compositions, evaluation.sheets)
-    write(out / "quality.md", shown + asked_for)
+    write_text(out / "quality.md", shown + asked_for)
     for name, picture in evaluation.grids.items():
         with atomic_file(out / f"{name.replace(' ', '-')}.png") as hidden:
             picture.save(hidden, "PNG", optimize=True)
-
-
-def _finite(value: Any) -> Any:
-    """The same without infinite numbers and those that are none: JSON knows neither."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def write(file: Path, text: str) -> None:
-    """A text file, atomically."""
-    with atomic_file(file) as hidden:
-        hidden.write_text(text)
 
 
 def _by_slots(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evaluation import machine
+from base.files import write_text
+from evaluation import json_figures, machine
 from evaluation.chart import Points, chart
 from evaluation.clock import TIMING_HEADS, Timing
-from evaluation.evaluation import write
 from evaluation.sheet import Sheet, markdown_table
 
 _LOAD_BEFORE = machine.load()
@@ -91,10 +90,11 @@ def save(result: Result, stem: Path) -> None:
     """Write `stem.json`, `stem.md` and the charts, each file atomically."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     figures = {**result.figures, "machine": machine.hardware(), "versions": machine.versions(), **result.facts}
-    write(stem.with_name(f"{stem.name}.json"), json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
-    write(stem.with_name(f"{stem.name}.md"), markdown(result, stem.name))
+    text = json_figures.text(figures, indent=1, ensure_ascii=False)
+    write_text(stem.with_name(f"{stem.name}.json"), text + "\n")
+    write_text(stem.with_name(f"{stem.name}.md"), markdown(result, stem.name))
     for title, curves in result.charts.items():
-        write(stem.with_name(_chart_name(stem.name, title)), chart(title, curves))
+        write_text(stem.with_name(_chart_name(stem.name, title)), chart(title, curves))
 
 
 def publish(result: Result, stem: Path | None) -> None:
@@ -102,7 +102,7 @@ def publish(result: Result, stem: Path | None) -> None:
     if stem is not None:
         save(result, stem)
     print(markdown(result, stem.name if stem else ""), file=sys.stderr)
-    print(json.dumps(result.figures, ensure_ascii=False), flush=True)
+    print(json_figures.text(result.figures, ensure_ascii=False), flush=True)
 
 
 def _chart_name(stem: str, title: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import ModuleType
 
 from base.errors import BadInput
-from base.files import atomic_file
+from base.files import atomic_file, write_text
 from runtime import available, cache
 from runtime import engines as engine_records
 from runtime.bundle import MANIFEST, Bundle
@@ -51,8 +51,7 @@ def write_manifest(bundle: Bundle) -> None:
     BadInput: its folder cannot be written to.
     """
     try:
-        with atomic_file(bundle.folder / MANIFEST) as hidden:
-            hidden.write_text(bundle.manifest.model_dump_json(indent=2) + "\n")
+        write_text(bundle.folder / MANIFEST, bundle.manifest.model_dump_json(indent=2) + "\n")
         listed = {bundle.folder / engine.file for engine in bundle.manifest.engines}
         for file in list((bundle.folder / FOLDER).glob(f"*/*{ENDING}")):
             if file not in listed:

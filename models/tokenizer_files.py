@@ -16,7 +16,7 @@ from tokenizers.normalizers import Normalizer
 from transformers import CLIPTokenizer, PreTrainedTokenizerFast
 
 from base.errors import BadInput
-from base.files import atomic_file
+from base.files import write_text
 
 FAST = "PreTrainedTokenizerFast"
 
@@ -71,5 +71,4 @@ def as_written(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
 
 def _set(file: Path, key: str, value: Any) -> None:
     content = {**json.loads(file.read_text(encoding="utf-8")), key: value}
-    with atomic_file(file) as hidden:
-        hidden.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_text(file, json.dumps(content, indent=2) + "\n")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 from base.errors import BadInput
-from base.files import atomic_file
+from base.files import write_text
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -50,8 +50,7 @@ def local(name: str | Path) -> Path:
     except Unreachable as error:
         return _fetched_before(kept, revision or "main", error)
     folder = _fetch(repo, found, kept)
-    with atomic_file(kept / f"{_safe(revision or 'main')}.ref") as hidden:
-        hidden.write_text(found)
+    write_text(kept / f"{_safe(revision or 'main')}.ref", found)
     return folder
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from base.errors import BadInput
-from base.files import atomic_file, atomic_folder
+from base.files import atomic_folder, write_text
 from base.progress import progress
 from models.task import task_of
 from runtime import backend
@@ -212,8 +212,7 @@ def _resumed(out: Path, job: Job) -> dict[str, str]:
 def _write_manifest(out: Path, job: Job, done: dict[str, str]) -> None:
     complete = len(done) * job.shard >= job.images
     manifest = {"job": asdict(job), "complete": complete, "shards": dict(sorted(done.items()))}
-    with atomic_file(out / MANIFEST) as hidden:
-        hidden.write_text(json.dumps(manifest, indent=1) + "\n")
+    write_text(out / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
 
 @contextmanager

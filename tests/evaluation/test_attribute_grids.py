@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,12 @@ def test_the_page_shows_attributes(characters: Path, tmp_path: Path) -> None:
     assert figures["attributes"][0]["name"] == "held-out reals"
     reals, *_, student = figures["attributes"]
     assert set(reals["by_name"]) == set(student["by_name"]) == {name for slot in slots.values() for name in slot}
+    reals = replace(found.compositions[0], unseen=math.nan)  # as of a set without unknown combinations
+    evaluation.save(replace(found, compositions=(reals,)), tmp_path / "strict")
+    strictly = json.loads(
+        (tmp_path / "strict" / "quality.json").read_text(), parse_constant=lambda name: pytest.fail(name)
+    )
+    assert strictly["attributes"][0]["unseen"] is None
     assert "The judge does not see on real images" in (tmp_path / "out" / "quality.md").read_text(), (
         "it has learnt nothing"
     )

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
-from base.files import atomic_file
+from base.files import atomic_file, write_text
 
 
 def tell(console: Console, run: Path, lines: Iterable[str]) -> None:
@@ -71,5 +71,4 @@ def _keep_up_to(file: Path, step: int) -> None:
         return
     complete = [line for line in file.read_text().splitlines() if line.endswith("}")]
     current = [line for line in complete if json.loads(line)["step"] <= step]
-    with atomic_file(file) as hidden:
-        hidden.write_text("".join(line + "\n" for line in current))
+    write_text(file, "".join(line + "\n" for line in current))
