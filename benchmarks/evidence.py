@@ -26,10 +26,11 @@ from evaluation import machine, record
 from evaluation.bench import Bench
 from evaluation.effort import GUIDANCES, Effort
 from evaluation.figures import FIGURES
+from evaluation.image_sets import open_reals
 from evaluation.line import Line, numbers
 from evaluation.result import Result, save
 from evaluation.sheet import Sheet
-from evaluation.subjects import Subjects, open_instruments, open_reals, open_teacher, student_draws, teacher_draw
+from evaluation.subjects import Subjects, open_instruments, open_teacher, student_draws, teacher_draw
 from models.folder import load
 from models.sampling import SAMPLERS
 from training.launch import launch

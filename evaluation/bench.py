@@ -32,6 +32,12 @@ SEEDS_APART = 1_000_000
 """Between the seeds of two sets of captions."""
 
 
+def drawn(draw: Draw, prompts: Sequence[Input], seeds: range, batch: int, title: str) -> list[Images]:
+    """N prompts with a seed each → their images, `batch` at a time: arrays `(batch, H, W, 3)`, the last one smaller."""
+    starts = track(range(0, len(prompts), batch), title, console=Console(stderr=True))
+    return [draw(prompts[start : start + batch], seeds[start : start + batch]) for start in starts]
+
+
 class Bench:
     """Asks every source for the same images, and measures them against one reference."""
 
@@ -125,7 +131,4 @@ class Bench:
         return self._draw(draw, self.reference.held_out.captions[start:stop], range(start, stop), title)
 
     def _draw(self, draw: Draw, prompts: Sequence[str], seeds: range, title: str) -> list[Images]:
-        starts = range(0, len(prompts), self.effort.batch)
-        slices = [slice(start, start + self.effort.batch) for start in starts]
-        shown = track(slices, f"drawing: {title}", console=Console(stderr=True))
-        return [draw(prompts[rows], seeds[rows]) for rows in shown]
+        return drawn(draw, prompts, seeds, self.effort.batch, f"drawing: {title}")

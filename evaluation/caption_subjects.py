@@ -16,7 +16,8 @@ from data.imagefolder import ImageFolder
 from evaluation.bench import Draw
 from evaluation.caption_baselines import See
 from evaluation.caption_reference import CaptionedReals
-from evaluation.subjects import WHOLE, Subjects, is_bundle, split_column, student_draws
+from evaluation.image_sets import WHOLE, split_column
+from evaluation.subjects import Subjects, is_bundle, student_draws
 from metrics.features import Images
 from metrics.labelled_images import LabelledImages
 from models import prefix_captioner

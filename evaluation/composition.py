@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
-from rich.console import Console
 
-from base.progress import track
-from evaluation.bench import Draw
+from evaluation.bench import Draw, drawn
 from metrics.attribute_accuracy import sightings
 from metrics.features import Images
 from metrics.judge_network import Judge
@@ -120,6 +118,4 @@ def _images(draw: Draw, rows: Sequence[Sequence[str]], weight: float, batch: int
     if not rows:
         return np.empty((0, 1, 1, 3), np.uint8)
     prompts = [attribute_prompt(row, weight) for row in rows]
-    batches = [range(start, min(start + batch, len(prompts))) for start in range(0, len(prompts), batch)]
-    shown = track(batches, f"attributes at weight {weight:g}: {name}", console=Console(stderr=True))
-    return np.concatenate([draw(prompts[seeds.start : seeds.stop], seeds) for seeds in shown])
+    return np.concatenate(drawn(draw, prompts, range(len(prompts)), batch, f"attributes at weight {weight:g}: {name}"))

@@ -17,6 +17,7 @@ from evaluation import (
     attribute_grids,
     caption_subjects,
     fitting,
+    image_sets,
     json_figures,
     machine,
     report_tables,
@@ -103,7 +104,7 @@ def evaluate(
         raise BadInput("typed prompts need a judge of attributes, and a teacher whose inputs are captions")
     asked = sources.slot_judge(subjects.data, instruments.judge) if slots else None
     prompts = typed_prompts.read(subjects.typed, asked) if subjects.typed and asked else []
-    bench = Bench(instruments, sources.open_reals(subjects.data), effort, figures)
+    bench = Bench(instruments, image_sets.open_reals(subjects.data), effort, figures)
     guided, round_trip = sources.teacher_draw(pipeline, subjects.steps), sources.round_trip(pipeline)
 
     # Measure; the teacher's best setting is known only then.
@@ -121,8 +122,8 @@ def evaluate(
     if reads and not slots:
         compositions, pictures = attribute_grids.compose(
             bench.reference.judge,
-            sources.open_attributed(subjects.data),
-            sources.open_more_attributed(subjects.data),
+            image_sets.open_attributed(subjects.data),
+            image_sets.open_more_attributed(subjects.data),
             lambda steps: sources.teacher_draw(pipeline, steps)(best.guidance, best.sampler),
             draws,
             effort,
@@ -130,7 +131,7 @@ def evaluate(
         grids |= pictures
 
     if bench.reference.judge.config.slots and takes_pictures:
-        styled = sources.open_styled(subjects.data)
+        styled = image_sets.open_styled(subjects.data)
         rivals = Rivals(by_components(pipeline), caption_subjects.open_caption(subjects))
         transfers, pictures = evaluate_transfers(bench.reference.judge, styled, draws, effort, rivals)
         grids |= pictures
@@ -174,7 +175,7 @@ def _by_slots(
     round_trip: RoundTrip,
 ) -> tuple[tuple[KindLine, ...], tuple[TypedLine, ...]]:
     """What the judge sees by kind of held-out caption, and of typed prompts."""
-    effort, train, held_out = bench.effort, bench.reference.reals.train, sources.open_kinds(data)
+    effort, train, held_out = bench.effort, bench.reference.reals.train, image_sets.open_kinds(data)
     kinds = slots_by_kind.by_kind(judge, train, held_out, draws, round_trip, effort.captions, effort.batch)
     return kinds, typed_prompts.measure(prompts, judge, train, draws, effort.batch) if prompts else ()
 

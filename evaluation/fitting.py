@@ -9,7 +9,8 @@ from base.errors import BadInput
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from evaluation.effort import LEAST
-from evaluation.subjects import Subjects, slot_judge, split_column
+from evaluation.image_sets import split_column
+from evaluation.subjects import Subjects, slot_judge
 from metrics.judge_network import Judge
 from models.pipeline import Pipeline
 from models.task import Described, task_of

@@ -10,11 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rich.console import Console
 
-from base.progress import track
 from data.emoji_captions import WHITE
-from evaluation.bench import Draw, RoundTrip
+from evaluation.bench import Draw, RoundTrip, drawn
 from evaluation.line import share
 from evaluation.sheet import Sheet
 from metrics import attribute_accuracy as attributes
@@ -91,9 +89,8 @@ def by_kind(
         lines.append(_line(judge, prototypes, kind, REALS, rows.images, rows))
         lines.append(_line(judge, prototypes, kind, AUTOENCODER, round_trip(rows.images), rows, again=True))
         for name, draw in draws.items():
-            lines.append(
-                _line(judge, prototypes, kind, name, _drawn(draw, rows.captions, batch, f"{kind}: {name}"), rows)
-            )
+            images = np.concatenate(drawn(draw, rows.captions, range(len(rows)), batch, f"drawing: {kind}: {name}"))
+            lines.append(_line(judge, prototypes, kind, name, images, rows))
     return tuple(lines)
 
 
@@ -142,9 +139,3 @@ def _line(
         kind, source, len(rows), by_slot, float(right.mean()), nearest,
         stray_share(images[white], rows.images[white]), *same,
     )  # fmt: skip
-
-
-def _drawn(draw: Draw, prompts: Sequence[str], batch: int, title: str) -> Images:
-    starts = track(range(0, len(prompts), batch), f"drawing: {title}", console=Console(stderr=True))
-    seeds = range(len(prompts))
-    return np.concatenate([draw(prompts[start : start + batch], seeds[start : start + batch]) for start in starts])

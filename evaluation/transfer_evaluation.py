@@ -10,10 +10,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
 
-from base.progress import track
-from evaluation.bench import Draw
+from evaluation.bench import Draw, drawn
 from evaluation.comparison import Comparison
 from evaluation.edits import AskedEdit, by_hand, edits
 from evaluation.effort import Effort
@@ -55,20 +53,23 @@ def evaluate_transfers(
 
     # What needs no generator, then every source and its rivals on the same weights.
     lines = [measure(name, source, figures) for name, source in _baselines(judge, varied, moved, edited).items()]
-    own, drawn = [], dict[str, SourceTransfers]()
+    own, sources = [], dict[str, SourceTransfers]()
     for name, draw in draws.items():
 
         def images(wishes: Sequence[Input], what: str, draw: Draw = draw, name: str = name) -> Images:
-            return _draw(draw, wishes, effort.batch, f"{name}, {what}")
+            seeds = range(len(wishes))
+            return np.concatenate(drawn(draw, wishes, seeds, effort.batch, f"drawing: {name}, {what}"))
 
         by_mix = {mix: (asked := mixed(mix), images(asked.wishes, f"mix {mix:g}")) for mix in MIXES}
         by_kind = {kind: (edit, images(edit.wishes, f"another {kind}")) for kind, edit in edited.items()}
         transferred = None if moved is None else (moved, images(moved.wishes, "transfer"))
-        drawn[name] = SourceTransfers(judge, (varied, images(varied.wishes, "variation")), transferred, by_mix, by_kind)
-        own.append(measure(name, drawn[name], figures))
+        sources[name] = SourceTransfers(
+            judge, (varied, images(varied.wishes, "variation")), transferred, by_mix, by_kind
+        )
+        own.append(measure(name, sources[name], figures))
         for title, source in _rivals(judge, images, moved, edited, rivals or Rivals()).items():
             lines.append(measure(f"{name}, {title}", source, figures))
-    return Comparison(figures, lines, own[0], own[1:]), _grids(varied, moved, drawn)
+    return Comparison(figures, lines, own[0], own[1:]), _grids(varied, moved, sources)
 
 
 def _rivals(
@@ -112,27 +113,21 @@ def _baselines(
     return found
 
 
-def _draw(draw: Draw, wishes: Sequence[Input], batch: int, title: str) -> Images:
-    batches = [range(start, min(start + batch, len(wishes))) for start in range(0, len(wishes), batch)]
-    shown = track(batches, f"drawing: {title}", console=Console(stderr=True))
-    return np.concatenate([draw(wishes[seeds.start : seeds.stop], seeds) for seeds in shown])
-
-
 def _grids(
-    varied: AskedByPictures, moved: AskedByPictures | None, drawn: Mapping[str, SourceTransfers]
+    varied: AskedByPictures, moved: AskedByPictures | None, by_source: Mapping[str, SourceTransfers]
 ) -> dict[str, Image.Image]:
     """The first wishes of each kind above what was drawn for them."""
-    sources = {name: source.variation[1][:SHOWN] for name, source in drawn.items() if source.variation}
+    sources = {name: source.variation[1][:SHOWN] for name, source in by_source.items() if source.variation}
     grids = {"variations": grid({"picture": varied.content[:SHOWN], **sources}, varied.right.captions[:SHOWN])}
     if moved is not None:
         given = {"content": moved.content[:SHOWN], "style": moved.style[:SHOWN]}
-        sources = {name: source.transfer[1][:SHOWN] for name, source in drawn.items() if source.transfer}
+        sources = {name: source.transfer[1][:SHOWN] for name, source in by_source.items() if source.transfer}
         rows = {**given, **sources, "real": moved.right.images[:SHOWN]}
         grids["style transfer"] = grid(rows, moved.right.captions[:SHOWN])
-    name, student = list(drawn.items())[-1]
+    name, student = list(by_source.items())[-1]
     for kind, (edit, _) in student.edited.items():
         rows = {"picture": edit.given.images[:SHOWN]}
-        rows |= {title: source.edited[kind][1][:SHOWN] for title, source in drawn.items()}
+        rows |= {title: source.edited[kind][1][:SHOWN] for title, source in by_source.items()}
         asked_for = [getattr(wish, "prompt", "") for wish in edit.wishes[:SHOWN]]
         grids[f"edit {kind}"] = grid({**rows, "real": edit.right.images[:SHOWN]}, asked_for)
     asked = next(iter(student.mixed.values()))[0]

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from base.config import nearest
 from base.errors import BadInput
-from base.progress import track
-from evaluation.bench import Draw
+from evaluation.bench import Draw, drawn
 from evaluation.line import share
 from evaluation.sheet import Sheet
 from evaluation.slots_by_kind import REALS, SlotJudge
@@ -80,11 +78,8 @@ def measure(
     lines = [_of_reals(prompts, judge, reals)]
     repeated = [prompt for prompt in prompts for _ in range(SEEDS)]
     for name, draw in draws.items():
-        starts = track(range(0, len(repeated), batch), f"typed prompts: {name}", console=Console(stderr=True))
-        parts = [repeated[start : start + batch] for start in starts]
-        seeds = iter(range(len(repeated)))
-        images = np.concatenate([draw([one.prompt for one in part], [next(seeds) for _ in part]) for part in parts])
-        lines.append(_line(name, judge, repeated, images))
+        batches = drawn(draw, [one.prompt for one in repeated], range(len(repeated)), batch, f"typed prompts: {name}")
+        lines.append(_line(name, judge, repeated, np.concatenate(batches)))
     return tuple(lines)
 
 

@@ -23,7 +23,7 @@ from base.errors import BadInput
 from base.files import atomic_file
 from base.runs import data_folder, trained
 from data.attributed import SLOTS
-from evaluation import subjects
+from evaluation import image_sets, subjects
 from evaluation.bench import Draw
 from evaluation.denoising import animate
 from evaluation.gallery import walk
@@ -112,7 +112,7 @@ def by_words(sources: Sources) -> Iterator[tuple[str, Image.Image]]:
 
 def failures(sources: Sources, judge: SlotJudge, data: str) -> Iterator[tuple[str, Image.Image]]:
     """The first pictures of held-out captions in which the judge sees something else, above the real ones."""
-    rows = next(iter(subjects.open_kinds(data).values())).even(JUDGED)
+    rows = next(iter(image_sets.open_kinds(data).values())).even(JUDGED)
     slots = judge.judge.config.slots
     images = _in_batches(sources.draw, rows.captions, range(len(rows)))
     seen, targets = attributes.read(judge.judge, images), attributes.slot_indices(rows.attributes, slots).numpy()
@@ -170,7 +170,7 @@ def main(
     opened, (draw,) = open_bundle(bundle), subjects.student_draws(bundle, backend=backend).values()
     named = subjects.Subjects(bundle, teacher or "", judge or "", data, decoder)
     guided = subjects.teacher_draw(subjects.open_teacher(named), steps)(guidance, sampler) if teacher else None
-    sources = Sources(opened, draw, guided, subjects.open_styled(data), _styles(data), backend)
+    sources = Sources(opened, draw, guided, image_sets.open_styled(data), _styles(data), backend)
     columns = [thing.strip() for thing in things.split(",")]
     texts = [str(row.input) for row in prompts.read(file)]
     out.mkdir(parents=True, exist_ok=True)

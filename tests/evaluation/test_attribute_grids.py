@@ -11,7 +11,8 @@ import pytest
 
 from data.attributed import SLOTS
 from data.avatars import avatars
-from evaluation import evaluation, report_page, subjects
+from data.imagefolder import ImageFolder
+from evaluation import evaluation, image_sets, report_page
 from evaluation.effort import Effort
 from evaluation.subjects import Subjects
 from metrics import attribute_accuracy, judge_network
@@ -39,9 +40,9 @@ def pipeline(slots: dict[str, list[str]]) -> Pipeline:
 
 
 def test_test_images_are_told_apart_by_what_training_knows(characters: Path) -> None:
-    seen, unseen = subjects.open_attributed(str(characters))
+    seen, unseen = image_sets.open_attributed(str(characters))
     assert len(seen) == 20 and len(unseen) > 0
-    train = {frozenset(names) for names in subjects.ImageFolder(str(characters), "train").column("attributes")}
+    train = {frozenset(names) for names in ImageFolder(str(characters), "train").column("attributes")}
     pairs = [set(names) for names in unseen.attributes]
     assert not any(pair <= names for names in train for pair in pairs)
     assert seen.images.shape[1:] == (24, 24, 3)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from base.errors import BadInput
 from commands.evaluate import evaluate as command
-from evaluation import evaluation, report_page
+from evaluation import evaluation, image_sets, report_page
 from evaluation import subjects as sources
 from evaluation.effort import LEAST, Effort, parse_guidances
 from evaluation.figures import BACKGROUND, fd
@@ -66,7 +66,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_distances_come_from_known_labels_and_captions_from_the_test_split(image_set: Path) -> None:
-    reals = sources.open_reals(str(image_set))
+    reals = image_sets.open_reals(str(image_set))
     assert (len(reals.train), len(reals.held_out)) == (12, 8 + 4)
     assert 3 not in reals.held_out.labels
     assert set(reals.caption_sets) == {"training captions", "held-out captions", "French captions"}
@@ -93,7 +93,7 @@ def test_the_benchmark_writes_what_a_model_card_shows(
 
 
 def test_other_words_for_the_training_images_are_a_set_of_their_own(image_set: Path) -> None:
-    reals = sources.open_reals(str(image_set))
+    reals = image_sets.open_reals(str(image_set))
     french = reals.caption_sets["French captions"]
     assert french.captions == tuple(f"chose {'abcd'[label]}" for label in reals.train.labels)
     assert french.images is reals.train.images
@@ -121,7 +121,7 @@ def test_the_page_holds_everything_and_fetches_nothing(
     assert [timing.by for timing in found.timings] == [line.name for line in found.report.lines[1:]]
     assert found.facts["versions"].split(",")[0] in page
     if not captions:
-        assert sources.open_reals(data).train.captions[:4] == ("0", "1", "2", "0")
+        assert image_sets.open_reals(data).train.captions[:4] == ("0", "1", "2", "0")
         assert found.report.teacher[BACKGROUND] is None
 
 

@@ -13,8 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation import evaluation, report_page
-from evaluation import subjects as sources
+from evaluation import evaluation, image_sets, report_page
 from evaluation.edits import AskedEdit, by_hand, edits
 from evaluation.effort import Effort
 from evaluation.principal_styles import by_components
@@ -51,7 +50,7 @@ def styled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reals(styled: Path) -> StyledReals:
-    return sources.open_styled(str(styled))
+    return image_sets.open_styled(str(styled))
 
 
 @pytest.fixture(scope="module")
