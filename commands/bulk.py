@@ -13,6 +13,7 @@ from base.errors import BadInput
 from base.files import check_writable
 from base.shipped import SHIPPED_BUNDLE
 from commands import options
+from runtime.formats import Format
 
 if TYPE_CHECKING:
     from runtime import shards
@@ -25,7 +26,7 @@ def bulk(
     seed: options.Seed = 0,
     steps: options.StudentSteps = 1,
     count: options.Count = 1,
-    format: Annotated[Literal["png", "jpeg", "webp"], typer.Option(help="Format of the files.")] = "png",
+    format: Annotated[Format, typer.Option(help="Format of the files.")] = "png",
     batch: Annotated[int, typer.Option(help="Images drawn together.", min=1, max=64)] = 8,
     shard: Annotated[
         int, typer.Option(help="Images of one shard; a killed run loses less than one shard.", min=1)

@@ -9,10 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
+from pydantic import Field
 
 from base.errors import BadInput
 from serving.answering import registry_of
-from serving.schema import Refused, SwapBody
+from serving.refused import Refused
+from serving.schema import Body
+
+
+class SwapBody(Body):
+    """`POST /admin/model`."""
+
+    bundle: str = Field(min_length=1)
+    """Folder of the bundle, on the server."""
+    model: str | None = None
+    """Whose place it takes; the first one's by default."""
+
 
 router = APIRouter(prefix="/admin")
 

@@ -16,7 +16,8 @@ from starlette.exceptions import HTTPException
 from runtime.formats import MEDIA_TYPE
 from runtime.shapes import nearest_size, size_list
 from serving.error_answers import CLIENT_GONE
-from serving.schema import Order, Refused
+from serving.order import Order
+from serving.refused import Refused
 
 if TYPE_CHECKING:  # both import what draws
     from runtime.bundle import Manifest

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -23,8 +23,9 @@ from runtime.images import encode, fit
 from runtime.provenance import Provenance, fingerprint
 from serving import canvas, prometheus
 from serving.batcher import Batcher
+from serving.order import Order
+from serving.refused import Late, Refused
 from serving.registry import Model
-from serving.schema import Order, Refused
 from serving.serve_config import ServeConfig
 
 T = TypeVar("T")
@@ -33,14 +34,6 @@ DEAD = 3
 log = logging.getLogger("ippo")
 Key = tuple[Model, int, tuple[int, int], tuple[int, ...]]
 """What must be equal inside a batch: model, steps, size (W, H), and for images that start from another one the timesteps."""
-
-
-class Late(Refused):
-    """The deadline passed before the request was drawn."""
-
-    def __init__(self, deadline: float) -> None:
-        message = f"the request was not drawn within {deadline:g} s; try again"
-        super().__init__(message, status=429, code="deadline_exceeded", retry_after=math.ceil(deadline / 2))
 
 
 @dataclass(frozen=True)
@@ -54,8 +47,7 @@ class Timings:
 
     def milliseconds(self) -> dict[str, float]:
         """Each time by its name, in milliseconds."""
-        seconds = {"wait": self.wait, "draw": self.draw, "encode": self.encode, "total": self.total}
-        return {name: 1e3 * value for name, value in seconds.items()}
+        return {name: 1e3 * seconds for name, seconds in asdict(self).items()}
 
 
 @dataclass(frozen=True)

@@ -109,9 +109,8 @@ class Batcher(Generic[K, Q, D, R]):
         """Wait for a batch; empty where all that waited has been cancelled."""
         with self._arrival:
             self._forget_cancelled()
-            if (
-                self._waiting
-            ):  # give the clients just answered a moment to ask again, so that batches under load are full ones
+            if self._waiting:
+                # Clients just answered get a moment to ask again, so that batches under load are full ones.
                 self._arrival.wait_for(self._fills_a_batch, self._max_wait)
             else:
                 self._arrival.wait_for(lambda: self._waiting or self._closing)

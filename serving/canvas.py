@@ -16,7 +16,7 @@ from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from base.errors import BadInput
 from runtime import images
-from serving.schema import Refused
+from serving.refused import Refused
 
 Size = tuple[int, int]
 Pixels = NDArray[np.uint8]

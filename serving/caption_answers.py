@@ -14,7 +14,10 @@ from base.errors import BadInput
 from models.noise import MAX_SEED
 from runtime.images import decode
 from serving.answering import artist_of, registry_of
-from serving.schema import PICTURE, RANDOM_SEEDS, Body, Refused, from_base64
+from serving.order import RANDOM_SEEDS
+from serving.refused import Refused
+from serving.schema import PICTURE, Body, from_base64
+from serving.serve_config import MOST_STEPS
 
 if TYPE_CHECKING:
     from runtime.captioner import WrittenCaption
@@ -36,7 +39,7 @@ class CaptionBody(Body):
     """How many captions; caption i has seed + i."""
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
     """The same seed says the same; random when absent."""
-    steps: int = Field(default=1, ge=1, le=4)
+    steps: int = Field(default=1, ge=1, le=MOST_STEPS)
     """How often the model refines; one is enough."""
     model: str | None = None
     """One of `GET /v1/models`."""

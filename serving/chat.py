@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field
 from serving import caption_answers
 from serving.answering import registry_of
 from serving.caption_answers import CaptionBody
-from serving.optional_nulls import OptionalNulls
-from serving.schema import Refused, validated
+from serving.refused import Refused
+from serving.schema import OptionalNulls, validated
 
 
 class Message(BaseModel):

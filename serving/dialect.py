@@ -18,7 +18,7 @@ from serving import dialects
 
 if TYPE_CHECKING:
     from runtime.bundle import Manifest
-    from serving.schema import Refused
+    from serving.refused import Refused
 
 
 @dataclass(frozen=True)

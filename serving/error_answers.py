@@ -16,7 +16,8 @@ from base.errors import BadInput
 from serving import prometheus
 from serving.batcher import QueueFull
 from serving.dialect import dialect_of
-from serving.schema import Refused, explain, keys_of
+from serving.refused import Refused, explain
+from serving.schema import keys_of
 
 JSON, FORM = "application/json", "multipart/form-data"
 FORMS = (FORM, "application/x-www-form-urlencoded")

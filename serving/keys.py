@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from serving import error_answers
-from serving.schema import Refused
+from serving.refused import Refused
 
 OPEN = ("/ui", "/openapi.json", "/metrics")
 """What needs no key besides `/`: the page asks with its user's."""

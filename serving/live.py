@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from base.errors import BadInput
-from serving import error_answers, schema
+from serving import error_answers
 from serving.batcher import QueueFull
 from serving.keys import own_page
-from serving.schema import RANDOM_SEEDS, Order, Refused
+from serving.order import RANDOM_SEEDS, Order, order_of
+from serving.refused import Refused
+from serving.schema import checked
 
 if TYPE_CHECKING:
     from serving.artist import Artist, OrderResult
@@ -135,11 +137,11 @@ def _changed(fields: dict[str, Any], message: str | bytes, registry: Registry) -
 
 def _order(fields: dict[str, Any], artist: Artist, registry: Registry) -> tuple[Model, Order]:
     """The model and the order that the fields stand for. Raises Refused."""
-    body = schema.checked(registry.first.manifest.task, fields)
+    body = checked(registry.first.manifest.task, fields)
     if body.n > 1:
         raise Refused("n must be 1: live, one picture answers a message", "n")
     model = registry.model(body.model)
-    return model, schema.order(body, artist.config, model.manifest)
+    return model, order_of(body, artist.config, model.manifest)
 
 
 def _described(number: int, order: Order, result: OrderResult) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from runtime.captioner import CaptionGenerator
 from runtime.generator import Generator
 from serving import prometheus
 from serving.preflight import check_together
-from serving.schema import Refused
+from serving.refused import Refused
 from serving.serve_config import ServeConfig
 
 

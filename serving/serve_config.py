@@ -13,11 +13,14 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 from base.config import Config, closest
 from base.errors import BadInput
 from base.shipped import SHIPPED_BUNDLE
+from models.schedule import STUDENT_TIMESTEPS
 from runtime.formats import Format
 
 Resample = Literal["lanczos", "nearest"]
 KEY = re.compile(r"[A-Za-z0-9._~-]{8,}")
 """What every header can hold."""
+MOST_STEPS = max(STUDENT_TIMESTEPS)
+"""In which students draw."""
 PREFIX = "IPPO_"
 """`IPPO_PORT=8080` in the environment sets `port`."""
 ALMOST = 0.7
@@ -70,7 +73,7 @@ class ServeConfig(Config):
     """The same for everything else: 2 to 4 steps, and pictures that start from a client's."""
     reproducible: bool = False
     """Whether every image is drawn alone, so that its bytes do not depend on the load at all."""
-    steps: int = Field(default=1, ge=1, le=4)
+    steps: int = Field(default=1, ge=1, le=MOST_STEPS)
     """Steps of a request that names none, or of an Automatic1111 client more than the student knows."""
     max_queue: int = Field(default=64, ge=1, le=100_000)
     """Most images waiting; above it a request is answered 429."""

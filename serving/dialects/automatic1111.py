@@ -17,19 +17,20 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.noise import MAX_SEED
 from runtime.shapes import size_list
-from serving import prompt_syntax, schema
+from serving import prompt_syntax
 from serving.answering import artist_of, draw, headers, registry_of, resized
 from serving.canvas import Mask
 from serving.dialect import Dialect
 from serving.dialects import automatic1111_lists, automatic1111_pictures
 from serving.dialects.automatic1111_lists import SAMPLER
-from serving.optional_nulls import OptionalNulls
-from serving.schema import PICTURE, Order, Refused
+from serving.order import Order, order_of
+from serving.refused import Refused
+from serving.schema import PICTURE, OptionalNulls, checked, from_base64
+from serving.serve_config import MOST_STEPS
 
 if TYPE_CHECKING:
     from serving.registry import Model
 
-MOST_STEPS = 4
 NO_EFFECT = ("negative_prompt", "styles", "enable_hr", "restore_faces", "tiling", "refiner_checkpoint", "script_name")
 """Keys that `info` lists where a request sets them."""
 
@@ -97,7 +98,7 @@ async def img2img(body: Img2Img, request: Request, response: Response) -> dict[s
     start = {"image": body.init_images[0], "strength": strength}
     order = _order(body, request, model, start)
     if body.mask:
-        file = schema.from_base64(body.mask, "mask")
+        file = from_base64(body.mask, "mask")
         order = replace(order, mask=Mask(file, inverted=bool(body.inpainting_mask_invert), blur=body.mask_blur))
     return await _draw(body, request, response, model, order)
 
@@ -153,7 +154,7 @@ def _order(body: Txt2Img, request: Request, model: Model, start: dict[str, Any] 
         "format": "png",
         **(start or {}),
     }
-    order = schema.order(schema.checked(model.manifest.task, fields), config, model.manifest)
+    order = order_of(checked(model.manifest.task, fields), config, model.manifest)
     width, height = body.width or body.height, body.height or body.width
     return resized(order, (width, height) if width and height else None, config, model.manifest)
 

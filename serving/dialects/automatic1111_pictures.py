@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
@@ -18,11 +17,9 @@ from runtime.images import open_picture, provenance_in
 from serving import caption_answers
 from serving.answering import artist_of
 from serving.caption_answers import CaptionBody
-from serving.optional_nulls import OptionalNulls
-from serving.schema import PICTURE, Refused, from_base64, validated
+from serving.refused import Refused
+from serving.schema import PICTURE, OptionalNulls, from_base64, validated
 from serving.webui_upscalers import upscaled
-
-T = TypeVar("T")
 
 
 class Extras(OptionalNulls):
@@ -72,7 +69,7 @@ router = APIRouter()
 async def extra_single_image(body: ExtraSingle, request: Request) -> dict[str, Any]:
     """The picture, resized."""
     most = artist_of(request).config.max_side
-    return {"html_info": "", "image": await _aside(_larger, body, body.image, most)}
+    return {"html_info": "", "image": await asyncio.to_thread(_larger, body, body.image, most)}
 
 
 @router.post("/extra-batch-images")
@@ -81,14 +78,14 @@ async def extra_batch_images(body: ExtraBatch, request: Request) -> dict[str, An
     config = artist_of(request).config
     if len(body.imageList) > config.max_images:
         raise Refused(f"imageList holds {len(body.imageList)} pictures; at most {config.max_images}", "imageList")
-    images = [await _aside(_larger, body, picture.data, config.max_side) for picture in body.imageList]
+    images = [await asyncio.to_thread(_larger, body, picture.data, config.max_side) for picture in body.imageList]
     return {"html_info": "", "images": images}
 
 
 @router.post("/png-info")
 async def png_info(body: PictureBody) -> dict[str, Any]:
     """What a picture says of how it was made: one of ours, or of the web UI's own."""
-    fields = await _aside(provenance_in, from_base64(body.image))
+    fields = await asyncio.to_thread(provenance_in, from_base64(body.image))
     return {"info": fields.get("parameters") or _line(fields), "items": fields, "parameters": fields}
 
 
@@ -120,8 +117,3 @@ def _line(fields: dict[str, str]) -> str:
     known = ", ".join(f"{shown}: {fields[name]}" for name, shown in names.items() if name in fields)
     inputs = [fields[name] for name in ("prompt", "label", "attributes") if name in fields]
     return "\n".join([*inputs, known])
-
-
-async def _aside(work: Callable[..., T], *arguments: object) -> T:
-    """`work` in another thread, so that others are answered meanwhile."""
-    return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)

@@ -10,13 +10,15 @@ from starlette.responses import JSONResponse
 
 from models.task import task_named
 from runtime.formats import MEDIA_TYPE
-from serving import caption_answers, schema
+from serving import caption_answers
 from serving.answering import IMAGES_SCHEMA, artist_of, draw, headers, images_json, registry_of
 from serving.caption_answers import CaptionBody
 from serving.dialect import Dialect
 from serving.json_route import JsonRoute
 from serving.live import live
-from serving.schema import NO_START, GenerateBody, Refused, body_of
+from serving.order import NO_START, order_of
+from serving.refused import Refused
+from serving.schema import GenerateBody, body_of
 
 if TYPE_CHECKING:
     from runtime.bundle import Manifest
@@ -53,7 +55,7 @@ def router(model: Manifest) -> APIRouter:
         if "strength" in body.model_fields_set and "image" not in body.model_fields_set:
             raise Refused(NO_START, "strength")
         chosen = registry_of(request).model(body.model)
-        order = schema.order(body, artist_of(request).config, chosen.manifest)
+        order = order_of(body, artist_of(request).config, chosen.manifest)
         result = await draw(request, chosen, order)
         if order.n > 1:
             return JSONResponse(images_json(order, result), headers=headers(order, result))

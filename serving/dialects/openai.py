@@ -14,12 +14,14 @@ from base.errors import BadInput
 from models.task import task_of
 from runtime.bundle import Manifest
 from runtime.shapes import parse_size
-from serving import chat, error_answers, schema
+from serving import chat, error_answers
 from serving.answering import IMAGES_SCHEMA, artist_of, draw, headers, images_json, registry_of, resized
 from serving.canvas import Mask
 from serving.dialect import Dialect
 from serving.dialects.openai_bodies import EditsBody, GenerationsBody, ImagesBody, VariationsBody
-from serving.schema import NO_START, Order, Refused
+from serving.order import NO_START, Order, order_of
+from serving.refused import Refused
+from serving.schema import checked
 from serving.serve_config import ServeConfig
 
 if TYPE_CHECKING:
@@ -158,7 +160,7 @@ def _order(
         "format": body.output_format,
     }
     try:
-        order = schema.order(schema.checked(model.task, fields), config, model)
+        order = order_of(checked(model.task, fields), config, model)
     except Refused as refused:
         refused.key = "prompt" if refused.key in model.inputs else refused.key
         raise

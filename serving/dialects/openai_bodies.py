@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.noise import MAX_SEED
 from runtime.formats import Format
+from serving.serve_config import MOST_STEPS
 
 
 class ImagesBody(BaseModel):
@@ -25,7 +26,7 @@ class ImagesBody(BaseModel):
     output_format: Format | None = None
     output_compression: int | None = Field(default=None, ge=0, le=100)
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
-    num_inference_steps: int | None = Field(default=None, ge=1, le=4)
+    num_inference_steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
     stream: bool | None = None
     """False: a picture is answered whole."""
     user: Any = None

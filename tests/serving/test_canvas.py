@@ -12,7 +12,7 @@ from PIL import Image
 
 from runtime.shapes import nearest_size
 from serving import canvas
-from serving.schema import Refused
+from serving.refused import Refused
 
 SIDES = st.integers(1, 40)
 SIZES = st.tuples(SIDES, SIDES)

@@ -23,7 +23,8 @@ from fastapi import APIRouter, Request, Response
 
 from serving.answering import artist_of, draw, headers, registry_of
 from serving.dialect import Dialect
-from serving.schema import checked, order
+from serving.order import order_of
+from serving.schema import checked
 
 router = APIRouter(prefix="/made-up")
 
