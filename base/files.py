@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from base.errors import BadInput
 
@@ -70,6 +71,17 @@ def check_replaceable(folder: Path, mark: str) -> None:
         raise BadInput(f"{folder} exists and holds no {mark}, so it will not be replaced: name another folder")
 
 
+def check_overwritable(out: Path, overwrite: bool, mark: str, kind: str) -> None:
+    """BadInput: something is at `out`, and `overwrite` was not said, or it is no `kind`, which has the file `mark`."""
+    check_writable(out.parent)
+    if not out.exists():
+        return
+    if not overwrite:
+        raise BadInput(f"{out} exists already: name another folder, or --overwrite")
+    if not (out / mark).is_file():
+        raise BadInput(f"{out} is no {kind}, so it will not be overwritten: name another folder")
+
+
 def check_writable(folder: Path) -> None:
     """BadInput: a folder that cannot be made, or written into, by the nearest one above it that exists."""
     there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
@@ -77,6 +89,24 @@ def check_writable(folder: Path) -> None:
         raise BadInput(f"{there} is a file: name a folder that can be made")
     if not os.access(there, os.W_OK | os.X_OK):
         raise BadInput(f"{there} cannot be written into: name another folder")
+
+
+def leads_out(name: str) -> bool:
+    """Whether a path that some file names leads out of the folder in which it is meant."""
+    path = PurePath(name)
+    return path.is_absolute() or ".." in path.parts
+
+
+def sha256(file: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """Path inside a folder → SHA-256, of every file there."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
 
 
 @contextmanager

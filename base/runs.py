@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 from base.errors import BadInput
+from base.files import leads_out
 
 Take = Literal["best", "last"]
 """Which model of a run: the best by its score, or that of the last step."""
@@ -24,7 +25,7 @@ NO_RUNS = {"data": "image sets", "cache": "what several runs share"}
 def new_run_folder(name: str) -> Path:
     """The folder below the root in which a run of this name is trained; it is not made. BadInput: no name of a run."""
     root, path = runs_root(), PurePath(name)
-    if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name:
+    if not path.parts or leads_out(name) or "\0" in name:
         raise BadInput(f"run: '{name}' leads out of {root}; accepted: a name such as creatures/teacher")
     if lies := NO_RUNS.get(path.parts[0]):
         raise BadInput(

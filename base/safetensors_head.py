@@ -30,8 +30,10 @@ class FileHead:
     shapes: Mapping[str, tuple[int, ...]]
     """Tensor → shape."""
     metadata: Mapping[str, str]
-    precisions: frozenset[str] = frozenset()
+    precisions: frozenset[str]
     """Of its tensors, as the format writes them: `F32`, `BF16`, …"""
+    spans: Mapping[str, tuple[int, int]]
+    """Tensor → where it lies: offset and length in bytes, from the start of the file."""
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -62,14 +64,16 @@ def read_head(file: Path) -> FileHead:
         metadata = entries.pop("__metadata__", {})
         shapes = {name: tuple(entry["shape"]) for name, entry in entries.items()}
         precisions = frozenset(str(entry["dtype"]) for entry in entries.values())
-        whole += max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
+        ends = {name: (int(entry["data_offsets"][0]), int(entry["data_offsets"][1])) for name, entry in entries.items()}
+        spans = {name: (whole + start, end - start) for name, (start, end) in ends.items()}
+        whole += max((end for _, end in ends.values()), default=0)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         raise BadInput(f"{file} is no whole safetensors file: its head is damaged") from None
     if size < whole:
         raise _cut(file, size, whole)
     if size > whole:
         raise BadInput(f"{file} is no whole safetensors file: it has {size:,} bytes, its head names {whole:,}")
-    return FileHead(shapes, metadata, precisions)
+    return FileHead(shapes, metadata, precisions, spans)
 
 
 def check_folder(folder: Path) -> None:

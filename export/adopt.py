@@ -18,14 +18,14 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.checker import ValidationError
 
 from base.errors import BadInput
-from base.files import atomic_folder
+from base.files import atomic_folder, check_overwritable, checksums
 from base.pointers import refuse_pointer
 from export import fused
-from export.write_bundle import check_out, versions
+from export.write_bundle import versions
 from models import tokenizer_files
 from models.schedule import Schedule, check_student, is_few_step, student_scheduler
 from models.stable_diffusion import TASK
-from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, open_bundle, sha256
+from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, open_bundle
 from runtime.signature import COMPONENTS, CONDITIONING, FUSED, FUSED_PATH, Signature, graph_inputs
 
 PARTS = {"conditioner": "text_encoder", "denoiser": "unet", "decoder": "vae_decoder", "encoder": "vae_encoder"}
@@ -38,7 +38,7 @@ MOMENTS = "latent_parameters"
 
 def adopt(folder: Path, out: Path, *, model_name: str | None = None, overwrite: bool = False) -> Bundle:
     """The folder of a one-step text-to-image student as the bundle `out`; nothing is left behind when it fails."""
-    check_out(out, overwrite)
+    check_overwritable(out, overwrite, MANIFEST, "bundle")
     _check(folder)
     try:
         with atomic_folder(out) as bundle:
@@ -50,9 +50,7 @@ def adopt(folder: Path, out: Path, *, model_name: str | None = None, overwrite: 
             paths = {name: _graph(name, folder / part, bundle / part) for name, part in parts.items()}
             manifest = _manifest(bundle, paths, model_name or out.name)
             fused.write(bundle, paths, _schedule(bundle), manifest.scaling_factor)
-            files = sorted(path for path in bundle.rglob("*") if path.is_file())
-            hashes = {path.relative_to(bundle).as_posix(): sha256(path) for path in files}
-            manifest = manifest.model_copy(update={"files": hashes})
+            manifest = manifest.model_copy(update={"files": checksums(bundle)})
             (bundle / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
     except OSError as error:
         raise BadInput(f"{out} cannot be written: {error.strerror or error}") from error

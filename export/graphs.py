@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
-import struct
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -19,6 +17,7 @@ import torch
 from onnxscript import optimizer
 from torch import Tensor
 
+from base.safetensors_head import read_head
 from export.simplify import simplify
 from runtime.graph_networks import Component
 from runtime.signature import SIGNATURES, WIDE_OPERATORS, Signature
@@ -69,18 +68,6 @@ def save(model: onnx.ModelProto, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save_model(model, str(path))
     onnx.checker.check_model(str(path))
-
-
-def tensor_spans(weights: Path) -> dict[str, tuple[int, int]]:
-    """Tensor name → (offset, length) in bytes from the start of a safetensors file; nothing where there is no file."""
-    if not weights.is_file():
-        return {}
-    with weights.open("rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(size))
-    header.pop("__metadata__", None)
-    offsets = {name: entry["data_offsets"] for name, entry in header.items()}
-    return {name: (8 + size + start, end - start) for name, (start, end) in offsets.items()}
 
 
 def _computing_in(network: Component, dtype: torch.dtype) -> Component:
@@ -154,7 +141,7 @@ def _widen(model: ir.Model) -> None:
 
 def _point_at(model: ir.Model, files: Sequence[Path], folder: Path, stored: torch.dtype) -> list[ir.Value]:
     """Make every parameter a reference to the tensor in a safetensors file, in the graph's `folder` or below."""
-    spans, parameters = {file: tensor_spans(file) for file in files}, []
+    spans, parameters = {file: read_head(file).spans if file.is_file() else {} for file in files}, []
     kind = ir.DataType.FLOAT16 if stored is torch.float16 else ir.DataType.FLOAT
     for name, value in list(model.graph.initializers.items()):
         path = name.removeprefix("network.")
@@ -190,7 +177,7 @@ def _cast_up(model: ir.Model, parameter: ir.Value) -> None:
     model.graph.insert_before(model.graph[0], widened)
 
 
-def _stored(key: str, spans: dict[str, tuple[int, int]]) -> str:
+def _stored(key: str, spans: Mapping[str, tuple[int, int]]) -> str:
     """A parameter's name in the file.
 
     Its path in the module may begin earlier, at the conditioner or autoencoder around the network that was saved, and

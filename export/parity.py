@@ -6,7 +6,7 @@ Shapes: `N` batch, `C` channels, `h w` latent, `H W` pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from runtime.generator import Generator, Request
 from runtime.graph_networks import Component
 from runtime.networks import as_tuple, at_size, examples, image_size, resizable
 from runtime.shapes import Bucket, size_list
-from runtime.signature import LEAST_AGREEMENT, LEAST_PSNR, SIGNATURES
+from runtime.signature import SIGNATURES
 
 LARGEST_FP16 = 65504.0
 HEADROOM = 2.0
@@ -112,34 +112,6 @@ def words(generator: Generator, pipeline: Pipeline, inputs: Sequence[Input]) -> 
     expected = pipeline.generate(inputs, list(seeds))  # (N, S)
     rows = generator.generate([Request(input, seed) for input, seed in zip(inputs, seeds, strict=True)])
     return {"agreement": float((rows == expected).mean())}
-
-
-def require_agreement(backend: str, figures: dict[str, float]) -> None:
-    """The gate for trained weights. BadInput: too many tokens differ."""
-    if figures["agreement"] < LEAST_AGREEMENT:
-        raise BadInput(
-            f"caption on {backend} failed the parity gate: {figures['agreement']:.4f} of the tokens are torch's, accepted "
-            f"{LEAST_AGREEMENT} or more"
-        )
-
-
-def require_psnr(backend: str, figures: dict[str, float]) -> None:
-    """The gate for trained weights."""
-    if figures["psnr"] < LEAST_PSNR:
-        shortfall = f"{figures['psnr']:.1f} dB against torch float32, accepted {LEAST_PSNR:.0f} dB or more"
-        raise BadInput(f"one_step on {backend} failed the parity gate: {shortfall}")
-
-
-@dataclass(frozen=True)
-class Gate:
-    """What is measured of what comes out, and what must be reached with trained weights."""
-
-    measure: Callable[[Generator, Pipeline, Sequence[Input]], dict[str, float]]
-    require: Callable[[str, dict[str, float]], None]
-
-
-GATES = {"image": Gate(image, require_psnr), "text": Gate(words, require_agreement)}
-"""By what comes out of the task."""
 
 
 def relative_error(values: NDArray[Any], expected: NDArray[Any]) -> float:

@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import BadInput
-from base.files import spoken_of
+from base.files import checksums, spoken_of
 from export import fused, graphs, parity
 from models import folder as folders
 from models.labels import Input
 from models.pipeline import Pipeline
 from runtime import available, backend, networks
 from runtime.backend import Backend, BackendOptions
-from runtime.bundle import Bundle, sha256
+from runtime.bundle import Bundle
 from runtime.generator import Generator, Request
 from runtime.signature import COMPONENTS, FUSED, FUSED_PATH, LEAST_INT8_PSNR
 
@@ -59,8 +59,7 @@ def add(
         graph, feeds = _folded(_float32(pipeline, Path(scratch) / "f32")), _feeds(bundle, calibration)
         (bundle.folder / FOLDER).mkdir()
         twins = {name: QUANTISERS[name].write(graph, feeds, bundle.folder / FOLDER) for name in names}
-    written = sorted(path for path in (bundle.folder / FOLDER).iterdir() if path.is_file())
-    files = {path.relative_to(bundle.folder).as_posix(): sha256(path) for path in written}
+    files = {f"{FOLDER}/{name}": digest for name, digest in checksums(bundle.folder / FOLDER).items()}
     paths = {name: twin.relative_to(bundle.folder).as_posix() for name, twin in twins.items()}
     changes = {"files": bundle.manifest.files | files, "twins": paths}
     quantised = Bundle(bundle.folder, bundle.manifest.model_copy(update=changes))

@@ -17,11 +17,11 @@ import typer
 from base import shipped
 from base.command import run
 from base.errors import BadInput
-from base.files import atomic_folder
+from base.files import atomic_folder, sha256
 from base.runs import trained
 from models.task import task_of
 from runtime import hub
-from runtime.bundle import MANIFEST, Bundle, open_bundle, sha256
+from runtime.bundle import MANIFEST, Bundle, open_bundle
 
 CARD, FIGURES = "README.md", (".json", ".md", ".png")
 ALL, BUNDLE = 44_000_000, 26_000_000

@@ -13,16 +13,14 @@ from typing import Any, Literal
 from safetensors import SafetensorError
 
 from base.errors import BadInput
-from base.files import atomic_folder, check_writable
-from export import build_engines, fused, graphs, lora_fusion, parity, quantize
+from base.files import atomic_folder, check_overwritable, checksums
+from export import build_engines, fused, gate, graphs, lora_fusion, parity, quantize
 from models import folder as folders
 from models.labels import Input
 from models.pipeline import Pipeline
 from models.task import task_named, task_of
-from runtime import available, backend, networks
-from runtime.backend import Backend, BackendOptions
-from runtime.bundle import BY_WORD_FILE, MANIFEST, VERSION, Bundle, Manifest, open_bundle, sha256
-from runtime.generator import Generator
+from runtime import networks
+from runtime.bundle import BY_WORD_FILE, MANIFEST, VERSION, Bundle, Manifest, open_bundle
 from runtime.shapes import Bucket
 from runtime.signature import FUSED, SIGNATURES
 
@@ -63,7 +61,7 @@ def export(student: str, out: Path, options: ExportOptions | None = None, opened
     `out` that may not be overwritten, buckets that its networks do not take, a failed gate, a full disk.
     """
     options = options or ExportOptions()
-    check_out(out, options.overwrite)
+    check_overwritable(out, options.overwrite, MANIFEST, "bundle")
     if options.precision == "int8":
         quantize.check()
     capabilities = build_engines.check(options.engines) if options.engines else ()
@@ -94,7 +92,7 @@ def export(student: str, out: Path, options: ExportOptions | None = None, opened
             )
 
             # Gate: what every backend that is installed draws or writes, against torch float32
-            bundle = _with(bundle, parity=figures | _measured(bundle, pipeline, inputs, options.trained))
+            bundle = _with(bundle, parity=figures | gate.measured(bundle, pipeline, inputs, options.trained))
             for flow in flows:
                 bundle = _gated(bundle, pipeline.flow(flow), options.trained)
 
@@ -153,7 +151,7 @@ def _further_flows(
 def _gated(bundle: Bundle, flow: Pipeline, trained: bool) -> Bundle:
     """The bundle with the figures of one further flow: what every backend here gives, against torch."""
     view = bundle.flow(flow.task)
-    figures = _measured(view, flow, task_of(flow).examples(GATE_IMAGES), trained)
+    figures = gate.measured(view, flow, task_of(flow).examples(GATE_IMAGES), trained)
     manifest = view.manifest.model_copy(update={"parity": view.manifest.parity | figures, "files": {}})
     return _with(bundle, flows=bundle.manifest.flows | {flow.task: manifest})
 
@@ -189,31 +187,10 @@ def _buckets(manifest: Manifest, buckets: Sequence[Bucket]) -> dict[str, Any]:
     return {"buckets": tuple(buckets), "sizes": tuple(sizes)}
 
 
-def _measured(
-    bundle: Bundle, pipeline: Pipeline, inputs: Sequence[Input], trained: bool
-) -> dict[str, dict[str, float]]:
-    """Backend → figures of what it gives, for every backend installed here; bf16 that misses the bar is not used later."""
-    gate, figures = parity.GATES[task_named(pipeline.task).output], {}
-    for name, runner in _backends(bundle):
-        figures[name] = gate.measure(Generator(bundle, runner), pipeline, inputs)
-        if trained and name in available.backends():
-            gate.require(name, figures[name])
-    return figures
-
-
-def _backends(bundle: Bundle) -> Iterator[tuple[str, Backend]]:
-    """Everything installed here that runs on a CPU, and the other ways in which it computes."""
-    loaded = {name: backend.load(name, bundle, BackendOptions(device="cpu")) for name in available.installed("cpu")}
-    yield from loaded.items()
-    for one in loaded.values():
-        yield from one.variants().items()
-
-
 def _manifest(
     pipeline: Pipeline, folder: Path, paths: dict[str, str], figures: dict[str, dict[str, float]], model_name: str
 ) -> Manifest:
     """What the folder holds so far; `paths` of the graphs, and `figures` of those that were measured."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
     given = networks.conditioner_arrays(pipeline, pipeline.conditioner.tokenize([pipeline.null_input]))
     encoder: Any = getattr(pipeline.conditioner, "image_encoder", None)
     return Manifest(
@@ -235,7 +212,7 @@ def _manifest(
         picture_tokens=(encoder.tokens, encoder.width) if encoder else None,
         picture_size=(encoder.side, encoder.side) if encoder else None,
         local_tokens=bool(getattr(encoder, "local_tokens", False)),
-        files={path.relative_to(folder).as_posix(): sha256(path) for path in files},
+        files=checksums(folder),
         parity=figures,
         versions=dict(versions()),
     )
@@ -265,14 +242,3 @@ def _check_buckets(pipeline: Pipeline, buckets: Sequence[Bucket]) -> None:
     for bucket in buckets:
         if bucket.width % multiple or bucket.height % multiple:
             raise BadInput(f"bucket {bucket}: width and height must be multiples of {multiple}")
-
-
-def check_out(out: Path, overwrite: bool) -> None:
-    """BadInput: something is there that may not be overwritten."""
-    check_writable(out.parent)
-    if not out.exists():
-        return
-    if not overwrite:
-        raise BadInput(f"{out} exists already: name another folder, or --overwrite")
-    if not (out / MANIFEST).is_file():
-        raise BadInput(f"{out} is no bundle, so it will not be overwritten: name another folder")

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import BadInput
-from base.files import atomic_folder, check_writable
+from base.files import atomic_folder, check_overwritable, sha256
 from export.site_description import Site, describe
-from runtime.bundle import Bundle, sha256
+from runtime.bundle import Bundle
 
 SOURCE = Path(__file__).with_name("site")
 """The page, and the `package.json` that pins what it runs on."""
@@ -77,7 +77,7 @@ def write_site(
     site = describe(bundle, title)
     if line := missing(packages):
         raise BadInput(line)
-    _check_out(out, overwrite)
+    check_overwritable(out, overwrite, DESCRIPTION, "site")
     dist = packages / RUNTIME / "dist"
     try:
         with atomic_folder(out) as folder:
@@ -109,16 +109,6 @@ def missing(packages: Path = PACKAGES) -> str | None:
         return f"{packages} holds no {RUNTIME} {pinned}: {command}"
     found = json.loads(file.read_text())["version"]
     return None if found == pinned else f"{file.parent} is {found}, the page is made for {pinned}: {command}"
-
-
-def _check_out(out: Path, overwrite: bool) -> None:
-    check_writable(out.parent)
-    if not out.exists():
-        return
-    if not overwrite:
-        raise BadInput(f"{out} exists already: name another folder, or --overwrite")
-    if not (out / DESCRIPTION).is_file():
-        raise BadInput(f"{out} is no site, so it will not be overwritten: name another folder")
 
 
 def _sources() -> list[Path]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from base.errors import BadInput
+from base.files import leads_out, sha256
 from base.pointers import absence
 from models.schedule import Schedule
 from models.task import doing, task_named
@@ -210,7 +211,7 @@ def open_bundle(folder: str | Path) -> Bundle:
     manifest = _read_manifest(folder)
     for name, expected in manifest.files.items():
         file = folder / name
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+        if leads_out(name):
             raise BadInput(f"{folder / MANIFEST} lists {name}, which lies outside of the bundle")
         if (why := absence(file)) is not None:
             raise BadInput(f"{file} {why}")
@@ -225,12 +226,6 @@ def dimensions(graph: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, int]
     """The dynamic dimensions of a graph's inputs `(N, …)`: name → size."""
     taken = INPUT_AXES[graph]
     return {axis: array.shape[index] for name, array in inputs.items() for index, axis in taken[name].items()}
-
-
-def sha256(file: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _read_manifest(folder: Path) -> Manifest:

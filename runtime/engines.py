@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from base.errors import BadInput
+from base.files import leads_out
 
 FOLDER = "engines"
 log = logging.getLogger("ippo")
@@ -73,7 +74,7 @@ def _checked(folder: Path, engines: Sequence[Engine], graph: str, capability: st
     if found.key != key:
         made = ", ".join(f"{package} {version}" for package, version in found.versions.items())
         raise BadInput(f"{found.file} is of other graphs, plans or versions ({made})")
-    if Path(found.file).is_absolute() or ".." in Path(found.file).parts:
+    if leads_out(found.file):
         raise BadInput(f"{found.file} lies outside of the bundle")
     try:
         content = (folder / found.file).read_bytes()

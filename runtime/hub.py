@@ -13,12 +13,12 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 from base.errors import BadInput
-from base.files import write_text
+from base.files import leads_out, write_text
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -145,7 +145,7 @@ def _listed(manifest: Path, source: str) -> list[str]:
         files = [str(name) for name in json.loads(manifest.read_bytes())["files"]]
     except (ValueError, TypeError, KeyError):
         raise BadInput(f"{source} is no bundle of ippo: its {MANIFEST} lists no files") from None
-    if outside := [name for name in files if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]:
+    if outside := [name for name in files if leads_out(name)]:
         raise BadInput(f"{source}: {MANIFEST} lists {outside[0]}, which lies outside of the bundle")
     return files
 

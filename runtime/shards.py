@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from base.errors import BadInput
-from base.files import atomic_folder, write_text
+from base.files import atomic_folder, sha256, write_text
 from base.progress import progress
 from models.task import task_of
 from runtime import backend
 from runtime.backend import BackendOptions
-from runtime.bundle import MANIFEST, open_bundle, sha256
+from runtime.bundle import MANIFEST, open_bundle
 from runtime.formats import Format
 from runtime.generator import Generator, Request
 from runtime.images import encode

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 
+from base.files import sha256
 from evaluation.clock import Case
 from models import folder, noise
 from models.labels import Input
@@ -21,7 +22,7 @@ from models.pipeline import Pipeline
 from models.task import task_of
 from runtime import available, gpu
 from runtime import backend as backends
-from runtime.bundle import MANIFEST, Bundle, Manifest, sha256
+from runtime.bundle import MANIFEST, Bundle, Manifest
 from runtime.generator import Generator, Request
 from runtime.images import encode
 from runtime.provenance import Provenance

@@ -11,8 +11,8 @@ import torch
 from onnx import TensorProto
 from safetensors.numpy import load_file
 
+from base.safetensors_head import read_head
 from export import graphs, parity
-from export.graphs import tensor_spans
 from export.parity import relative_error
 from models import folder as folders
 from models.pipeline import Pipeline
@@ -46,7 +46,7 @@ def test_every_parameter_is_the_tensor_in_the_safetensors_file(name: str, bundle
     assert external
     for tensor in external:
         entries = {entry.key: entry.value for entry in tensor.external_data}
-        places = tensor_spans(bundle.graph(name).parent / entries["location"])
+        places = read_head(bundle.graph(name).parent / entries["location"]).spans
         key = tensor.name.split("/")[-1]
         assert places[key] == (int(entries["offset"]), int(entries["length"]))
         assert tensor.data_type == TensorProto.FLOAT16

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.errors import BadInput
-from export import parity
+from export import gate, parity
 from models.pipeline import Pipeline
 from runtime import networks
 from runtime.bundle import Bundle
@@ -55,6 +55,6 @@ def test_every_layer_is_listened_to(pipeline: Pipeline) -> None:
 
 
 def test_the_bar_for_images() -> None:
-    parity.require_psnr("ort", {"psnr": 35.0})
+    gate.require_psnr("ort", {"psnr": 35.0})
     with pytest.raises(BadInput, match=r"one_step on ort failed the parity gate: 34.9 dB .* accepted 35 dB"):
-        parity.require_psnr("ort", {"psnr": 34.94})
+        gate.require_psnr("ort", {"psnr": 34.94})

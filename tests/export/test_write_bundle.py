@@ -15,11 +15,12 @@ import torch
 from diffusers import LCMScheduler, StableDiffusionPipeline
 
 from base.errors import BadInput
+from base.files import sha256
 from export.write_bundle import ExportOptions, export
 from models import folder, noise
 from runtime import backend
 from runtime.backend import BackendOptions
-from runtime.bundle import Bundle, open_bundle, sha256
+from runtime.bundle import Bundle, open_bundle
 from runtime.generator import Generator, Request
 from tests import tiny
 

@@ -13,12 +13,13 @@ from typer.testing import CliRunner
 
 import ippo
 from base.errors import BadInput
+from base.files import sha256
 from base.shipped import PRETRAINED, SHIPPED_BUNDLE
 from export import site_description
 from export.site_description import describe
 from export.write_site import BINARIES, MODULES, RUNTIME, SOURCE, write_site
 from models.task import task_named, task_names
-from runtime.bundle import MANIFEST, Bundle, open_bundle, sha256
+from runtime.bundle import MANIFEST, Bundle, open_bundle
 
 
 @pytest.fixture

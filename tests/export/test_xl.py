@@ -10,7 +10,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionXLPipeline
 
-from export.graphs import tensor_spans
+from base.safetensors_head import read_head
 from export.write_bundle import ExportOptions, export
 from metrics.sharpness import psnr
 from models import folder as folders
@@ -77,10 +77,10 @@ def test_both_encoders_weights_are_read_where_they_were_saved(name: str, bundle:
         part, _, key = tensor.name.rpartition("/")[2].partition(".")
         if part.startswith("text_encoder"):
             assert entries["location"] == f"{part}/model.safetensors"
-            places = tensor_spans(path.parent / entries["location"])
+            places = read_head(path.parent / entries["location"]).spans
             assert places[key] == (int(entries["offset"]), int(entries["length"]))
             read.setdefault(part, set()).add(key)
-    saved = {part: set(tensor_spans(bundle.folder / f"{part}/model.safetensors")) for part in read}
+    saved = {part: set(read_head(bundle.folder / f"{part}/model.safetensors").spans) for part in read}
     beyond = {key for key in saved["text_encoder"] if "layers.1." in key or "final_layer_norm" in key}
     assert read == {**saved, "text_encoder": saved["text_encoder"] - beyond}  # the last but one layer's hidden states
 
