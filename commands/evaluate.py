@@ -103,7 +103,7 @@ def compare(
     out: Annotated[Path, typer.Option(help="Folder to write the page into.", file_okay=False)] = Path(),
 ) -> None:
     """Put runs side by side on one HTML page: curves, last figures, samples, differing configuration."""
-    from evaluation.compare import compare as side_by_side
+    from evaluation.runs_page import compare as side_by_side
 
     check_writable(out)
     print(side_by_side(runs, out))

@@ -17,12 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.noise import MAX_SEED
 from runtime.shapes import size_list
-from serving import prompt_syntax
 from serving.answering import artist_of, draw, headers, registry_of, resized
 from serving.canvas import Mask
 from serving.dialect import Dialect
 from serving.dialects import automatic1111_lists, automatic1111_pictures
 from serving.dialects.automatic1111_lists import SAMPLER
+from serving.dialects.automatic1111_prompts import plain
 from serving.order import Order, order_of
 from serving.refused import Refused
 from serving.schema import PICTURE, OptionalNulls, checked, from_base64
@@ -145,7 +145,7 @@ async def _draw(body: Txt2Img, request: Request, response: Response, model: Mode
 def _order(body: Txt2Img, request: Request, model: Model, start: dict[str, Any] | None = None) -> Order:
     """The order that `/generate` would make of the same request, with its fields `start` for a picture. Raises Refused."""
     config = artist_of(request).config
-    prompt = prompt_syntax.plain(body.prompt).text if model.task.tokenized else body.prompt
+    prompt = plain(body.prompt).text if model.task.tokenized else body.prompt
     fields = {
         **dict.fromkeys(model.manifest.inputs, prompt),
         "seed": None if body.seed == -1 else body.seed,
@@ -162,7 +162,7 @@ def _order(body: Txt2Img, request: Request, model: Model, start: dict[str, Any] 
 def _ignored(body: Txt2Img, model: Model) -> list[str]:
     """What a request asks for and does not get."""
     given = body.model_extra or {}
-    marks = prompt_syntax.plain(body.prompt).ignored if model.task.tokenized else ()
+    marks = plain(body.prompt).ignored if model.task.tokenized else ()
     scripts = [
         name for name, script in body.alwayson_scripts.items() if script not in ({}, {"args": []}, {"args": [False]})
     ]

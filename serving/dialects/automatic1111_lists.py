@@ -12,7 +12,7 @@ import psutil
 from fastapi import APIRouter, Request
 
 from serving.answering import artist_of
-from serving.webui_upscalers import UPSCALERS
+from serving.dialects.automatic1111_upscalers import UPSCALERS
 
 SAMPLER = "LCM"
 FIXED: dict[str, Any] = {

@@ -17,9 +17,9 @@ from runtime.images import open_picture, provenance_in
 from serving import caption_answers
 from serving.answering import artist_of
 from serving.caption_answers import CaptionBody
+from serving.dialects.automatic1111_upscalers import upscaled
 from serving.refused import Refused
 from serving.schema import PICTURE, OptionalNulls, from_base64, validated
-from serving.webui_upscalers import upscaled
 
 
 class Extras(OptionalNulls):

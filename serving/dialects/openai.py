@@ -14,10 +14,11 @@ from base.errors import BadInput
 from models.task import task_of
 from runtime.bundle import Manifest
 from runtime.shapes import parse_size
-from serving import chat, error_answers
+from serving import error_answers
 from serving.answering import IMAGES_SCHEMA, artist_of, draw, headers, images_json, registry_of, resized
 from serving.canvas import Mask
 from serving.dialect import Dialect
+from serving.dialects import openai_chat
 from serving.dialects.openai_bodies import EditsBody, GenerationsBody, ImagesBody, VariationsBody
 from serving.order import NO_START, Order, order_of
 from serving.refused import Refused
@@ -33,7 +34,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 FORM = [Depends(error_answers.check_form)]
 router = APIRouter(prefix="/v1")
-router.include_router(chat.router)
+router.include_router(openai_chat.router)
 
 
 @router.post("/images/generations", responses=ANSWERS, response_class=JSONResponse)

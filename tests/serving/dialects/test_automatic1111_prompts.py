@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.prompt_syntax import DEEPEST, PlainPrompt, plain
+from serving.dialects.automatic1111_prompts import DEEPEST, PlainPrompt, plain
 
 WEIGHTS = ("weights of words",)
 

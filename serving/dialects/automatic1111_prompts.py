@@ -1,4 +1,7 @@
-"""Automatic1111's marks in a prompt, (word:1.2), [word], <lora:name:1>: taken out, having no effect; it knows no model."""
+"""Automatic1111's marks in a prompt, (word:1.2), [word], <lora:name:1>: taken out, having no effect; it knows no model.
+
+A part of the dialect in `automatic1111.py`.
+"""
 
 from __future__ import annotations
 

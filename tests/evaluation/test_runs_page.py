@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from base.errors import BadInput
-from evaluation import compare, record, web_page
+from evaluation import record, runs_page, web_page
 from evaluation.chart import HEIGHT, INKS, MOST, WIDTH, chart
 from evaluation.sheet import Sheet
 from tests.evaluation.pages import fetched
@@ -39,7 +39,7 @@ def two_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_two_runs_share_axes_and_show_what_differs(two_runs: Path, tmp_path: Path) -> None:
-    file = compare.compare(["a/slow", "a/fast", "a/slow"], tmp_path / "out")
+    file = runs_page.compare(["a/slow", "a/fast", "a/slow"], tmp_path / "out")
     page = file.read_text()
     assert fetched(page) == []
     assert re.findall(r'aria-label="([^"]*)"', page) == ["discriminator/total", "generator/total", "validation/score"]
@@ -61,7 +61,7 @@ def test_a_run_keeps_its_colour_where_another_has_no_curve(two_runs: Path) -> No
 
 def test_what_is_no_run_is_refused(two_runs: Path) -> None:
     with pytest.raises(BadInput, match="is no run"):
-        compare.compare(["a/slow", "nowhere"], two_runs / "out")
+        runs_page.compare(["a/slow", "nowhere"], two_runs / "out")
     assert not (two_runs / "out").exists()
     (two_runs / "empty").mkdir()
     (two_runs / "empty" / "metrics.jsonl").write_text("")

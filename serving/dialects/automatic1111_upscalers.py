@@ -1,4 +1,7 @@
-"""Automatic1111's upscalers that are no networks: a picture resized by a factor or into a size; it knows no HTTP."""
+"""Automatic1111's upscalers that are no networks: a picture resized by a factor or into a size; it knows no HTTP.
+
+A part of the dialect in `automatic1111.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One picture in OpenAI's chat → a caption: bodies and answers of `/v1/chat/completions`; it knows no model."""
+"""One picture in OpenAI's chat → a caption: bodies and answers of `/v1/chat/completions`; it knows no model.
+
+A part of the dialect in `openai.py`.
+"""
 
 from __future__ import annotations
 
