@@ -46,7 +46,7 @@ def generate(
     from runtime import backend as backends
     from runtime import images
     from runtime.generator import Generator, Request
-    from runtime.provenance import Provenance, together
+    from runtime.provenance import Provenance
     from runtime.shapes import parse_size
 
     if prompts is not None:
@@ -75,10 +75,7 @@ def generate(
         Provenance(task.shown(request.input), request.seed, steps, manifest.model_name, opened.hash, used)
         for request in requests
     ]
-    if grid:
-        columns = count if count > 1 else len(requests)
-        pixels, sources = images.tile(pixels, columns)[None], [together(sources)]
-    print(*images.write(pixels, sources, out), sep="\n")
+    options.write_pictures(pixels, sources, out, grid, count)
 
 
 def _no_words(content: Path | None, style: Path | None) -> list[str]:

@@ -14,8 +14,12 @@ from base.runs import Take
 from runtime import available
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from models.labels import Input
     from runtime.generator import Generator
+    from runtime.provenance import Provenance
 
 Decoder = Annotated[str | None, typer.Option(help="Run of a sharpened decoder to put in the autoencoder's place.")]
 Taken = Annotated[
@@ -36,6 +40,11 @@ Seed = Annotated[int, typer.Option(help="Seed of the first image; image i has se
 Count = Annotated[int, typer.Option(help="Images of each.", min=1)]
 Grid = Annotated[bool, typer.Option("--grid", help="One picture of all images.")]
 Strength = Annotated[float | None, typer.Option(help="How far from that image, above 0, up to 1; by default 0.5.")]
+Content = Annotated[Path | None, typer.Option(help="Picture whose thing is drawn, of a model that knows pictures.")]
+Focus = Annotated[
+    float | None,
+    typer.Option(help="Of these pictures content (0) or style (1), of a model that sees their patches; 0.5 is both."),
+]
 StudentSteps = Annotated[int, typer.Option(help="Steps, 1 to 4.")]
 BackendName = Annotated[str, typer.Option("--backend", help=f"Who runs the graphs: {available.described()}.")]
 Device = Annotated[str, typer.Option(help=f"Where the backend runs: {', '.join(available.devices())}.")]
@@ -67,6 +76,21 @@ def check_kinds(
         )
 
 
+def write_pictures(
+    pixels: NDArray[np.uint8], sources: Sequence[Provenance], out: Path, grid: bool, columns: int
+) -> None:
+    """Write images `(N, H, W, 3)` with what made them, and print the files; as a `grid` one picture of all.
+
+    The grid has so many columns; where that is one, a row.
+    """
+    from runtime import images
+    from runtime.provenance import together
+
+    if grid:
+        pixels, sources = images.tile(pixels, columns if columns > 1 else len(pixels))[None], [together(sources)]
+    print(*images.write(pixels, sources, out), sep="\n")
+
+
 def tell_cut(generator: Generator, inputs: Sequence[Input]) -> None:
     """Say on stderr how many prompts are longer than the model reads, with the first."""
     cut = [(input, count) for input in inputs if (count := generator.dropped(input))]
@@ -77,10 +101,3 @@ def tell_cut(generator: Generator, inputs: Sequence[Input]) -> None:
             f"the model reads; of {str(input)!r:.60} the last {count} are not read",
             file=sys.stderr,
         )
-
-
-Content = Annotated[Path | None, typer.Option(help="Picture whose thing is drawn, of a model that knows pictures.")]
-Focus = Annotated[
-    float | None,
-    typer.Option(help="Of these pictures content (0) or style (1), of a model that sees their patches; 0.5 is both."),
-]

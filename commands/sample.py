@@ -69,10 +69,7 @@ def sample(
         print(denoising.animate(denoising.frames(pipeline, texts, seeds, how), out, together(sources).as_json()))
         return
     pixels = denoising.draw(pipeline, texts, seeds, how)  # (N, H, W, 3)
-    if grid:
-        columns = count if count > 1 else len(texts)
-        pixels, sources = images.tile(pixels, columns)[None], [together(sources)]
-    print(*images.write(pixels, sources, out), sep="\n")
+    options.write_pictures(pixels, sources, out, grid, count)
 
 
 def _guided(run: str, student: bool, guidance: float, sampler: str) -> tuple[float | None, str | None]:

@@ -18,7 +18,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.checker import ValidationError
 
 from base.errors import BadInput
-from base.files import atomic_folder, check_overwritable, checksums
+from base.files import atomic_folder, check_overwritable, checksums, write_text
 from base.pointers import refuse_pointer
 from export import fused
 from export.write_bundle import versions
@@ -51,7 +51,7 @@ def adopt(folder: Path, out: Path, *, model_name: str | None = None, overwrite: 
             manifest = _manifest(bundle, paths, model_name or out.name)
             fused.write(bundle, paths, _schedule(bundle), manifest.scaling_factor)
             manifest = manifest.model_copy(update={"files": checksums(bundle)})
-            (bundle / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+            write_text(bundle / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
     except OSError as error:
         raise BadInput(f"{out} cannot be written: {error.strerror or error}") from error
     return open_bundle(out)
@@ -174,7 +174,7 @@ def _schedule(bundle: Path) -> Schedule:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    return dict(json.loads(file.read_text()))
+    return dict(json.loads(file.read_bytes()))
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from safetensors import SafetensorError
 
 from base.errors import BadInput
-from base.files import atomic_folder, check_overwritable, checksums
+from base.files import atomic_folder, check_overwritable, checksums, write_text
 from export import build_engines, fused, gate, graphs, lora_fusion, parity, quantize
 from models import folder as folders
 from models.labels import Input
@@ -107,7 +107,7 @@ def export(student: str, out: Path, options: ExportOptions | None = None, opened
 
             # Names: optimum's, and the bundle's own, which it takes when everything else is there
             _name_for_optimum(folder)
-            (folder / MANIFEST).write_text(bundle.manifest.model_dump_json(indent=2) + "\n")
+            write_text(folder / MANIFEST, bundle.manifest.model_dump_json(indent=2) + "\n")
     except (OSError, SafetensorError) as error:  # a full disk, above all
         raise BadInput(f"{out} cannot be written: {getattr(error, 'strerror', None) or error}") from error
     return open_bundle(out)

@@ -79,7 +79,7 @@ def _in_folders(folders: Sequence[str]) -> dict[str, BackendInfo]:
     for module in pkgutil.iter_modules(folders):
         assert isinstance(module.module_finder, FileFinder)
         file = Path(module.module_finder.path) / f"{module.name}.py"
-        if file.is_file() and (info := _read(file.read_text())):
+        if file.is_file() and (info := _read(file.read_text(encoding="utf-8"))):
             found[module.name] = info
     return dict(sorted(found.items(), key=lambda item: (item[1].rank is None, item[1].rank or 0, item[0])))
 

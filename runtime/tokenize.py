@@ -108,7 +108,7 @@ class PromptTokenizer:
 
 def padding(bundle: Bundle, component: str) -> tuple[int, str]:
     """So many ids a tokenizer gives, and the token that fills them up."""
-    config = json.loads(bundle.path(f"{component}/tokenizer_config.json").read_text())
+    config = json.loads(bundle.path(f"{component}/tokenizer_config.json").read_bytes())
     return int(config["model_max_length"]), _text(config["pad_token"])
 
 

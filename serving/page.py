@@ -209,7 +209,8 @@ def _buttons(suggestions: Sequence[str], text: gr.components.Component) -> None:
 
 
 def _mount_gradio(app: FastAPI, model: Manifest, names: Sequence[str], starts: bool) -> None:
-    script = (Path(__file__).with_name("page.js")).read_text()
+    folder = Path(__file__).parent
+    script = (folder / "page.js").read_text(encoding="utf-8")
     gr.mount_gradio_app(
         app,
         layout(model, names, starts),
@@ -217,6 +218,6 @@ def _mount_gradio(app: FastAPI, model: Manifest, names: Sequence[str], starts: b
         footer_links=[],
         run_history=False,
         theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
-        css=(Path(__file__).with_name("page.css")).read_text(),
+        css=(folder / "page.css").read_text(encoding="utf-8"),
         head=f"<script>{script}</script>",
     )

@@ -53,7 +53,7 @@ def application(host: str = LOCAL[0]) -> FastAPI:
     app = FastAPI(openapi_url=None)
     app.get(PICTURES + "/{name:path}")(picture)
     folder = Path(__file__).parent
-    css = (folder.parent / "serving" / "page.css").read_text() + (folder / "studio.css").read_text()
+    css = "".join(file.read_text("utf-8") for file in (folder.parent / "serving" / "page.css", folder / "studio.css"))
     theme = gr.themes.Soft(**FONTS)
     gr.mount_gradio_app(app, page(), "/", footer_links=[], run_history=False, theme=theme, css=css, ssr_mode=False)
     app.add_middleware(Guard)

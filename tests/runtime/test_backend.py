@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,9 +103,10 @@ def test_what_a_file_says_of_itself_is_read_without_importing_it(name: str) -> N
     assert available.backends()[name] == importlib.import_module(f"runtime.{name}").BACKEND
 
 
-def test_the_list_of_backends_imports_none_of_them() -> None:
+def test_the_list_of_backends_imports_none_of_them_on_a_system_of_any_encoding() -> None:
     code = "import sys; from runtime import available; print(len(available.described()), {'numpy', 'torch'} & {*sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    command, environment = [sys.executable, "-X", "utf8=0", "-c", code], {**os.environ, "LC_ALL": "C"}  # which is ASCII
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
     assert done.stdout.endswith(" set()\n"), done.stderr
 
 
