@@ -134,6 +134,7 @@ class Artist:
         futures: list[asyncio.Future[_Image]] = []
         try:
             async with asyncio.timeout(deadline):
+                self._batcher.check_room(order.n, deadline)  # before pictures are decoded
                 queued = await self._queued(model, order, arrived)
                 futures = self._batcher.submit(_key(model, order, queued[0].request), queued, deadline)
                 images = [await future for future in futures]

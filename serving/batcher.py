@@ -90,13 +90,15 @@ class Batcher(Generic[K, Q, D, R]):
         """
         items = [_Item(key, request, self._loop.create_future()) for request in requests]
         with self._arrival:
-            if not self._has_room(len(items), patience):
-                self._forget_cancelled()
-            if not self._has_room(len(items), patience):
-                raise QueueFull(self._retry_after())
+            self._check_room(len(items), patience)
             self._waiting.extend(items)
             self._arrival.notify()
         return [item.future for item in items]
+
+    def check_room(self, count: int, patience: float) -> None:
+        """Raises QueueFull where `submit` of so many requests would now: before work that only they need."""
+        with self._arrival:
+            self._check_room(count, patience)
 
     # In the running thread.
 
@@ -173,6 +175,12 @@ class Batcher(Generic[K, Q, D, R]):
         self._loop.call_soon_threadsafe(_settle, future, result)
 
     # How long one waits.
+
+    def _check_room(self, count: int, patience: float) -> None:
+        if not self._has_room(count, patience):
+            self._forget_cancelled()
+        if not self._has_room(count, patience):
+            raise QueueFull(self._retry_after())
 
     def _has_room(self, count: int, patience: float) -> bool:
         return self.depth + count <= self._max_queue and self._expected_wait() <= patience

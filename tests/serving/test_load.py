@@ -50,6 +50,8 @@ def test_full_queue_answers_429_with_retry_after_and_serves_the_others(small: Te
         for thread in threads:
             thread.start()
         refused = answers.get(timeout=30)
+        picture = small.post("/generate", json={"prompt": "a cat", "n": 2, "image": "AAAA"})
+    assert picture.status_code == 429  # nobody looked whether it is one
     for thread in threads:
         thread.join(30)
     assert refused.status_code == 429
