@@ -49,7 +49,7 @@ class Model:
         generator.warm(config.sizes(fused=True), sizes=generator.sizes)
         generator.warm(config.sizes(fused=False), steps=(2,), sizes=generator.sizes, images=images)
         writes = doing(ImageToText.name, bundle.manifest.tasks) is not None
-        captioner = CaptionGenerator(bundle, config.backend, BackendOptions(config.threads)) if writes else None
+        captioner = CaptionGenerator(bundle, config.backend, options) if writes else None
         if captioner is not None:
             captioner.generator.warm()
         return cls(alias or bundle.manifest.model_name, alias, bundle.hash, generator, captioner)

@@ -44,9 +44,14 @@ ONE, TWO = encoded(0), encoded(1)
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """The application of a bundle that draws from words and pictures, and writes."""
     folder = write_versatile(tmp_path_factory.mktemp("versatile") / "bundle")
-    config = ServeConfig(bundle=folder, backend="eager", threads=1, page=False, batches=(1,))
+    config = ServeConfig(bundle=folder, backend="eager", device="cpu", threads=1, page=False, batches=(1,))
     with TestClient(application(config), raise_server_exceptions=False) as client:
         yield client
+
+
+def test_what_writes_runs_where_what_draws_runs(both: TestClient) -> None:
+    model = both.app.state.registry.first  # type: ignore[attr-defined]
+    assert model.captioner.generator.backend.options == model.generator.backend.options
 
 
 def test_a_variation_is_what_content_and_style_of_one_picture_draw(both: TestClient) -> None:
