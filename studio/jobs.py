@@ -33,7 +33,7 @@ _RECENT = 10
 _FAILURE = re.compile(r"ippo: |[\w.]+(Error|Exception)\b")
 """How the last line begins of a command that was refused, or broke."""
 _TAIL = 1 << 16
-"""Bytes of the metrics that are read for it."""
+"""Bytes that are read of the end of a log: it may be long, and the page asks every second."""
 
 _started: dict[str, subprocess.Popen[bytes]] = {}
 """Run → the process that this studio started: known before it has claimed its folder, and reaped."""
@@ -175,14 +175,8 @@ def _starting(name: str) -> bool:
 
 
 def _metrics(file: Path) -> list[dict[str, float]]:
-    """The last lines of the metrics; the very last may be half written."""
-    try:
-        with file.open("rb") as lines:
-            lines.seek(max(0, file.stat().st_size - _TAIL))
-            texts = lines.read().decode(errors="replace").splitlines()
-    except OSError:
-        return []
-    return [json.loads(line) for line in texts if line.startswith("{") and line.endswith("}")]
+    """The last lines of the metrics; the first and the very last may be halves."""
+    return [json.loads(line) for line in _last_lines(file) if line.startswith("{") and line.endswith("}")]
 
 
 def _rate(lines: Sequence[dict[str, float]]) -> float | None:
@@ -194,8 +188,14 @@ def _rate(lines: Sequence[dict[str, float]]) -> float | None:
 
 
 def _last_line(file: Path) -> str:
+    return next((line.strip() for line in reversed(_last_lines(file)) if line.strip()), "")
+
+
+def _last_lines(file: Path) -> list[str]:
+    """The lines of the last `_TAIL` bytes; none where the file is not there."""
     try:
-        lines = file.read_text(errors="replace").splitlines()
+        with file.open("rb") as lines:
+            lines.seek(max(0, file.stat().st_size - _TAIL))
+            return lines.read().decode(errors="replace").splitlines()
     except OSError:
-        return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return []
