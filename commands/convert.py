@@ -36,19 +36,16 @@ def convert(
     """Turn a foreign weights file into a safetensors folder; nothing in the file is executed."""
     from metrics import efficientnet_lite, inception, lpips
 
-    try:
-        if kind in ("versatile", "optimus"):
-            _versatile(kind, file, out, parts)
-        elif kind == "inception":
-            inception.convert(file, out)
-        elif kind == "efficientnet-lite":
-            efficientnet_lite.convert(file, out)
-        elif heads is None:
-            raise BadInput("LPIPS needs its linear heads as well: --heads FILE")
-        else:
-            lpips.convert(file, heads, out)
-    except ValueError as error:
-        raise BadInput(str(error)) from error
+    if kind in ("versatile", "optimus"):
+        _versatile(kind, file, out, parts)
+    elif kind == "inception":
+        inception.convert(file, out)
+    elif kind == "efficientnet-lite":
+        efficientnet_lite.convert(file, out)
+    elif heads is None:
+        raise BadInput("LPIPS needs its linear heads as well: --heads FILE")
+    else:
+        lpips.convert(file, heads, out)
     print(out)
 
 

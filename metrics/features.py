@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from base.errors import BadInput
 from metrics.distances import Features
 from models.pixel_tensors import from_uint8
 
@@ -54,9 +55,9 @@ class CaptionNetwork(Network, Protocol):
 
 
 def load(name: str, folder: str | Path) -> Network:
-    """Open the network `name` with the weights in `folder`. ValueError, one line: no such network, or none there."""
+    """Open the network `name` with the weights in `folder`. BadInput: no such network, or none there."""
     if name not in NETWORKS:
-        raise ValueError(f"no feature network '{name}'; accepted: {', '.join(NETWORKS)}")
+        raise BadInput(f"no feature network '{name}'; accepted: {', '.join(NETWORKS)}")
     module = importlib.import_module(f"metrics.{NETWORKS[name]}")
     network: Network = module.load(Path(folder) if Path(folder).exists() else folder)
     return network

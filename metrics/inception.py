@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from base.errors import BadInput
 from metrics import weights
 
 KIND = "inception"
@@ -181,17 +182,17 @@ def _sevens() -> list[list[Stage]]:
 
 
 def convert(file: Path, folder: Path) -> None:
-    """`pt_inception-2015-12-05*.pth` → a folder that `load` opens. ValueError names what does not fit."""
+    """`pt_inception-2015-12-05*.pth` → a folder that `load` opens. BadInput names what does not fit."""
     tensors = weights.foreign(file)
     expected = _expected(Inception())
     strange = [name for name in tensors if name not in expected and not name.startswith(DROPPED) and not _counter(name)]
     if strange:
-        raise ValueError(f"{file} is no InceptionV3 of the FID: it has a tensor {strange[0]}")
+        raise BadInput(f"{file} is no InceptionV3 of the FID: it has a tensor {strange[0]}")
     weights.write(folder, {"kind": KIND, "source": file.name}, weights.fitting(tensors, expected, file))
 
 
 def load(folder: Path) -> Inception:
-    """Open a converted folder. ValueError, one line: none there, or a damaged one."""
+    """Open a converted folder. BadInput: none there, or a damaged one."""
     _, tensors = weights.read(folder, KIND)
     network = Inception()
     network.load_state_dict(weights.fitting(tensors, _expected(network), folder), strict=False)

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from base.errors import BadInput
 from base.files import atomic_file
 from base.safetensors_head import check_folder
 from models.pixels import HALF
@@ -166,7 +167,7 @@ def save(judge: Judge, folder: Path) -> None:
 
 
 def load(folder: Path) -> Judge:
-    """Open what `save` wrote, in float32, ready to judge. ValueError, one line: no judge there, or a damaged one."""
+    """Open what `save` wrote, in float32, ready to judge. BadInput: no judge there, or a damaged one."""
     try:
         values = json.loads((folder / "config.json").read_text())
         slots = tuple(tuple(slot) for slot in values.get("slots", ()))
@@ -175,7 +176,7 @@ def load(folder: Path) -> Judge:
         weights = load_file(folder / "judge.safetensors")
         judge.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     except FileNotFoundError as error:
-        raise ValueError(f"{folder} holds no judge: it needs config.json and judge.safetensors") from error
+        raise BadInput(f"{folder} holds no judge: it needs config.json and judge.safetensors") from error
     except (KeyError, TypeError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(f"{folder} holds a damaged judge: {str(error).splitlines()[0]}") from error
+        raise BadInput(f"{folder} holds a damaged judge: {str(error).splitlines()[0]}") from error
     return judge.eval()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from base.errors import BadInput
 from metrics import weights
 from models.pixel_tensors import from_uint8
 
@@ -97,7 +98,7 @@ def diversity(network: Lpips, images: NDArray[np.uint8]) -> float:
 
 
 def convert(trunk_file: Path, heads_file: Path, folder: Path) -> None:
-    """torchvision's AlexNet or VGG16 file and LPIPS's file of heads → a folder. ValueError names what does not fit."""
+    """torchvision's AlexNet or VGG16 file and LPIPS's file of heads → a folder. BadInput names what does not fit."""
     given = {name: value for name, value in weights.foreign(trunk_file).items() if name.startswith("features.")}
     heads = weights.foreign(heads_file)
     given |= {name.replace(".model.1.", "."): value for name, value in heads.items()}
@@ -108,10 +109,10 @@ def convert(trunk_file: Path, heads_file: Path, folder: Path) -> None:
 
 
 def load(folder: Path) -> Lpips:
-    """Open a converted folder. ValueError, one line: none there, or a damaged one."""
+    """Open a converted folder. BadInput: none there, or a damaged one."""
     config, tensors = weights.read(folder, KIND)
     if config.get("trunk") not in LAYOUTS:
-        raise ValueError(f"{folder}: trunk {config.get('trunk')!r} is not one of {', '.join(LAYOUTS)}")
+        raise BadInput(f"{folder}: trunk {config.get('trunk')!r} is not one of {', '.join(LAYOUTS)}")
     network = Lpips(config["trunk"], _widths(tensors))
     network.load_state_dict(weights.fitting(tensors, network.state_dict(), folder))
     return network.eval()
@@ -130,5 +131,5 @@ def _trunk_of(tensors: Mapping[str, Tensor], where: Path) -> str:
     by_count = {sum(not isinstance(step, str) for step in layout): trunk for trunk, layout in LAYOUTS.items()}
     count = len(_convolutions(tensors))
     if count not in by_count:
-        raise ValueError(f"{where} has {count} convolutions below features.: AlexNet has 5, VGG16 13")
+        raise BadInput(f"{where} has {count} convolutions below features.: AlexNet has 5, VGG16 13")
     return by_count[count]

@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 from transformers.utils import cached_file
 
+from base.errors import BadInput
+
 FILE = "preprocessor_config.json"
 MODES = {2: "bilinear", 3: "bicubic"}
 """Pillow's numbers of the two filters that feature networks use."""
@@ -64,7 +66,7 @@ def read(name: str | Path, side: int) -> Preprocess:
 
 
 def parse(values: Mapping[str, Any]) -> Preprocess:
-    """The fields of Hugging Face's image processors. ValueError: no size there."""
+    """The fields of Hugging Face's image processors. BadInput: no size there."""
     size = values.get("size")
     shortest = isinstance(size, Mapping) and "shortest_edge" in size
     if isinstance(size, int):  # old files: the shorter edge where a crop follows, else both
@@ -72,7 +74,7 @@ def parse(values: Mapping[str, Any]) -> Preprocess:
     elif isinstance(size, Mapping) and (shortest or {"height", "width"} <= set(size)):
         height, width = (size["shortest_edge"],) * 2 if shortest else (size["height"], size["width"])
     else:
-        raise ValueError(f"{FILE} gives no size: it needs shortest_edge, or height and width")
+        raise BadInput(f"{FILE} gives no size: it needs shortest_edge, or height and width")
     crop = values.get("crop_size", size) if values.get("do_center_crop") else None
     if isinstance(crop, Mapping):
         crop = (crop["height"], crop["width"])
