@@ -33,7 +33,7 @@ router = APIRouter(prefix="/made-up")
 async def picture(prompt: str, seed: int, request: Request) -> Response:
     model = registry_of(request).first
     body = checked(model.manifest.task, {"prompt": prompt, "seed": seed})
-    wanted = order(body, artist_of(request).config, model.manifest)
+    wanted = order_of(body, artist_of(request).config, model.manifest)
     result = await draw(request, model, wanted)
     return Response(result.files[0], media_type="image/png", headers=headers(wanted, result))
 
