@@ -34,6 +34,10 @@ from training.run.draws import Draws
 from training.run.loop_config import LoopConfig
 from training.run.method import Losses, Method, Phase
 from training.run.optimizer import OptimizerConfig
+from training.subsets import evenly, split
+
+_NEAREST = 2000
+"""Training pictures, at most, of which a held-out one's nearest is sought."""
 
 
 class ContextClipConfig(Config):
@@ -148,7 +152,7 @@ class ContextClipMethod(Method):
         return partners
 
     def validate(self, averages: Mapping[str, nn.Module]) -> dict[str, float]:
-        """How often a held-out caption finds its picture, and whose content and style a held-out picture is nearest to."""
+        """How often a held-out caption finds its picture, and a picture the nearest of its content or style in training."""
         clip, device = cast(ContextClip, averages["clip"]), self._device(averages)
         count = min(len(self.held_out), 300)
         given = clip.pictures(from_uint8(self.held_out.images(list(range(count)))).to(device))
@@ -157,13 +161,17 @@ class ContextClipMethod(Method):
         same = equal(ids)
         found = same[torch.arange(count, device=device), logits.argmax(dim=1)].float().mean()
         figures = {"score": float(contrastive(logits, same)), "retrieval": float(found)}
-        known = torch.arange(0, self.size, max(1, self.size // 600)).tolist()
-        trained = clip.pictures(from_uint8(self.train_images.images(known)).to(device))
+        known = evenly(self.size, _NEAREST)
+        batches = split(len(known), (3, *self.train_images.shape), 256)
+        of_batches = [clip.pictures(self._pixels([known[i] for i in batch.tolist()], device)) for batch in batches]
+        trained = {name: torch.cat([part[name] for part in of_batches]) for name in ("content", "style")}
         for name, columns in (("content", self.config.content), ("style", [self.config.style])):
             words = ["/".join(row) for row in _words(self.train_images, columns)]
             own = ["/".join(row) for row in _words(self.held_out, columns)][:count]
             nearest = (given[name] @ trained[name].T).argmax(dim=1).tolist()
-            figures[name] = float(np.mean([words[known[i]] == word for i, word in zip(nearest, own, strict=True)]))
+            there = {words[index] for index in known}
+            right = [words[known[i]] == word for i, word in zip(nearest, own, strict=True) if word in there]
+            figures[name] = float(np.mean(right)) if right else 0.0
         return figures
 
     def samples(self, averages: Mapping[str, nn.Module]) -> NDArray[np.uint8]:
@@ -183,6 +191,9 @@ class ContextClipMethod(Method):
             name_as_released(hidden / "text_encoder" / "model.safetensors")
             clip.image_encoder.save_pretrained(hidden / "image_encoder")
             tokenizer_files.save(self.tokenizer, hidden / "tokenizer")
+
+    def _pixels(self, indices: list[int], device: torch.device) -> Tensor:
+        return from_uint8(self.train_images.images(indices)).to(device)
 
     def _device(self, averages: Mapping[str, nn.Module]) -> torch.device:
         return next(averages["clip"].parameters()).device
