@@ -284,7 +284,7 @@ line-bundle: line-student line-decoder
 .PHONY: icons icons-pictures icons-ship icons-games
 ICONS_BUNDLE = $(LINE)/icons/bundle
 icons: $(VENV)/installed-dev icon-packages $(LINE)/efficientnet-lite0/config.json $(LINE)/efficientnet-lite1/config.json
-	@for step in "data icons" \
+	@for step in "data icons --colours 4" "data icons --whole --out $(LINE)/data/icons-whole" \
 		"line icons $(KEEP:%=--keep %)" \
 		"evaluate $(ICONS_BUNDLE) --data icons --teacher icons/image-teacher --decoder icons/decoder --judge icons/judge \
 		--features efficientnet-lite:efficientnet-lite1 --typed configs/icons/hundred_prompts.tsv --captions 400 \
@@ -307,8 +307,9 @@ icons-ship: $(VENV)/installed-dev
 # autoencoder and the encoders of `make icons`; goes on where it stopped.
 TENTH = data=icons-tenth
 icons-games: $(VENV)/installed-dev icon-packages $(LINE)/efficientnet-lite0/config.json $(LINE)/efficientnet-lite1/config.json
-	@for step in "data icons --count 97 --out $(LINE)/data/icons-tenth" \
-		"train attribute-judge configs/icons/attribute-judge.yaml run=icons-tenth/judge $(TENTH) loop.steps=1200" \
+	@for step in "data icons --count 97 --colours 4 --out $(LINE)/data/icons-tenth" \
+		"data icons --count 97 --whole --out $(LINE)/data/icons-tenth-whole" \
+		"train attribute-judge configs/icons/attribute-judge.yaml run=icons-tenth/judge data=icons-tenth-whole loop.steps=1200" \
 		"train teacher configs/icons/image-teacher.yaml run=icons-tenth/teacher $(TENTH) loop.steps=1800"; do \
 		echo "$$(date +%T) $$step"; $(VENV)/bin/python ippo.py $$step || exit 1; done
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m benchmarks.evidence configs/evidence/icons-games.yaml
