@@ -1,4 +1,7 @@
-"""Files and folders that appear whole or not at all: written under a hidden name, then renamed. It knows no format."""
+"""Files and folders that appear whole or not at all, written under a hidden name, then renamed; and what lies in them.
+
+It knows no format.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -13,7 +14,17 @@ from pathlib import Path
 import pytest
 
 from base.errors import BadInput
-from base.files import atomic_file, atomic_folder, check_replaceable, check_writable, spoken_of
+from base.files import (
+    atomic_file,
+    atomic_folder,
+    check_overwritable,
+    check_replaceable,
+    check_writable,
+    checksums,
+    leads_out,
+    spoken_of,
+    write_text,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -155,3 +166,27 @@ def test_where_a_folder_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a file")
     with pytest.raises(BadInput, match="a is a file: name a folder that can be made"):
         check_writable(tmp_path / "a" / "b")
+
+
+def test_what_may_be_overwritten_is_told_by_a_word_and_a_file(tmp_path: Path) -> None:
+    check_overwritable(tmp_path / "new", False, "mark", "thing")
+    (tmp_path / "there").mkdir()
+    with pytest.raises(BadInput, match="exists already: name another folder, or --overwrite"):
+        check_overwritable(tmp_path / "there", False, "mark", "thing")
+    with pytest.raises(BadInput, match="is no thing, so it will not be overwritten"):
+        check_overwritable(tmp_path / "there", True, "mark", "thing")
+    (tmp_path / "there" / "mark").touch()
+    check_overwritable(tmp_path / "there", True, "mark", "thing")
+
+
+def test_every_file_below_a_folder_has_a_checksum(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    write_text(tmp_path / "a" / "b.txt", "é")
+    assert checksums(tmp_path) == {"a/b.txt": hashlib.sha256("é".encode()).hexdigest()}
+
+
+@pytest.mark.parametrize(
+    ("name", "out"), [("a/b", False), ("a..b", False), ("../a", True), ("a/../../b", True), ("/a", True)]
+)
+def test_a_path_that_leads_out_is_known(name: str, out: bool) -> None:
+    assert leads_out(name) is out
