@@ -5,15 +5,21 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+import yaml
 from rich.console import Console
 
 from base.errors import BadInput
 from base.files import check_replaceable, check_writable
 from base.runs import named, taken
 from commands.options import Decoder, Taken
+
+if TYPE_CHECKING:
+    from models.pipeline import Pipeline
+
+NO_SET = "none"
 
 
 def save(
@@ -85,6 +91,12 @@ def export(
             help="Compute capabilities of RTX GPUs to build an engine for, e.g. sm86,sm89; needs none of them."
         ),
     ] = "",
+    suggest: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SET", help="Set of whose captions pages suggest a few; by default the run's own; none: nothing."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
 ) -> None:
     """Export a student as a bundle: ONNX graphs over one copy of the weights, checked against torch.
@@ -101,13 +113,45 @@ def export(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was half-written goes
     planned = shapes.parse(buckets) if buckets else ()
     calibration = [row.input for row in prompts.read(calibrate)] if calibrate else ()
+    model = taken(run, take)
+    student = folder.as_student(opened(model, decoder), named(model), model)
     options = ExportOptions(
-        name, precision, planned, lora, calibration=calibration, engines=engines, overwrite=overwrite
+        name,
+        precision,
+        planned,
+        lora,
+        calibration=calibration,
+        engines=engines,
+        captions=_captions(run, suggest, student),
+        overwrite=overwrite,
     )
-    run = taken(run, take)
-    student = folder.as_student(opened(run, decoder), named(run), run)
-    bundle = write_bundle(run, out, options, student)
+    bundle = write_bundle(model, out, options, student)
     Console().print_json(data=bundle.manifest.parity)
+
+
+def _captions(run: str, suggest: str | None, student: Pipeline) -> tuple[str, ...]:
+    """A few captions of the set that is named, or that the run learnt; none of a student that is not asked by captions.
+
+    BadInput: the set that is named cannot be read. Where the run's own is gone by now, a line says so.
+    """
+    from base.runs import data_folder, run_folder
+    from data.example_captions import example_captions
+    from models.task import task_of
+
+    if suggest == NO_SET or not task_of(student).tokenized or task_of(student).output != "image":
+        return ()
+    config = run_folder(run) / "config.yaml"
+    values = (yaml.safe_load(config.read_text()) or {}) if config.is_file() else {}
+    name, columns = suggest or values.get("data"), values.get("captions") or ["text"]
+    if name is None:
+        return ()
+    try:
+        return example_captions(data_folder(name), columns)
+    except BadInput as error:
+        if suggest:
+            raise
+        Console(stderr=True).print(f"the bundle suggests nothing: {error}", style="yellow", highlight=False)
+        return ()
 
 
 def adopt(

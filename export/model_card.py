@@ -37,13 +37,14 @@ def of_bundle(
     """
     task, files = task_of(manifest), {PICTURE: drawn, **_grids(evaluation)}
     sizes = ", ".join(f"{width}×{height}" for width, height in manifest.sizes)
+    example = task.text([*task.suggestions(), *task.examples(1)][0])
     parts = [
         front_matter(manifest.task, license, ["ippo", "one-step", "onnx", manifest.task]),
         f"# {manifest.model_name}",
         f"This model {task.does}: one step, no guidance, {sizes} pixels. Exported with ippo {VERSION}.",
         f"![What it draws]({PICTURE})",
-        _usage(repo, task.text(task.examples(1)[0])),
-        *([_stock(repo, task.text(task.examples(1)[0]))] if task.tokenized else []),
+        _usage(repo, example),
+        *([_stock(repo, example)] if task.tokenized else []),
         "## Figures",
         *_evaluated(evaluation),
         *_gate(manifest),

@@ -117,6 +117,8 @@ class Site:
     control: dict[str, Any]
     """What is shown for the input: the fields of `models.controls`, and as `kind` the name of the class."""
     suggestions: tuple[str, ...]
+    unsuggested: str
+    """What is said in their place where there are none."""
     sizes: tuple[tuple[int, int], ...]
     latent_shape: tuple[int, int, int]
     scaling_factor: float
@@ -155,6 +157,7 @@ def describe(bundle: Bundle, title: str | None = None) -> Site:
         required=task.required,
         control={"kind": type(control).__name__, **dataclasses.asdict(control)},
         suggestions=tuple(task.suggestions()),
+        unsuggested=task.unsuggested(),
         sizes=manifest.sizes,
         latent_shape=manifest.latent_shape,
         scaling_factor=manifest.scaling_factor,

@@ -48,6 +48,8 @@ class ExportOptions:
     """What int8 is calibrated on; by default examples of the task."""
     engines: str = ""
     """Compute capabilities, e.g. `sm86,sm89`, for which the fused graph's engine is built into the bundle."""
+    captions: tuple[str, ...] = ()
+    """A few captions of the student's own set, which pages suggest."""
     trained: bool = True
     """Random weights are measured, and held to no PSNR."""
     overwrite: bool = False
@@ -88,7 +90,11 @@ def export(student: str, out: Path, options: ExportOptions | None = None, opened
             flows = _further_flows(pipeline, folder, stored, options, options.model_name or out.name)
             bundle = Bundle(folder, _manifest(pipeline, folder, paths, figures, options.model_name or out.name))
             bundle = _with(
-                bundle, precision=options.precision, **_buckets(bundle.manifest, options.buckets), flows=flows
+                bundle,
+                precision=options.precision,
+                **_buckets(bundle.manifest, options.buckets),
+                captions=tuple(options.captions),
+                flows=flows,
             )
 
             # Gate: what every backend that is installed draws or writes, against torch float32

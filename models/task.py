@@ -41,6 +41,8 @@ class Vocabulary:
     """Slot → attributes that exclude each other in it, in the order of their weights."""
     local_tokens: bool = False
     """Whether it sees a picture as a class token and its patches, of which style can be told from content."""
+    captions: tuple[str, ...] = ()
+    """A few captions of the set that it learnt; none: nobody knows which set that was."""
 
 
 class Described(Protocol):
@@ -150,8 +152,12 @@ class Task(ABC):
         """`count` inputs, always the same, going round: what is drawn to test a model."""
 
     def suggestions(self) -> list[str]:
-        """Texts to try on a page, where the model's card names none; none at all: nothing is suggested."""
+        """Texts to try on a page; none: nothing is suggested, and `unsuggested` says why."""
         return []
+
+    def unsuggested(self) -> str:
+        """What a page says where suggestions would be, where there are none of a model that could have some."""
+        return ""
 
     def control(self) -> Control:
         """What a page shows for the input."""
@@ -182,8 +188,10 @@ def doing(task: str, tasks: Iterable[str]) -> str | None:
 
 def task_of(model: Described) -> Task:
     """The task of a pipeline or of a bundle's manifest, with the names that the model knows. BadInput: as `task_named`."""
-    local_tokens = bool(getattr(model, "local_tokens", False))
-    return task_named(model.task)(Vocabulary(tuple(model.classes), model.slots, local_tokens))
+    known = {
+        name: getattr(model, name) for name in ("local_tokens", "captions") if hasattr(model, name)
+    }  # of manifests
+    return task_named(model.task)(Vocabulary(tuple(model.classes), model.slots, **known))
 
 
 def in_turn(known: Sequence[Input], count: int) -> list[Input]:

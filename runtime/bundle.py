@@ -79,6 +79,8 @@ class Manifest(BaseModel):
     """(W, H) of the pictures that it takes."""
     local_tokens: bool = False
     """Whether half of them are a class token and the patches of one picture: then style can be told from content (`focus`)."""
+    captions: tuple[str, ...] = ()
+    """A few captions of the set that the model learnt, to try on a page; none: the export knew no set."""
     flows: dict[str, Manifest] = {}
     """Task → the other flows of the bundle, which share weights with this one; their files are listed here."""
     files: dict[str, str]

@@ -135,7 +135,7 @@ def layout(model: Manifest, names: Sequence[str] = (), starts: bool = False) -> 
                     size = gr.Dropdown(
                         sizes, value=sizes[0], label="Size", visible=len(sizes) > 1, scale=1, min_width=110
                     )
-                _buttons(suggestions, text)
+                _buttons(suggestions, text, task.unsuggested())
         gr.HTML(f'<div id="ippo-variations" data-count="{VARIATIONS}"></div>', elem_id="ippo-strip")
         field = json.dumps({"name": task.field.name if task.field else None, "required": task.required})
         draw = f"(text, ...options) => ippo.draw({field}, text, ...options)"
@@ -199,13 +199,15 @@ def pickers(control: Pickers) -> str:
     return f'<div id="ippo-slots">{"".join(rows)}<button onclick="ippo.mix()">Somebody else</button></div>'
 
 
-def _buttons(suggestions: Sequence[str], text: gr.components.Component) -> None:
-    """A button for each text to try, which writes it into the widget `text`."""
+def _buttons(suggestions: Sequence[str], text: gr.components.Component, unsuggested: str) -> None:
+    """A button for each text to try, which writes it into the widget `text`; without any the line that says why."""
     if suggestions:
         with gr.Row(elem_id="ippo-examples"):
             for suggestion in suggestions:
                 choice = gr.Button(suggestion, size="sm", min_width=0)
                 choice.click(None, choice, text, js="(example) => example")
+    elif unsuggested:
+        gr.HTML(html.escape(unsuggested), elem_id="ippo-examples")
 
 
 def _mount_gradio(app: FastAPI, model: Manifest, names: Sequence[str], starts: bool) -> None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from runtime.backend import Backend
     from runtime.bundle import Bundle
 
+CAPTIONS = ("face with tears of joy", "red heart")
+"""What pages of the tiny bundles suggest, where they are asked by captions."""
+
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """A folder that is made by the first of the tests' processes that wants it, and then theirs all."""
@@ -88,7 +91,7 @@ def _exported(factory: pytest.TempPathFactory, student: Path) -> Path:
     from export.write_bundle import ExportOptions, export
 
     def make(hidden: Path) -> None:
-        export(str(student), hidden / "tiny", ExportOptions(trained=False))
+        export(str(student), hidden / "tiny", ExportOptions(trained=False, captions=CAPTIONS))
 
     return once(factory, f"{student.parent.name}-bundle", make) / "tiny"
 

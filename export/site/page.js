@@ -29,7 +29,7 @@ class Page {
     find("#what").textContent = `${site.verb}, and it is drawn in this browser: nothing leaves it.`;
     this.input = control(site.control, () => this.redraw());
     find("#input").replaceChildren(this.input.shown);
-    find("#examples").replaceChildren(...site.suggestions.map((text) => this.example(text)));
+    find("#examples").replaceChildren(...site.suggestions.map((text) => this.example(text)), site.unsuggested);
     const change = () => this.redraw();
     find("#steps").append(...site.timesteps.map((_, place) => pill("steps", place + 1, String(place + 1), change, place === 0)));
     find("#sizes").append(...site.sizes.map((size, place) => pill("size", place, size.join("×"), () => this.resize(), place === 0)));

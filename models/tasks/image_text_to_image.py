@@ -27,10 +27,6 @@ class ImageTextToImage(TextToImage):
     required = False
     does, action, verb = "draws what a text and pictures say", "Draw", "Type"
 
-    def suggestions(self) -> list[str]:
-        """None: what its set names, only a bundle could tell."""
-        return []
-
     def text(self, input: Input) -> str:
         """The prompt of a wish."""
         return input.prompt if isinstance(input, Wish) else str(input)

@@ -32,15 +32,11 @@ class TextToImage(Task):
         )
 
     def suggestions(self) -> list[str]:
-        return [
-            "face with tears of joy",
-            "red heart",
-            "panda on green",
-            "strawberry on pink",
-            "smiling cat with heart eyes",
-            "unicorn on purple",
-            "renard sur fond bleu",
-        ]
+        """Captions of the model's own set: those of another would be drawn as something else."""
+        return [*self.vocabulary.captions]
+
+    def unsuggested(self) -> str:
+        return "" if self.vocabulary.captions else "No examples: this model does not say which captions it learnt from."
 
     def control(self) -> TextBox:
         return TextBox("Prompt", placeholder="what to draw")

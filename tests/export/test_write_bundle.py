@@ -18,6 +18,7 @@ from base.errors import BadInput
 from base.files import sha256
 from export.write_bundle import ExportOptions, export
 from models import folder, noise
+from models.task import task_of
 from runtime import backend
 from runtime.backend import BackendOptions
 from runtime.bundle import Bundle, open_bundle
@@ -150,8 +151,10 @@ def test_a_graph_with_unknown_inputs_is_refused(name: str, bundle: Bundle, tmp_p
 
 @pytest.mark.slow
 def test_float32_is_exact_and_twice_the_size(tiny_student: Path, bundle: Bundle, tmp_path: Path) -> None:
-    exact = export(str(tiny_student), tmp_path / "b", ExportOptions(trained=False, precision="fp32"))
-    assert exact.manifest.precision == "fp32"
+    exact = export(
+        str(tiny_student), tmp_path / "b", ExportOptions(trained=False, precision="fp32", captions=("a fox",))
+    )
+    assert exact.manifest.precision == "fp32" and task_of(exact.manifest).suggestions() == ["a fox"]
     for name in ("conditioner", "denoiser", "decoder", "encoder"):
         assert exact.manifest.parity[name]["relative_error"] < 1e-5
     weights = "unet/diffusion_pytorch_model.safetensors"

@@ -78,6 +78,7 @@ def test_another_model_is_another_version(packages: Path, tmp_path: Path) -> Non
 
 def test_graphs_name_their_weights_from_where_they_lie() -> None:
     site = describe(open_bundle(SHIPPED_BUNDLE))
+    assert "panda on green" in site.suggestions and not site.unsuggested
     weights = "unet/diffusion_pytorch_model.safetensors"
     assert weights in {file.name for file in site.graphs["one_step"].data}
     assert [(file.name, file.path) for file in site.graphs["denoiser"].data] == [(Path(weights).name, weights)]

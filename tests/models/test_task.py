@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -106,9 +107,19 @@ def test_blanks_are_no_prompt() -> None:
 
 
 def test_a_suggestion_is_an_input(pipeline: Pipeline) -> None:
-    task = task_of(pipeline)
-    said = isinstance(task.control(), TextBox | Pickers) and task.required  # a picture may be there instead
+    known = task_of(pipeline)
+    captions = ("an owl on blue", "a fox") if known.tokenized else ()
+    task = type(known)(dataclasses.replace(known.vocabulary, captions=captions))
+    said = isinstance(task.control(), TextBox | Pickers)
     assert [task.parse(text) for text in task.suggestions()] or not said
+    assert task.suggestions() == [*captions] or not captions
+    assert not task.unsuggested()
+
+
+def test_a_model_that_names_no_set_suggests_nothing_and_says_so(pipeline: Pipeline) -> None:
+    task = task_of(pipeline)
+    assert ("does not say which captions" in task.unsuggested()) == task.tokenized
+    assert not (task.tokenized and task.suggestions())
 
 
 @pytest.mark.parametrize(

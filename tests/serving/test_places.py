@@ -33,7 +33,9 @@ def test_places_are_those_of_the_flows(tmp_path: Path) -> None:
     shown = html(page.layout(manifest))
     for place, tab in (("type", "Type"), ("vary", "Vary"), ("mix", "Mix"), ("say", "Say")):
         assert f'<button data-place="{place}" onclick="ippo.go(this.dataset.place)">{tab}</button>' in shown
-    assert "panda" not in shown  # of another set
+    assert "No examples: this model does not say which captions it learnt from." in shown
+    known = html(page.layout(manifest.model_copy(update={"captions": ("an owl, blob",)})))
+    assert "an owl, blob" in known and "No examples" not in known
     assert shown.count('class="ippo-zone"') == 2 and "<option>text_fr</option>" in shown
     assert 'data-width="16" data-height="16" data-varied="content style"' in shown
     local = html(page.layout(manifest.model_copy(update={"local_tokens": True})))

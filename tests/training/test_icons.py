@@ -21,7 +21,9 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from typer.testing import CliRunner
 
 import ippo
+from base.runs import data_folder
 from base.shipped import ROOT
+from data.imagefolder import ImageFolder
 from metrics.judge_network import Judge, JudgeConfig
 from models import folder as folders
 from models.autoencoder_tiny import TinyAutoencoder
@@ -29,6 +31,7 @@ from models.context_encoder import ContextEncoder
 from models.latent_autoencoder import latent_autoencoder
 from models.versatile_unet import PICTURE_TOKENS, VersatileUNet
 from models.writer import CONTEXT_TOKENS, Writer
+from runtime.bundle import open_bundle
 from tests.data.sample_icons import SAMPLE, SETS
 from training import launch
 from training.configured_line import last_run, stages
@@ -119,6 +122,7 @@ def test_the_line_ends_in_a_bundle_that_draws_captions_and_is_judged(
     student, decoder, bundle = str(last_run(line, "student")), str(last_run(line, "decoder")), tmp_path / "bundle"
     _run("export", student, "--decoder", decoder, "--out", str(bundle))
     assert isinstance(folders.load(str(bundle)).autoencoder, TinyAutoencoder)
+    assert set(open_bundle(bundle).manifest.captions) <= set(ImageFolder(data_folder("icons")).captions())
     picture = str(next((tmp_path / "data" / "icons" / "test").glob("*.png")))
     _run("caption", picture, "--bundle", str(bundle), "--as", "text_fr", "--out", str(tmp_path / "said.csv"))
     with (tmp_path / "said.csv").open() as table:
