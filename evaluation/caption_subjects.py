@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from base.runs import data_folder, trained
 from data.imagefolder import ImageFolder
@@ -24,10 +25,11 @@ from models import prefix_captioner
 from models.labels import Seen
 from models.pipeline import Pipeline
 from models.schedule import check_student
-from models.task import task_named
+from models.task import doing, task_named
 from models.tasks.image_to_text import ImageToText
 from runtime.bundle import open_bundle
 from runtime.captioner import CaptionGenerator
+from runtime.images import fit
 from training import spelling
 from training.assemble import opened
 from training.run.device import device
@@ -35,10 +37,17 @@ from training.run.device import device
 Write = Callable[[Images, Sequence[str], Sequence[int]], list[str]]
 """Pictures `(N, H, W, 3)`, the kind of caption and the seed of each → N captions."""
 HELD_OUT = ("validation", "test")
+ONE_KIND = ("text",)
+"""The column of captions beside which a flow is put that knows no kinds of them."""
+_AT_ONCE = 32
 
 
-def open_captioned(data: str, columns: Sequence[str]) -> CaptionedReals:
-    """The image set `data` with these kinds of caption, held-out pictures by their kind. BadInput: a column is missing."""
+def open_captioned(data: str, kinds: Sequence[str]) -> CaptionedReals:
+    """The image set `data` with the kinds of caption that a flow knows, held-out pictures by their kind.
+
+    BadInput: a column is missing.
+    """
+    columns = kinds or ONE_KIND
     train = ImageFolder(data_folder(data), "train")
     emoji = train.captions(spelling.EMOJI_COLUMN) if spelling.EMOJI_COLUMN in train.columns else ()
     normalizer = spelling.learn([train.captions(column) for column in columns], emoji).normalizer
@@ -100,7 +109,7 @@ def open_caption(subjects: Subjects) -> Callable[[Images], list[str]] | None:
     else:
         pipeline = opened(subjects.student)
         flows = tuple(one.task for one in (pipeline, *pipeline.siblings))
-    if ImageToText.name not in flows:
+    if doing(ImageToText.name, flows) is None:
         return None
     (write,) = student_writers(replace(subjects, flow=ImageToText.name, student_steps=(1,))).values()
     column = WHOLE if WHOLE in ImageFolder(data_folder(subjects.data), "train").columns else ""
@@ -108,24 +117,33 @@ def open_caption(subjects: Subjects) -> Callable[[Images], list[str]] | None:
 
 
 def open_seer(pipeline: Pipeline) -> dict[str, See]:
-    """The flow's own encoder of pictures by its name, as directions `(N, T·D)`; nothing where it has none."""
+    """The flow's own encoder of pictures by its name, as directions `(N, T·D)`; nothing where it has none.
+
+    Of local tokens it is the class token alone, `(N, D)`: the patches are hundreds, and say where something is.
+    """
     conditioner: Any = pipeline.conditioner
     if not hasattr(conditioner, "embed"):
         return {}
+    last = 1 if getattr(conditioner.image_encoder, "local_tokens", False) else None
 
     def see(images: Images) -> Any:
-        tokens = conditioner.embed(list(images)).flatten(1).double().numpy()  # (N, T·D)
+        parts = [images[start : start + _AT_ONCE] for start in range(0, len(images), _AT_ONCE)]
+        seen = [conditioner.embed(list(part))[:, :last].flatten(1).double().numpy() for part in parts]
+        tokens = np.concatenate(seen)  # (N, T·D)
         return tokens / np.linalg.norm(tokens, axis=1, keepdims=True)
 
     return {"the flow's encoder": see}
 
 
 def _captioner_writer(captioner: CaptionGenerator, steps: int) -> Write:
+    """A bundle, which takes pictures of one size and the kinds of caption that it knows."""
+
     def write(images: Images, columns: Sequence[str], seeds: Sequence[int]) -> list[str]:
-        written = [""] * len(columns)
+        written, shown = [""] * len(columns), [fit(Image.fromarray(image), captioner.size) for image in images]
         for column in dict.fromkeys(columns):
             own = [index for index, name in enumerate(columns) if name == column]
-            captions = captioner.caption([images[i] for i in own], [seeds[i] for i in own], column, steps)
+            kind = column if captioner.columns else ""
+            captions = captioner.caption([shown[i] for i in own], [seeds[i] for i in own], kind, steps)
             for index, caption in zip(own, captions, strict=True):
                 written[index] = caption.text
         return written
@@ -140,7 +158,8 @@ def _student_writer(pipeline: Pipeline, steps: int) -> Write:
 def _texts(
     pipeline: Pipeline, images: Images, columns: Sequence[str], seeds: Sequence[int], *options: Any
 ) -> list[str]:
-    seen = [Seen(image, column) for image, column in zip(images, columns, strict=True)]
+    known = columns if pipeline.classes else [""] * len(columns)
+    seen = [Seen(image, column) for image, column in zip(images, known, strict=True)]
     autoencoder: Any = pipeline.autoencoder
     texts: list[str] = autoencoder.texts(pipeline.generate(seen, seeds, *options))
     return texts

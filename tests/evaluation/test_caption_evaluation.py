@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -13,15 +14,21 @@ from base.errors import BadInput
 from commands.evaluate import evaluate as command
 from evaluation import caption_subjects as sources
 from evaluation.caption_baselines import REFERENCES, baselines
+from evaluation.caption_evaluation import evaluate
 from evaluation.caption_figures import CHRF, CIDER, COLUMNS, EXACT, READ_BACK, SAID, WORDS
 from evaluation.caption_reference import CaptionReference, SourceCaptions, common_start
+from evaluation.effort import Effort
 from evaluation.line import measure
 from evaluation.subjects import Subjects
 from metrics import judge_network
 from models import folder as folders
+from models import optimus
+from models.schedule import student_scheduler
 from tests import tiny
 from tests.evaluation.pages import fetched
 from tests.evaluation.styled_set import THINGS, untrained_judge, write_styled
+from tests.models import tiny_published
+from tests.versatile_bundle import write_versatile
 
 COLUMN = tiny.COLUMNS
 FIGURES = (EXACT, COLUMNS, SAID, WORDS, CHRF, CIDER, READ_BACK)
@@ -125,6 +132,34 @@ def test_a_flow_that_writes_is_evaluated_to_a_page(
     assert len(written) == 6 and written[0].keys() == {"kind", *names}
     assert "recognises names the thing as often as student, 1 step" in (out / "captions.md").read_text()
     assert {file.name for file in out.glob("*.png")} == {"captions-seen.png", "captions-unseen-combination.png"}
+
+
+def test_the_published_text_flow_is_evaluated_beside_the_sets_captions(place: Path, tmp_path: Path) -> None:
+    """It knows no kinds of caption, sees local tokens, and its folder draws only as a teacher."""
+    base = tiny_published.write(tmp_path / "teacher")
+    tiny_published.write_optimus(base / optimus.FOLDER)
+    text = folders.load(base, "image-to-text")
+    folders.save(replace(text, scheduler=student_scheduler(text.scheduler)), tmp_path / "student")
+    names = {part: str(tmp_path / part) for part in ("student", "teacher")} | {"data": str(place / "set")}
+    subjects = Subjects(**names, judge=str(place / "judge"), flow="image-to-text", steps=1, student_steps=(1,))
+    result = evaluate(subjects, Effort(4, 4, (1.0,), ("ddim",), sweep=4))
+    writes = [title for title in result.written if title.startswith(("teacher", "student"))]
+    assert writes == ["teacher, 1 steps, guidance 1, ddim", "student, 1 step"] == [*result.writers]
+    for kind, right in result.written[REFERENCES].items():
+        assert all(len(result.written[title][kind]) == len(right) for title in writes)
+        assert any(result.written["student, 1 step"][kind]), "letters at random are still letters"
+    (student,) = result.comparison.students
+    assert student[READ_BACK] == {} and 0 <= student[WORDS]["seen"] <= 1
+    (see,) = sources.open_seer(text).values()
+    assert see(np.zeros((2, 16, 16, 3), np.uint8)).shape == (2, tiny_published.WIDTH), "the class token alone"
+
+
+def test_a_bundle_is_shown_pictures_of_its_own_size(place: Path, tmp_path: Path) -> None:
+    names = {part: str(place / part) for part in ("teacher", "judge")} | {"data": str(place / "set")}
+    bundle = str(write_versatile(tmp_path / "bundle"))
+    (write,) = sources.student_writers(Subjects(**names, student=bundle, backend="eager", student_steps=(1,))).values()
+    large = np.random.default_rng(0).integers(0, 256, (3, 24, 24, 3), np.uint8)
+    assert len(write(large, ["text", "text_fr", "text"], [0, 1, 2])) == 3
 
 
 def test_what_has_no_such_flow_or_caption_is_refused_in_one_line(place: Path, tiny_student: Path) -> None:
