@@ -81,7 +81,7 @@ _add(TAKE, convert.convert, "ippo convert inception pt_inception-2015-12-05-6726
 DRAW = "Draw with a bundle"
 _add(DRAW, generate.generate, 'ippo generate "red heart" "blue heart" --count 4 --grid --out hearts.png')
 _add(DRAW, bulk.bulk, "ippo bulk prompts.csv --out pictures --count 10")
-_add(DRAW, caption.caption, "ippo caption a.png b.png --bundle bundle --out captions.csv")
+_add(DRAW, caption.caption, "ippo caption photos --bundle bundle --out photos/captions.csv")
 _add(DRAW, serve.serve, "ippo serve --bundle bundle --port 8080 max_queue=16", serve.WithSettings)
 
 

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from base.errors import BadInput
 from base.files import atomic_file, check_writable
 from base.shipped import SHIPPED_BUNDLE
 from commands import options
 
+if TYPE_CHECKING:
+    from runtime.bundle import Bundle
+    from runtime.captioner import CaptionGenerator
+
 TABLE = ".csv"
+BATCH = 32
+"""So many pictures are held in memory."""
 FORMULA = ("=", "+", "-", "@")
 """What a table's cell must not begin with: spreadsheets would compute it."""
 
 
 def caption(
-    files: Annotated[list[Path] | None, typer.Argument(help="Pictures: PNG, JPEG or WebP.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Pictures: PNG, JPEG or WebP; of a folder, all in it and below.")
+    ] = None,
     bundle: options.BundleFolder = SHIPPED_BUNDLE,
     column: Annotated[
         str,
@@ -41,33 +50,82 @@ def caption(
     ] = None,
 ) -> None:
     """Write captions of pictures with a bundle that knows pictures and words; or other words for a text."""
-    from runtime import images
     from runtime.backend import BackendOptions
-    from runtime.bundle import open_bundle
     from runtime.captioner import CaptionGenerator
 
     if bool(files) == bool(texts):
         raise BadInput("ippo caption takes pictures, or --text; accepted: one of the two")
     if texts and (column or out):
         raise BadInput(f"--text goes without {'--as' if column else '--out'}")
-    names = _names(files or (), out) if out else []
-    captioner = CaptionGenerator(open_bundle(bundle), backend, BackendOptions(None, device))
+    pictures = _listed(files or ())
+    names = _names(pictures, out) if out else []
+    captioner = CaptionGenerator(_opened(bundle), backend, BackendOptions(None, device))
     if texts:
         written = captioner.reword(texts, [seed + number for number in range(len(texts))], steps=steps)
         print(*(one.text or "(nothing)" for one in written), sep="\n")
         return
-    pictures = [images.read(file, captioner.size) for file in files or ()]
-    captions = captioner.caption(pictures, [seed + number for number in range(len(pictures))], column, steps)
+    said = dict(_captions(captioner, pictures, files or (), seed, column, steps))
     if out is None:
-        print(
-            *(f"{file}: {one.text or '(nothing)'}" for file, one in zip(files or (), captions, strict=True)), sep="\n"
-        )
+        print(*(f"{file}: {text or '(nothing)'}" for file, text in said.items()), sep="\n")
         return
     with atomic_file(out) as hidden, hidden.open("w", newline="", encoding="utf-8") as opened:
         table = csv.writer(opened)
         table.writerow(["file_name", "text"])
-        table.writerows([name, _plain(one.text)] for name, one in zip(names, captions, strict=True))
+        table.writerows([name, _plain(said[file])] for name, file in zip(names, pictures, strict=True) if file in said)
     print(out)
+    silent = sum(not text for text in said.values())
+    lacking = f"{silent} say nothing and are left out unless you write them; " if silent else ""
+    _tell(f"{lacking}next: look through the table, then ippo data build {out.parent} NAME")
+
+
+def _listed(files: Sequence[Path]) -> list[Path]:
+    """The pictures that are named, and those of folders in the order of their paths, each once. BadInput: a folder has none."""
+    from data.sources import pictures
+
+    return list(dict.fromkeys(one for file in files for one in (pictures(file)[1] if file.is_dir() else [file])))
+
+
+def _opened(folder: Path) -> Bundle:
+    """The bundle in a folder. BadInput: it writes no captions."""
+    from models.task import doing
+    from models.tasks.image_to_text import ImageToText
+    from runtime.bundle import open_bundle
+
+    bundle = open_bundle(folder)
+    if folder == SHIPPED_BUNDLE and doing(ImageToText.name, bundle.manifest.tasks) is None:
+        raise BadInput(
+            "the bundle that ships writes no captions; accepted: --bundle with one that does (make versatile)"
+        )
+    return bundle
+
+
+def _captions(
+    captioner: CaptionGenerator, pictures: Sequence[Path], named: Sequence[Path], seed: int, column: str, steps: int
+) -> Iterator[tuple[Path, str]]:
+    """Each picture that can be read with its caption. BadInput: one that is `named` cannot, or none of them can."""
+    from base.progress import track
+    from runtime import images
+
+    numbered, lost = [*enumerate(pictures, seed)], list[BadInput]()
+    parts: Iterable[list[tuple[int, Path]]] = [numbered[at : at + BATCH] for at in range(0, len(numbered), BATCH)]
+    for part in track(parts, "captions", console=Console(stderr=True)) if len(numbered) > BATCH else parts:
+        read = {}
+        for number, file in part:
+            try:
+                read[file] = number, images.read(file, captioner.size)
+            except BadInput as error:
+                if file in named or len(lost) == len(pictures) - 1:
+                    raise
+                lost.append(error)
+        if read:
+            seeds, pixels = zip(*read.values(), strict=True)
+            yield from zip(read, (one.text for one in captioner.caption(pixels, seeds, column, steps)), strict=True)
+    if lost:
+        _tell(f"{len(lost)} of {len(pictures)} left out, such as: {lost[0]}")
+
+
+def _tell(line: str) -> None:
+    Console(stderr=True).print(line, style="yellow", highlight=False, soft_wrap=True)
 
 
 def _names(files: Sequence[Path], out: Path) -> list[str]:

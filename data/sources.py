@@ -50,12 +50,7 @@ def find(source: Path, needed: bool = True) -> CaptionedImages:
     images without one stay, with an empty text. BadInput: no such folder, nothing in it, no image, no caption at all, a
     table that cannot be read.
     """
-    if not source.is_dir():
-        raise BadInput(f"no folder {source}: give a folder of images with captions")
-    files = [path for path in sorted(source.rglob("*")) if _is_file(path) and not _hidden(path.relative_to(source))]
-    images = [path for path in files if path.suffix.lower() in SUFFIXES]
-    if not images:
-        raise BadInput(f"no images in {source}: accepted are {', '.join(sorted(SUFFIXES))}")
+    files, images = pictures(source)
     foreign = [path for path in files if path.suffix.lower() in FOREIGN_SUFFIXES]
     dropped = [_drop(path, source, f"{path.suffix.lower()} files are not read") for path in foreign]
     lists = CaptionFiles(files, ImageNames(images, source), source)
@@ -74,9 +69,20 @@ def find(source: Path, needed: bool = True) -> CaptionedImages:
     if not needed:
         captions = {path: CaptionedFile(path, "") for path in images} | captions
     if not captions:
-        raise BadInput(f"no captions for the images in {source}: accepted are {ACCEPTED}")
+        raise BadInput(f"no captions for the images in {source}: accepted are {ACCEPTED} (ippo caption writes a table)")
     dropped += [*lists.dropped, *(_drop(path, source, NO_CAPTION) for path in images if path not in captions)]
     return CaptionedImages([captions[path] for path in images if path in captions], dropped)
+
+
+def pictures(source: Path) -> tuple[list[Path], list[Path]]:
+    """All files of a folder and below, and those of them that are pictures, by their paths. BadInput: no folder, no picture."""
+    if not source.is_dir():
+        raise BadInput(f"no folder {source}: give a folder of images with captions")
+    files = [path for path in sorted(source.rglob("*")) if _is_file(path) and not _hidden(path.relative_to(source))]
+    images = [path for path in files if path.suffix.lower() in SUFFIXES]
+    if not images:
+        raise BadInput(f"no images in {source}: accepted are {', '.join(sorted(SUFFIXES))}")
+    return files, images
 
 
 def _by_folder(images: list[Path], source: Path) -> dict[Path, CaptionedFile]:

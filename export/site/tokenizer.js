@@ -157,7 +157,7 @@ const LETTERS = letters();
 const BYTES = new Map(LETTERS.map((letter, byte) => [letter, byte]));
 const UTF8 = new TextEncoder();
 const UTF8_TEXT = new TextDecoder();
-const UNPRINTED = /(?! )[\p{C}\p{Z}]/gu; // what Python does not call printable
+const UNPRINTED = /(?! )[\p{C}\p{Z}\ufffd]/gu; // what Python does not call printable, and bytes that are no letter
 
 // A mark with the blanks that nobody writes there → without them, as `models/detokenizer.py` has it.
 const JOINED = [

@@ -165,19 +165,29 @@ def test_a_table_names_pictures_by_their_place(both: Bundle, tmp_path: Path) -> 
 
 
 def test_a_folder_without_captions_becomes_a_set(both: Bundle, tmp_path: Path) -> None:
-    """`ippo caption FOLDER/*.png --out FOLDER/captions.csv`, then `ippo data build FOLDER SET`."""
+    """`ippo caption FOLDER --out FOLDER/captions.csv`, then `ippo data build FOLDER SET`."""
     folder, runner = tmp_path / "mine", CliRunner()
-    folder.mkdir()
-    files = [folder / f"{number}.png" for number in range(4)]
+    (folder / "sub").mkdir(parents=True)
+    files = [folder / "0.png", folder / "1.webp", folder / "2 b.jpg", folder / "sub" / "3.png"]
+    (folder / "broken.png").write_bytes(b"no picture")
     for seed, file in enumerate(files):
         Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 24, 3), np.uint8)).save(file)
     how = ["--bundle", str(both.folder), "--as", "text", "--backend", "eager", "--device", "cpu"]
     table = ["--out", str(folder / "captions.csv")]
-    said = runner.invoke(ippo.app, ["caption", *map(str, files), *how, *table], catch_exceptions=False)
-    assert said.exit_code == 0, said.output
+    shipped = runner.invoke(ippo.app, ["caption", str(folder)])
+    assert str(shipped.exception).startswith("the bundle that ships writes no captions; accepted: --bundle")
+    without = runner.invoke(ippo.app, ["data", "build", str(folder), str(tmp_path / "set")])
+    assert "accepted are a .txt" in str(without.exception) and "(ippo caption writes" in str(without.exception)
+    said = runner.invoke(ippo.app, ["caption", str(folder), *how, *table], catch_exceptions=False)
+    assert said.exit_code == 0 and said.stdout == f"{folder / 'captions.csv'}\n", said.output
+    assert "1 of 5 left out, such as:" in said.stderr and f"ippo data build {folder} NAME" in said.stderr
+    alone = runner.invoke(ippo.app, ["caption", *map(str, files), *how], catch_exceptions=False)
     with (folder / "captions.csv").open(newline="", encoding="utf-8") as opened:
         written = {row["file_name"]: row["text"] for row in csv.DictReader(opened)}
-    assert len(written) == 4 and all(written.values())
+    assert list(written) == [file.relative_to(folder).as_posix() for file in files] and all(written.values())
+    assert [line.rpartition(": ")[0] for line in alone.stdout.splitlines()] == [str(file) for file in files]
+    named = runner.invoke(ippo.app, ["caption", str(folder), str(folder / "broken.png"), *how])
+    assert str(named.exception) == f"{folder / 'broken.png'} is no image that can be read"
     made = runner.invoke(
         ippo.app, ["data", "build", str(folder), str(tmp_path / "set"), "--size", "16"], catch_exceptions=False
     )

@@ -116,5 +116,9 @@ def test_contexts_of_any_captioned_pictures(runs: Path, tmp_path: Path) -> None:
         assert shown.content is None or shown.text == "" or 0.2 <= shown.mix <= 0.8
         kinds.add((bool(shown.text), shown.content is not None, shown.style is not None))
     assert kinds == {(True, False, False), (False, True, True), (True, True, False)}
+    assert contexts.cut(conditioner.beyond) == []
+    contexts.captions = [["a fox in the snow"] * 2, ["red"] * 2]
+    (line,) = contexts.cut(conditioner.beyond)
+    assert line.startswith("2 of 4 captions are longer than the 10 tokens") and line.endswith("of 'a fox in the snow'")
     with pytest.raises(BadInput, match="emoji"):
         Contexts(images, ["text"], ContextsConfig(), conditioner)  # type: ignore[arg-type]
