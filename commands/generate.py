@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +12,7 @@ from base.shipped import SHIPPED_BUNDLE
 from commands import options
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from runtime.bundle import Bundle, Manifest
+    from runtime.bundle import Bundle
 
 
 def generate(
@@ -46,7 +42,7 @@ def generate(
     from runtime import backend as backends
     from runtime import images
     from runtime.generator import Generator, Request
-    from runtime.provenance import Provenance
+    from runtime.provenance import of_request, told
     from runtime.shapes import parse_size
 
     if prompts is not None:
@@ -61,20 +57,19 @@ def generate(
     width_height = parse_size(size) if size else generator.sizes[0]
     generator.check_size(width_height)
     start = images.read(image, width_height) if image else None
+    files = {name: file for name, file in (("content", content), ("style", style)) if file is not None}
     numbers = {name: value for name, value in (("mix", mix), ("focus", focus)) if value is not None}
-    further = {**_pictures(manifest, {"content": content, "style": style}), **numbers}
+    seen = manifest.picture_size or manifest.sizes[0]
+    further = {**{name: images.read(file, seen) for name, file in files.items()}, **numbers}
     accepted = (*manifest.inputs, *task.further_keys())
     if unknown := [name for name in further if name not in accepted]:
         raise BadInput(f"{bundle} does not take {' and '.join(unknown)}; accepted: {', '.join(accepted)}")
     wishes = [task.joined(text, further) for text in every]
     options.tell_cut(generator, wishes)
-    requests = [Request(text, seed + number, start, how_far) for text in wishes for number in range(count)]
+    said = told({**{name: file.read_bytes() for name, file in files.items()}, **numbers})
+    requests = [Request(text, seed + number, start, how_far, said) for text in wishes for number in range(count)]
     pixels = generator.generate(requests, steps, width_height)  # (N, H, W, 3)
-    used = how_far if image else None
-    sources = [
-        Provenance(task.shown(request.input), request.seed, steps, manifest.model_name, opened.hash, used)
-        for request in requests
-    ]
+    sources = [of_request(task, request, steps, manifest.model_name, opened.hash) for request in requests]
     options.write_pictures(pixels, sources, out, grid, count)
 
 
@@ -92,14 +87,6 @@ def _strength(given: float | None, image: Path | None, drawn_from: Path | None) 
     if image is not None and drawn_from is not None:
         raise BadInput("--image is started from, --content and --style are drawn from: accepted is one of both")
     return 0.5 if given is None else given
-
-
-def _pictures(manifest: Manifest, files: Mapping[str, Path | None]) -> dict[str, NDArray[np.uint8]]:
-    """The pictures `(H, W, 3)` of the files that are given, of the size that the model sees. BadInput: none can be read."""
-    from runtime import images
-
-    size = manifest.picture_size or manifest.sizes[0]
-    return {name: images.read(file, size) for name, file in files.items() if file is not None}
 
 
 def _opened(bundle: Path) -> Bundle:

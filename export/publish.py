@@ -15,7 +15,7 @@ from runtime import backend as backends
 from runtime import hub, images
 from runtime.bundle import MANIFEST, Bundle, open_bundle
 from runtime.generator import Generator, Request
-from runtime.provenance import Provenance, together
+from runtime.provenance import of_request, together
 
 CARD = "README.md"
 _PICTURES = 8
@@ -94,7 +94,5 @@ def _picture(bundle: Bundle) -> bytes:
     inputs = [*task.suggestions(), *task.examples(_PICTURES)][:_PICTURES]
     requests = [Request(input, seed) for seed, input in enumerate(inputs)]
     pixels = images.tile(generator.generate(requests), _COLUMNS)  # (H, W, 3)
-    sources = [
-        Provenance(task.shown(request.input), request.seed, 1, manifest.model_name, bundle.hash) for request in requests
-    ]
+    sources = [of_request(task, request, 1, manifest.model_name, bundle.hash) for request in requests]
     return images.encode(pixels, "png", together(sources))

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from base.errors import BadInput
 from models.detokenizer import WORD_END, joined_words
-from models.labels import Input, Seen, Wish, caption_kind
+from models.labels import Seen, Wish, caption_kind
 from models.task import task_named
 from models.tasks.image_to_text import ImageToText
 from runtime import backend as backends
@@ -25,6 +25,8 @@ from runtime.generator import Generator, Request
 
 TOKENIZER = "tokenizer/tokenizer.json"
 """What reads captions where the bundle does not name another."""
+BROKEN = "\ufffd"
+"""What stands for bytes that are no letter: tokens can be parts of one, and a writer may leave the others out."""
 END = "<|endoftext|>"
 """The token behind which a caption holds nothing."""
 
@@ -37,6 +39,10 @@ class WrittenCaption:
     seed: int
     complete: bool
     """Whether it came to an end; otherwise it is cut after S tokens, or holds nothing."""
+    read: int
+    """Tokens of the picture, and of the text beside it, that the model read."""
+    written: int
+    """Tokens that it wrote, that of the end among them."""
 
 
 class CaptionGenerator:
@@ -55,6 +61,7 @@ class CaptionGenerator:
         words = flow.by_word
         self._tokenizer = Tokenizer.from_file(str(bundle.path(words.tokenizer if words else TOKENIZER)))
         self._end = words.end if words else self._tokenizer.token_to_id(END)
+        self._given = 1 if words else 0  # the token before the first word
 
     def caption(
         self, images: Sequence[NDArray[Any]], seeds: Sequence[int], column: str = "", steps: int = 1
@@ -64,8 +71,7 @@ class CaptionGenerator:
         `column` is one of `columns`, empty for the first, or `any`. BadInput: an unknown column, a wrong picture or number
         of steps.
         """
-        kind = caption_kind(column, self.columns)
-        return self._write([Seen(image, kind) for image in images], seeds, steps)
+        return self._write(self.about(images, seeds, column), steps)
 
     def reword(
         self, texts: Sequence[str], seeds: Sequence[int], images: Sequence[NDArray[Any]] = (), steps: int = 1
@@ -74,29 +80,45 @@ class CaptionGenerator:
 
         BadInput: a model that takes no texts, an empty text, a wrong picture or number of steps.
         """
+        return self._write(self.rewording(texts, seeds, images), steps)
+
+    def _write(self, requests: Sequence[Request], steps: int) -> list[WrittenCaption]:
+        rows = self.generator.generate(requests, steps)  # (N, S)
+        return [self.read(request, row) for request, row in zip(requests, rows, strict=True)]
+
+    def about(self, images: Sequence[NDArray[Any]], seeds: Sequence[int], column: str = "") -> list[Request]:
+        """The generator's requests for captions of N pictures `(H, W, 3)`, or their tokens. BadInput: an unknown column."""
+        kind = caption_kind(column, self.columns)
+        return [Request(Seen(image, kind), seed) for image, seed in zip(images, seeds, strict=True)]
+
+    def rewording(
+        self, texts: Sequence[str], seeds: Sequence[int], images: Sequence[NDArray[Any]] = ()
+    ) -> list[Request]:
+        """The generator's requests for N texts said otherwise, with pictures `(H, W, 3)` beside them or without.
+
+        BadInput: a model that takes no texts, an empty text.
+        """
         if not self.reads:
             raise BadInput(f"{self.generator.name} writes about pictures alone; accepted: image")
         if not all(text.strip() for text in texts):
             raise BadInput("prompt is empty; accepted: a text to say otherwise")
         shown: list[NDArray[Any] | None] = [*images] if images else [None] * len(texts)
-        wishes = [Wish(text, image) for text, image in zip(texts, shown, strict=True)]
-        return self._write(wishes, seeds, steps)
+        return [Request(Wish(text, image), seed) for text, image, seed in zip(texts, shown, seeds, strict=True)]
 
-    def _write(self, inputs: Sequence[Input], seeds: Sequence[int], steps: int) -> list[WrittenCaption]:
-        requests = [Request(one, seed) for one, seed in zip(inputs, seeds, strict=True)]
-        rows: NDArray[np.int64] = self.generator.generate(requests, steps)  # (N, S)
-        read = [read_caption(self._tokenizer, row, self._end) for row in rows.tolist()]
-        return [
-            WrittenCaption(text, seed, ended and bool(text)) for (text, ended), seed in zip(read, seeds, strict=True)
-        ]
+    def read(self, request: Request, row: NDArray[np.int64]) -> WrittenCaption:
+        """What the generator gave for one of these requests, ids `(S,)`, as text."""
+        ids = row.tolist()
+        text, ended = read_caption(self._tokenizer, ids, self._end)
+        count = (ids.index(self._end) + 1 if ended else len(ids)) - self._given
+        read = self.generator.tokenizer.read(request.input)
+        return WrittenCaption(text, request.seed, ended and bool(text), read, count)
 
 
 def read_caption(tokenizer: Tokenizer, ids: Sequence[int], end: int | None) -> tuple[str, bool]:
     """S ids → the text that they spell up to the id `end`, of letters that can be printed, and whether there is an end."""
-    ended = end is not None and end in ids
-    said = ids[: ids.index(end)] if end is not None and ended else ids
+    ended = end in ids
+    said = ids[: ids.index(end)] if ended else ids
     words = tokenizer.decode(list(said), skip_special_tokens=True)
-    printed = "".join(letter for letter in words.replace(WORD_END, " ") if letter.isprintable())
-    return joined_words(printed) if WORD_END in words else " ".join(
-        printed.split()
-    ), ended  # other spellings hold blanks
+    printed = "".join(letter for letter in words.replace(WORD_END, " ") if letter.isprintable() and letter != BROKEN)
+    text = joined_words(printed) if WORD_END in words else " ".join(printed.split())  # other spellings hold blanks
+    return text, ended

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,8 @@ class Request:
     """To start from instead of noise: (H, W, 3), of the size that is drawn."""
     strength: float = 0.5
     """How far towards noise the image is taken first, above 0, up to 1; snaps to the student's timesteps."""
+    further: Mapping[str, str | float] = field(default_factory=dict)
+    """What else its provenance tells, as `runtime.provenance.told` makes it: a mix, and which pictures are in the input."""
 
     def timesteps(self, steps: int) -> tuple[int, ...]:
         """Where the denoiser is called. An image at a low strength leaves fewer than `steps` of them."""

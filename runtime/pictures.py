@@ -30,15 +30,18 @@ class PictureTokenizer:
         assert shape is not None and size is not None
         self.embed, (self.count, self.width), self.size = embed, shape, size
 
-    def tokens(self, picture: Any, first: int, last: int) -> NDArray[np.float32]:
+    def tokens(self, picture: Any, first: int, last: int, known: dict[int, NDArray[np.float32]]) -> NDArray[np.float32]:
         """A picture `(H, W, 3)` uint8, or its tokens → tokens `first` to `last` of T, `(last − first, D)`.
 
-        BadInput: neither, or not finite.
+        `known`: tokens by the picture's identity, so that one in several requests is embedded once. BadInput: neither, or not
+        finite.
         """
         array = np.asarray(picture)
         width, height = self.size
         if array.dtype == np.uint8 and array.shape == (height, width, 3):
-            return self.embed(array[None])[0, first:last]
+            if id(picture) not in known:
+                known[id(picture)] = self.embed(array[None])[0]
+            return known[id(picture)][first:last]
         if array.shape != (last - first, self.width) or not np.isfinite(array).all():
             accepted = f"uint8 ({height}, {width}, 3) or {last - first}x{self.width} finite numbers"
             raise BadInput(f"a picture must be {accepted}, got {array.dtype} {array.shape}")
@@ -61,12 +64,13 @@ class WishTokenizer(PictureTokenizer):
         """`input_ids (N, S)`, `image_embeds (N, T, D)` of zeros where nothing is, `mix (N,)`. BadInput: a wrong picture."""
         wishes = [_as_wish(one) for one in inputs]
         embeds, half = np.zeros((len(wishes), self.count, self.width), np.float32), self.count // 2
+        known: dict[int, NDArray[np.float32]] = {}
         for row, wish in zip(embeds, wishes, strict=True):
             own, others = wish.focuses
             if wish.content is not None:
-                row[:half] = self.focused(self.tokens(wish.content, 0, half), own)
+                row[:half] = self.focused(self.tokens(wish.content, 0, half, known), own)
             if wish.style is not None:
-                row[half:] = self.focused(self.tokens(wish.style, half, self.count), others)
+                row[half:] = self.focused(self.tokens(wish.style, half, self.count, known), others)
         mix = np.array([wish.share for wish in wishes], np.float32)
         return {"input_ids": self.ids(inputs), "image_embeds": embeds, "mix": mix}
 
@@ -79,6 +83,12 @@ class WishTokenizer(PictureTokenizer):
                 "focus is not offered: this model sees a picture as a few tokens; accepted: content, style, mix"
             )
         return focused(tokens, focus)
+
+    def read(self, input: Input) -> int:
+        """Tokens of the pictures, T/2 each, and of the prompt where it counts."""
+        wish = _as_wish(input)
+        pictures = [picture for picture in (wish.content, wish.style) if picture is not None]
+        return len(pictures) * (self.count // 2) + (self.prompts.read(wish.prompt) if wish.share else 0)
 
     def dropped(self, input: Input) -> int:
         """How many tokens of the prompt do not fit into S."""
@@ -114,10 +124,15 @@ class SeenTokenizer(PictureTokenizer):
     def arrays(self, inputs: Sequence[Input]) -> dict[str, NDArray[Any]]:
         """`image_embeds (N, T, D)`, `column (N,)`. BadInput: a wrong picture, or an unknown kind of caption."""
         embeds = np.zeros((len(inputs), self.count, self.width), np.float32)
+        known: dict[int, NDArray[np.float32]] = {}
         for row, seen in zip(embeds, inputs, strict=True):
             if isinstance(seen, Seen):
-                row[:] = self.tokens(seen.image, 0, self.count)
+                row[:] = self.tokens(seen.image, 0, self.count, known)
         return {"image_embeds": embeds, "column": self.ids(inputs)}
+
+    def read(self, input: Input) -> int:
+        """The T tokens of the picture."""
+        return self.count if isinstance(input, Seen) else 0
 
     def dropped(self, input: Input) -> int:
         """Nothing: a picture is seen whole."""

@@ -6,11 +6,16 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from PIL import ExifTags, Image, PngImagePlugin
 
 from base.version import VERSION
+
+if TYPE_CHECKING:
+    from models.task import Task
+    from runtime.generator import Request
 
 SOFTWARE = f"ippo {VERSION}"
 TRAINED_ALGORITHM = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -75,9 +80,19 @@ class Provenance:
         return exif
 
 
-def fingerprint(file: bytes) -> str:
-    """The first 16 digits of a file's SHA-256: as `sha256sum` begins."""
-    return hashlib.sha256(file).hexdigest()[:16]
+def of_request(task: Task, request: Request, steps: int, model: str, model_hash: str) -> Provenance:
+    """Where the image of a request comes from that a bundle drew: whoever asks, server, command line or page, says the same."""
+    strength = None if request.image is None else request.strength
+    inputs = task.shown(request.input)
+    return Provenance(inputs, request.seed, steps, model, model_hash, strength, further=request.further)
+
+
+def told(further: Mapping[str, Any]) -> dict[str, str | float]:
+    """A request's further values as provenance tells them: of a file the first 16 digits of its SHA-256, as of `sha256sum`."""
+    return {
+        name: hashlib.sha256(value).hexdigest()[:16] if isinstance(value, bytes) else value
+        for name, value in further.items()
+    }
 
 
 def together(sources: Sequence[Provenance]) -> Provenance:

@@ -31,7 +31,7 @@ from runtime.formats import Format
 from runtime.generator import Generator, Request
 from runtime.images import encode
 from runtime.prompts import Row
-from runtime.provenance import Provenance
+from runtime.provenance import of_request
 
 METADATA = "metadata.jsonl"
 LOCK = ".lock"
@@ -150,7 +150,7 @@ def open_painter(job: Job, bundle: Path, out: Path) -> Painter:
     task, options = task_of(opened.manifest), BackendOptions(device=job.device, reproducible=job.reproducible)
 
     def encoded(pixels: NDArray[np.uint8], request: Request) -> bytes:
-        source = Provenance(task.shown(request.input), request.seed, job.steps, opened.manifest.model_name, job.bundle)
+        source = of_request(task, request, job.steps, opened.manifest.model_name, job.bundle)
         return encode(pixels, job.format, source)
 
     return Painter(Generator(opened, backend.load(job.backend, opened, options)), job, out, encoded)

@@ -40,6 +40,9 @@ class InputTokenizer(Protocol):
     def arrays(self, inputs: Sequence[Input]) -> dict[str, NDArray[Any]]:
         """Inputs → `(N, …)` arrays by the names of the graphs' inputs. BadInput: as `ids`."""
 
+    def read(self, input: Input) -> int:
+        """How many tokens of the input the model sees."""
+
     def dropped(self, input: Input) -> int:
         """How many tokens of the input the model will not see."""
 
@@ -67,6 +70,10 @@ class RowTokenizer:
         """The rows `(N, S)` or `(N, A)`, by the name of what the conditioner takes."""
         return {self.task.conditioner_inputs[0]: self.ids(inputs)}
 
+    def read(self, input: Input) -> int:
+        """One, or so many as the model knows attributes."""
+        return len(self.task.row(input))
+
     def dropped(self, input: Input) -> int:
         """Nothing: every row holds the whole input."""
         return 0
@@ -90,6 +97,10 @@ class PromptTokenizer:
     def arrays(self, inputs: Sequence[Input]) -> dict[str, NDArray[Any]]:
         """The ids `(N, S)`, as `input_ids`."""
         return {"input_ids": self.ids(inputs)}
+
+    def read(self, input: Input) -> int:
+        """How many of the S tokens are the prompt's, its start and end among them."""
+        return sum(self._encode(input)[0].attention_mask)
 
     def dropped(self, input: Input) -> int:
         """How many tokens of the prompt do not fit into S."""

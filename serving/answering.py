@@ -21,9 +21,10 @@ from serving.refused import Refused
 
 if TYPE_CHECKING:  # both import what draws
     from runtime.bundle import Manifest
-    from serving.artist import Artist, OrderResult
+    from serving.artist import Artist
     from serving.registry import Model, Registry
     from serving.serve_config import ServeConfig
+    from serving.stages import OrderResult
 
 T = TypeVar("T")
 PATIENCE = ("x-request-timeout", "x-stainless-read-timeout")
@@ -75,7 +76,7 @@ async def draw(request: Request, model: Model, order: Order) -> OrderResult:
     fields.update(model=model.name, seed=order.seed, steps=order.steps, n=order.n)
     if artist.config.log_prompts:
         fields["prompt"] = model.task.text(order.input)
-    result = await _unless_gone(request, artist.draw(model, order, patience(request)))
+    result = await unless_gone(request, artist.draw(model, order, patience(request)))
     fields.update({f"{name}_ms": round(time, 2) for name, time in result.timings.milliseconds().items()})
     return result
 
@@ -129,7 +130,7 @@ def patience(request: Request) -> float:
     return seconds
 
 
-async def _unless_gone(request: Request, drawing: Coroutine[Any, Any, T]) -> T:
+async def unless_gone(request: Request, drawing: Coroutine[Any, Any, T]) -> T:
     """Await `drawing`, and give it up as soon as the client hangs up."""
     task = asyncio.current_task()
     assert task is not None

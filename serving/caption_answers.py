@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from pydantic import ConfigDict, Field
 from base.errors import BadInput
 from models.noise import MAX_SEED
 from runtime.images import decode
-from serving.answering import artist_of, registry_of
+from serving.answering import artist_of, patience, unless_gone
 from serving.order import RANDOM_SEEDS
 from serving.refused import Refused
 from serving.schema import PICTURE, Body, from_base64
@@ -21,6 +20,8 @@ from serving.serve_config import MOST_STEPS
 
 if TYPE_CHECKING:
     from runtime.captioner import WrittenCaption
+    from runtime.generator import Request as AskedOne
+    from serving.registry import Model
     from serving.serve_config import ServeConfig
 
 
@@ -45,29 +46,32 @@ class CaptionBody(Body):
     """One of `GET /v1/models`."""
 
 
-async def write(request: Request, body: CaptionBody) -> Sequence[WrittenCaption]:
-    """The captions that a body asks for. Raises Refused."""
-    model, config = registry_of(request).model(body.model), artist_of(request).config
+async def write(request: Request, model: Model, body: CaptionBody) -> Sequence[WrittenCaption]:
+    """The captions that a body asks a model for, in the queue of all that is asked for. Raises Refused, QueueFull."""
+    artist, fields = artist_of(request), request.state.log_fields
     if body.image is None and not body.prompt.strip():
         raise Refused("image is missing", "image", code="missing_required_parameter")
     captioner = model.captioner
     if captioner is None:
         does = ", ".join(model.manifest.tasks)
         raise Refused(f"no served model describes pictures: {model.name} does {does}", "model", status=404)
-    _check(body, config)
+    _check(body, artist.config)
     seed = secrets.randbelow(RANDOM_SEEDS) if body.seed is None else body.seed
     if seed + body.n - 1 > MAX_SEED:
         raise Refused(f"seed {seed} leaves no room for {body.n} captions; the largest seed is {MAX_SEED}", "seed")
     file = None if body.image is None else from_base64(body.image)
+    fields.update(model=model.name, seed=seed, steps=body.steps, n=body.n)
 
-    def caption() -> list[WrittenCaption]:
+    def requests() -> list[AskedOne]:
         seeds, pictures = range(seed, seed + body.n), [] if file is None else [decode(file, captioner.size)] * body.n
         if body.prompt:
-            return captioner.reword([body.prompt] * body.n, seeds, pictures, body.steps)
-        return captioner.caption(pictures, seeds, body.column, body.steps)
+            return captioner.rewording([body.prompt] * body.n, seeds, pictures)
+        return captioner.about(pictures, seeds, body.column)
 
     try:
-        return await asyncio.to_thread(caption)
+        return await unless_gone(request, artist.write(captioner, body.n, requests, body.steps, patience(request)))
+    except Refused:  # too late
+        raise
     except BadInput as error:
         first = str(error).partition(" ")[0]
         raise Refused(str(error), first if first in ("as", "prompt") else "image") from None

@@ -20,8 +20,9 @@ from serving.refused import Refused
 from serving.schema import checked
 
 if TYPE_CHECKING:
-    from serving.artist import Artist, OrderResult
+    from serving.artist import Artist
     from serving.registry import Model, Registry
+    from serving.stages import OrderResult
 
 PROTOCOL = "ippo"
 IDLE_SECONDS = 600.0

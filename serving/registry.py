@@ -42,7 +42,7 @@ class Model:
         bundle, options = open_bundle(folder), BackendOptions(config.threads, config.device)
         if task_named(bundle.manifest.task).output == "text":
             writer = CaptionGenerator(bundle, config.backend, options)
-            writer.generator.warm()
+            writer.generator.warm(config.sizes(fused=True))
             return cls(alias or bundle.manifest.model_name, alias, bundle.hash, writer.generator, writer)
         generator = Generator(bundle, backend.load(config.backend, bundle, options))
         images = generator.takes_images and config.image_to_image
@@ -51,7 +51,7 @@ class Model:
         writes = doing(ImageToText.name, bundle.manifest.tasks) is not None
         captioner = CaptionGenerator(bundle, config.backend, options) if writes else None
         if captioner is not None:
-            captioner.generator.warm()
+            captioner.generator.warm(config.sizes(fused=True))
         return cls(alias or bundle.manifest.model_name, alias, bundle.hash, generator, captioner)
 
     @property

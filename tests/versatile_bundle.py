@@ -12,12 +12,12 @@ from tests import tiny
 NAME = "both"
 
 
-def write_versatile(out: Path) -> Path:
+def write_versatile(out: Path, name: str = NAME, seed: int = 0) -> Path:
     """The folder of both students with the manifest that an export writes, but for graphs and their figures."""
-    pipeline = tiny.versatile_student()
+    pipeline = tiny.versatile_student(seed)
     folders.save(pipeline, out)
-    text = write_bundle._manifest(pipeline.siblings[0], out, {}, {}, NAME)
+    text = write_bundle._manifest(pipeline.siblings[0], out, {}, {}, name)
     flows = {text.task: text.model_copy(update={"files": {}})}
-    manifest = write_bundle._manifest(pipeline, out, {}, {}, NAME).model_copy(update={"flows": flows})
+    manifest = write_bundle._manifest(pipeline, out, {}, {}, name).model_copy(update={"flows": flows})
     (out / MANIFEST).write_text(manifest.model_dump_json())
     return out

@@ -1,13 +1,14 @@
 // Where a model takes pictures: the place that is open (Type, Vary, Mix, Say), its zones, its slider; it draws nothing itself.
 import { element } from "./controls.js";
 import { pictureBytes } from "./picture.js";
+import { fingerprint } from "./provenance.js";
 
 export class Places {
   // `site` as it is described, `shown` the section of the page; `changed` is told of every change, `failed` of a file that is none,
   // `file` gives the one behind a picture of the page, which a browser does not hand over itself.
   constructor(site, shown, { changed, failed, file }) {
     Object.assign(this, { site, shown, changed, failed, file });
-    this.taken = {}; // zone → {file, bytes}
+    this.taken = {}; // zone → {bytes, told}
     this.place = "type";
     const { zones } = site.pictures;
     const says = site.captions ? [["say", site.captions.verb]] : [];
@@ -65,7 +66,7 @@ export class Places {
     if (!file) return;
     const bytes = await pictureBytes(file, this.site.pictures.size).catch(() => null);
     if (!bytes) return this.failed("this file is no picture that the browser can read");
-    this.taken[zone] = { file, bytes };
+    this.taken[zone] = { bytes, told: await fingerprint(file) };
     const image = this.zones.find(({ dataset }) => dataset.zone === zone).querySelector("img");
     URL.revokeObjectURL(image.src);
     image.src = URL.createObjectURL(file);
@@ -76,19 +77,20 @@ export class Places {
   placed(request) {
     const { zones } = this.site.pictures;
     const [first] = zones;
-    const picture = this.taken[first]?.bytes;
+    const { bytes: picture, told } = this.taken[first] ?? {};
     const lacks = `drop a picture on ${first}`;
     if (this.place === "type") return request.text.trim() ? request : { ...request, lacks: "type something to draw" };
     const rest = { ...request, image: null };
     if (this.place === "say") return { picture, column: this.kinds.value, seed: request.seed, ...(!picture && { lacks }) };
     if (this.place === "vary") {
-      const all = Object.fromEntries(zones.map((zone) => [zone, picture]));
-      return { ...rest, text: "", pictures: all, mix: null, ...(!picture && { lacks }) };
+      const all = (value) => Object.fromEntries(zones.map((zone) => [zone, value]));
+      return { ...rest, text: "", pictures: all(picture), told: all(told), mix: null, ...(!picture && { lacks }) };
     }
     const own = Object.fromEntries(zones.map((zone) => [zone, this.taken[zone]?.bytes ?? null]));
     const some = Object.values(own).some(Boolean);
+    const all = Object.fromEntries(zones.filter((zone) => own[zone]).map((zone) => [zone, this.taken[zone].told]));
     const mix = request.text && some ? Number(this.mix.value) : null;
     const enough = request.text || picture;
-    return { ...rest, pictures: own, mix, ...(!enough && { lacks: `${lacks}, or type something` }) };
+    return { ...rest, pictures: own, told: all, mix, ...(!enough && { lacks: `${lacks}, or type something` }) };
   }
 }

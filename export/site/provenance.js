@@ -1,10 +1,18 @@
 // Where a picture came from, by the fields and in the form that ippo's server writes; it knows neither pixels nor page.
 
-// The fields of a request to a site's model, by name.
-export function fields(site, { text, seed, steps, image, strength }) {
+// What a request's pictures are told by: the first 16 digits of the file's SHA-256.
+export async function fingerprint(file) {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer()));
+  return Array.from(digest.subarray(0, 8), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// The fields of a request to a site's model, by name. `told`: zone → fingerprint of the picture there.
+export function fields(site, { text, seed, steps, image, strength, told = {}, mix }) {
   const { model, model_hash, software } = site.provenance;
   return {
     ...(site.field && { [site.field]: text }),
+    ...told,
+    ...(mix !== undefined && mix !== null && { mix: float(mix) }),
     seed,
     steps,
     ...(image && { strength: float(strength) }),

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 from runtime.images import open_picture, provenance_in
 from serving import caption_answers
-from serving.answering import artist_of
+from serving.answering import artist_of, registry_of
 from serving.caption_answers import CaptionBody
 from serving.dialects.automatic1111_upscalers import upscaled
 from serving.refused import Refused
@@ -92,7 +92,8 @@ async def png_info(body: PictureBody) -> dict[str, Any]:
 @router.post("/interrogate")
 async def interrogate(body: PictureBody, request: Request) -> dict[str, Any]:
     """What the picture shows, by a model that writes too. Refused: a model that only draws."""
-    (caption,) = await caption_answers.write(request, validated(CaptionBody, {"image": body.image}))
+    model = registry_of(request).first
+    (caption,) = await caption_answers.write(request, model, validated(CaptionBody, {"image": body.image}))
     return {"caption": caption.text}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
@@ -43,8 +42,9 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 
 async def caption(body: CaptionBody, request: Request) -> Response:
     """Captions of one picture: `{"captions": [{"text", "seed", "complete"}]}`."""
-    written = await caption_answers.write(request, body)
-    return JSONResponse({"captions": [dataclasses.asdict(one) for one in written]})
+    written = await caption_answers.write(request, registry_of(request).model(body.model), body)
+    said = [{"text": one.text, "seed": one.seed, "complete": one.complete} for one in written]
+    return JSONResponse({"captions": said})
 
 
 def router(model: Manifest) -> APIRouter:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
@@ -17,6 +18,9 @@ from serving.answering import registry_of
 from serving.caption_answers import CaptionBody
 from serving.refused import Refused
 from serving.schema import OptionalNulls, validated
+
+if TYPE_CHECKING:
+    from runtime.captioner import WrittenCaption
 
 
 class Message(BaseModel):
@@ -43,8 +47,8 @@ class ChatBody(OptionalNulls):
     model: str | None = None
     n: int = Field(default=1, ge=1)
     seed: int | None = None
-    stream: Literal[False] | None = None
-    """A caption is answered whole."""
+    stream: bool | None = None
+    """False: a caption is answered whole."""
 
 
 router = APIRouter()
@@ -53,26 +57,34 @@ router = APIRouter()
 @router.post("/chat/completions")
 async def chat_completions(body: ChatBody, request: Request) -> dict[str, Any]:
     """Say what the picture shows."""
+    if body.stream:
+        raise Refused("stream: a caption is answered whole; accepted: false, or nothing", "stream")
     pictures = [url for message in body.messages for url in message.pictures()]
     if len(pictures) != 1:
         raise Refused(f"messages hold {len(pictures)} pictures; accepted: one, as a data URL", "messages")
     if not pictures[0].startswith("data:"):
         raise Refused("messages: addresses are not fetched; accepted: a data URL", "messages")
     caption = validated(CaptionBody, {"image": pictures[0], "n": body.n, "seed": body.seed, "model": body.model})
-    written = await caption_answers.write(request, caption)
+    model = registry_of(request).model(body.model)
+    written = await caption_answers.write(request, model, caption)
     choices = [
         {"index": index, "message": {"role": "assistant", "content": one.text}, "finish_reason": _reason(one.complete)}
         for index, one in enumerate(written)
     ]
-    usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
     return {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
         "object": "chat.completion",
         "created": int(time.time()),
-        "model": body.model or registry_of(request).first.name,
+        "model": body.model or model.name,
         "choices": choices,
-        "usage": usage,
+        "usage": _usage(written),
     }
+
+
+def _usage(written: Sequence[WrittenCaption]) -> dict[str, int]:
+    """What the model read and wrote, in tokens: the picture's once for all captions, and none of messages that it never saw."""
+    read, said = written[0].read, sum(one.written for one in written)
+    return {"prompt_tokens": read, "completion_tokens": said, "total_tokens": read + said}
 
 
 def _reason(complete: bool) -> str:

@@ -22,7 +22,7 @@ from models import noise, pixels, sampling
 from models.schedule import STUDENT_TIMESTEPS, Prediction, Schedule, student_timesteps
 from models.task import task_of
 from runtime.bundle import open_bundle
-from runtime.provenance import Provenance
+from runtime.provenance import Provenance, told
 from tests.export.node import NODE, SITE, needs_node, node
 
 pytestmark = needs_node
@@ -117,15 +117,17 @@ def agree(name: str, texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("prompt", ["red heart", "œuf & <cœur> 心 🦊 \"'\\", "étoile"])
-@pytest.mark.parametrize("strength", [None, 0.5, 1.0])
-def test_a_picture_says_what_the_servers_says(prompt: str, strength: float | None) -> None:
+@pytest.mark.parametrize(("strength", "mix"), [(None, 0.3), (None, 1.0), (0.5, None), (1.0, None)])
+def test_a_picture_says_what_the_servers_says(prompt: str, strength: float | None, mix: float | None) -> None:
     described = site("emoji")
     own = described.provenance
-    expected = Provenance({"prompt": prompt}, noise.MAX_SEED, 2, own.model, own.model_hash, strength)
+    files = {} if mix is None else {"content": prompt, "style": "another file"}
+    further = told({name: text.encode() for name, text in files.items()} | ({} if mix is None else {"mix": mix}))
+    expected = Provenance({"prompt": prompt}, noise.MAX_SEED, 2, own.model, own.model_hash, strength, further=further)
     drawn = np.random.default_rng(0).integers(0, 256, (3, 5, 3), dtype=np.uint8)
     request = {"text": prompt, "seed": str(noise.MAX_SEED), "steps": 2, "size": [5, 3], "strength": strength}
     values = {"site": dataclasses.asdict(described), "pixels": drawn.ravel().tolist()}
-    file = node("picture.js", {**values, "request": {**request, "image": strength}})
+    file = node("picture.js", {**values, "request": {**request, "image": strength, "files": files, "mix": mix}})
     with Image.open(io.BytesIO(file)) as picture:
         picture.load()
         np.testing.assert_array_equal(np.asarray(picture), drawn)

@@ -146,6 +146,9 @@ def test_the_page_has_four_places(server: StaticSite, browser: Browser) -> None:
     before = browser.evaluate("document.querySelector('#picture').src")
     browser.evaluate("document.querySelector('.zone[data-zone=content] button').click()")
     until(browser, f"document.querySelector('#picture').src !== '{before}' && {status}.startsWith('drawn in')")
+    file = "fetch(document.querySelector('#picture').src).then((answer) => answer.text())"
+    told = r"/content\0([0-9a-f]{16})[^]*style\0\1/"
+    assert browser.evaluate(f"{file}.then((text) => {told}.test(text))"), "which picture it was drawn from"
     browser.evaluate("document.querySelector('#places [data-place=say]').click()")
     until(browser, "document.querySelector('.says output').textContent.length > 1")
     until(browser, f"{status}.startsWith('said in')")

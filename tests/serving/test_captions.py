@@ -19,7 +19,7 @@ CHAT = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": P
         ("/v1/chat/completions", {"messages": [CHAT]}, 404, "no served model describes pictures"),
         ("/v1/chat/completions", {"messages": [CHAT, CHAT]}, 400, "messages hold 2 pictures; accepted: one"),
         ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}, 400, "messages hold 0 pictures"),
-        ("/v1/chat/completions", {"messages": [CHAT], "stream": True}, 400, "stream"),
+        ("/v1/chat/completions", {"messages": [CHAT], "stream": True}, 400, "stream: a caption is answered whole"),
         (
             "/v1/chat/completions",
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "https://a.b/c.png"}]}]},

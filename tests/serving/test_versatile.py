@@ -6,18 +6,29 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from openai import BadRequestError, OpenAI
 from PIL import Image
 from starlette.testclient import TestClient
+from tokenizers import Tokenizer
+from typer.testing import CliRunner
 
+from ippo import app
+from models.labels import Seen
 from runtime.bundle import MANIFEST
+from runtime.captioner import END, TOKENIZER
+from runtime.generator import Request
+from runtime.images import decode
 from serving.application import application
 from serving.serve_config import ServeConfig
+from tests import tiny
 from tests.versatile_bundle import NAME, write_versatile
 
 VARIATIONS, EDITS, CHAT = "/v1/images/variations", "/v1/images/edits", "/v1/chat/completions"
@@ -87,6 +98,24 @@ def test_a_picture_tells_the_mix_and_the_pictures_that_it_was_drawn_from(both: T
     assert told["style"] == hashlib.sha256(TWO).hexdigest()[:16]
     typed = Image.open(io.BytesIO(both.post("/generate", json={"prompt": "cat", "seed": 5}).content)).info
     assert not {"mix", "content", "style"} & set(typed)
+
+
+def test_the_command_line_tells_the_same_of_a_picture_as_the_server(both: TestClient, tmp_path: Path) -> None:
+    bundle = cast("Any", both.app).state.registry.first.generator.bundle.folder
+    for name, file in (("one.png", ONE), ("two.png", TWO)):
+        (tmp_path / name).write_bytes(file)
+    pictures = ["--content", str(tmp_path / "one.png"), "--style", str(tmp_path / "two.png"), "--mix", "0.3"]
+    own, out = ["--bundle", str(bundle), "--backend", "eager", "--seed", "5"], tmp_path / "out.png"
+    body = {"prompt": "cat", "content": base(ONE), "style": base(TWO), "mix": 0.3, "seed": 5}
+    done = CliRunner().invoke(app, ["generate", "cat", *pictures, *own, "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    served = Image.open(io.BytesIO(both.post("/generate", json=body).content))
+    assert Image.open(out).info == served.info and np.array_equal(np.asarray(Image.open(out)), np.asarray(served))
+    (tmp_path / "prompts.txt").write_text("cat\n")
+    done = CliRunner().invoke(app, ["bulk", str(tmp_path / "prompts.txt"), *own, "--out", str(tmp_path / "many")])
+    assert done.exit_code == 0, done.output
+    typed = Image.open(io.BytesIO(both.post("/generate", json={"prompt": "cat", "seed": 5}).content))
+    assert Image.open(next((tmp_path / "many").glob("*/*.png"))).info == typed.info
 
 
 PNG = ("a.png", ONE, "image/png")
@@ -271,6 +300,31 @@ def test_a_wish_that_cannot_be_is_one_line(both: TestClient, path: str, body: di
     assert says in line and "\n" not in line and len(line) < 400
 
 
+def test_a_chat_counts_the_tokens_that_were_read_and_written(both: TestClient) -> None:
+    client = OpenAI(base_url=f"{both.base_url}/v1", api_key="none", http_client=both, max_retries=0)
+    messages: Any = SHOWN
+    answer = client.chat.completions.create(model=NAME, messages=messages, n=4, seed=1)
+    writer = cast("Any", both.app).state.registry.first.captioner
+    picture, bundle = decode(ONE, writer.size), writer.generator.bundle
+    captions = writer.caption([picture] * 4, range(1, 5))
+    assert [one.message.content for one in answer.choices] == [one.text for one in captions]
+    rows = writer.generator.generate([Request(Seen(picture, tiny.COLUMNS[0]), seed) for seed in range(1, 5)]).tolist()
+    end = Tokenizer.from_file(str(bundle.path(TOKENIZER))).token_to_id(END)
+    written = [row.index(end) + 1 if end in row else len(row) for row in rows]
+    assert [one.written for one in captions] == written
+    assert answer.usage is not None and answer.usage.completion_tokens == sum(written)
+    assert answer.usage.prompt_tokens == bundle.manifest.picture_tokens[0]
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + sum(written)
+    with pytest.raises(BadRequestError, match="stream: a caption is answered whole; accepted: false"):
+        client.chat.completions.create(model=NAME, messages=messages, stream=True)
+
+
+def test_emoji_and_styles_that_nobody_knows_are_words_like_others(both: TestClient) -> None:
+    prompts = ["🐱 in Twemoji style", "a cat in Apple style", "a cat"]
+    drawn = [both.post("/generate", json={"prompt": prompt, "seed": 1}) for prompt in prompts]
+    assert [answer.status_code for answer in drawn] == [200] * 3 and len({answer.content for answer in drawn}) == 3
+
+
 def test_null_is_the_default_of_every_field_that_may_lack(both: TestClient) -> None:
     drawn = {"content": base(ONE), "seed": 1}
     nulls = dict.fromkeys(("prompt", "style", "mix", "n", "size", "strength", "image", "steps", "format", "model"))
@@ -293,7 +347,8 @@ def test_a_picture_with_line_breaks_and_as_a_data_url_is_the_same(both: TestClie
 def test_what_is_said_holds_no_special_tokens_and_no_control_characters(both: TestClient) -> None:
     captions = both.post("/caption", json={"image": base(ONE), "n": 8, "seed": 1}).json()["captions"]
     for one in captions:
-        assert "<|" not in one["text"] and all(letter.isprintable() for letter in one["text"])
+        assert not any(unsaid in one["text"] for unsaid in ("<|", "\ufffd"))
+        assert all(letter.isprintable() for letter in one["text"])
         assert one["complete"] or one["text"] is not None
     assert len({one["seed"] for one in captions}) == 8
 
@@ -309,6 +364,60 @@ def test_a_small_file_of_a_huge_picture_is_not_opened(both: TestClient) -> None:
         assert answer.status_code in (400, 422) and "5000x5000" in answer.text
     answer = both.post(VARIATIONS, files={"image": ("a.png", bomb.getvalue(), "image/png")})
     assert answer.status_code == 400 and answer.json()["error"]["message"].startswith("image has 5000x5000 pixels")
+
+
+def test_what_waits_is_answered_by_the_model_that_took_it(tmp_path: Path) -> None:
+    """Another bundle takes the place of one while pictures and captions wait for that: none is lost, none is of both."""
+    first, second = (write_versatile(tmp_path / name, name, seed) for seed, name in enumerate(("first", "second")))
+    drawn, cat = {"content": base(ONE), "seed": 5}, {"prompt": "cat", "seed": 5}
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("/generate", drawn),
+        ("/caption", {"image": base(ONE), "n": 2, "seed": 5}),
+        ("/generate", cat),
+        (CHAT, {"messages": SHOWN, "seed": 5}),
+    ]
+    pictures = 5  # and captions of all these requests
+    options = {"backend": "eager", "threads": 1, "page": False, "batches": (1,), "admin_key": "the-admin-key"}
+    with (
+        TestClient(application(ServeConfig.model_validate({"bundle": first, **options}))) as client,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        state = cast("Any", client.app).state
+
+        def ask(path: str, body: dict[str, Any]) -> Any:
+            answer = client.post(path, json=body)
+            assert answer.status_code == 200, answer.text
+            if path == "/generate":
+                return answer.content
+            return {key: value for key, value in answer.json().items() if key not in ("id", "created")}
+
+        before = [ask(*one) for one in asked]
+        with state.registry.first.generator._lock:
+            pool.submit(ask, "/generate", cat)  # is in the generator, the others behind it
+            waiting = [pool.submit(ask, *one) for one in asked]
+            until(lambda: state.artist.depth >= pictures)
+            swapped = {"json": {"bundle": str(second)}, "headers": {"authorization": "Bearer the-admin-key"}}
+            assert client.post("/admin/model", **swapped).json()["model"] == "second"
+        assert [one.result(60) for one in waiting] == before
+        after = [ask(*one) for one in asked]
+        assert before[3]["model"] == "first" and after[3]["model"] == "second"
+        assert before[0] != after[0] and before[2] != after[2]
+        assert Image.open(io.BytesIO(after[0])).info["model"] == "second"
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for it, for a minute."""
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_captions_wait_in_the_same_queue(both: TestClient) -> None:
+    writer = cast("Any", both.app).state.registry.first.captioner
+    with writer.generator._lock:
+        late = both.post("/caption", json={"image": base(ONE)}, headers={"x-request-timeout": "0.05"})
+    assert late.status_code == 429 and "not drawn within 0.05 s" in late.json()["error"]
 
 
 def test_after_a_swap_to_a_bundle_of_fewer_tasks_they_are_named(tmp_path: Path) -> None:

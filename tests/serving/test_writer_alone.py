@@ -68,6 +68,9 @@ def test_pictures_and_texts_are_written_about(client: TestClient) -> None:
     url = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{picture()}"}}
     chat = client.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": [url]}], "seed": 3})
     assert chat.json()["choices"][0]["message"]["content"] == said[0][0]["text"]
+    tokens, longest = (tiny_published.SIDE // tiny_published.PATCH) ** 2 + 1, 29  # of 30, the first is given
+    usage = chat.json()["usage"]
+    assert usage["prompt_tokens"] == tokens and 1 <= usage["completion_tokens"] <= longest
 
 
 @pytest.mark.parametrize(
