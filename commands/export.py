@@ -115,16 +115,8 @@ def export(
     calibration = [row.input for row in prompts.read(calibrate)] if calibrate else ()
     model = taken(run, take)
     student = folder.as_student(opened(model, decoder), named(model), model)
-    options = ExportOptions(
-        name,
-        precision,
-        planned,
-        lora,
-        calibration=calibration,
-        engines=engines,
-        captions=_captions(run, suggest, student),
-        overwrite=overwrite,
-    )
+    captions = _captions(run, suggest, student)
+    options = ExportOptions(name, precision, planned, lora, (), calibration, engines, captions, overwrite=overwrite)
     bundle = write_bundle(model, out, options, student)
     Console().print_json(data=bundle.manifest.parity)
 

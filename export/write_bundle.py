@@ -89,13 +89,8 @@ def export(student: str, out: Path, options: ExportOptions | None = None, opened
             # Manifest: what is known before an image is drawn; the gate opens the bundle by it
             flows = _further_flows(pipeline, folder, stored, options, options.model_name or out.name)
             bundle = Bundle(folder, _manifest(pipeline, folder, paths, figures, options.model_name or out.name))
-            bundle = _with(
-                bundle,
-                precision=options.precision,
-                **_buckets(bundle.manifest, options.buckets),
-                captions=tuple(options.captions),
-                flows=flows,
-            )
+            more = _buckets(bundle.manifest, options.buckets) | {"captions": options.captions, "flows": flows}
+            bundle = _with(bundle, precision=options.precision, **more)
 
             # Gate: what every backend that is installed draws or writes, against torch float32
             bundle = _with(bundle, parity=figures | gate.measured(bundle, pipeline, inputs, options.trained))
