@@ -15,6 +15,7 @@ from data.imagefolder import ImageFolder
 from models import folder as folders
 from models import optimus
 from models.labels import Seen, Wish
+from tests import tiny
 from tests.models import tiny_published
 from tests.training.conftest import write_set
 from training import launch
@@ -119,6 +120,7 @@ def test_contexts_of_any_captioned_pictures(runs: Path, tmp_path: Path) -> None:
     assert contexts.cut(conditioner.beyond) == []
     contexts.captions = [["a fox in the snow"] * 2, ["red"] * 2]
     (line,) = contexts.cut(conditioner.beyond)
-    assert line.startswith("2 of 4 captions are longer than the 10 tokens") and line.endswith("of 'a fox in the snow'")
+    assert line.startswith(f"2 of 4 captions are longer than the {tiny.TOKENS} tokens")
+    assert line.endswith("such as 'the snow' of 'a fox in the snow'")
     with pytest.raises(BadInput, match="emoji"):
         Contexts(images, ["text"], ContextsConfig(), conditioner)  # type: ignore[arg-type]
