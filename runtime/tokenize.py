@@ -100,7 +100,7 @@ class PromptTokenizer:
 
     def read(self, input: Input) -> int:
         """How many of the S tokens are the prompt's, its start and end among them."""
-        return sum(self._encode(input)[0].attention_mask)
+        return int(sum(self._encode(input)[0].attention_mask))
 
     def dropped(self, input: Input) -> int:
         """How many tokens of the prompt do not fit into S."""

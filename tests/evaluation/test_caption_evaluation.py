@@ -140,24 +140,24 @@ def test_the_published_text_flow_is_evaluated_beside_the_sets_captions(place: Pa
     tiny_published.write_optimus(base / optimus.FOLDER)
     text = folders.load(base, "image-to-text")
     folders.save(replace(text, scheduler=student_scheduler(text.scheduler)), tmp_path / "student")
-    names = {part: str(tmp_path / part) for part in ("student", "teacher")} | {"data": str(place / "set")}
-    subjects = Subjects(**names, judge=str(place / "judge"), flow="image-to-text", steps=1, student_steps=(1,))
+    student, judge, data = str(tmp_path / "student"), str(place / "judge"), str(place / "set")
+    subjects = Subjects(student, str(base), judge, data, flow="image-to-text", steps=1, student_steps=(1,))
     result = evaluate(subjects, Effort(4, 4, (1.0,), ("ddim",), sweep=4))
     writes = [title for title in result.written if title.startswith(("teacher", "student"))]
     assert writes == ["teacher, 1 steps, guidance 1, ddim", "student, 1 step"] == [*result.writers]
     for kind, right in result.written[REFERENCES].items():
         assert all(len(result.written[title][kind]) == len(right) for title in writes)
         assert any(result.written["student, 1 step"][kind]), "letters at random are still letters"
-    (student,) = result.comparison.students
-    assert student[READ_BACK] == {} and 0 <= student[WORDS]["seen"] <= 1
+    (line,) = result.comparison.students
+    assert line[READ_BACK] == {} and 0 <= line[WORDS]["seen"] <= 1
     (see,) = sources.open_seer(text).values()
     assert see(np.zeros((2, 16, 16, 3), np.uint8)).shape == (2, tiny_published.WIDTH), "the class token alone"
 
 
 def test_a_bundle_is_shown_pictures_of_its_own_size(place: Path, tmp_path: Path) -> None:
-    names = {part: str(place / part) for part in ("teacher", "judge")} | {"data": str(place / "set")}
     bundle = str(write_versatile(tmp_path / "bundle"))
-    (write,) = sources.student_writers(Subjects(**names, student=bundle, backend="eager", student_steps=(1,))).values()
+    subjects = Subjects(bundle, "no teacher", "no judge", str(place / "set"), backend="eager", student_steps=(1,))
+    (write,) = sources.student_writers(subjects).values()
     large = np.random.default_rng(0).integers(0, 256, (3, 24, 24, 3), np.uint8)
     assert len(write(large, ["text", "text_fr", "text"], [0, 1, 2])) == 3
 
