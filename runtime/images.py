@@ -99,7 +99,7 @@ def provenance_in(file: bytes) -> dict[str, str]:
         comment = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
     if isinstance(comment, bytes) and comment.startswith(b"UNICODE\0"):  # as Automatic1111 writes JPEGs
         said["parameters"] = comment[8:].decode("utf-16-be", "replace")
-    with suppress(ValueError, RecursionError):
+    with suppress(ValueError, TypeError, RecursionError):  # no JSON, or a description that is a number
         fields = json.loads(description or "null")
         said |= {str(name): str(value) for name, value in fields.items()} if isinstance(fields, dict) else {}
     return said

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from base.errors import BadInput
-from runtime.images import MAX_JPEG_PIXELS, decode, open_picture
+from runtime.images import MAX_JPEG_PIXELS, decode, open_picture, provenance_in
 
 TURNED = Image.Exif()
 TURNED[0x0112] = 6  # the camera was held upright
@@ -48,6 +48,11 @@ def test_damaged_exif_says_nothing_of_a_picture_that_is_whole(broken: bytes) -> 
     """Pillow raises what a server answered with 500."""
     damaged = file(halves(64, 48), "JPEG", exif=b"Exif\0\0" + broken)
     assert decode(damaged, (8, 8))[0, 0, 0] > 250
+
+
+def test_a_description_that_is_a_number_says_nothing() -> None:
+    number = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x0e\0\x03\0\0\0\x01\0\x05\0\0\0\0\0\0"
+    assert provenance_in(file(halves(64, 48), "JPEG", exif=number)) == {}
 
 
 def test_of_several_pictures_in_a_file_the_first_is_read() -> None:
