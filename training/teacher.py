@@ -218,6 +218,8 @@ class TeacherMethod(Method):
                 for seeds in split(len(inputs), pipeline.latent_shape, 16)
             ]
         )
+        if self.texts is not None:
+            self.texts.rest()
         return np.concatenate([np.concatenate(list(row), axis=1) for row in (images[:count], images[count:])], axis=0)
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:

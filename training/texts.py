@@ -23,14 +23,14 @@ class Texts:
     def __init__(self, pipeline: Pipeline, ids: Tensor) -> None:
         """`ids` `(M, S)`: of every caption, the null one included; what they give is held in memory, in float32.
 
-        The conditioner is set aside.
+        The conditioner rests until it is asked again.
         """
         self.pipeline = pipeline
         known = ids.unique(dim=0)
         name = tensor_cache.digest([pipeline.conditioner], known)
         self.arrays = tensor_cache.cached_tensors(f"texts-{name}", lambda: self._encode(known))
         self.indices = {row.numpy().tobytes(): index for index, row in enumerate(known)}
-        set_aside(pipeline.conditioner)
+        self.rest()
 
     def __call__(self, ids: Tensor) -> Conditioning:
         """The conditioning of ids `(N, S)`, on their device; no gradient reaches the conditioner."""
@@ -40,6 +40,10 @@ class Texts:
                 return self.pipeline.conditioner(ids)
         indices = torch.tensor(rows)  # (N,)
         return Conditioning(**{name: array[indices].to(ids.device) for name, array in self.arrays.items()})
+
+    def rest(self) -> None:
+        """The conditioner's weights leave memory, where they are mapped from their file."""
+        set_aside(self.pipeline.conditioner)
 
     @torch.no_grad()
     def _encode(self, ids: Tensor) -> dict[str, Tensor]:

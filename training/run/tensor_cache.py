@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import torch
@@ -29,8 +29,9 @@ def digest(networks: Iterable[nn.Module], *facts: object) -> str:
     """
     content = hashlib.sha256()
     for part in chain(chain.from_iterable(map(_parts, networks)), map(_part, facts)):
-        content.update(len(part).to_bytes(8))  # so that no part may end in the next one
-        content.update(part)
+        content.update(sum(map(len, part)).to_bytes(8))  # so that no part may end in the next one
+        for piece in part:
+            content.update(piece)
     return content.hexdigest()[:24]
 
 
@@ -51,12 +52,16 @@ def cached_tensors(name: str, make: Callable[[], Mapping[str, Tensor]]) -> dict[
     return values
 
 
-def _parts(network: nn.Module) -> Iterator[bytes]:
+Part = Sequence[bytes | memoryview]
+"""Bytes that count one after the other; a tensor's own are not copied, for a text encoder's table of words has a gigabyte."""
+
+
+def _parts(network: nn.Module) -> Iterator[Part]:
     """Everything that decides what a network computes: buffers that are not saved are among it."""
     for name, module in network.named_modules():
         yield _part([name, type(module).__name__, _settings(module)])
     for name, values in (*network.named_parameters(), *network.named_buffers()):
-        yield name.encode()
+        yield [name.encode()]
         yield _part(values)
 
 
@@ -67,8 +72,8 @@ def _settings(module: nn.Module) -> dict[str, object]:
     return {name: value for name, value in values.items() if name[0] != "_" and name not in _HISTORY}
 
 
-def _part(fact: object) -> bytes:
+def _part(fact: object) -> Part:
     if not isinstance(fact, Tensor):
-        return json.dumps(fact, sort_keys=True, default=repr).encode()  # lists and tuples alike, as files have them
-    values = fact.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-    return f"{tuple(fact.shape)} {fact.dtype} ".encode() + values
+        return [json.dumps(fact, sort_keys=True, default=repr).encode()]  # lists and tuples alike, as files have them
+    values = fact.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return [f"{tuple(fact.shape)} {fact.dtype} ".encode(), memoryview(values)]

@@ -75,6 +75,8 @@ class AddMethod(Method):
         for term in self.terms.values():
             term.prepare(training)
         self.checks = training.checks()
+        if training.texts is not None:
+            training.texts.rest()  # pairs have asked the conditioner
 
     def notes(self) -> Sequence[str]:
         """Captions that are cut."""
@@ -154,6 +156,8 @@ class AddMethod(Method):
             some, seeds = [prompts[index] for index in part], part.tolist()
             upper += list(self.teacher.preview(some, seeds, 16, self.config.pairs.guidance))
             lower += list(student.preview(some, seeds))
+        if self.training_set.texts is not None:
+            self.training_set.texts.rest()
         return np.concatenate([np.concatenate(row, axis=1) for row in (upper, lower)], axis=0)
 
     def save(self, folder: Path, averages: Mapping[str, nn.Module]) -> None:

@@ -41,6 +41,10 @@ def test_a_name_changes_with_weights_and_facts() -> None:
     assert tensor_cache.digest([network], 1, torch.zeros(2)) != before
 
 
+def test_what_was_cached_before_is_found_again() -> None:
+    assert tensor_cache.digest([], torch.tensor([1.0, 2.0])) == "a4db0d892375089b7f3995aa"
+
+
 def test_every_part_of_what_is_cached_counts() -> None:
     ids = torch.arange(12).view(6, 2)
     middle = ids.clone()
