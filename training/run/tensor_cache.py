@@ -76,4 +76,4 @@ def _part(fact: object) -> Part:
     if not isinstance(fact, Tensor):
         return [json.dumps(fact, sort_keys=True, default=repr).encode()]  # lists and tuples alike, as files have them
     values = fact.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return [f"{tuple(fact.shape)} {fact.dtype} ".encode(), memoryview(values)]
+    return [f"{tuple(fact.shape)} {fact.dtype} ".encode(), values.data]
