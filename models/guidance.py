@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.conditioning import Conditioning
+from models.per_sample import per_sample
 
 
 @dataclass(frozen=True)
@@ -54,4 +55,4 @@ def guidance_terms(
     indices[turns, samples] = count + torch.arange(len(samples), device=weights.device)
     heavy = weights.new_zeros(most, count)
     heavy[turns, samples] = guidance * weights[samples, attributes]
-    return GuidanceTerms(alone, samples, list(indices), list(heavy[:, :, None, None, None]))
+    return GuidanceTerms(alone, samples, list(indices), [per_sample(row) for row in heavy])

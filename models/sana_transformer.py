@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from models import reduce
 from models.architecture import Architecture, hooked, squared_error
 from models.conditioning import Conditioning
+from models.per_sample import per_sample
 from models.schedule import TRIGONOMETRIC_STEPS
 
 TOKENS = 300
@@ -40,7 +41,7 @@ class TrigonometricTransformer(SanaTransformer2DModel):
             torch._check(array.shape[0] == sample.shape[0])
         angle = trigonometric_angle(torch.as_tensor(timestep, device=sample.device)).expand(sample.shape[0])
         time = angle.sin() / (angle.sin() + angle.cos())
-        rows = time[:, None, None, None].to(sample.dtype)
+        rows = per_sample(time).to(sample.dtype)
         norm = (rows.square() + (1 - rows).square()).sqrt()  # 1/(α + σ)
         flow = super().forward(
             sample * norm,

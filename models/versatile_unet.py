@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from models.architecture import Architecture
 from models.conditioning import Conditioning
+from models.per_sample import per_sample
 from models.unet import UNetArchitecture
 
 PICTURE_TOKENS = 8
@@ -54,7 +55,7 @@ def mixed(
         return (image,)
     (text,) = by_text(hidden, context.text, **arguments)
     assert context.mix is not None, "text and pictures together need their mix"
-    share = context.mix.to(text.dtype)[:, None, None, None]
+    share = per_sample(context.mix.to(text.dtype))
     return (text * share + image * (1 - share),)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.per_sample import per_sample
 from training.run.draws import Draws
 
 
@@ -24,5 +25,5 @@ def shift(images: Tensor, draws: Draws, reach: int) -> Tensor:
 
 def mirror(images: Tensor, draws: Draws) -> Tensor:
     """Flip half of the images from left to right: `(N, C, H, W)` → the same."""
-    flipped = (draws.uniform() < 0.5)[:, None, None, None]
+    flipped = per_sample(draws.uniform() < 0.5)
     return torch.where(flipped, images.flip(3), images)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from models.per_sample import per_sample
 from models.schedule import Schedule
 
 
@@ -24,8 +25,8 @@ class Tables:
     def at(self, timesteps: Tensor) -> tuple[Tensor, Tensor]:
         """Timesteps `(N,)` → alpha and sigma `(N, 1, 1, 1)`."""
         index = timesteps.cpu()
-        alpha, sigma = (table[index].to(timesteps.device)[:, None, None, None] for table in (self.alpha, self.sigma))
-        return alpha, sigma
+        alpha, sigma = self.alpha[index], self.sigma[index]
+        return per_sample(alpha.to(timesteps.device)), per_sample(sigma.to(timesteps.device))
 
 
 class Angles:

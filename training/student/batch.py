@@ -17,6 +17,7 @@ from base.errors import BadInput
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from models.conditioning import Conditioning
+from models.per_sample import per_sample
 from models.task import task_of
 from training.examples import examples
 from training.latents import Alike
@@ -155,7 +156,7 @@ class Batch:
         real, conditioning, draws, student = self.real, self.conditioning, self.draws, self.student
         timesteps = student.draw_timesteps(draws)
         if share := self.samples.config.own_outputs:
-            own = (draws.uniform() < share)[:, None, None, None]
+            own = per_sample(draws.uniform() < share)
             real = torch.where(own, self._earlier_output(timesteps), real)
         noisy = student.add_noise(real, draws.normal(*real.shape[1:]), timesteps)
         return student.x0(noisy, timesteps, conditioning)
@@ -167,7 +168,7 @@ class Batch:
         for step in sorted(self.samples.config.timesteps, reverse=True)[:-1]:
             now = torch.full_like(timesteps, step)
             noisy = student.add_noise(x0, self.draws.normal(*x0.shape[1:]), now)
-            later = (timesteps < step)[:, None, None, None]
+            later = per_sample(timesteps < step)
             x0 = torch.where(later, student.x0(noisy, now, self.conditioning), x0)
         return x0
 
@@ -184,6 +185,6 @@ class Batch:
         index = draws.integers(len(pairs)).cpu()
         # By places in the global batch: parts and processes see the reals and samples that one pass over all of it sees.
         sampled = torch.tensor([source == "teacher" or position % 2 == 1 for position in draws.positions])
-        real = torch.where(sampled[:, None, None, None], pairs.samples[index], self.images.cpu())
+        real = torch.where(per_sample(sampled), pairs.samples[index], self.images.cpu())
         ids = torch.where(sampled[:, None], pairs.ids[index], ids)
         return real.to(draws.device), self.samples.condition(ids.to(draws.device))

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from base.errors import BadInput
 from models.conditioning import Conditioning
+from models.per_sample import per_sample
 from models.sampling import add_noise, to_epsilon, to_x0
 from training.rehearsal import Rehearsal
 from training.run.draws import Draws
@@ -88,7 +89,7 @@ class Consistency(Term[ConsistencyConfig]):
 
         From a timestep of 50 on c_skip is below 1e-6: there f is x̂0 itself, as the student is used.
         """
-        time = _SCALING * timesteps[:, None, None, None].float()
+        time = _SCALING * per_sample(timesteps).float()
         skip = _SIGMA_DATA**2 / (time**2 + _SIGMA_DATA**2)
         out = time / (time**2 + _SIGMA_DATA**2).sqrt()
         return skip * sample + out * self.student.x0(sample, timesteps, conditioning)
@@ -101,7 +102,7 @@ class Consistency(Term[ConsistencyConfig]):
         output = self.teacher.denoise(conditioning, self.config.guidance)(sample, start).float()
         x0 = to_x0(sample, output, alpha, sigma, prediction)
         epsilon = to_epsilon(sample, output, alpha, sigma, prediction)
-        return torch.where((end == 0)[:, None, None, None], x0, add_noise(x0, epsilon, *self.student.tables.at(end)))
+        return torch.where(per_sample(end == 0), x0, add_noise(x0, epsilon, *self.student.tables.at(end)))
 
 
 TERM = Consistency

@@ -18,6 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from base.errors import BadInput
 from models.conditioning import Conditioning
+from models.per_sample import per_sample
 from models.pipeline import predict
 from models.sampling import add_noise, to_epsilon, to_velocity, to_x0
 from training.rehearsal import Rehearsal
@@ -75,7 +76,7 @@ class ContinuousConsistency(Term[ContinuousConsistencyConfig]):
         `validation/distance`.
         """
         angle = self.angles.within(torch.exp(self.config.mean + self.config.deviation * draws.normal()).atan())
-        cos, sin = _rows(angle.cos()), _rows(angle.sin())
+        cos, sin = per_sample(angle.cos()), per_sample(angle.sin())
         sample = add_noise(x0, draws.normal(*x0.shape[1:]), cos, sin)
         velocity = self.velocity(sample, angle, conditioning)
         output, slope = self.derivative(sample, velocity, angle, conditioning)
@@ -91,7 +92,7 @@ class ContinuousConsistency(Term[ContinuousConsistencyConfig]):
         """
         angle = self.teacher_angles.within(angle)
         timesteps, _ = self.teacher_angles.timesteps(angle)
-        cos, sin, kind = _rows(angle.cos()), _rows(angle.sin()), self.teacher.schedule.prediction_type
+        cos, sin, kind = per_sample(angle.cos()), per_sample(angle.sin()), self.teacher.schedule.prediction_type
         output = self.teacher.denoise(conditioning, self.config.guidance)(sample, timesteps).float()
         if kind == "v_prediction":
             return output
@@ -125,11 +126,6 @@ def consistency_tangent(
 def normalised(tangent: Tensor) -> Tensor:
     """g / (‖g‖ + 0.1) of every sample `(N, C, h, w)`, ‖·‖ its root mean square (sCM, section 4)."""
     return tangent / (tangent.square().mean(dim=(1, 2, 3), keepdim=True).sqrt() + _DAMPING)
-
-
-def _rows(values: Tensor) -> Tensor:
-    """`(N,)` → `(N, 1, 1, 1)`."""
-    return values[:, None, None, None]
 
 
 TERM = ContinuousConsistency

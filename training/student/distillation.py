@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.conditioning import Conditioning
+from models.per_sample import per_sample
 from models.sampling import add_noise, to_epsilon, to_x0
 from training.rehearsal import Rehearsal
 from training.run.draws import Draws
@@ -108,7 +109,7 @@ class Distillation(Term[DistillationConfig]):
         """
         null = self.teacher.null_beside(conditioning)
         plain, guided = self._epsilon(noisy, timesteps, null), self._epsilon(noisy, timesteps, conditioning)
-        low = (timesteps < len(self.tables) // 5)[:, None, None, None]
+        low = per_sample(timesteps < len(self.tables) // 5)
         domain = torch.where(low, plain, torch.zeros_like(plain))
         alpha, sigma = self.tables.at(timesteps)
         return (domain + self.config.guidance * (guided - plain)) * sigma / alpha.clamp(min=1e-3)

@@ -15,6 +15,7 @@ from base.errors import BadInput
 from data.imagefolder import ImageFolder
 from models import folder as folders
 from models.folder import load
+from models.per_sample import per_sample
 from models.pixel_tensors import from_uint8
 from models.sampling import add_noise
 from tests import tiny
@@ -277,7 +278,7 @@ def test_the_distillation_gradient_leads_to_the_teachers_view_and_nowhere_else(o
             away = distillation._noise_free(noisy, timesteps, conditioning)
         else:
             away = fake - distillation._denoised(noisy, timesteps, conditioning)
-    weights = distillation._weights(timesteps)[:, None, None, None]
+    weights = per_sample(distillation._weights(timesteps))
     assert float(gradient.abs().sum()) > 0
     assert torch.allclose(gradient, 2 * weights * away / fake.numel(), atol=1e-6)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from base.errors import BadInput
 from models import folder as folders
 from models import sampling
+from models.per_sample import per_sample
 from models.pipeline import predict
 from models.schedule import Schedule, student_scheduler, teacher_scheduler
 from tests import tiny
@@ -95,7 +96,7 @@ def test_the_gradient_is_the_tangents_and_reaches_the_student_alone(opened: Open
     )
     again = draws()
     angle = term.angles.within(torch.exp(1.6 * again.normal()).atan())
-    cos, sin = angle.cos()[:, None, None, None], angle.sin()[:, None, None, None]
+    cos, sin = per_sample(angle.cos()), per_sample(angle.sin())
     sample = cos * x0 + sin * again.normal(4, 4, 4)
     velocity = term.velocity(sample, angle, conditioning)
     output, slope = term.derivative(sample, velocity, angle, conditioning)
@@ -141,6 +142,6 @@ def test_a_student_of_another_prediction_is_refused(opened: Opened, tmp_path: Pa
     sample, conditioning = torch.randn(2, 4, 4, 4), term.teacher.condition(["red", "blue"])
     angle = term.teacher_angles.table[[499, 700]]
     output = term.teacher.denoise(conditioning, 1.5)(sample, torch.tensor([499, 700]))
-    cos, sin = angle.cos()[:, None, None, None], angle.sin()[:, None, None, None]
+    cos, sin = per_sample(angle.cos()), per_sample(angle.sin())
     by_hand = cos * output - sin * (sample - sin * output) / cos
     assert torch.allclose(term.velocity(sample, angle, conditioning), by_hand, atol=1e-4)
