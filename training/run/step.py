@@ -59,7 +59,6 @@ class Step:
     def _gradients(self, phase: Phase, number: int) -> dict[str, Tensor]:
         """Fill in the gradients of the phase's weights; returns its mean losses, without gradient."""
         config, accelerator, means = self.config, self.accelerator, dict[str, Tensor]()
-        shared = is_shared(phase.parameters)
         own = range(accelerator.process_index, config.batch, accelerator.num_processes)
         for parameter in phase.parameters:
             parameter.grad = None
@@ -68,31 +67,29 @@ class Step:
             draws = Draws.at(config.seed, self.state.step, part, accelerator.device, number)
             with accelerator.autocast():
                 losses = phase.loss([self.indices[position] for position in part], draws)
-            # Only the phase's own weights get a gradient: the discriminator none from the generator's loss, and so on.
-            total = self.state.scaler.scale(losses["total"] / config.accumulate)
-            if shared:
-                self._backward(phase, total)
-            else:
-                gradients = torch.autograd.grad(total, list(phase.parameters), allow_unused=True)
-                for parameter, gradient in zip(phase.parameters, gradients, strict=True):
-                    if gradient is not None:
-                        parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+            self._backward(phase, self.state.scaler.scale(losses["total"] / config.accumulate))
             for name, loss in losses.items():
                 means[name] = means.get(name, 0) + loss.detach() / config.accumulate
         if accelerator.num_processes > 1:
-            if not shared:
+            if not is_shared(phase.parameters):
                 average([parameter.grad for parameter in phase.parameters if parameter.grad is not None], accelerator)
             means = {name: accelerator.reduce(loss, "mean") for name, loss in means.items()}
         return means
 
     def _backward(self, phase: Phase, total: Tensor) -> None:
-        """Gradients where weights are shared out, which come already averaged; those of other phases' weights are dropped."""
-        total.backward()  # type: ignore[no-untyped-call]
-        own = {id(parameter) for parameter in phase.parameters}
-        for other, _ in self.state.phases:
-            for parameter in other.parameters:
-                if id(parameter) not in own:
-                    parameter.grad = None
+        """Add to the gradients of the phase's own weights alone: the discriminator gets none from the generator's loss.
+
+        Weights that are shared out are whole ones in a graph, so that a backward cannot be limited to some of them: there
+        the gradients of other phases' weights, which come averaged over processes as all do, are dropped after it.
+        """
+        shared = is_shared(phase.parameters)
+        total.backward(inputs=None if shared else list(phase.parameters))  # type: ignore[no-untyped-call]
+        if shared:
+            own = {id(parameter) for parameter in phase.parameters}
+            for other, _ in self.state.phases:
+                for parameter in other.parameters:
+                    if id(parameter) not in own:
+                        parameter.grad = None
 
     def _skip(self, phase: Phase) -> None:
         state = self.state
