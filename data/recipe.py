@@ -21,9 +21,9 @@ from data import build, captioners, tables
 from data.aspect_buckets import BucketsConfig
 from data.captioners import BlipConfig, EndpointConfig
 from data.cleaning_report import CleaningReport, Dropped
-from data.imagefolder import read_hub
 from data.join import TableConfig, joined
 from data.parquet_images import find_or_unpack, staged
+from data.read_split import read_hub
 from data.sources import CaptionedFile, CaptionedImages, find
 from data.square_picture import Fit, Form
 

@@ -27,7 +27,8 @@ from models.architecture import architecture
 from models.attributes import attribute_weights
 from models.conditioning import Conditioning
 from models.labels import Input, class_id
-from models.pipeline import Autoencoder, Conditioner, Pipeline
+from models.parts import Autoencoder, Conditioner
+from models.pipeline import Pipeline
 from models.schedule import BetaSchedule, Prediction, teacher_scheduler
 from models.tasks.attributes_to_image import AttributesToImage
 from models.tasks.class_to_image import ClassToImage

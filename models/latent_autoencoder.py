@@ -17,7 +17,7 @@ from torch.nn import functional
 from base.errors import BadInput
 from models import component_configs, weight_files
 from models.implementation import file_of
-from models.pipeline import Autoencoder
+from models.parts import Autoencoder
 
 
 class LatentAutoencoder(Autoencoder):

@@ -32,7 +32,7 @@ from transformers import (
 from base.errors import BadInput
 from models import weight_files
 from models.bases import Base
-from models.pipeline import Autoencoder
+from models.parts import Autoencoder
 from models.word_by_word import ByWord, write
 from models.writer import written
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from base.errors import BadInput
-from models.pipeline import Conditioner
+from models.parts import Conditioner
 from models.pixel_tensors import from_uint8
 
 

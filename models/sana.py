@@ -25,7 +25,8 @@ from models.bases import Base
 from models.conditioning import Conditioning
 from models.labels import Input
 from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
-from models.pipeline import Conditioner, Pipeline
+from models.parts import Conditioner
+from models.pipeline import Pipeline
 from models.sana_transformer import TOKENS, TrigonometricTransformer, trigonometric_angle
 from models.schedule import STUDENT_TIMESTEPS, is_flow
 from models.stable_diffusion import tokenized

@@ -28,7 +28,8 @@ from models.conditioning import Conditioning
 from models.implementation import file_named
 from models.labels import Input
 from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
-from models.pipeline import Conditioner, Pipeline
+from models.parts import Conditioner
+from models.pipeline import Pipeline
 from models.schedule import base_scheduler, teacher_scheduler
 from models.stable_diffusion_file import FIRST, RELEASED, SECOND, Layout
 from models.tasks.text_to_image import TextToImage

@@ -23,7 +23,8 @@ from models.bases import Base
 from models.conditioning import Conditioning
 from models.labels import Input
 from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
-from models.pipeline import Conditioner, Pipeline
+from models.parts import Conditioner
+from models.pipeline import Pipeline
 from models.schedule import base_scheduler
 from models.stable_diffusion import TASK, beyond, check_fit, name_as_released, tokenized, vae_class
 from models.stable_diffusion_file import XL, Layout

@@ -31,7 +31,7 @@ from base.typeface import font
 from models.architecture import Architecture, hooked
 from models.conditioning import Conditioning
 from models.detokenizer import joined_words
-from models.pipeline import Autoencoder
+from models.parts import Autoencoder
 
 CONTEXT_TOKENS = 9
 """Tokens of an example's context: the kind of caption, and those of a picture."""

@@ -15,7 +15,8 @@ from base.errors import BadInput
 from data.aspect_buckets import TOGETHER, Size, written
 from data.imagefolder import ImageFolder
 from models.architecture import architecture
-from models.pipeline import Autoencoder, Pipeline
+from models.parts import Autoencoder
+from models.pipeline import Pipeline
 from models.pixel_tensors import from_uint8
 from models.task import task_of
 from training.run import tensor_cache

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.conditioning import Conditioning
-from models.pipeline import predict
+from models.parts import predict
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from base.errors import BadInput
 from metrics.sharpness import psnr
 from models import ddpm
 from models import folder as folders
-from models.pipeline import Pipeline, predict
+from models.parts import predict
+from models.pipeline import Pipeline
 from tests import tiny
 from tests.models.test_ddpm import from_parts
 

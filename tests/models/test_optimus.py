@@ -17,7 +17,7 @@ from ippo import app
 from models import folder as folders
 from models import optimus
 from models.labels import Seen, Wish
-from models.pipeline import predict
+from models.parts import predict
 from models.published_text_unet import UNetFlatConditionModel
 from models.versatile_unet import transformer_lists
 from tests.models import tiny_published

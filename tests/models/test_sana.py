@@ -21,7 +21,8 @@ from models import bases, weight_files
 from models import folder as folders
 from models.architecture import architecture
 from models.noise import gaussian
-from models.pipeline import Pipeline, predict
+from models.parts import predict
+from models.pipeline import Pipeline
 from models.sampling import to_x0
 from models.schedule import Schedule, student_scheduler
 from tests.models import tiny_sana

@@ -13,7 +13,7 @@ from torch import nn
 import models
 from base.errors import BadInput
 from models.architecture import architecture, make
-from models.pipeline import predict
+from models.parts import predict
 from tests import tiny
 
 

@@ -14,7 +14,8 @@ from models import folder as folders
 from models.architecture import architecture
 from models.conditioning import Conditioning
 from models.labels import Seen, Wish
-from models.pipeline import Pipeline, predict
+from models.parts import predict
+from models.pipeline import Pipeline
 from tests import tiny
 
 

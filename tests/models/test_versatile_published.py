@@ -28,7 +28,8 @@ from models.conditioning import Conditioning
 from models.context_focus import focused
 from models.labels import Wish
 from models.noise import gaussian
-from models.pipeline import Pipeline, predict
+from models.parts import predict
+from models.pipeline import Pipeline
 from models.versatile_unet import transformer_lists
 from tests.models import tiny_published
 

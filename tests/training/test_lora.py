@@ -16,7 +16,8 @@ from base.errors import BadInput
 from metrics.sharpness import psnr
 from models import folder as folders
 from models import lora_file
-from models.pipeline import Pipeline, predict
+from models.parts import predict
+from models.pipeline import Pipeline
 from tests import tiny
 from tests.models.test_bases import stock_draws
 from training import launch

@@ -18,8 +18,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from base.errors import BadInput
 from models.conditioning import Conditioning
+from models.parts import predict
 from models.per_sample import per_sample
-from models.pipeline import predict
 from models.sampling import add_noise, to_epsilon, to_velocity, to_x0
 from training.rehearsal import Rehearsal
 from training.run.draws import Draws

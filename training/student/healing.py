@@ -17,7 +17,7 @@ from torch.nn import functional
 from base.errors import BadInput
 from models.architecture import architecture
 from models.conditioning import Conditioning
-from models.pipeline import predict
+from models.parts import predict
 from models.sampling import add_noise
 from training.denoising_loss import target
 from training.lora import OWN_NETWORK

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.conditioning import Conditioning
-from models.pipeline import predict
+from models.parts import predict
 from models.sampling import add_noise, to_x0
 from training.lora import LoraConfig, adapted
 from training.rehearsal import Rehearsal

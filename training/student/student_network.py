@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from models.architecture import architecture
 from models.conditioning import Conditioning
-from models.pipeline import Pipeline, predict
+from models.parts import predict
+from models.pipeline import Pipeline
 from models.sampling import add_noise, to_x0
 from models.schedule import Schedule, student_scheduler
 from training.assemble import configure, earlier

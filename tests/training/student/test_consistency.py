@@ -7,7 +7,7 @@ import torch
 
 from base.errors import BadInput
 from models import sampling
-from models.pipeline import predict
+from models.parts import predict
 from tests.training.student.conftest import ALONE, Opened, batch, draws, learn
 from training.student.consistency import Consistency
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from base.errors import BadInput
 from models import folder as folders
 from models import sampling
+from models.parts import predict
 from models.per_sample import per_sample
-from models.pipeline import predict
 from models.schedule import Schedule, student_scheduler, teacher_scheduler
 from tests import tiny
 from tests.models import tiny_sana

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from base.errors import BadInput
 from models import folder as folders
-from models.pipeline import Pipeline, predict
+from models.parts import predict
+from models.pipeline import Pipeline
 from tests import tiny
 from tests.training.test_lora import LOOP, RATE, STUDENT, train
 from training.run.draws import Draws
