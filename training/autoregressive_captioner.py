@@ -23,8 +23,8 @@ from models.context_encoder import ContextEncoder
 from models.prefix_captioner import PrefixCaptioner
 from models.stable_diffusion import tokenized
 from models.writer import written
-from training import contexts
 from training.examples import said
+from training.picture_tokens import picture_tokens
 from training.run.draws import Draws
 from training.run.loop_config import LoopConfig
 from training.run.method import Losses, Method, Phase
@@ -58,7 +58,7 @@ class _Split:
     """Pictures' tokens `(M, T, D)`, their captions `(M, columns, S)` and the same as texts by column."""
 
     def __init__(self, captioner: PrefixCaptioner, images: ImageFolder) -> None:
-        self.embeds = contexts.embeds_of(captioner.image_encoder, images)
+        self.embeds = picture_tokens(captioner.image_encoder, images)
         self.texts = said(images, captioner.columns)
         reads = tokenizer_files.as_written(captioner.tokenizer)
         self.ids = torch.stack([tokenized(reads, list(texts)) for texts in self.texts], dim=1)

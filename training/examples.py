@@ -25,10 +25,12 @@ from models.stable_diffusion import tokenized
 from models.task import task_of
 from models.versatile_diffusion import SeenConditioner, WishConditioner
 from models.writer import TokenAutoencoder
-from training import contexts, latents
+from training import latents
 from training.captions import Captions
-from training.contexts import Contexts, ContextsConfig, Shown
+from training.context_choice import ContextChoice, ContextsConfig, OwnContexts
+from training.contexts import Contexts
 from training.latents import Latents
+from training.picture_tokens import picture_tokens
 from training.run.draws import Draws, Shares
 from training.scored import Scored, scored_rows
 
@@ -49,29 +51,8 @@ SEEN = ContextsConfig(caption=0, cross=0, variation=1, styled=0, edit=0)
 """What captions are written from where nothing is said: the pictures alone."""
 
 
-def _check_own(config: ContextsConfig) -> None:
-    """BadInput: contexts of other pictures than the caption's own."""
-    if config.needs_labels():
-        raise BadInput("contexts: captions are written from caption, variation and both; set cross, styled, edit to 0")
-
-
 class Said(Contexts):
-    """Captions, each with its picture, with itself as a text to say otherwise, or with both: every caption is a sample."""
-
-    def __init__(
-        self, images: ImageFolder, columns: Sequence[str], config: ContextsConfig, conditioner: WishConditioner
-    ) -> None:
-        """BadInput: contexts of other pictures than the caption's own, or no caption at all."""
-        _check_own(config)
-        super().__init__(images, columns, config, conditioner)
-
-    def __len__(self) -> int:
-        return len(self.images) * len(self.captions)
-
-    @property
-    def said(self) -> list[str]:
-        """Every sample's caption, picture by picture."""
-        return [texts[index] for index in range(len(self.images)) for texts in self.captions]
+    """Captions, each with what it is written from: every caption is a sample."""
 
     def shares(self, balance: float | None, weights: bool) -> Shares:
         """Every sample is drawn equally often."""
@@ -80,22 +61,6 @@ class Said(Contexts):
     def scored(self, held_out: Captions, most: int) -> Scored:
         """Held-out rows, `most` of them."""
         return scored_rows([True] * len(held_out.ids), len(self.ids), most)
-
-    def _caption(self, index: int, numbers: Sequence[float]) -> Shown:
-        return Shown(self._own(index)[1])
-
-    def _variation(self, index: int, numbers: Sequence[float]) -> Shown | None:
-        picture, _ = self._own(index)
-        return Shown("", picture, None, 0.0)
-
-    def _both(self, index: int, numbers: Sequence[float]) -> Shown | None:
-        picture, text = self._own(index)
-        return Shown(text, picture, None, 0.2 + 0.6 * numbers[2])
-
-    def _own(self, index: int) -> tuple[int, str]:
-        """The picture and the caption of a sample."""
-        picture, column = divmod(index, len(self.captions))
-        return picture, self.captions[column][picture]
 
 
 class Asked(Captions):
@@ -109,7 +74,7 @@ class Asked(Captions):
     ) -> None:
         """`said`: what is right of each sample, which `reads` turns into ids."""
         self.reads, self.said = reads, said
-        self.embeds, names = contexts.embeds(conditioner, images), conditioner.columns.names
+        self.embeds, names = picture_tokens(conditioner.image_encoder, images), conditioner.columns.names
         kinds = torch.arange(len(names)).repeat(len(images))
         pictures = self.embeds.repeat_interleave(len(names), dim=0)
         told, anyhow = (conditioner.pack(pictures, kind) for kind in (kinds, torch.full_like(kinds, len(names))))
@@ -149,7 +114,8 @@ def examples(
         return _said(pipeline, images, columns, config) if task.tokenized else _captions(pipeline, images)
     if task.images:
         conditioner = cast(WishConditioner, pipeline.conditioner)
-        rows: Captions = Contexts(images, columns, config or ContextsConfig(), conditioner)
+        choice = ContextChoice(images, columns, config or ContextsConfig())
+        rows: Captions = Contexts(choice, images, conditioner)
     else:
         rows = Captions(images, columns, pipeline.conditioner.tokenize)
     return Examples(rows, lambda: latents.of(pipeline, images))
@@ -172,10 +138,9 @@ def look(pipeline: Pipeline, images: ImageFolder, columns: Sequence[str], config
     if task.output == "text" and not task.tokenized:
         _written(pipeline, images)
     elif task.output == "text":
-        _check_own(config or SEEN)
-        contexts.labels(images, columns, config or SEEN)
+        OwnContexts(images, columns, config or SEEN)
     elif task.images:
-        contexts.labels(images, columns, config or ContextsConfig())
+        ContextChoice(images, columns, config or ContextsConfig())
     else:
         Captions(images, columns, pipeline.conditioner.tokenize)
     if task.output == "image":
@@ -184,9 +149,10 @@ def look(pipeline: Pipeline, images: ImageFolder, columns: Sequence[str], config
 
 def _said(pipeline: Pipeline, images: ImageFolder, columns: Sequence[str], config: ContextsConfig | None) -> Examples:
     """Pictures and texts → the captions of these columns, as the autoencoder of texts reads them."""
-    rows = Said(images, columns, config or SEEN, cast(WishConditioner, pipeline.conditioner))
+    choice = OwnContexts(images, columns, config or SEEN)
+    rows = Said(choice, images, cast(WishConditioner, pipeline.conditioner))
     words = cast(OptimusAutoencoder, pipeline.autoencoder)
-    return Examples(rows, lambda: Latents.alike(latents.of_texts(words, words.read(rows.said))))
+    return Examples(rows, lambda: Latents.alike(latents.of_texts(words, words.read(choice.said))))
 
 
 def _written(pipeline: Pipeline, images: ImageFolder) -> list[list[str]]:

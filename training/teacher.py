@@ -28,7 +28,7 @@ from models.task import task_of
 from training import adapter
 from training.assemble import open_base
 from training.captions import Captions
-from training.contexts import ContextsConfig
+from training.context_choice import ContextsConfig
 from training.denoising_loss import min_snr, shifted_timesteps, target
 from training.examples import examples
 from training.latents import Latents, sized

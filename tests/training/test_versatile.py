@@ -20,7 +20,8 @@ from models import folder as folders
 from models.labels import Seen, Wish
 from tests import tiny
 from training import launch
-from training.contexts import Contexts, ContextsConfig
+from training.context_choice import ContextChoice, ContextsConfig
+from training.contexts import Contexts
 from training.examples import examples
 from training.run.draws import Draws
 
@@ -124,26 +125,28 @@ def test_every_method_goes_on_where_it_stopped_bit_for_bit(icons: Path, runs: Pa
 @pytest.fixture
 def contexts(icons: Path, runs: Path) -> Contexts:
     conditioner = tiny.versatile_teacher().conditioner
-    return Contexts(ImageFolder(icons, "train"), COLUMNS, ContextsConfig(plain=["text"]), conditioner)  # type: ignore[arg-type]
+    images = ImageFolder(icons, "train")
+    choice = ContextChoice(images, COLUMNS, ContextsConfig(plain=["text"]))
+    return Contexts(choice, images, conditioner)  # type: ignore[arg-type]
 
 
 def test_cross_pairs_take_content_and_style_from_other_pictures(contexts: Contexts) -> None:
-    kinds = set()
+    kinds, choice = set(), contexts.choice
     for index in range(12):
         for numbers in np.random.default_rng(index).random((60, 6)):
-            shown = contexts.choose(index, numbers)
+            shown = choice.at(index, numbers)
             kinds.add((bool(shown.text), shown.content is not None, shown.style is not None))
             if numbers[0] < 0.3:
                 assert shown.text and shown.mix == 1 and shown.content is None is shown.style
             elif numbers[0] < 0.55:
                 assert shown.content is not None and shown.style is not None and not shown.text
-                assert contexts.things[shown.content] == contexts.things[index] != contexts.things[shown.style]
-                assert contexts.styles[shown.style] == contexts.styles[index] != contexts.styles[shown.content]
-                assert contexts.grounds[shown.content] == contexts.grounds[index] and shown.mix == 0
+                assert choice.things[shown.content] == choice.things[index] != choice.things[shown.style]
+                assert choice.styles[shown.style] == choice.styles[index] != choice.styles[shown.content]
+                assert choice.grounds[shown.content] == choice.grounds[index] and shown.mix == 0
             elif shown.content not in (None, index):  # an edit
                 assert shown.content is not None and shown.style is None and 0.2 <= shown.mix <= 0.8
-                differs = contexts.grounds[shown.content] != contexts.grounds[index]
-                assert (f"on {contexts.grounds[index]}" in shown.text) == differs
+                differs = choice.grounds[shown.content] != choice.grounds[index]
+                assert (f"on {choice.grounds[index]}" in shown.text) == differs
     assert kinds == {(True, False, False), (False, True, True), (True, False, True), (True, True, False)}
 
 
@@ -157,10 +160,11 @@ def test_rows_are_drawn_for_each_sample_alone(contexts: Contexts) -> None:
 
 def test_a_model_is_scored_on_combinations_that_training_has(contexts: Contexts) -> None:
     held_out = copy.copy(contexts)
-    held_out.styles = [style if index < 8 else "engraved" for index, style in enumerate(contexts.styles)]
+    held_out.choice = copy.copy(contexts.choice)
+    held_out.choice.styles = [style if index < 8 else "engraved" for index, style in enumerate(contexts.choice.styles)]
     scored = contexts.scored(held_out, 100)
     assert (scored.held_out, scored.unknown, scored.train) == ([*range(8)], [8, 9, 10, 11], [])
-    held_out.styles = ["engraved"] * 12
+    held_out.choice.styles = ["engraved"] * 12
     scored = contexts.scored(held_out, 100)
     assert scored.held_out == [] and len(scored.unknown) == 12 and scored.train
 

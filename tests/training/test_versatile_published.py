@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,7 +19,8 @@ from tests import tiny
 from tests.models import tiny_published
 from tests.training.conftest import write_set
 from training import launch
-from training.contexts import Contexts, ContextsConfig
+from training.context_choice import ContextChoice, ContextsConfig, OwnContexts
+from training.contexts import Contexts
 from training.examples import examples
 
 LOOP = {"steps": 2, "batch": 4, "validate_every": 2, "log_every": 1}
@@ -89,19 +90,20 @@ def test_captions_are_written_from_pictures_texts_or_both(runs: Path, tmp_path: 
     text = folders.load(base, "image-to-text")
     images = ImageFolder(write_set(tmp_path / "set", 8), "train")
     found = examples(text, images, ["text", "text_fr"], ContextsConfig(**SHARES))  # type: ignore[arg-type]
-    rows, count = found.rows, len(images)
-    assert len(found) == len(rows.said) == 2 * count and rows.said[6:8] == ["yellow", "jaune"]  # type: ignore[attr-defined]
+    rows, count = cast(Contexts, found.rows), len(images)
+    said = cast(OwnContexts, rows.choice).said
+    assert len(found) == len(said) == 2 * count and said[6:8] == ["yellow", "jaune"]
     latents = found.latents()[[6, 7]]
     words: Any = text.autoencoder
     assert torch.allclose(latents, words.encode(words.read(["yellow", "jaune"])), atol=1e-5)
     kinds = set()
     for numbers in np.random.default_rng(0).random((40, 6)):
-        shown = rows.choose(7, numbers)  # type: ignore[attr-defined]
+        shown = rows.choice.at(7, numbers)
         assert shown.content in (None, 3) and shown.text in ("", "jaune")
         kinds.add((bool(shown.text), shown.content is not None))
     assert kinds == {(True, False), (False, True), (True, True)}
-    alone = examples(text, images, ["text"]).rows
-    assert alone.choose(3, np.full(6, 0.5)).text == ""  # type: ignore[attr-defined]
+    alone = cast(Contexts, examples(text, images, ["text"]).rows)
+    assert alone.choice.at(3, np.full(6, 0.5)).text == ""
     with pytest.raises(BadInput, match="written from caption, variation and both; set cross, styled, edit to 0"):
         examples(text, images, ["text"], ContextsConfig())
 
@@ -109,10 +111,11 @@ def test_captions_are_written_from_pictures_texts_or_both(runs: Path, tmp_path: 
 def test_contexts_of_any_captioned_pictures(runs: Path, tmp_path: Path) -> None:
     conditioner = folders.load(tiny_published.write(tmp_path / "base")).conditioner
     images = ImageFolder(write_set(tmp_path / "set", 8), "train")
-    contexts = Contexts(images, ["text", "text_fr"], ContextsConfig(**SHARES), conditioner)  # type: ignore[arg-type]
+    choice = ContextChoice(images, ["text", "text_fr"], ContextsConfig(**SHARES))  # type: ignore[arg-type]
+    assert len(Contexts(choice, images, conditioner).ids) == len(images)  # type: ignore[arg-type]
     kinds = set()
     for numbers in np.random.default_rng(0).random((60, 6)):
-        shown = contexts.choose(3, numbers)
+        shown = choice.at(3, numbers)
         assert shown.content in (None, 3) and shown.text in ("", "yellow", "jaune")
         assert shown.content is None or shown.text == "" or 0.2 <= shown.mix <= 0.8
         kinds.add((bool(shown.text), shown.content is not None, shown.style is not None))
@@ -123,4 +126,4 @@ def test_contexts_of_any_captioned_pictures(runs: Path, tmp_path: Path) -> None:
     assert line.startswith(f"2 of 4 captions are longer than the {tiny.TOKENS} tokens")
     assert line.endswith("such as 'the snow' of 'a fox in the snow'")
     with pytest.raises(BadInput, match="emoji"):
-        Contexts(images, ["text"], ContextsConfig(), conditioner)  # type: ignore[arg-type]
+        ContextChoice(images, ["text"], ContextsConfig())

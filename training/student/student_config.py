@@ -13,7 +13,7 @@ from pydantic import Field, create_model, model_validator
 
 from base.config import Config
 from models.reduce import Removal
-from training.contexts import ContextsConfig
+from training.context_choice import ContextsConfig
 from training.lora import OWN_NETWORK, LoraConfig
 from training.run.loop_config import LoopConfig
 from training.run.optimizer import OptimizerConfig
