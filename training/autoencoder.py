@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from base.config import Config
@@ -23,21 +23,17 @@ from base.errors import BadInput
 from base.files import atomic_folder
 from base.runs import data_folder, trained
 from data.imagefolder import ImageFolder
-from metrics import sharpness
 from models import from_config, weight_files
 from models.autoencoder_kl import KLAutoencoder, normalise
-from models.pixel_tensors import from_uint8, to_uint8
+from models.pixel_tensors import from_uint8
 from training.augment import mirror, shift
 from training.perceptual import Perceptual, PerceptualConfig
+from training.reconstructions import Codec, reconstruction_figures, reconstruction_grid
 from training.run.device import device
 from training.run.draws import Draws
 from training.run.loop_config import LoopConfig
 from training.run.method import Losses, Method, Phase
 from training.run.optimizer import OptimizerConfig
-from training.subsets import evenly
-
-Codec = Callable[[Tensor], Tensor]
-"""Images `(N, 3, H, W)` → latents `(N, C, h, w)`, or back."""
 
 
 class AutoencoderConfig(Config):
@@ -114,25 +110,6 @@ class AutoencoderMethod(Method):
         normalise(autoencoder, sample)
         autoencoder.fit_for_half(sample[:: max(1, len(sample) // 64)])
         save_network(vae, folder)
-
-
-@torch.no_grad()
-def reconstruction_figures(encode: Codec, decode: Codec, images: ImageFolder) -> dict[str, float]:
-    """PSNR in dB of the set's reconstructions, and their mean absolute Laplacian over the originals'."""
-    originals = images.images(list(range(len(images))))  # (N, H, W, 3)
-    batches = np.array_split(originals, range(50, len(images), 50))
-    decoded = np.concatenate([to_uint8(decode(encode(from_uint8(batch)))) for batch in batches])
-    psnr = sharpness.psnr(decoded, originals)
-    detail = sharpness.laplacian(decoded) / sharpness.laplacian(originals)
-    return {"score": -psnr, "psnr": psnr, "laplacian": detail}
-
-
-@torch.no_grad()
-def reconstruction_grid(encode: Codec, decode: Codec, images: ImageFolder, count: int = 16) -> NDArray[np.uint8]:
-    """Originals in the upper row, reconstructions below: `(2·H, count·W, 3)` uint8."""
-    originals = images.images(evenly(len(images), count))
-    rows = [originals, to_uint8(decode(encode(from_uint8(originals))))]
-    return np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
 
 
 def _start(config: AutoencoderConfig) -> AutoencoderKL:

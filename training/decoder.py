@@ -31,8 +31,10 @@ from models.from_config import fresh
 from models.latent_autoencoder import latent_autoencoder
 from models.pixel_tensors import from_uint8
 from training.augment import mirror, shift
-from training.autoencoder import Codec, reconstruction_figures, reconstruction_grid, save_network
+from training.autoencoder import save_network
+from training.patch_discriminator import PatchDiscriminator
 from training.perceptual import Perceptual, PerceptualConfig
+from training.reconstructions import Codec, edge_distance, reconstruction_figures, reconstruction_grid
 from training.run.device import device
 from training.run.draws import Draws
 from training.run.loop_config import LoopConfig
@@ -80,27 +82,6 @@ class DecoderConfig(Config):
     optimizer: OptimizerConfig
     discriminator: OptimizerConfig
     loop: LoopConfig
-
-
-class PatchDiscriminator(nn.Module):
-    """Images `(N, 3, H, W)` → one logit a patch of about 22 pixels, averaged: `(N,)`."""
-
-    def __init__(self, width: int = 32) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(3, width, 3, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(4 * width, 1, 3, padding=1),
-        )
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images `(N, 3, H, W)` in [−1, 1] → the mean logit of all patches `(N,)`."""
-        logits: Tensor = self.layers(images).mean(dim=(1, 2, 3))
-        return logits
 
 
 class DecoderMethod(Method):
@@ -236,14 +217,6 @@ class DecoderMethod(Method):
         latents = self._latents(images)
         noisy = latents + self.config.latent_noise * draws.normal(*latents.shape[1:])
         return _decode_with(self.vae)(noisy)
-
-
-def edge_distance(images: Tensor, others: Tensor) -> Tensor:
-    """L1 distance between the finite differences of two image batches `(N, 3, H, W)`."""
-    difference = images - others
-    horizontal = (difference[..., 1:] - difference[..., :-1]).abs().mean()
-    vertical = (difference[..., 1:, :] - difference[..., :-1, :]).abs().mean()
-    return horizontal + vertical
 
 
 def _start(config: DecoderConfig, encoder: AutoencoderKL) -> AutoencoderKL | AutoencoderTiny:

@@ -27,7 +27,7 @@ from training.run.loop_config import LoopConfig
 from training.run.memory import Peak, Play, appear, available, rehearse
 from training.run.optimizer import build
 from training.student.student_config import StudentConfig
-from training.teacher import TeacherConfig
+from training.teacher_config import TeacherConfig
 
 _SHARED_OUT = ("weights that learn", "gradients", "optimizer", "moving average")
 """Uses of memory that FSDP shares out among processes."""

@@ -22,7 +22,7 @@ from training.latents import sized
 from training.student.student_config import StudentConfig
 from training.student.student_network import Student
 from training.student.terms import TERMS
-from training.teacher import TeacherConfig
+from training.teacher_config import TeacherConfig
 
 
 def teacher(config: TeacherConfig) -> None:

@@ -26,7 +26,8 @@ from training.student import pairs
 from training.student.add import AddMethod
 from training.student.pairs import PairsConfig
 from training.student.student_config import StudentConfig
-from training.teacher import TeacherConfig, TeacherMethod
+from training.teacher import TeacherMethod
+from training.teacher_config import TeacherConfig
 
 UNET = {**tiny.UNET, "sample_size": 24}
 CONFIGS = Path(__file__).parents[2] / "configs/avatars"

@@ -27,7 +27,8 @@ from tests.models import tiny_sana
 from training import latents, launch
 from training.student.add import AddMethod
 from training.student.student_config import StudentConfig
-from training.teacher import TeacherConfig, TeacherMethod
+from training.teacher import TeacherMethod
+from training.teacher_config import TeacherConfig
 
 RATE = {"rate": 1e-2, "warmup": 0}
 SIZES = {(16, 16): 10, (20, 12): 6, (8, 24): 5}

@@ -8,7 +8,7 @@ import pytest
 
 from data.recipe import RecipeConfig
 from training.student.student_config import StudentConfig
-from training.teacher import TeacherConfig
+from training.teacher_config import TeacherConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SETS = ("naruto", "pokemon")

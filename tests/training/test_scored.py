@@ -23,7 +23,8 @@ from tests import tiny
 from tests.training.test_methods import LOOP, PIXELS, RATE, train
 from training import launch
 from training.scored import parts, scored
-from training.teacher import TeacherConfig, TeacherMethod
+from training.teacher import TeacherMethod
+from training.teacher_config import TeacherConfig
 
 CLASSES = [f"creature {letter}" for letter in "abcdefgh"]
 
