@@ -6,8 +6,6 @@ It knows nothing about training, graphs or serving. Shapes: `N` batch, `C` chann
 
 from __future__ import annotations
 
-import copy
-import json
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
@@ -22,7 +20,7 @@ from torch.nn import functional
 
 from base.config import Config
 from base.errors import BadInput
-from models import component_configs, from_config, weight_files
+from models import component_configs, from_config, save_components, weight_files
 from models.architecture import architecture
 from models.attributes import attribute_weights
 from models.conditioning import Conditioning
@@ -247,18 +245,13 @@ def load(name: str) -> Pipeline:
 
 def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
     """Write the folder, laid out as diffusers does; `folder` must not exist yet."""
-    networks = {"conditioner": pipeline.conditioner, "unet": pipeline.denoiser}
-    for component, network in networks.items():
-        cast(Any, copy.deepcopy(network)).to("cpu", dtype).save_pretrained(folder / component)
+    save_components.network(pipeline.conditioner, folder / "conditioner", dtype)
+    save_components.network(pipeline.denoiser, folder / "unet", dtype)
     cast(Any, pipeline.autoencoder).save_config(folder / "autoencoder")
-    scheduler = getattr(diffusers, pipeline.scheduler["_class_name"]).from_config(pipeline.scheduler)
-    scheduler.save_pretrained(folder / "scheduler")
-    index = {
-        "_class_name": "DDPMPipeline",
-        "_diffusers_version": diffusers.__version__,
+    entries = {
         "autoencoder": [__name__, "PixelAutoencoder"],
         "conditioner": [__name__, type(pipeline.conditioner).__name__],
-        "scheduler": ["diffusers", type(scheduler).__name__],
+        "scheduler": save_components.scheduler(pipeline.scheduler, folder / "scheduler"),
         "unet": ["diffusers", "UNet2DConditionModel"],
     }
-    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+    save_components.index(folder, "DDPMPipeline", entries)

@@ -5,20 +5,18 @@ It knows no training and reads nothing.
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import diffusers
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
-from models import optimus, published_layout, tokenizer_files
+from models import optimus, published_layout, save_components, tokenizer_files
 from models.latent_autoencoder import LatentAutoencoder
 from models.pipeline import Pipeline
 from models.published_layout import FLAT, NETWORK, NULL, TEXT_SCHEDULER
@@ -37,18 +35,16 @@ def write(folder: Path, image: Pipeline, words: Pipeline | None, dtype: torch.dt
         "vae": cast(LatentAutoencoder, image.autoencoder).vae,
     }
     for part, network in networks.items():
-        copy.deepcopy(network).to("cpu", dtype).save_pretrained(folder / part)
+        save_components.network(network, folder / part, dtype)
     _unets(folder, image, words, dtype)
     if words is not None:
         optimus.save(cast(optimus.OptimusAutoencoder, words.autoencoder), folder / optimus.FOLDER, dtype)
-        _scheduler(words.scheduler, folder / TEXT_SCHEDULER)
-    scheduler = _scheduler(image.scheduler, folder / "scheduler")
+        save_components.scheduler(words.scheduler, folder / TEXT_SCHEDULER)
+    scheduler = save_components.scheduler(image.scheduler, folder / "scheduler")
     tokenizer_files.save(conditioner.tokenizer, folder / "tokenizer")
     side = conditioner.image_encoder.side
     CLIPImageProcessor(size=side, crop_size=side).save_pretrained(folder / "image_feature_extractor")
-    index = {
-        "_class_name": "VersatileDiffusionPipeline",
-        "_diffusers_version": diffusers.__version__,
+    entries = {
         "image_feature_extractor": ["transformers", "CLIPImageProcessor"],
         "image_encoder": ["transformers", CLIPVisionModelWithProjection.__name__],
         "text_encoder": ["transformers", CLIPTextModelWithProjection.__name__],
@@ -56,10 +52,10 @@ def write(folder: Path, image: Pipeline, words: Pipeline | None, dtype: torch.dt
         IMAGE: ["diffusers", UNet2DConditionModel.__name__],
         TEXT: ["versatile_diffusion", FLAT],
         "vae": ["diffusers", AutoencoderKL.__name__],
-        "scheduler": ["diffusers", scheduler],
+        "scheduler": scheduler,
         NULL: conditioner.null_picture,
     }
-    (folder / "model_index.json").write_text(json.dumps(dict(sorted(index.items())), indent=2) + "\n")
+    save_components.index(folder, "VersatileDiffusionPipeline", entries)
 
 
 def _unets(folder: Path, image: Pipeline, words: Pipeline | None, dtype: torch.dtype) -> None:
@@ -84,10 +80,3 @@ def _unet(folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor]
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(dict(config), indent=2) + "\n")
     save_file(dict(weights), folder / NETWORK, metadata={"format": "pt"})
-
-
-def _scheduler(config: Mapping[str, Any], folder: Path) -> str:
-    """Write a schedule: the name of its class."""
-    scheduler = getattr(diffusers, config["_class_name"]).from_config(config)
-    scheduler.save_pretrained(folder)
-    return type(scheduler).__name__

@@ -7,13 +7,11 @@ picture (content, then style), `D` width, `R` length of a row, `H W` pixels.
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import diffusers
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
@@ -22,7 +20,7 @@ from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
 from base.config import Config
 from base.errors import BadInput
-from models import component_configs, from_config, tokenizer_files
+from models import component_configs, from_config, save_components, tokenizer_files
 from models.architecture import architecture
 from models.bases import Base
 from models.columns import Columns
@@ -169,9 +167,13 @@ class SeenConditioner(PictureConditioner):
 
 
 def assemble(
-    wishes: WishConditioner, unet: VersatileUNet, vae: nn.Module, columns: Columns, writer: Writer,
+    wishes: WishConditioner,
+    unet: VersatileUNet,
+    vae: nn.Module,
+    columns: Columns,
+    writer: Writer,
     schedulers: Sequence[dict[str, Any]],
-) -> Pipeline:  # fmt: skip
+) -> Pipeline:
     """Put both flows together, the one that draws first; `schedulers`: the image's and the text's."""
     seen = SeenConditioner(columns, wishes.image_encoder)
     words = TokenAutoencoder(writer, wishes.tokenizer)
@@ -271,7 +273,7 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
     """Write both flows, shared parts once; `pipeline` is either of them, and `folder` must not exist yet."""
     image, text = pipeline.flow(ImageTextToImage.name), pipeline.flow(ImageToText.name)
     wishes, seen = cast(WishConditioner, image.conditioner), cast(SeenConditioner, text.conditioner)
-    networks: dict[str, Any] = {
+    networks: dict[str, nn.Module] = {
         "text_encoder": wishes.text_encoder,
         "image_encoder": wishes.image_encoder,
         "image_unet": image.denoiser,
@@ -279,20 +281,12 @@ def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -
         "columns": seen.columns,
         "text_unet": text.denoiser,
     }
-    index: dict[str, Any] = {
-        "_class_name": "VersatileDiffusionPipeline",
-        "_diffusers_version": diffusers.__version__,
-        "tokenizer": ["transformers", type(wishes.tokenizer).__name__],
-    }
+    entries = {part: save_components.entry(network) for part, network in networks.items()}
+    entries["tokenizer"] = ["transformers", type(wishes.tokenizer).__name__]
     for part, network in networks.items():
-        copy.deepcopy(network).to("cpu", dtype).save_pretrained(folder / part)
-        library = type(network).__module__
-        library = library.partition(".")[0] if library.startswith(("diffusers", "transformers")) else library
-        index[part] = [library, type(network).__name__]
-    for part, config in zip(SCHEDULERS.values(), (image.scheduler, text.scheduler), strict=True):
-        scheduler = getattr(diffusers, config["_class_name"]).from_config(config)
-        scheduler.save_pretrained(folder / part)
-        index[part] = ["diffusers", type(scheduler).__name__]
+        save_components.network(network, folder / part, dtype)
+    for flow in (image, text):
+        entries[SCHEDULERS[flow.task]] = save_components.scheduler(flow.scheduler, folder / SCHEDULERS[flow.task])
     name_as_released(folder / "text_encoder" / "model.safetensors")
-    (folder / "model_index.json").write_text(json.dumps(dict(sorted(index.items())), indent=2) + "\n")
+    save_components.index(folder, "VersatileDiffusionPipeline", entries)
     tokenizer_files.save(wishes.tokenizer, folder / "tokenizer")
