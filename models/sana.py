@@ -27,9 +27,9 @@ from models.labels import Input
 from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.parts import Conditioner
 from models.pipeline import Pipeline
+from models.prompt_ids import tokenized
 from models.sana_transformer import TOKENS, TrigonometricTransformer, trigonometric_angle
 from models.schedule import STUDENT_TIMESTEPS, is_flow
-from models.stable_diffusion import tokenized
 from models.tasks.text_to_image import TextToImage
 
 TASK = TextToImage.name

@@ -30,6 +30,7 @@ from models.labels import Input
 from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.parts import Conditioner
 from models.pipeline import Pipeline
+from models.prompt_ids import beyond, tokenized
 from models.schedule import base_scheduler, teacher_scheduler
 from models.stable_diffusion_file import FIRST, RELEASED, SECOND, Layout
 from models.tasks.text_to_image import TextToImage
@@ -70,24 +71,6 @@ class CLIPConditioner(Conditioner):
     def forward(self, ids: Tensor) -> Conditioning:
         """Ids `(N, S)` → hidden states `(N, S, D)`."""
         return Conditioning(encoder_hidden_states=self.text_encoder(ids).last_hidden_state)
-
-
-def tokenized(tokenizer: PreTrainedTokenizerFast, inputs: Sequence[Input]) -> Tensor:
-    """Prompts → ids `(N, S)` int64, padded and cut to the tokenizer's length. BadInput: not text."""
-    if strange := [prompt for prompt in inputs if not isinstance(prompt, str)]:
-        raise BadInput(f"a prompt must be text, got {strange[0]!r:.40}")
-    length = tokenizer.model_max_length
-    encoded = tokenizer(list(inputs), padding="max_length", max_length=length, truncation=True, return_tensors="pt")
-    return cast(Tensor, encoded["input_ids"])
-
-
-def beyond(tokenizer: PreTrainedTokenizerFast, inputs: Sequence[Input]) -> list[str]:
-    """What `tokenized` cuts off each text, as it was written; nothing where it all fits."""
-    texts, last = [str(text) for text in inputs], tokenizer.model_max_length - 2  # the end comes after it
-    places = tokenizer(texts, return_offsets_mapping=True)["offset_mapping"]  # start and end tokens among them
-    return [
-        text[own[last][1] :].strip() if len(own) > last + 2 else "" for text, own in zip(texts, places, strict=True)
-    ]
 
 
 def assemble(

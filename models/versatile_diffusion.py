@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
-from transformers import CLIPTextModel, PreTrainedTokenizerFast
+from transformers import CLIPTextModel
 
 from base.config import Config
 from base.errors import BadInput
@@ -27,16 +27,17 @@ from models.columns import Columns
 from models.conditioning import Conditioning
 from models.context_encoder import ContextEncoder
 from models.context_focus import NEUTRAL, focused
-from models.labels import Input, Seen, Wish
+from models.labels import Input, Seen
 from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.picture_conditioner import PictureConditioner
 from models.pipeline import Pipeline
 from models.pixel_tensors import from_uint8
 from models.schedule import teacher_scheduler
-from models.stable_diffusion import beyond, name_as_released, tokenized, vae_class
+from models.stable_diffusion import name_as_released, vae_class
 from models.tasks.image_text_to_image import ImageTextToImage
 from models.tasks.image_to_text import ImageToText
 from models.versatile_unet import VersatileUNet
+from models.wish_conditioner import WishConditioner
 from models.writer import TokenAutoencoder, Writer
 
 TASK = ImageTextToImage.name
@@ -61,38 +62,8 @@ FLOWS = {
 """The same of every flow."""
 
 
-class WishConditioner(PictureConditioner):
-    """Prompt, content, style and mix → hidden states of the text, tokens of the pictures, and the text's share.
-
-    A row holds ids, tokens and share of one sample, as one vector of R numbers: what is drawn, stored and repeated in training.
-    """
-
-    text_encoder: Any
-
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, text_encoder: nn.Module, image_encoder: nn.Module) -> None:
-        """`text_encoder` gives `last_hidden_state` as CLIP's does; `image_encoder` is as `PictureConditioner` says."""
-        super().__init__(image_encoder)
-        self.tokenizer, self.text_encoder = tokenizer, text_encoder
-
-    def tokenize(self, inputs: Sequence[Input]) -> Tensor:
-        """Prompts or wishes → rows `(N, R)` float32; what is not there is zeros. BadInput: neither, or a wrong picture."""
-        wishes = [Wish(one) if isinstance(one, str) else one for one in inputs]
-        if strange := [wish for wish in wishes if not isinstance(wish, Wish)]:
-            raise BadInput(f"a prompt must be text, got {strange[0]!r:.40}")
-        count, half = self.image_encoder.tokens, self.image_encoder.tokens // 2
-        pictures = torch.zeros(len(wishes), count, self.image_encoder.width)
-        for row, wish in zip(pictures, cast("list[Wish]", wishes), strict=True):
-            own, others = wish.focuses
-            if wish.content is not None:
-                row[:half] = self.focused(wish.content, 0, half, own)
-            if wish.style is not None:
-                row[half:] = self.focused(wish.style, half, count, others)
-        mix = torch.tensor([cast(Wish, wish).share for wish in wishes])
-        return self.pack(tokenized(self.tokenizer, [cast(Wish, wish).prompt for wish in wishes]), pictures, mix)
-
-    def beyond(self, inputs: Sequence[Input]) -> list[str]:
-        """The end of each prompt that has more tokens than the tokenizer's length."""
-        return beyond(self.tokenizer, [one.prompt if isinstance(one, Wish) else one for one in inputs])
+class VersatileConditioner(WishConditioner):
+    """Prompt, content, style and mix, the pictures through the attention pools of a `ContextEncoder`."""
 
     def focused(self, picture: Any, first: int, last: int, focus: float) -> Tensor:
         """A picture's tokens `(T, D)`, `first` to `last`, towards content or style by its patches before the pools.
@@ -108,25 +79,6 @@ class WishConditioner(PictureConditioner):
             local = encoder.local(from_uint8(pixels[None]).to(encoder.device))[0].float().cpu()  # (1 + P, Dp)
             patches = torch.from_numpy(focused(local.numpy(), focus)[1:])[None]
             return encoder.pooled(patches.to(encoder.device))[0, first:last].float().cpu()
-
-    def pack(self, input_ids: Tensor, image_embeds: Tensor, mix: Tensor) -> Tensor:
-        """Ids `(N, S)`, tokens of pictures `(N, T, D)`, share of the text `(N,)` → rows `(N, R)` float32."""
-        return torch.cat([input_ids.float(), image_embeds.flatten(1).float(), mix[:, None].float()], dim=1)
-
-    def unpack(self, rows: Tensor) -> dict[str, Tensor]:
-        """Rows `(N, R)` → `input_ids (N, S)`, `image_embeds (N, T, D)`, `mix (N,)`."""
-        length = self.tokenizer.model_max_length
-        pictures = rows[:, length:-1].unflatten(1, (self.image_encoder.tokens, self.image_encoder.width))
-        return {"input_ids": rows[:, :length].long(), "image_embeds": pictures, "mix": rows[:, -1]}
-
-    def contexts(self, input_ids: Tensor, image_embeds: Tensor, mix: Tensor) -> Conditioning:
-        """Ids `(N, S)`, tokens of pictures `(N, T, D)`, share of the text `(N,)` → what the denoiser takes."""
-        hidden = self.text_encoder(input_ids).last_hidden_state
-        return Conditioning(hidden, image_embeds=image_embeds.to(hidden.dtype), mix=mix.to(hidden.dtype))
-
-    def forward(self, ids: Tensor) -> Conditioning:
-        """Rows `(N, R)` → hidden states `(N, S, D)`, tokens of pictures `(N, T, D)`, share of the text `(N,)`."""
-        return self.contexts(**self.unpack(ids))
 
 
 class SeenConditioner(PictureConditioner):
@@ -167,7 +119,7 @@ class SeenConditioner(PictureConditioner):
 
 
 def assemble(
-    wishes: WishConditioner,
+    wishes: VersatileConditioner,
     unet: VersatileUNet,
     vae: nn.Module,
     columns: Columns,
@@ -232,7 +184,7 @@ def build(config: VersatileFromScratch, find: Callable[[str], Path]) -> Pipeline
         teacher_scheduler("v_prediction", "scaled_linear"),
         teacher_scheduler("sample", "squaredcos_cap_v2"),
     )
-    wishes = WishConditioner(tokenizer, text_encoder, image_encoder)
+    wishes = VersatileConditioner(tokenizer, text_encoder, image_encoder)
     return assemble(wishes, unet, vae, Columns(columns=config.columns, width=width), writer, schedulers)
 
 
@@ -265,14 +217,14 @@ def load(name: str) -> Pipeline:
     schedulers = [
         json.loads((base.folder / part / "scheduler_config.json").read_text()) for part in SCHEDULERS.values()
     ]
-    wishes = WishConditioner(tokenizer, parts["text_encoder"], parts["image_encoder"])
+    wishes = VersatileConditioner(tokenizer, parts["text_encoder"], parts["image_encoder"])
     return assemble(wishes, parts["image_unet"], parts["vae"], parts["columns"], parts["text_unet"], schedulers)
 
 
 def save(pipeline: Pipeline, folder: Path, dtype: torch.dtype = torch.float32) -> None:
     """Write both flows, shared parts once; `pipeline` is either of them, and `folder` must not exist yet."""
     image, text = pipeline.flow(ImageTextToImage.name), pipeline.flow(ImageToText.name)
-    wishes, seen = cast(WishConditioner, image.conditioner), cast(SeenConditioner, text.conditioner)
+    wishes, seen = cast(VersatileConditioner, image.conditioner), cast(SeenConditioner, text.conditioner)
     networks: dict[str, nn.Module] = {
         "text_encoder": wishes.text_encoder,
         "image_encoder": wishes.image_encoder,

@@ -35,7 +35,7 @@ from models.published_unet import IMAGE, TEXT, PublishedUNet
 from models.schedule import base_scheduler
 from models.tasks.image_text_to_image import ImageTextToImage
 from models.tasks.image_text_to_text import ImageTextToText
-from models.versatile_diffusion import WishConditioner
+from models.wish_conditioner import WishConditioner
 
 TASK, WORDS = ImageTextToImage.name, ImageTextToText.name
 WEIGHTS: dict[str, str | tuple[str, ...]] = {

@@ -185,7 +185,7 @@ def versatile_teacher(seed: int = 0) -> Pipeline:
     """Random teachers of both flows: images of 16 pixels and captions of eight tokens."""
     torch.manual_seed(seed)
     known = {key: value for key, value in unet().config.items() if key[0] != "_"}
-    conditioner = versatile_diffusion.WishConditioner(tokenizer(), text_encoder(), context_encoder())
+    conditioner = versatile_diffusion.VersatileConditioner(tokenizer(), text_encoder(), context_encoder())
     writer = Writer(vocabulary=54, length=TOKENS, channels=8, width=16, layers=2, heads=2, context_width=WIDTH).eval()
     columns = Columns(columns=COLUMNS, width=WIDTH)
     schedulers = (stable_diffusion.TEACHER_SCHEDULER, teacher_scheduler("sample", "squaredcos_cap_v2"))

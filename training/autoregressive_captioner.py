@@ -21,7 +21,7 @@ from data.imagefolder import ImageFolder
 from models import prefix_captioner, tokenizer_files
 from models.context_encoder import ContextEncoder
 from models.prefix_captioner import PrefixCaptioner
-from models.stable_diffusion import tokenized
+from models.prompt_ids import tokenized
 from models.writer import written
 from training.examples import said
 from training.picture_tokens import picture_tokens

@@ -28,7 +28,7 @@ from data.imagefolder import ImageFolder
 from models import tokenizer_files
 from models.from_config import fresh
 from models.pixel_tensors import from_uint8
-from models.stable_diffusion import beyond
+from models.prompt_ids import beyond
 from training import spelling
 from training.augment import shift
 from training.captions import Captions

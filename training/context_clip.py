@@ -27,7 +27,8 @@ from data.imagefolder import ImageFolder
 from models import tokenizer_files
 from models.context_encoder import ContextEncoder
 from models.pixel_tensors import from_uint8
-from models.stable_diffusion import name_as_released, tokenized
+from models.prompt_ids import tokenized
+from models.stable_diffusion import name_as_released
 from training.captions import Captions
 from training.clip import contrastive, equal, learn_spelling, learn_tokenizer, text_config
 from training.run.draws import Draws

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from data.imagefolder import ImageFolder
 from models.labels import Input, Wish
-from models.stable_diffusion import tokenized
-from models.versatile_diffusion import WishConditioner
+from models.prompt_ids import tokenized
+from models.wish_conditioner import WishConditioner
 from training.balance import shares as balanced
 from training.captions import Captions
 from training.context_choice import ContextChoice, Shown

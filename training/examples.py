@@ -20,10 +20,11 @@ from models import tokenizer_files
 from models.labels import Input, Seen
 from models.optimus import OptimusAutoencoder
 from models.pipeline import Pipeline
-from models.stable_diffusion import beyond as beyond_length
-from models.stable_diffusion import tokenized
+from models.prompt_ids import beyond as beyond_length
+from models.prompt_ids import tokenized
 from models.task import task_of
-from models.versatile_diffusion import SeenConditioner, WishConditioner
+from models.versatile_diffusion import SeenConditioner
+from models.wish_conditioner import WishConditioner
 from models.writer import TokenAutoencoder
 from training import latents
 from training.captions import Captions

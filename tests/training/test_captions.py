@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from base.errors import BadInput
 from data.imagefolder import ImageFolder
 from models import folder as folders
-from models.stable_diffusion import beyond, tokenized
+from models.prompt_ids import beyond, tokenized
 from tests import tiny
 from tests.training.test_lora import LOOP, STUDENT
 from tests.training.test_lora import train as train_from
