@@ -24,7 +24,7 @@ from metrics.labelled_images import LabelledImages
 from models import prefix_captioner
 from models.labels import Seen
 from models.pipeline import Pipeline
-from models.schedule import check_student
+from models.scheduler_configs import check_student
 from models.task import doing, task_named
 from models.tasks.image_to_text import ImageToText
 from runtime.bundle import open_bundle

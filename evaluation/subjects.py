@@ -23,7 +23,8 @@ from metrics.judge_network import Judge
 from models.labels import Input
 from models.pipeline import Pipeline
 from models.pixel_tensors import from_uint8, to_uint8
-from models.schedule import STUDENT_TIMESTEPS, check_student
+from models.schedule import STUDENT_TIMESTEPS
+from models.scheduler_configs import check_student
 from models.task import Described
 from runtime import backend as backends
 from runtime import hub

@@ -23,7 +23,8 @@ from base.pointers import refuse_pointer
 from export import fused
 from export.write_bundle import versions
 from models import tokenizer_files
-from models.schedule import Schedule, check_student, is_few_step, student_scheduler
+from models.schedule import Schedule
+from models.scheduler_configs import check_student, is_few_step, student_scheduler
 from models.stable_diffusion import TASK
 from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, open_bundle
 from runtime.signature import COMPONENTS, CONDITIONING, FUSED, FUSED_PATH, Signature, graph_inputs

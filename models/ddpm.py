@@ -27,7 +27,8 @@ from models.conditioning import Conditioning
 from models.labels import Input, class_id
 from models.parts import Autoencoder, Conditioner
 from models.pipeline import Pipeline
-from models.schedule import BetaSchedule, Prediction, teacher_scheduler
+from models.schedule import BetaSchedule, Prediction
+from models.scheduler_configs import teacher_scheduler
 from models.tasks.attributes_to_image import AttributesToImage
 from models.tasks.class_to_image import ClassToImage
 from models.tasks.unconditional_image_generation import UnconditionalImageGeneration

@@ -23,7 +23,7 @@ from base.files import atomic_folder, check_replaceable
 from models import bases, component_configs, stable_diffusion_file
 from models import save_single_file as single_file
 from models.pipeline import Pipeline
-from models.schedule import check_student, is_few_step, student_scheduler
+from models.scheduler_configs import check_student, is_few_step, student_scheduler
 
 SHAPES = "latent_shapes.json"
 """Of a pipeline that learnt pictures of several shapes: those of its latents, the one that it draws by default first."""

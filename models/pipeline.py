@@ -23,7 +23,7 @@ from models.guidance import guidance_terms
 from models.labels import Input
 from models.parts import Autoencoder, Conditioner, predict
 from models.schedule import STUDENT_TIMESTEPS, Schedule
-from models.schedule import is_student as is_student_scheduler
+from models.scheduler_configs import is_student as is_student_scheduler
 from models.task import doing, task_named
 
 Watch = Callable[[int, NDArray[np.uint8], NDArray[np.uint8]], None]

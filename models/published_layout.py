@@ -21,7 +21,7 @@ from models import bases, component_configs, from_config, optimus, tokenizer_fil
 from models.bases import Base
 from models.published_text_unet import UNetFlatConditionModel
 from models.published_unet import IMAGE, SIDE, TEXT, PublishedUNet, stored_as
-from models.schedule import base_scheduler
+from models.scheduler_configs import base_scheduler
 from models.tensor_names import check_names
 
 NETWORK = "diffusion_pytorch_model.safetensors"

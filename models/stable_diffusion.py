@@ -31,7 +31,7 @@ from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.parts import Conditioner
 from models.pipeline import Pipeline
 from models.prompt_ids import beyond, tokenized
-from models.schedule import base_scheduler, teacher_scheduler
+from models.scheduler_configs import base_scheduler, teacher_scheduler
 from models.stable_diffusion_file import FIRST, RELEASED, SECOND, Layout
 from models.tasks.text_to_image import TextToImage
 

@@ -26,7 +26,7 @@ from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.parts import Conditioner
 from models.pipeline import Pipeline
 from models.prompt_ids import beyond, tokenized
-from models.schedule import base_scheduler
+from models.scheduler_configs import base_scheduler
 from models.stable_diffusion import TASK, check_fit, name_as_released, vae_class
 from models.stable_diffusion_file import XL, Layout
 from models.unet import TextTimeUNet

@@ -32,7 +32,7 @@ from models.latent_autoencoder import LatentAutoencoder, latent_autoencoder
 from models.picture_conditioner import PictureConditioner
 from models.pipeline import Pipeline
 from models.pixel_tensors import from_uint8
-from models.schedule import teacher_scheduler
+from models.scheduler_configs import teacher_scheduler
 from models.stable_diffusion import name_as_released, vae_class
 from models.tasks.image_text_to_image import ImageTextToImage
 from models.tasks.image_to_text import ImageToText

@@ -32,7 +32,7 @@ from models.pipeline import Pipeline
 from models.published_layout import KINDS, NETWORK, NULL_CAPTION, NULL_PICTURES, TEXT_SCHEDULER
 from models.published_text_unet import PublishedTextUNet
 from models.published_unet import IMAGE, TEXT, PublishedUNet
-from models.schedule import base_scheduler
+from models.scheduler_configs import base_scheduler
 from models.tasks.image_text_to_image import ImageTextToImage
 from models.tasks.image_text_to_text import ImageTextToText
 from models.wish_conditioner import WishConditioner

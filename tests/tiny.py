@@ -15,7 +15,8 @@ from models.columns import Columns
 from models.context_encoder import ContextEncoder
 from models.pipeline import Pipeline
 from models.prefix_captioner import PrefixCaptioner
-from models.schedule import Prediction, student_scheduler, teacher_scheduler
+from models.schedule import Prediction
+from models.scheduler_configs import student_scheduler, teacher_scheduler
 from models.unet import TextTimeUNet
 from models.versatile_unet import VersatileUNet
 from models.writer import Writer

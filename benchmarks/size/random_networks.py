@@ -19,7 +19,7 @@ from models import folder as folders
 from models import stable_diffusion
 from models.architecture import architecture
 from models.pipeline import Pipeline
-from models.schedule import student_scheduler
+from models.scheduler_configs import student_scheduler
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from evaluation.subjects import Subjects
 from metrics import attribute_accuracy, judge_network
 from models import ddpm, folder
 from models.pipeline import Pipeline
-from models.schedule import student_scheduler
+from models.scheduler_configs import student_scheduler
 from tests import tiny
 
 EFFORT = Effort(

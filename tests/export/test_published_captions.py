@@ -18,7 +18,7 @@ from ippo import app
 from models import folder as folders
 from models import optimus
 from models.labels import Seen, Wish
-from models.schedule import student_scheduler
+from models.scheduler_configs import student_scheduler
 from runtime import available
 from runtime.backend import BackendOptions
 from runtime.bundle import Bundle

@@ -13,7 +13,7 @@ from export.write_bundle import ExportOptions, export
 from models import folder as folders
 from models import optimus
 from models.labels import Seen, Wish
-from models.schedule import student_scheduler
+from models.scheduler_configs import student_scheduler
 from runtime import available, backend
 from runtime.backend import BackendOptions
 from runtime.bundle import Bundle

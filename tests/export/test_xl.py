@@ -16,7 +16,7 @@ from metrics.sharpness import psnr
 from models import folder as folders
 from models.noise import gaussian
 from models.pipeline import Pipeline
-from models.schedule import student_scheduler
+from models.scheduler_configs import student_scheduler
 from runtime import backend, networks
 from runtime.backend import BackendOptions
 from runtime.bundle import Bundle, open_bundle

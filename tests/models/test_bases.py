@@ -23,7 +23,7 @@ from metrics.sharpness import psnr
 from models import folder as folders
 from models.noise import gaussian
 from models.pipeline import Pipeline
-from models.schedule import student_scheduler
+from models.scheduler_configs import student_scheduler
 from tests import tiny
 
 PROMPTS = ["red", "a blue heart"]

@@ -15,7 +15,8 @@ from base.errors import BadInput
 from metrics.sharpness import psnr
 from models import ddpm
 from models import folder as folders
-from models.schedule import Prediction, Schedule, teacher_scheduler
+from models.schedule import Prediction, Schedule
+from models.scheduler_configs import teacher_scheduler
 from tests import tiny
 
 UNET = {**tiny.UNET, "sample_size": 8}

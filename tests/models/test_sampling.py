@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from base.errors import BadInput
 from models import sampling
-from models.schedule import STUDENT_TIMESTEPS, Prediction, Schedule, student_scheduler
+from models.schedule import STUDENT_TIMESTEPS, Prediction, Schedule
+from models.scheduler_configs import student_scheduler
 from models.stable_diffusion import TEACHER_SCHEDULER
 
 PREDICTIONS: list[Prediction] = ["epsilon", "v_prediction", "sample"]

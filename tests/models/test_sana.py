@@ -24,7 +24,8 @@ from models.noise import gaussian
 from models.parts import predict
 from models.pipeline import Pipeline
 from models.sampling import to_x0
-from models.schedule import Schedule, student_scheduler
+from models.schedule import Schedule
+from models.scheduler_configs import student_scheduler
 from tests.models import tiny_sana
 
 PROMPTS = ["a Red heart", "", "blue star and more of it than fits"]

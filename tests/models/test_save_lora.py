@@ -15,7 +15,7 @@ from base.errors import BadInput
 from commands import export as commands
 from models import folder as folders
 from models import lora_file, save_lora
-from models.schedule import student_scheduler
+from models.scheduler_configs import student_scheduler
 from tests import tiny
 from tests.models.test_lora_file import SGM, unet
 from tests.training.test_lora import moved

@@ -19,7 +19,7 @@ from models import folder as folders
 from models import stable_diffusion
 from models.pipeline import Pipeline
 from models.save_single_file import packed, unused
-from models.schedule import student_scheduler
+from models.scheduler_configs import student_scheduler
 from models.stable_diffusion_file import FIRST, SECOND, XL, Layout
 from tests import tiny
 from tests.models.test_stable_diffusion_file import clip, open_clip, single

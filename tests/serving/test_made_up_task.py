@@ -24,7 +24,7 @@ from models import ddpm, folder, tasks
 from models.conditioning import Conditioning
 from models.labels import Input
 from models.pipeline import Pipeline
-from models.schedule import student_scheduler
+from models.scheduler_configs import student_scheduler
 from models.task import task_named
 from runtime import backend, prompts
 from runtime.backend import BackendOptions

@@ -20,7 +20,7 @@ from export import write_bundle
 from ippo import app
 from models import folder as folders
 from models import optimus
-from models.schedule import student_scheduler
+from models.scheduler_configs import student_scheduler
 from runtime.bundle import BY_WORD_FILE, MANIFEST, open_bundle
 from serving.application import application
 from serving.preflight import check_together

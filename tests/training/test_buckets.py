@@ -18,7 +18,7 @@ from data.build import build
 from data.imagefolder import ImageFolder
 from export.write_bundle import ExportOptions, export
 from models import folder as folders
-from models.schedule import student_scheduler
+from models.scheduler_configs import student_scheduler
 from runtime import backend, networks
 from runtime.backend import BackendOptions
 from runtime.generator import Generator, Request

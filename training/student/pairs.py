@@ -23,7 +23,7 @@ from base.progress import track
 from models import noise
 from models.pipeline import Pipeline
 from models.sampling import SAMPLERS, Deterministic, add_noise
-from models.schedule import TRAINED_TIMESTEPS
+from models.scheduler_configs import TRAINED_TIMESTEPS
 from models.task import task_of
 from training.run import tensor_cache
 from training.run.draws import Shares, spread

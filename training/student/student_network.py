@@ -18,7 +18,8 @@ from models.conditioning import Conditioning
 from models.parts import predict
 from models.pipeline import Pipeline
 from models.sampling import add_noise, to_x0
-from models.schedule import Schedule, student_scheduler
+from models.schedule import Schedule
+from models.scheduler_configs import student_scheduler
 from training.assemble import configure, earlier
 from training.lora import adapted
 from training.run.draws import Draws

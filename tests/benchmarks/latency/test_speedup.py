@@ -30,7 +30,7 @@ from evaluation.result import markdown
 from export.write_bundle import ExportOptions, export
 from models import folder
 from models.reduce import reduced
-from models.schedule import student_scheduler
+from models.scheduler_configs import student_scheduler
 from runtime.bundle import open_bundle
 from tests import tiny
 

@@ -15,7 +15,8 @@ from models import folder as folders
 from models import sampling
 from models.parts import predict
 from models.per_sample import per_sample
-from models.schedule import Schedule, student_scheduler, teacher_scheduler
+from models.schedule import Schedule
+from models.scheduler_configs import student_scheduler, teacher_scheduler
 from tests import tiny
 from tests.models import tiny_sana
 from tests.training.student.conftest import ALONE, Opened, draws, learn
