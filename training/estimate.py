@@ -24,7 +24,7 @@ from training.run import sharding
 from training.run.device import device, mixed_precision
 from training.run.ema import Ema
 from training.run.loop_config import LoopConfig
-from training.run.memory import Peak, Play, appear, available, rehearse
+from training.run.memory import Peak, appear, available, rehearse
 from training.run.optimizer import build
 from training.student.student_config import StudentConfig
 from training.teacher_config import TeacherConfig
@@ -128,8 +128,8 @@ def _estimate(
     loop = config.loop
 
     # The denoiser's step is rehearsed, with every tensor that it makes.
-    rehearsed = _rehearse(config, parts, learner, loss)
-    memory, learnt = dict(rehearsed.memory), rehearsed.learnt
+    step = _FirstStep(config, parts, learner, loss)
+    memory = dict(step.memory)
 
     # The other components are counted: float32 weights and gradients, two moments of Adam, an average.
     memory["weights that stay"] += 4 * (parts.others - also_learning)
@@ -139,77 +139,73 @@ def _estimate(
     average = 2 if loop.frozen == "bf16" else 4
     for name, size in (("weights that learn", 4), ("gradients", 4), ("optimizer", 8), ("moving average", average)):
         memory[name] += -(-size * also_learning // sharding.processes())
-    parameters = {"learnt": learnt + also_learning, "whole pipeline": parts.whole}
+    parameters = {"learnt": step.learnt + also_learning, "whole pipeline": parts.whole}
 
     # Time is arithmetic over what this device reaches.
     here = device()
     steps = loop.steps or loop.length(len(ImageFolder(data_folder(config.data), "train")))
-    seconds = (
-        steps * loop.accumulate * rehearsed.operations / (_EFFICIENCY * _rate(here, mixed_precision(loop.precision)))
-    )
+    seconds = steps * loop.accumulate * step.operations / (_EFFICIENCY * _rate(here, mixed_precision(loop.precision)))
     return Estimate(parameters, memory, available(here), seconds)
 
 
-@dataclass(frozen=True)
-class _Rehearsed:
-    memory: Mapping[str, int]
-    """Bytes by use."""
-    learnt: int
-    """Parameters of the denoiser that learn."""
-    operations: int
-    """Floating-point operations of one forward and backward pass of a part of the batch."""
+class _FirstStep:
+    """A run's first optimizer step on networks without numbers: what each use of memory takes, and its arithmetic."""
 
-
-def _rehearse(config: TeacherConfig | StudentConfig, parts: Parts, learner: Learner, loss: Loss) -> _Rehearsed:
-    """One optimizer step on networks without numbers; each use of memory is what is alive more after it than before."""
-    loop, memory, learnt, largest = config.loop, dict[str, int](), 0, 0
-
-    def prepare() -> Play:
-        nonlocal largest
+    def __init__(self, config: TeacherConfig | StudentConfig, parts: Parts, learner: Learner, loss: Loss) -> None:
+        """Rehearse it. BadInput: processes are to share out a network or an optimizer that cannot be."""
+        self.config, self.loss = config, loss
         with torch.device("meta"):
-            base = make(parts.denoiser)
-            configure(base, loop)
-            learning = learner(base)
-            base.requires_grad_(learning is base)
+            self.base = make(parts.denoiser)
+            configure(self.base, config.loop)
+            self.learning = learner(self.base)
+            self.base.requires_grad_(self.learning is self.base)
         if sharding.processes() > 1:
-            sharding.check_network(learning)
+            sharding.check_network(self.learning)
             sharding.check_optimizer(config.optimizer.name)
-            largest = sharding.largest_block(learning)
+        self.memory: dict[str, int] = {}
+        """Bytes of each process by use, each what is alive more after it than before."""
+        most, self.operations = rehearse(self._play)
+        """Floating-point operations of one forward and backward pass of a part of the batch."""
+        self.memory["activations and what passes"] = max(0, most - sum(self.memory.values()))
+        if (count := sharding.processes()) > 1:
+            self.memory |= {name: -(-self.memory[name] // count) for name in _SHARED_OUT}
+            self.memory["one block, whole, and its gradients"] = 8 * sharding.largest_block(self.learning)
 
-        def play(peak: Peak) -> None:
-            nonlocal learnt
-            # Weights.
-            appear([base, learning])
-            weights = [weight for weight in learning.parameters() if weight.requires_grad]
-            learnt = sum(weight.numel() for weight in weights)
-            memory["weights that learn"] = 4 * learnt
-            memory["weights that stay"] = peak.now - memory["weights that learn"]
-            optimizer = build(config.optimizer, weights)
-            before = peak.now
-            average = Ema(learning, loop.ema, torch.bfloat16 if loop.frozen == "bf16" else torch.float32)
-            memory["moving average"] = peak.now - before
-            # Forward and backward; autocast keeps its casts of the weights unless activations are computed again.
-            mixed, keeps = mixed_precision(loop.precision) != "no", not loop.checkpointing
-            with torch.autocast("cpu", torch.bfloat16, enabled=mixed, cache_enabled=keeps):
-                total = loss(base, learning, *architecture(base).example_inputs(loop.batch // loop.accumulate))
-            for weight, gradient in zip(weights, torch.autograd.grad(total, weights, allow_unused=True), strict=True):
-                weight.grad = gradient
-            del total, gradient
-            memory["gradients"] = sum(weight.grad.nbytes for weight in weights if weight.grad is not None)
-            # The optimizer makes its moments in its first step.
-            before = peak.now
-            optimizer.step()
-            memory["optimizer"] = peak.now - before
-            average.update(0)
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """Those of the denoiser that learn."""
+        return [weight for weight in self.learning.parameters() if weight.requires_grad]
 
-        return play
+    @property
+    def learnt(self) -> int:
+        """Parameters of the denoiser that learn."""
+        return sum(weight.numel() for weight in self.weights)
 
-    most, operations = rehearse(prepare())
-    memory["activations and what passes"] = max(0, most - sum(memory.values()))
-    if (count := sharding.processes()) > 1:
-        memory |= {name: -(-memory[name] // count) for name in _SHARED_OUT}
-        memory["one block, whole, and its gradients"] = 8 * largest
-    return _Rehearsed(memory, learnt, operations)
+    def _play(self, peak: Peak) -> None:
+        loop, memory = self.config.loop, self.memory
+        # Weights.
+        appear([self.base, self.learning])
+        weights = self.weights
+        memory["weights that learn"] = 4 * self.learnt
+        memory["weights that stay"] = peak.now - memory["weights that learn"]
+        optimizer = build(self.config.optimizer, weights)
+        before = peak.now
+        average = Ema(self.learning, loop.ema, torch.bfloat16 if loop.frozen == "bf16" else torch.float32)
+        memory["moving average"] = peak.now - before
+        # Forward and backward; autocast keeps its casts of the weights unless activations are computed again.
+        mixed, keeps = mixed_precision(loop.precision) != "no", not loop.checkpointing
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed, cache_enabled=keeps):
+            inputs_of = architecture(self.base).example_inputs
+            total = self.loss(self.base, self.learning, *inputs_of(loop.batch // loop.accumulate))
+        for weight, gradient in zip(weights, torch.autograd.grad(total, weights, allow_unused=True), strict=True):
+            weight.grad = gradient
+        del total, gradient
+        memory["gradients"] = sum(weight.grad.nbytes for weight in weights if weight.grad is not None)
+        # The optimizer makes its moments in its first step.
+        before = peak.now
+        optimizer.step()
+        memory["optimizer"] = peak.now - before
+        average.update(0)
 
 
 def _forward_operations(parts: Parts) -> int:
