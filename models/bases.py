@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,26 +114,25 @@ def local_folder(name: str) -> Path:
         raise BadInput(f"{name} cannot be had from the Hub as safetensors: {first}") from error
 
 
-@contextmanager
-def narrow_texts() -> Iterator[None]:
+def narrow_texts() -> AbstractContextManager[None]:
     """Inside, text encoders that are stored in bf16 are opened in it, for nothing trains them: 5 GB of Gemma-2, not 10."""
-    before = _NARROW.set(True)
-    try:
-        yield
-    finally:
-        _NARROW.reset(before)
+    return _set(_NARROW)
 
 
-@contextmanager
-def outlines() -> Iterator[None]:
+def outlines() -> AbstractContextManager[None]:
     """Inside, networks are opened without their weights, on the device `meta`: of a base of any size at once."""
-    before = _OUTLINES.set(True)
-    try:
-        yield
-    finally:
-        _OUTLINES.reset(before)
+    return _set(_OUTLINES)
 
 
 def in_outlines() -> bool:
     """Whether networks are opened without their weights."""
     return _OUTLINES.get()
+
+
+@contextmanager
+def _set(flag: ContextVar[bool]) -> Iterator[None]:
+    before = flag.set(True)
+    try:
+        yield
+    finally:
+        flag.reset(before)
