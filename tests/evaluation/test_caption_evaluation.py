@@ -23,7 +23,7 @@ from evaluation.subjects import Subjects
 from metrics import judge_network
 from models import folder as folders
 from models import optimus
-from models.schedule import student_scheduler
+from models.scheduler_configs import student_scheduler
 from tests import tiny
 from tests.evaluation.pages import fetched
 from tests.evaluation.styled_set import THINGS, untrained_judge, write_styled
