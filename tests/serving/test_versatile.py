@@ -393,12 +393,13 @@ def test_what_waits_is_answered_by_the_model_that_took_it(tmp_path: Path) -> Non
 
         before = [ask(*one) for one in asked]
         with state.registry.first.generator._lock:
-            pool.submit(ask, "/generate", cat)  # is in the generator, the others behind it
-            waiting = [pool.submit(ask, *one) for one in asked]
-            until(lambda: state.artist.depth >= pictures)
+            blocking = [pool.submit(ask, "/generate", cat) for _ in range(2)]
+            until(lambda: state.artist.depth >= 1)  # one is in the generator or the next to be, the other behind it
+            waiting = blocking + [pool.submit(ask, *one) for one in asked]
+            until(lambda: state.artist.depth >= 1 + pictures)
             swapped = {"json": {"bundle": str(second)}, "headers": {"authorization": "Bearer the-admin-key"}}
             assert client.post("/admin/model", **swapped).json()["model"] == "second"
-        assert [one.result(60) for one in waiting] == before
+        assert [one.result(60) for one in waiting] == [before[2]] * 2 + before
         after = [ask(*one) for one in asked]
         assert before[3]["model"] == "first" and after[3]["model"] == "second"
         assert before[0] != after[0] and before[2] != after[2]
