@@ -75,14 +75,18 @@ def check_replaceable(folder: Path, mark: str) -> None:
 
 
 def check_overwritable(out: Path, overwrite: bool, mark: str, kind: str) -> None:
-    """BadInput: something is at `out`, and `overwrite` was not said, or it is no `kind`, which has the file `mark`."""
+    """BadInput: something is at `out`, and `overwrite` was not said, or it is no `kind`, which has the file `mark`.
+
+    Where `mark` is empty a `kind` is a file itself.
+    """
     check_writable(out.parent)
+    another = "name another folder" if mark else "name another file"
     if not out.exists():
         return
     if not overwrite:
-        raise BadInput(f"{out} exists already: name another folder, or --overwrite")
+        raise BadInput(f"{out} exists already: {another}, or --overwrite")
     if not (out / mark).is_file():
-        raise BadInput(f"{out} is no {kind}, so it will not be overwritten: name another folder")
+        raise BadInput(f"{out} is no {kind}, so it will not be overwritten: {another}")
 
 
 def check_writable(folder: Path) -> None:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from base.errors import BadInput
-from base.files import atomic_file, check_writable
+from base.files import atomic_file, check_overwritable
 from base.shipped import SHIPPED_BUNDLE
 from commands import options
 
@@ -48,6 +48,7 @@ def caption(
     texts: Annotated[
         list[str] | None, typer.Option("--text", help="A text to say otherwise, of a model that reads as well.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a table that is there.")] = False,
 ) -> None:
     """Write captions of pictures with a bundle that knows pictures and words; or other words for a text."""
     from runtime.backend import BackendOptions
@@ -58,7 +59,7 @@ def caption(
     if texts and (column or out):
         raise BadInput(f"--text goes without {'--as' if column else '--out'}")
     pictures = _listed(files or ())
-    names = _names(pictures, out) if out else []
+    names = _names(pictures, out, overwrite) if out else []
     captioner = CaptionGenerator(_opened(bundle), backend, BackendOptions(None, device))
     if texts:
         written = captioner.reword(texts, [seed + number for number in range(len(texts))], steps=steps)
@@ -128,10 +129,10 @@ def _tell(line: str) -> None:
     Console(stderr=True).print(line, style="yellow", highlight=False, soft_wrap=True)
 
 
-def _names(files: Sequence[Path], out: Path) -> list[str]:
+def _names(files: Sequence[Path], out: Path, overwrite: bool) -> list[str]:
     """What a table at `out` calls pictures: their paths from its folder, bare names where they lie elsewhere.
 
-    BadInput: it cannot be written there, or a name would stand for two pictures.
+    BadInput: it cannot be written there, is there already and may not be overwritten, or a name would stand for two pictures.
     """
     if out.suffix.lower() != TABLE:
         raise BadInput(f"{out}: unknown kind of file '{out.suffix}'; accepted: {TABLE}")
@@ -139,7 +140,7 @@ def _names(files: Sequence[Path], out: Path) -> list[str]:
         raise BadInput(f"{out.parent} is no folder")
     if out.is_dir():
         raise BadInput(f"{out} is a folder; accepted: a {TABLE} file to write")
-    check_writable(out.parent)
+    check_overwritable(out, overwrite, "", "file")
     folder, named = out.parent.resolve(), dict[str, Path]()
     for file in files:
         place = file.parent.resolve() / file.name

@@ -170,6 +170,10 @@ def test_where_a_folder_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 def test_what_may_be_overwritten_is_told_by_a_word_and_a_file(tmp_path: Path) -> None:
     check_overwritable(tmp_path / "new", False, "mark", "thing")
+    (table := tmp_path / "table.csv").write_text("")
+    with pytest.raises(BadInput, match="exists already: name another file, or --overwrite"):
+        check_overwritable(table, False, "", "file")
+    check_overwritable(table, True, "", "file")
     (tmp_path / "there").mkdir()
     with pytest.raises(BadInput, match="exists already: name another folder, or --overwrite"):
         check_overwritable(tmp_path / "there", False, "mark", "thing")

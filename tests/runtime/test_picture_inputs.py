@@ -141,6 +141,26 @@ def test_a_table_of_captions_holds_no_formulas(both: Bundle, tmp_path: Path) -> 
         caption([tmp_path / "=a.png"], both.folder, "text", tmp_path / "captions.txt", 3, 1, "eager", "cpu")
 
 
+def test_a_table_that_is_there_is_kept(both: Bundle, tmp_path: Path) -> None:
+    Image.fromarray(PICTURE).save(tmp_path / "a.png")
+    (table := tmp_path / "prices.csv").write_text("thing,price\ncat,3\n")
+    command = [
+        "caption",
+        str(tmp_path / "a.png"),
+        "--bundle",
+        str(both.folder),
+        "--backend",
+        "eager",
+        "--device",
+        "cpu",
+    ]
+    refused = CliRunner().invoke(ippo.app, [*command, "--out", str(table)])
+    assert str(refused.exception) == f"{table} exists already: name another file, or --overwrite"
+    assert table.read_text() == "thing,price\ncat,3\n"
+    assert CliRunner().invoke(ippo.app, [*command, "--out", str(table), "--overwrite"]).exit_code == 0
+    assert table.read_text().startswith("file_name,text\na.png,")
+
+
 def test_a_table_names_pictures_by_their_place(both: Bundle, tmp_path: Path) -> None:
     pictures = [tmp_path / "two" / folder / "0.png" for folder in "ab"]
     for file in pictures:
