@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,7 +39,7 @@ def caption(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="A .csv of file_name and text to write, in the pictures' folder; by default lines are printed."
+            help="A .csv of file_name and text to write, in the pictures' folder or above; by default lines are printed."
         ),
     ] = None,
     seed: options.Seed = 0,
@@ -130,9 +131,10 @@ def _tell(line: str) -> None:
 
 
 def _names(files: Sequence[Path], out: Path, overwrite: bool) -> list[str]:
-    """What a table at `out` calls pictures: their paths from its folder, bare names where they lie elsewhere.
+    """What a table at `out` calls pictures: their paths from its folder.
 
-    BadInput: it cannot be written there, is there already and may not be overwritten, or a name would stand for two pictures.
+    BadInput: it cannot be written there, or is there and may not be overwritten; a picture does not lie in its folder or
+    below, or is named twice.
     """
     if out.suffix.lower() != TABLE:
         raise BadInput(f"{out}: unknown kind of file '{out.suffix}'; accepted: {TABLE}")
@@ -142,15 +144,14 @@ def _names(files: Sequence[Path], out: Path, overwrite: bool) -> list[str]:
         raise BadInput(f"{out} is a folder; accepted: a {TABLE} file to write")
     check_overwritable(out, overwrite, "", "file")
     folder, named = out.parent.resolve(), dict[str, Path]()
-    for file in files:
-        place = file.parent.resolve() / file.name
-        inside = place.is_relative_to(folder)
-        name = place.relative_to(folder).as_posix() if inside else file.name
-        other = named.setdefault(name, file) if inside or not (folder / name).exists() else out.parent / name
+    places = [file.parent.resolve() / file.name for file in files]
+    for file, place in zip(files, places, strict=True):
+        if not place.is_relative_to(folder):
+            above = os.path.commonpath([one.parent for one in places])
+            raise BadInput(f"{file} does not lie in or below {out.parent}; accepted: a table in {above} or above it")
+        other = named.setdefault(place.relative_to(folder).as_posix(), file)
         if other is not file:
-            raise BadInput(
-                f"{file} and {other} would both be {name} in {out}: write the table into a folder above both"
-            )
+            raise BadInput(f"{file} and {other} are one picture: name it once")
     return list(named)
 
 

@@ -162,21 +162,24 @@ def test_a_table_that_is_there_is_kept(both: Bundle, tmp_path: Path) -> None:
 
 
 def test_a_table_names_pictures_by_their_place(both: Bundle, tmp_path: Path) -> None:
-    pictures = [tmp_path / "two" / folder / "0.png" for folder in "ab"]
+    pictures = [(two := tmp_path / "two") / folder / "0.png" for folder in "ab"]
     for file in pictures:
         file.parent.mkdir(parents=True)
         Image.fromarray(PICTURE).save(file)
     caption(pictures, both.folder, "text", table := tmp_path / "two" / "captions.csv", 3, 1, "eager", "cpu")
     assert [line.partition(",")[0] for line in table.read_text().splitlines()] == ["file_name", "a/0.png", "b/0.png"]
     (tmp_path / "other").mkdir()
+    (two / "a" / "sub").mkdir()
     (tmp_path / "folder.csv").mkdir()
     for files, place, line in (
-        (pictures, "other/captions.csv", "would both be 0.png in"),
         (
-            pictures[1:],
-            "two/a/captions.csv",
-            "b/0.png and .*a/0.png would both be 0.png in .*: write the table into a folder",
+            pictures,
+            "other/captions.csv",
+            f"a/0.png does not lie in or below .*other; accepted: a table in {two} or above",
         ),
+        (pictures, "two/a/captions.csv", f"b/0.png does not lie in or below .*a; accepted: a table in {two} or above"),
+        (pictures[:1], "two/a/sub/captions.csv", f"a/0.png does not lie in or below .*sub; .* in {two / 'a'} or above"),
+        ([pictures[0], two / "b" / ".." / "a" / "0.png"], "two/c.csv", "a/0.png are one picture: name it once"),
         (pictures, "nope/captions.csv", "nope is no folder"),
         (pictures, "folder.csv", "folder.csv is a folder; accepted: a .csv file"),
     ):
