@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 TABLE = ".csv"
 BATCH = 32
 """So many pictures are held in memory."""
+TOLD = 10
+"""So many pictures that are left out are told one by one."""
 FORMULA = ("=", "+", "-", "@")
 """What a table's cell must not begin with: spreadsheets would compute it."""
 
@@ -66,7 +68,7 @@ def caption(
         written = captioner.reword(texts, [seed + number for number in range(len(texts))], steps=steps)
         print(*(one.text or "(nothing)" for one in written), sep="\n")
         return
-    said = dict(_captions(captioner, pictures, files or (), seed, column, steps))
+    said = dict(_captions(captioner, pictures, seed, column, steps))
     if out is None:
         print(*(f"{file}: {text or '(nothing)'}" for file, text in said.items()), sep="\n")
         return
@@ -102,9 +104,9 @@ def _opened(folder: Path) -> Bundle:
 
 
 def _captions(
-    captioner: CaptionGenerator, pictures: Sequence[Path], named: Sequence[Path], seed: int, column: str, steps: int
+    captioner: CaptionGenerator, pictures: Sequence[Path], seed: int, column: str, steps: int
 ) -> Iterator[tuple[Path, str]]:
-    """Each picture that can be read with its caption. BadInput: one that is `named` cannot, or none of them can."""
+    """Each picture that can be read with its caption; the others are told. BadInput: none can."""
     from base.progress import track
     from runtime import images
 
@@ -116,18 +118,22 @@ def _captions(
             try:
                 read[file] = number, images.read(file, captioner.size)
             except BadInput as error:
-                if file in named or len(lost) == len(pictures) - 1:
-                    raise
                 lost.append(error)
         if read:
             seeds, pixels = zip(*read.values(), strict=True)
             yield from zip(read, (one.text for one in captioner.caption(pixels, seeds, column, steps)), strict=True)
+    if len(pictures) == len(lost) == 1:
+        raise lost[0]
+    for error in lost[:TOLD]:
+        _tell(f"left out: {error}")
+    if len(lost) == len(pictures):
+        raise BadInput(f"none of the {len(lost)} pictures can be read")
     if lost:
-        _tell(f"{len(lost)} of {len(pictures)} left out, such as: {lost[0]}")
+        _tell(f"{len(lost)} of {len(pictures)} left out")
 
 
 def _tell(line: str) -> None:
-    Console(stderr=True).print(line, style="yellow", highlight=False, soft_wrap=True)
+    Console(stderr=True).print(line, style="yellow", highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def _names(files: Sequence[Path], out: Path, overwrite: bool) -> list[str]:

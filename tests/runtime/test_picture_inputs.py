@@ -187,6 +187,24 @@ def test_a_table_names_pictures_by_their_place(both: Bundle, tmp_path: Path) -> 
             caption(files, tmp_path / "no bundle", "text", tmp_path / place, 3, 1, "eager", "cpu")
 
 
+def test_what_cannot_be_read_is_left_out_and_told_of_files_and_of_folders(both: Bundle, tmp_path: Path) -> None:
+    broken = [tmp_path / f"[b]{number:02}.png" for number in range(12)]
+    for file in broken:
+        file.write_bytes(b"no picture")
+    Image.fromarray(PICTURE).save(whole := tmp_path / "whole.png")
+    how = ["--bundle", str(both.folder), "--backend", "eager", "--device", "cpu"]
+    told = [f"left out: {file} is no image that can be read" for file in broken]
+    for named in ([tmp_path], [*broken, whole]):
+        said = CliRunner().invoke(ippo.app, ["caption", *map(str, named), *how], catch_exceptions=False)
+        assert said.exit_code == 0 and said.stdout.startswith(f"{whole}: ") and len(said.stdout.splitlines()) == 1
+        assert said.stderr.splitlines() == [*told[:10], "12 of 13 left out"]
+    none = CliRunner().invoke(ippo.app, ["caption", *map(str, broken[:2]), *how, "--out", str(tmp_path / "t.csv")])
+    assert str(none.exception) == "none of the 2 pictures can be read" and none.stderr.splitlines() == told[:2]
+    alone = CliRunner().invoke(ippo.app, ["caption", str(broken[0]), *how])
+    assert isinstance(alone.exception, BadInput) and str(alone.exception) == told[0].removeprefix("left out: ")
+    assert not (tmp_path / "t.csv").exists()
+
+
 def test_a_folder_without_captions_becomes_a_set(both: Bundle, tmp_path: Path) -> None:
     """`ippo caption FOLDER --out FOLDER/captions.csv`, then `ippo data build FOLDER SET`."""
     folder, runner = tmp_path / "mine", CliRunner()
@@ -203,14 +221,13 @@ def test_a_folder_without_captions_becomes_a_set(both: Bundle, tmp_path: Path) -
     assert "accepted are a .txt" in str(without.exception) and "(ippo caption writes" in str(without.exception)
     said = runner.invoke(ippo.app, ["caption", str(folder), *how, *table], catch_exceptions=False)
     assert said.exit_code == 0 and said.stdout == f"{folder / 'captions.csv'}\n", said.output
-    assert "1 of 5 left out, such as:" in said.stderr and f"ippo data build {folder} NAME" in said.stderr
+    assert f"left out: {folder / 'broken.png'} is no image" in said.stderr and "1 of 5 left out" in said.stderr
+    assert f"ippo data build {folder} NAME" in said.stderr
     alone = runner.invoke(ippo.app, ["caption", *map(str, files), *how], catch_exceptions=False)
     with (folder / "captions.csv").open(newline="", encoding="utf-8") as opened:
         written = {row["file_name"]: row["text"] for row in csv.DictReader(opened)}
     assert list(written) == [file.relative_to(folder).as_posix() for file in files] and all(written.values())
     assert [line.rpartition(": ")[0] for line in alone.stdout.splitlines()] == [str(file) for file in files]
-    named = runner.invoke(ippo.app, ["caption", str(folder), str(folder / "broken.png"), *how])
-    assert str(named.exception) == f"{folder / 'broken.png'} is no image that can be read"
     made = runner.invoke(
         ippo.app, ["data", "build", str(folder), str(tmp_path / "set"), "--size", "16"], catch_exceptions=False
     )
