@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,6 +51,7 @@ def generate(
     how_far = _strength(strength, image, content or style)
     every = options.requested(inputs, attribute, label) if inputs or attribute or label else _no_words(content, style)
     images.check_out(out)
+    _check_kept(images.written(out, 1 if grid else len(every) * count), (image, content, style))
     opened = _opened(bundle)
     manifest, task = opened.manifest, task_of(opened.manifest)
     options.check_kinds(attribute, label, manifest.inputs, bundle)
@@ -87,6 +89,13 @@ def _strength(given: float | None, image: Path | None, drawn_from: Path | None) 
     if image is not None and drawn_from is not None:
         raise BadInput("--image is started from, --content and --style are drawn from: accepted is one of both")
     return 0.5 if given is None else given
+
+
+def _check_kept(written: Sequence[Path], read: Sequence[Path | None]) -> None:
+    """BadInput: one of the files to write is a picture that is read, and would be lost."""
+    for file in filter(Path.exists, written):
+        if any(one is not None and one.exists() and file.samefile(one) for one in read):
+            raise BadInput(f"{file} is a picture to draw from and would be replaced: name another --out")
 
 
 def _opened(bundle: Path) -> Bundle:

@@ -138,12 +138,16 @@ def write(images: NDArray[np.uint8], provenance: Sequence[Provenance], out: Path
 
     BadInput: as `check_out`.
     """
-    format = check_out(out)
-    names = [out] if len(images) == 1 else [out.with_stem(f"{out.stem}-{number}") for number in range(len(images))]
+    format, names = check_out(out), written(out, len(images))
     for file, image, source in zip(names, images, provenance, strict=True):
         with atomic_file(file) as hidden:
             hidden.write_bytes(encode(image, format, source))
     return names
+
+
+def written(out: Path, count: int) -> list[Path]:
+    """The files that so many images are written as: `out`, or where there are several `out-0`, `out-1`, …"""
+    return [out] if count == 1 else [out.with_stem(f"{out.stem}-{number}") for number in range(count)]
 
 
 def check_out(out: Path) -> Format:
@@ -156,7 +160,9 @@ def check_out(out: Path) -> Format:
 
 
 def read(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """An image file → `(H, W, 3)` of `size` (W, H), upright, as `fit` makes it. BadInput: none, or too large."""
+    """An image file → `(H, W, 3)` of `size` (W, H), upright, as `fit` makes it. BadInput: none, a folder, or too large."""
+    if file.is_dir():
+        raise BadInput(f"{file} is a folder; accepted: one picture")
     try:
         with Image.open(file) as picture:
             return fit(_upright(picture), size)

@@ -197,6 +197,25 @@ def test_generate_starts_from_a_picture_of_any_size(tiny_bundle: Path, tmp_path:
     assert Image.open(tmp_path / "a.png").size == (16, 16)
 
 
+@pytest.mark.parametrize("option", ["--content", "--style", "--image"])
+@pytest.mark.parametrize(
+    ("name", "out", "further"),
+    [("keep.png", "keep.png", []), ("keep-1.png", "keep.png", ["--count", "2"]), ("keep.png", "link.png", [])],
+)
+def test_generate_keeps_the_pictures_it_draws_from(
+    tmp_path: Path, option: str, name: str, out: str, further: list[str]
+) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / name)
+    if out == "link.png":
+        (tmp_path / out).symlink_to(tmp_path / name)
+    kept = (tmp_path / name).read_bytes()
+    refused = ippo("generate", "a", option, name, "--out", out, *further, cwd=tmp_path)
+    file = name if out == "keep.png" else out
+    assert refused.returncode == 2
+    assert refused.stderr == f"ippo: {file} is a picture to draw from and would be replaced: name another --out\n"
+    assert (tmp_path / name).read_bytes() == kept
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -205,6 +224,7 @@ def test_generate_starts_from_a_picture_of_any_size(tiny_bundle: Path, tmp_path:
         (["--seed", "-1"], "seed -1 is out of range"),
         (["--out", "cat.bmp"], "unknown image format '.bmp'"),
         (["--image", "nowhere.png"], "no image nowhere.png"),
+        (["--image", "."], ". is a folder; accepted: one picture"),
         (["--size", "32x16"], "size 32x16 is not offered; accepted: 16x16"),
         (["--size", "large"], "size 'large' is not WIDTHxHEIGHT"),
     ],
