@@ -124,8 +124,8 @@ def _captions(
             yield from zip(read, (one.text for one in captioner.caption(pixels, seeds, column, steps)), strict=True)
     if len(pictures) == len(lost) == 1:
         raise lost[0]
-    for error in lost[:TOLD]:
-        _tell(f"left out: {error}")
+    for unread in lost[:TOLD]:
+        _tell(f"left out: {unread}")
     if len(lost) == len(pictures):
         raise BadInput(f"none of the {len(lost)} pictures can be read")
     if lost:
