@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from base.errors import BadInput
+from models.task import task_named
 from serving import prometheus
 from serving.batcher import QueueFull
 from serving.dialect import dialect_of
@@ -133,4 +134,5 @@ def _invalid(request: Request, error: RequestValidationError) -> Refused:
     expected = FORM if isinstance(body.field_info, params.Form) else JSON
     if content_type(request) != expected:
         return _other_type(expected)
-    return explain(error.errors(), keys_of(body.field_info.annotation))
+    task = task_named(request.app.state.registry.first.manifest.task)  # that of all served models
+    return explain(error.errors(), keys_of(body.field_info.annotation), task.further_keys())

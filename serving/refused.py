@@ -1,4 +1,4 @@
-"""A request that is refused, and one line for whatever is wrong with its body; it knows no model and no HTTP."""
+"""A request that is refused, and one line for whatever is wrong with its body; it knows no model."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from models.task import task_named, task_names
 
 _NO_FILE = "Expected UploadFile"
 """How FastAPI begins what it says of text where a form should hold a file."""
+_DRAWN_FROM = "/generate and /v1/images/edits"
+"""Where a model that draws from pictures takes them."""
 
 
 class Refused(BadInput):
@@ -37,8 +39,11 @@ class Late(Refused):
         super().__init__(message, status=429, code="deadline_exceeded", retry_after=math.ceil(deadline / 2))
 
 
-def explain(errors: Sequence[Mapping[str, Any]], known: Sequence[str]) -> Refused:
-    """The first of pydantic's `errors` in one line; a misspelt key comes before what it leaves out."""
+def explain(errors: Sequence[Mapping[str, Any]], known: Sequence[str], further: Sequence[str] = ()) -> Refused:
+    """The first of pydantic's `errors` in one line; a misspelt key comes before what it leaves out.
+
+    `known`: the keys of the body; `further`: those that the model's task takes beside its input, whichever body they stand in.
+    """
     first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
     location = [part for part in first["loc"] if part != "body"]
     key = str(location[0]) if location else None
@@ -49,7 +54,7 @@ def explain(errors: Sequence[Mapping[str, Any]], known: Sequence[str]) -> Refuse
     if key is None:
         return Refused(f"the body: {first['msg']}")
     if first["type"] == "extra_forbidden":
-        return Refused(f"unknown key {_short(key)}{_instead(key, known)}", key, code="unknown_parameter")
+        return Refused(f"unknown key {_short(key)}{_instead(key, known, further)}", key, code="unknown_parameter")
     if first["type"] == "missing":
         return Refused(f"{key} is missing", key, code="missing_required_parameter")
     return Refused(_wrong(key, first), key, code="invalid_value")
@@ -63,9 +68,11 @@ def _wrong(key: str, error: Mapping[str, Any]) -> str:
     return f"{key}: {said}, got {'a file' if hasattr(got, 'filename') else _short(got)}"
 
 
-def _instead(key: str, known: Sequence[str]) -> str:
+def _instead(key: str, known: Sequence[str], further: Sequence[str]) -> str:
     """What to send in place of an unknown key: of one that holds the input of another task, this task's own."""
     drawing = [task for task in map(task_named, task_names()) if task.output == "image"]
+    if key in further:
+        return f"; {_DRAWN_FROM} take it; accepted here: {', '.join(sorted(known))}"
     if key in {name for task in drawing for name in task.further_keys()}:
         return (
             f"; a model that draws from pictures takes it, and this one does not; accepted: {', '.join(sorted(known))}"

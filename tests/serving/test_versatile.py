@@ -32,6 +32,7 @@ from tests import tiny
 from tests.versatile_bundle import NAME, write_versatile
 
 VARIATIONS, EDITS, CHAT = "/v1/images/variations", "/v1/images/edits", "/v1/chat/completions"
+GENERATIONS = "/v1/images/generations"
 
 
 def encoded(
@@ -284,6 +285,7 @@ def test_a_picture_that_cannot_be_read_is_one_line_wherever_it_is_sent(both: Tes
         ("/caption", {"image": base(ONE), "steps": 5}, "steps"),
         ("/caption", {"image": base(ONE), "seed": 2**64}, "seed"),
         ("/caption", {"image": base(ONE), "model": "other"}, "does not exist; accepted: both"),
+        (GENERATIONS, {"prompt": "cat", "content": base(ONE)}, "key 'content'; /generate and /v1/images/edits take it"),
         (CHAT, {"messages": []}, "messages"),
         (CHAT, {"messages": SHOWN, "seed": -1}, "seed: Input should be greater than or equal to 0, got -1"),
         (CHAT, {"messages": SHOWN, "seed": 2**80}, "seed"),
