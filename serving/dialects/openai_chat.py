@@ -46,6 +46,8 @@ class ChatBody(OptionalNulls):
     """One of them holds the picture, as a data URL."""
     model: str | None = None
     n: int = Field(default=1, ge=1)
+    column: str = Field(default="", alias="as")
+    """Ours: which kind of caption, as `/caption` takes it."""
     seed: int | None = None
     stream: bool | None = None
     """False: a caption is answered whole."""
@@ -64,7 +66,8 @@ async def chat_completions(body: ChatBody, request: Request) -> dict[str, Any]:
         raise Refused(f"messages hold {len(pictures)} pictures; accepted: one, as a data URL", "messages")
     if not pictures[0].startswith("data:"):
         raise Refused("messages: addresses are not fetched; accepted: a data URL", "messages")
-    caption = validated(CaptionBody, {"image": pictures[0], "n": body.n, "seed": body.seed, "model": body.model})
+    asked = {"image": pictures[0], "as": body.column, "n": body.n, "seed": body.seed, "model": body.model}
+    caption = validated(CaptionBody, asked)
     model = registry_of(request).model(body.model)
     written = await caption_answers.write(request, model, caption)
     choices = [

@@ -286,6 +286,8 @@ def test_a_picture_that_cannot_be_read_is_one_line_wherever_it_is_sent(both: Tes
         ("/caption", {"image": base(ONE), "seed": 2**64}, "seed"),
         ("/caption", {"image": base(ONE), "model": "other"}, "does not exist; accepted: both"),
         (GENERATIONS, {"prompt": "cat", "content": base(ONE)}, "key 'content'; /generate and /v1/images/edits take it"),
+        (CHAT, {"messages": SHOWN, "as": "text_de"}, "as 'text_de' is unknown; accepted: text, text_fr"),
+        (CHAT, {"messages": SHOWN, "as": 5}, "as: Input should be a valid string, got 5"),
         (CHAT, {"messages": []}, "messages"),
         (CHAT, {"messages": SHOWN, "seed": -1}, "seed: Input should be greater than or equal to 0, got -1"),
         (CHAT, {"messages": SHOWN, "seed": 2**80}, "seed"),
@@ -319,6 +321,13 @@ def test_a_chat_counts_the_tokens_that_were_read_and_written(both: TestClient) -
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + sum(written)
     with pytest.raises(BadRequestError, match="stream: a caption is answered whole; accepted: false"):
         client.chat.completions.create(model=NAME, messages=messages, stream=True)
+
+
+def test_a_chat_asks_for_a_kind_of_caption_as_a_caption_does(both: TestClient) -> None:
+    for kind in tiny.COLUMNS:
+        ours = both.post("/caption", json={"image": base(ONE), "as": kind, "n": 2, "seed": 1}).json()["captions"]
+        theirs = both.post(CHAT, json={"messages": SHOWN, "as": kind, "n": 2, "seed": 1}).json()["choices"]
+        assert [one["message"]["content"] for one in theirs] == [one["text"] for one in ours]
 
 
 def test_emoji_and_styles_that_nobody_knows_are_words_like_others(both: TestClient) -> None:
