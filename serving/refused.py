@@ -49,7 +49,7 @@ def explain(errors: Sequence[Mapping[str, Any]], known: Sequence[str], further: 
     key = str(location[0]) if location else None
     if first["type"] == "json_invalid":
         return Refused(f"the body is not valid JSON: {first['ctx']['error']}")
-    if first["type"] in ("model_attributes_type", "model_type"):
+    if key is None and first["type"] in ("model_attributes_type", "model_type"):
         return Refused("the body must be a JSON object")
     if key is None:
         return Refused(f"the body: {first['msg']}")

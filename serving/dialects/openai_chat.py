@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from serving import caption_answers
 from serving.answering import registry_of
@@ -28,6 +28,21 @@ class Message(BaseModel):
 
     role: str
     content: str | list[dict[str, Any]] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_message(cls, message: Any) -> Any:
+        if not isinstance(message, dict):
+            raise ValueError("Input should be an object of role and content")
+        return message
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _is_content(cls, content: Any) -> Any:
+        listed = isinstance(content, list) and all(isinstance(part, dict) for part in content)
+        if not (listed or content is None or isinstance(content, str)):
+            raise ValueError("Input should be text or a list of parts, objects of type image_url or text")
+        return content
 
     def pictures(self) -> list[str]:
         """The addresses of its pictures. Raises Refused: a part of another shape."""

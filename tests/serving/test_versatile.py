@@ -288,6 +288,13 @@ def test_a_picture_that_cannot_be_read_is_one_line_wherever_it_is_sent(both: Tes
         (GENERATIONS, {"prompt": "cat", "content": base(ONE)}, "key 'content'; /generate and /v1/images/edits take it"),
         (CHAT, {"messages": SHOWN, "as": "text_de"}, "as 'text_de' is unknown; accepted: text, text_fr"),
         (CHAT, {"messages": SHOWN, "as": 5}, "as: Input should be a valid string, got 5"),
+        (CHAT, {"messages": [5]}, "messages: Input should be an object of role and content, got 5"),
+        (
+            CHAT,
+            {"messages": [{"role": "user", "content": [5, None]}]},
+            "Input should be text or a list of parts, objects of type image_url or text, got [5, None]",
+        ),
+        (CHAT, [5], "the body must be a JSON object"),
         (CHAT, {"messages": []}, "messages"),
         (CHAT, {"messages": SHOWN, "seed": -1}, "seed: Input should be greater than or equal to 0, got -1"),
         (CHAT, {"messages": SHOWN, "seed": 2**80}, "seed"),
@@ -296,7 +303,7 @@ def test_a_picture_that_cannot_be_read_is_one_line_wherever_it_is_sent(both: Tes
         (CHAT, {"messages": [{"role": "user", "content": "hi"}]}, "messages hold 0 pictures"),
     ],
 )
-def test_a_wish_that_cannot_be_is_one_line(both: TestClient, path: str, body: dict[str, Any], says: str) -> None:
+def test_a_wish_that_cannot_be_is_one_line(both: TestClient, path: str, body: Any, says: str) -> None:
     answer = both.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
     assert answer.status_code in (400, 404, 422), answer.text
     error = answer.json().get("error")
