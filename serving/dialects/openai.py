@@ -59,14 +59,16 @@ async def images_edits(body: Annotated[EditsBody, Form()], request: Request) -> 
         encoded = {name: await _base64(value, name) for name, value in further.items()}
         return await _answer(body, request, model, _order(body, body.prompt, config, model.manifest, encoded))
     if further:
+        other = "image" if pictures else "mask"
         raise Refused(
-            f"{next(iter(further))} and image: accepted: pictures to draw from, or one to start from", "image"
+            f"{next(iter(further))} and {other}: accepted: pictures to draw from, or one to start from", other
         )
     if not body.prompt:
         raise Refused("prompt is missing", "prompt", code="missing_required_parameter")
     if not config.image_to_image:
         raise Refused("image to image is switched off here", "image")
-    file = await _only(pictures, "image", "to start from").read()
+    others = "" if pictures or mask or not model.task.images else f", or {' or '.join(model.task.images)} to draw from"
+    file = await _only(pictures, "image", f"to start from{others}").read()
     order = _order(body, body.prompt, config, model.manifest)
     anew = None if mask is None else Mask(await mask.read(), transparent=True)
     return await _answer(body, request, model, replace(order, image=file, strength=body.strength, mask=anew))

@@ -154,7 +154,13 @@ TOKENS = {"content": PNG, "image": PNG}
         (EDITS, {"prompt": "a", "mask": "cat.png"}, {"image": PNG}, "mask is text; accepted: a file"),
         (VARIATIONS, {"image": "cat.png"}, {"image": PNG}, "image is text; accepted: a file"),
         (EDITS, {"prompt": ""}, {"style": PNG}, "a style alone says nothing to draw"),
-        (EDITS, {"prompt": "cat"}, {}, "image: no picture; accepted: one, to start from"),
+        (
+            EDITS,
+            {"prompt": "cat"},
+            {},
+            "image: no picture; accepted: one, to start from, or content or style to draw from",
+        ),
+        (EDITS, {"prompt": "a"}, {"content": PNG, "mask": PNG}, "content and mask: accepted: pictures to draw from"),
     ],
 )
 def test_a_form_that_cannot_be_drawn_is_one_line(
@@ -166,7 +172,8 @@ def test_a_form_that_cannot_be_drawn_is_one_line(
     assert says in line and "\n" not in line
     named = line.partition(" ")[0].rstrip(":")
     if named in ("content", "style", "mask", "mix", "image"):
-        assert answer.json()["error"]["param"] == named or " and image: " in line
+        blamed = next((other for other in ("image", "mask") if f" and {other}: " in line), named)
+        assert answer.json()["error"]["param"] == blamed
 
 
 @pytest.mark.parametrize("path", [VARIATIONS, EDITS])
