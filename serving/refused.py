@@ -57,15 +57,26 @@ def explain(errors: Sequence[Mapping[str, Any]], known: Sequence[str], further: 
         return Refused(f"unknown key {_short(key)}{_instead(key, known, further)}", key, code="unknown_parameter")
     if first["type"] == "missing":
         return Refused(f"{key} is missing", key, code="missing_required_parameter")
-    return Refused(_wrong(key, first), key, code="invalid_value")
+    said = _of_any_type(first, errors) if len(location) == 2 else str(first["msg"]).removeprefix("Value error, ")
+    inside = f"{key}: {_short(location[-1])}" if len(location) > 2 and isinstance(location[-1], str) else key
+    return Refused(_wrong(key, inside, said, first["input"]), key, code="invalid_value")
 
 
-def _wrong(key: str, error: Mapping[str, Any]) -> str:
+def _of_any_type(first: Mapping[str, Any], errors: Sequence[Mapping[str, Any]]) -> str:
+    """What pydantic says of a value, of all types that the value may have: it makes an error of each."""
+    begins = "Input should be "
+    same = [error for error in errors if error["loc"][:-1] == first["loc"][:-1] and error["input"] == first["input"]]
+    said = dict.fromkeys(str(error["msg"]) for error in (first, *same) if str(error["msg"]).startswith(begins))
+    if str(first["msg"]) not in said:
+        return str(first["msg"]).removeprefix("Value error, ")
+    return begins + " or ".join(one.removeprefix(begins) for one in said)
+
+
+def _wrong(key: str, inside: str, said: str, got: Any) -> str:
     """A value that is refused, in a form a file in place of text or text in place of a file."""
-    said, got = str(error["msg"]).removeprefix("Value error, "), error["input"]
     if said.startswith(_NO_FILE):
         return f"{key} is text; accepted: a file, PNG, JPEG or WebP, as curl -F {key}=@FILE sends it"
-    return f"{key}: {said}, got {'a file' if hasattr(got, 'filename') else _short(got)}"
+    return f"{inside}: {said}, got {'a file' if hasattr(got, 'filename') else _short(got)}"
 
 
 def _instead(key: str, known: Sequence[str], further: Sequence[str]) -> str:
