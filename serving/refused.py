@@ -90,7 +90,7 @@ def _instead(key: str, known: Sequence[str], further: Sequence[str]) -> str:
         )
     holds_input = {task.field.name for task in drawing if task.field is not None}
     if key in holds_input and (own := holds_input.intersection(known)):
-        return f"; this model takes {', '.join(own)}"
+        return f"; this model takes {', '.join((*own, *(name for name in further if name in known)))}"
     return "; this model takes a seed alone" if key in holds_input else nearest(key, known)
 
 

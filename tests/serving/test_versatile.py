@@ -302,6 +302,7 @@ def test_a_picture_that_cannot_be_read_is_one_line_wherever_it_is_sent(both: Tes
             "Input should be text or a list of parts, objects of type image_url or text, got [5, None]",
         ),
         (CHAT, [5], "the body must be a JSON object"),
+        ("/generate", {"label": 3}, "unknown key 'label'; this model takes prompt, content, style, mix"),
         (CHAT, {"messages": []}, "messages"),
         (CHAT, {"messages": SHOWN, "seed": -1}, "seed: Input should be greater than or equal to 0, got -1"),
         (CHAT, {"messages": SHOWN, "seed": 2**80}, "seed"),
