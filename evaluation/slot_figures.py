@@ -5,6 +5,7 @@ Only where the judge reads slots, and training's captions leave some of them ope
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,13 +32,21 @@ def _right(source: SourceImages) -> float | None:
     return float((right | ~said).all(axis=1).mean())
 
 
-RIGHT = Figure(
-    name="right",
-    table=OPEN,
-    measure=_right,
-    cells=lambda own, teacher: {} if own is None else {Column("all that is said", HIGHER): share(own)},
-    numbers={"said and drawn": lambda value: value},
-)
+def _of_images(
+    name: str, measure: Callable[[SourceImages], float | None], column: Column, number: str, note: str = ""
+) -> Figure[float | None]:
+    """A figure that is one share of the images: a column of the table, and `number` in the JSON."""
+    return Figure(
+        name=name,
+        table=OPEN,
+        measure=measure,
+        cells=lambda own, teacher: {} if own is None else {column: share(own)},
+        numbers={number: lambda value: value},
+        note=note,
+    )
+
+
+RIGHT = _of_images("right", _right, Column("all that is said", HIGHER), "said and drawn")
 
 
 @dataclass(frozen=True)
@@ -110,13 +119,12 @@ def _stray(source: SourceImages) -> float | None:
     return stray_share(source.images[rows], np.stack([known[tuple(seen[row])] for row in rows])) if rows else None
 
 
-STRAY = Figure(
-    name="stray",
-    table=OPEN,
-    measure=_stray,
-    cells=lambda own, teacher: {} if own is None else {Column("not white outside", LOWER): share(own)},
-    numbers={"not white outside": lambda value: value},
-    note="Not white outside: of pictures on white, the share of pixels outside the real picture of the same thing and style "
+STRAY = _of_images(
+    "stray",
+    _stray,
+    Column("not white outside", LOWER),
+    "not white outside",
+    "Not white outside: of pictures on white, the share of pixels outside the real picture of the same thing and style "
     "that differ from white by more than 4 of 255.",
 )
 SLOT_FIGURES = (RIGHT, ENTROPY, STRAY)

