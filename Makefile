@@ -295,7 +295,7 @@ icons: $(VENV)/installed-dev icon-packages $(LINE)/efficientnet-lite0/config.jso
 
 # The pictures of its page, drawn from the bundle: fixed prompts, styles, walks, variations, transfers, captions, failures.
 icons-pictures: $(VENV)/installed-dev
-	@$(VENV)/bin/python -m evaluation.versatile_gallery configs/icons/gallery.txt --bundle $(ICONS_BUNDLE) --data icons \
+	@$(VENV)/bin/python -m evaluation.galleries.versatile_gallery configs/icons/gallery.txt --bundle $(ICONS_BUNDLE) --data icons \
 		--judge icons/judge --teacher icons/image-teacher --decoder icons/decoder --out docs/icons
 
 # What is committed: models/pretrained/icons with student, judge, quality and card; refused above 44 MB in all without emoji.

@@ -28,8 +28,8 @@ from evaluation.effort import GUIDANCES, Effort
 from evaluation.figures import FIGURES
 from evaluation.image_sets import open_reals
 from evaluation.line import Line, numbers
+from evaluation.pages.sheet import Sheet
 from evaluation.result import Result, save
-from evaluation.sheet import Sheet
 from evaluation.subjects import Subjects, open_instruments, open_teacher, student_draws, teacher_draw
 from models.folder import load
 from models.sampling import SAMPLERS

@@ -73,7 +73,8 @@ def evaluate(
 
 def _of_images(subjects: Subjects, effort: Effort, rounds: int, out: Path) -> Path:
     """Evaluate a flow that draws, and write it to a folder: the page, or the figures where nothing was timed."""
-    from evaluation import evaluation, report_page, report_tables
+    from evaluation import evaluation
+    from evaluation.pages import report_page, report_tables
 
     result = evaluation.evaluate(subjects, effort, rounds=rounds)
     evaluation.save(result, out)
@@ -88,7 +89,8 @@ def _of_images(subjects: Subjects, effort: Effort, rounds: int, out: Path) -> Pa
 
 def _of_captions(subjects: Subjects, effort: Effort, rounds: int, out: Path) -> Path:
     """The same of a flow that writes."""
-    from evaluation import caption_evaluation, caption_page, report_tables
+    from evaluation.captions import caption_evaluation
+    from evaluation.pages import caption_page, report_tables
 
     result = caption_evaluation.evaluate(subjects, effort, rounds)
     caption_evaluation.save(result, out)
@@ -103,7 +105,7 @@ def compare(
     out: Annotated[Path, typer.Option(help="Folder to write the page into.", file_okay=False)] = Path(),
 ) -> None:
     """Put runs side by side on one HTML page: curves, last figures, samples, differing configuration."""
-    from evaluation.runs_page import compare as side_by_side
+    from evaluation.pages.runs_page import compare as side_by_side
 
     check_writable(out)
     print(side_by_side(runs, out))

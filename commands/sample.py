@@ -39,7 +39,7 @@ def sample(
     gif: Annotated[bool, typer.Option("--gif", help="The denoising step by step, as an animation.")] = False,
 ) -> None:
     """Draw images from a run, or say texts otherwise, before it is a bundle; a teacher takes guidance and a sampler."""
-    from evaluation import denoising
+    from evaluation.galleries import denoising
     from models.task import task_of
     from runtime import images
     from runtime.provenance import Provenance, together

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluation.line import Figure, Line
-from evaluation.report_tables import figure_sheets, markdown_sheets
-from evaluation.sheet import Sheet
+from evaluation.pages.report_tables import figure_sheets, markdown_sheets
+from evaluation.pages.sheet import Sheet
 
 
 @dataclass(frozen=True)

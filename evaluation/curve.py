@@ -21,8 +21,8 @@ from evaluation.bench import Bench, Draw
 from evaluation.effort import Effort
 from evaluation.figures import DETAIL, IDENTIFIED, fd
 from evaluation.image_sets import open_reals
+from evaluation.pages.sheet import Sheet
 from evaluation.result import Result, publish
-from evaluation.sheet import Sheet
 from evaluation.subjects import Subjects, open_instruments, teacher_draw
 from training.assemble import opened
 

@@ -13,34 +13,27 @@ from PIL import Image
 
 from base.errors import BadInput
 from base.files import atomic_file, write_text
-from evaluation import (
-    attribute_grids,
-    caption_subjects,
-    fitting,
-    image_sets,
-    json_figures,
-    machine,
-    report_tables,
-    slots_by_kind,
-    typed_prompts,
-)
+from evaluation import fitting, image_sets, json_figures, machine
 from evaluation import subjects as sources
+from evaluation.attributes import attribute_grids, slots_by_kind, typed_prompts
+from evaluation.attributes.composition import Composition
+from evaluation.attributes.slots_by_kind import KindLine, SlotJudge
+from evaluation.attributes.typed_prompts import TypedLine, TypedPrompt
 from evaluation.bench import Bench, Draw, RoundTrip
+from evaluation.captions import caption_subjects
 from evaluation.clock import Case, Timing, interleaved
 from evaluation.comparison import Comparison
-from evaluation.composition import Composition
 from evaluation.effort import Effort
 from evaluation.figures import FIGURES
-from evaluation.grid import grid
 from evaluation.line import Figure
-from evaluation.principal_styles import by_components
+from evaluation.pages import report_tables
+from evaluation.pages.grid import grid
+from evaluation.pages.sheet import Sheet
 from evaluation.report import Report
-from evaluation.sheet import Sheet
-from evaluation.slots_by_kind import KindLine, SlotJudge
 from evaluation.subjects import Subjects
-from evaluation.transfer_evaluation import evaluate_transfers
-from evaluation.transfers import Rivals
-from evaluation.typed_prompts import TypedLine, TypedPrompt
+from evaluation.transfers.asked_by_pictures import Rivals
+from evaluation.transfers.principal_styles import by_components
+from evaluation.transfers.transfer_evaluation import evaluate_transfers
 from models.task import task_named, task_of
 
 CAPTIONS = 16

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from evaluation.attributes.slot_figures import SLOT_FIGURES
 from evaluation.line import HIGHER, LOWER, Column, Figure, Line, share
 from evaluation.reference import JUDGE, SourceImages
-from evaluation.slot_figures import SLOT_FIGURES
 from evaluation.variety import DIVERSITY, NEAREST, SPREAD
 from metrics import distances, features, sharpness
 from metrics.distances import Spread

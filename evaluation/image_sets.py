@@ -10,9 +10,9 @@ import numpy as np
 from base.errors import BadInput
 from base.runs import data_folder
 from data.imagefolder import ImageFolder
-from evaluation.composition import AttributedImages
+from evaluation.attributes.composition import AttributedImages
 from evaluation.reference import Reals
-from evaluation.transfers import StyledImages, StyledReals
+from evaluation.transfers.asked_by_pictures import StyledImages, StyledReals
 from metrics.labelled_images import LabelledImages, join
 
 KNOWN_LABELS = ("seen", "unseen-background", "unseen-ground")

@@ -12,8 +12,8 @@ import yaml
 
 from base.errors import BadInput
 from base.runs import run_folder
-from evaluation.chart import Points
-from evaluation.sheet import Sheet
+from evaluation.pages.chart import Points
+from evaluation.pages.sheet import Sheet
 
 NAMES = ("run",)
 """Keys that differ by nature."""

@@ -12,8 +12,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.attributes.open_captions import OpenCaptions
 from evaluation.effort import Effort
-from evaluation.open_captions import OpenCaptions
 from metrics import distances, features, sharpness
 from metrics.distances import Features
 from metrics.features import Images, Network

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from evaluation.composition import Composition
+from evaluation.attributes.composition import Composition
 from evaluation.figures import FIDELITY, fd
 from evaluation.reference import JUDGE
 from evaluation.report import Report

@@ -10,9 +10,9 @@ from typing import Any
 
 from base.files import write_text
 from evaluation import json_figures, machine
-from evaluation.chart import Points, chart
 from evaluation.clock import TIMING_HEADS, Timing
-from evaluation.sheet import Sheet, markdown_table
+from evaluation.pages.chart import Points, chart
+from evaluation.pages.sheet import Sheet, markdown_table
 
 _LOAD_BEFORE = machine.load()
 """When this process began."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from base.runs import runs_root
-from evaluation.chart import Points, chart
-from evaluation.gif import encode_gif
+from evaluation.pages.chart import Points, chart
+from evaluation.pages.gif import encode_gif
 from studio.jobs import Progress
 
 PICTURES = "/picture"

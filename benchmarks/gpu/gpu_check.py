@@ -65,7 +65,7 @@ def run_step(name: str, rehearse: bool, seconds: float) -> Ended:
 def save(ended: Mapping[str, Ended], rehearse: bool, out: Path) -> None:
     """Write `gpu-check.json` and `gpu-check.md`: a table a step, its columns those of its rows."""
     from evaluation import result  # needs what `refuse` looked for
-    from evaluation.sheet import Sheet
+    from evaluation.pages.sheet import Sheet
 
     sheets = []
     for name, step in ended.items():

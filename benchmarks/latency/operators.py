@@ -26,8 +26,8 @@ from base.command import run
 from base.shipped import SHIPPED_BUNDLE
 from benchmarks.latency.cases import requests
 from benchmarks.latency.product_rate import product_rates
+from evaluation.pages.sheet import Sheet
 from evaluation.result import Result, cell, publish
-from evaluation.sheet import Sheet
 from runtime.backend import BackendOptions
 from runtime.bundle import Bundle, open_bundle
 from runtime.generator import Generator

@@ -32,8 +32,8 @@ from benchmarks.latency.flops import ceiling
 from benchmarks.latency.http_overhead import Overhead, overhead
 from evaluation import machine
 from evaluation.clock import Case, Timing, interleaved
+from evaluation.pages.sheet import Sheet
 from evaluation.result import Result, cell, publish, timing_sheet
-from evaluation.sheet import Sheet
 from models import folder
 from runtime import backend as backends
 from runtime.bundle import Bundle, open_bundle

@@ -27,8 +27,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from base.command import run
 from base.runs import data_folder, run_folder, runs_root
+from evaluation.pages.sheet import Sheet
 from evaluation.result import Result, publish
-from evaluation.sheet import Sheet
 from training.configured_line import ConfiguredStage, stages
 from training.launch import METHODS
 from training.run.batches import Batches

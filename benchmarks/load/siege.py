@@ -29,8 +29,8 @@ from wsproto.events import Request as Upgrade
 from base.command import run
 from benchmarks.child import JsonObject
 from benchmarks.load.served import Server, started
+from evaluation.pages.sheet import Sheet
 from evaluation.result import Result, publish
-from evaluation.sheet import Sheet
 from runtime.bundle import open_bundle
 
 OPTIONS = ("page=false", "body_seconds=1", "deadline=5", "max_picture_body=1048576")

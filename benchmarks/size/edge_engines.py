@@ -40,7 +40,7 @@ def tables(
 ) -> None:
     """Write and build every graph; the tables go to OUT and to stdout."""
     from evaluation import result
-    from evaluation.sheet import Sheet
+    from evaluation.pages.sheet import Sheet
 
     rows = {}
     for part in [only] if only else PARTS:

@@ -31,8 +31,8 @@ from benchmarks.size.random_networks import FULL, SMALL, reduced, students
 from benchmarks.size.sd14_peers import ENGINES, INTEROP, OPTIMUM, PROMPT, STOCK_ENGINES, PeerProcess, left_out
 from evaluation import machine
 from evaluation.clock import Case, Timing, interleaved
+from evaluation.pages.sheet import Sheet
 from evaluation.result import Bar, Result, bars_result, publish, timing_sheet
-from evaluation.sheet import Sheet
 from export.write_bundle import ExportOptions, export
 from models import folder, stable_diffusion
 from models.pipeline import Pipeline

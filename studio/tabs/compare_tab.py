@@ -9,7 +9,8 @@ from typing import Any
 import gradio as gr
 
 from base.errors import BadInput
-from evaluation import record, sheet
+from evaluation import record
+from evaluation.pages import sheet
 from studio import library, pieces
 from studio.messages import one_line
 

@@ -12,8 +12,8 @@ import gradio as gr
 from base.errors import BadInput
 from data.cleaning_report import CleaningReport
 from data.imagefolder import ImageFolder
-from evaluation import sheet
-from evaluation.sheet import Sheet
+from evaluation.pages import sheet
+from evaluation.pages.sheet import Sheet
 from studio import library, pieces
 from studio.messages import shows
 

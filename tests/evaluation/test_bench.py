@@ -11,7 +11,6 @@ import pytest
 import torch
 from rich.console import Console
 
-from evaluation import report_tables
 from evaluation.bench import Bench, Draw
 from evaluation.effort import Effort
 from evaluation.figures import (
@@ -26,6 +25,7 @@ from evaluation.figures import (
     SPREAD,
     fd,
 )
+from evaluation.pages import report_tables
 from evaluation.reference import Instruments, Reals
 from evaluation.remarks import notes, warnings
 from evaluation.report import Report, Restored

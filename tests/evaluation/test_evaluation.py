@@ -10,17 +10,18 @@ from PIL import Image
 
 from base.errors import BadInput
 from commands.evaluate import evaluate as command
-from evaluation import evaluation, image_sets, report_page
+from evaluation import evaluation, image_sets
 from evaluation import subjects as sources
 from evaluation.effort import LEAST, Effort, parse_guidances
 from evaluation.figures import BACKGROUND, fd
+from evaluation.pages import report_page
 from evaluation.subjects import Subjects
 from metrics import judge_network
 from metrics.distances import NEIGHBOURS
 from metrics.judge_network import Judge, JudgeConfig
 from models import folder
 from tests import tiny
-from tests.evaluation.pages import fetched
+from tests.evaluation.pages.page_reader import fetched
 
 COLOURS = {"white": (255, 255, 255), "red": (200, 60, 60)}
 SIZES = {"train": 12, "validation": 8, "test": 8}

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from evaluation import evaluation, report_page, report_tables
+from evaluation import evaluation
 from evaluation.figures import DETAIL, FIDELITY, FIGURES
 from evaluation.line import HIGHER, Column, Figure, Line, numbers
+from evaluation.pages import report_page, report_tables
 from evaluation.reference import SourceImages
 from evaluation.remarks import notes, warnings
 from evaluation.subjects import Subjects

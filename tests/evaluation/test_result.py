@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from evaluation.pages.sheet import Sheet
 from evaluation.result import Bar, Result, bars_result, markdown, publish
-from evaluation.sheet import Sheet
 
 
 def test_a_bar_knows_its_bounds() -> None:
