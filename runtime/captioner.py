@@ -32,17 +32,32 @@ END = "<|endoftext|>"
 
 
 @dataclass(frozen=True)
+class Cut:
+    """Where a caption is cut off, if it does not end before."""
+
+    tokens: int | None = None
+    """Behind so many, that of the end among them."""
+    before: tuple[str, ...] = ()
+    """Before the first of these texts that it holds."""
+
+
+WHOLE = Cut()
+"""Nowhere."""
+
+
+@dataclass(frozen=True)
 class WrittenCaption:
     """What a model says of one picture."""
 
     text: str
     seed: int
     complete: bool
-    """Whether it came to an end; otherwise it is cut after S tokens, or holds nothing."""
+    """Whether it came to an end, or to a text that it is cut off before; otherwise it is cut behind as many tokens as there
+    may be, or holds nothing."""
     read: int
     """Tokens of the picture, and of the text beside it, that the model read."""
     written: int
-    """Tokens that it wrote, that of the end among them."""
+    """Tokens of what it wrote up to there, that of the end among them."""
 
 
 class CaptionGenerator:
@@ -105,13 +120,25 @@ class CaptionGenerator:
         shown: list[NDArray[Any] | None] = [*images] if images else [None] * len(texts)
         return [Request(Wish(text, image), seed) for text, image, seed in zip(texts, shown, seeds, strict=True)]
 
-    def read(self, request: Request, row: NDArray[np.int64]) -> WrittenCaption:
+    def read(self, request: Request, row: NDArray[np.int64], cut: Cut = WHOLE) -> WrittenCaption:
         """What the generator gave for one of these requests, ids `(S,)`, as text."""
         ids = row.tolist()
+        ids = ids[: ids.index(self._end) + 1] if self._end in ids else ids
+        ids = ids if cut.tokens is None else ids[: self._given + cut.tokens]
+        ids, stopped = self._stopped(ids, cut.before)
         text, ended = read_caption(self._tokenizer, ids, self._end)
-        count = (ids.index(self._end) + 1 if ended else len(ids)) - self._given
+        at = min((text.index(one) for one in cut.before if one in text), default=len(text))
+        complete = stopped or (ended and bool(text))
         read = self.generator.tokenizer.read(request.input)
-        return WrittenCaption(text, request.seed, ended and bool(text), read, count)
+        return WrittenCaption(text[:at].strip(), request.seed, complete, read, len(ids) - self._given)
+
+    def _stopped(self, ids: list[int], before: Sequence[str]) -> tuple[list[int], bool]:
+        """The fewest first ids whose text holds one of `before`, and whether any do; else all of them."""
+        for count in range(1, len(ids) + 1) if before else ():
+            text, _ = read_caption(self._tokenizer, ids[:count], self._end)
+            if any(one in text for one in before):
+                return ids[:count], True
+        return ids, False
 
 
 def read_caption(tokenizer: Tokenizer, ids: Sequence[int], end: int | None) -> tuple[str, bool]:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from base.errors import BadInput
 from models.labels import Input
-from runtime.captioner import CaptionGenerator, WrittenCaption
+from runtime.captioner import WHOLE, CaptionGenerator, Cut, WrittenCaption
 from runtime.generator import Generator, Request
 from runtime.images import encode, fit
 from runtime.provenance import of_request, told
@@ -99,12 +99,13 @@ class Artist:
         requests: Callable[[], list[Request]],
         steps: int,
         patience: float = math.inf,
+        cut: Cut = WHOLE,
     ) -> list[WrittenCaption]:
         """Write about each of `count` requests, which are made beside the event loop, in their order; else as `draw`."""
         arrived = time.perf_counter()
         async with self._deadline(patience) as deadline:
             self._batcher.check_room(count, deadline)  # before pictures are decoded
-            queued = [Queued(one, arrived, partial(captioner.read, one)) for one in await self._read(requests)]
+            queued = [Queued(one, arrived, partial(captioner.read, one, cut=cut)) for one in await self._read(requests)]
             key = captioner.generator, steps, captioner.generator.sizes[0], ()
             return [one.result for one in await self._answers(key, queued, deadline)]
 

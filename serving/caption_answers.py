@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 
 from base.errors import BadInput
 from models.noise import MAX_SEED
+from runtime.captioner import WHOLE, Cut, WrittenCaption
 from runtime.images import decode
 from serving.answering import artist_of, patience, unless_gone
 from serving.order import RANDOM_SEEDS
@@ -19,7 +20,6 @@ from serving.schema import PICTURE, Body, from_base64
 from serving.serve_config import MOST_STEPS
 
 if TYPE_CHECKING:
-    from runtime.captioner import WrittenCaption
     from runtime.generator import Request as AskedOne
     from serving.registry import Model
     from serving.serve_config import ServeConfig
@@ -46,8 +46,11 @@ class CaptionBody(Body):
     """One of `GET /v1/models`."""
 
 
-async def write(request: Request, model: Model, body: CaptionBody) -> Sequence[WrittenCaption]:
-    """The captions that a body asks a model for, in the queue of all that is asked for. Raises Refused, QueueFull."""
+async def write(request: Request, model: Model, body: CaptionBody, cut: Cut = WHOLE) -> Sequence[WrittenCaption]:
+    """The captions that a body asks a model for, cut off there, in the queue of all that is asked for.
+
+    Raises Refused, QueueFull.
+    """
     artist, fields = artist_of(request), request.state.log_fields
     if body.image is None and not body.prompt.strip():
         raise Refused("image is missing", "image", code="missing_required_parameter")
@@ -69,7 +72,8 @@ async def write(request: Request, model: Model, body: CaptionBody) -> Sequence[W
         return captioner.about(pictures, seeds, body.column)
 
     try:
-        return await unless_gone(request, artist.write(captioner, body.n, requests, body.steps, patience(request)))
+        written = artist.write(captioner, body.n, requests, body.steps, patience(request), cut)
+        return await unless_gone(request, written)
     except Refused:  # too late
         raise
     except BadInput as error:

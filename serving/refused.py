@@ -55,11 +55,22 @@ def explain(errors: Sequence[Mapping[str, Any]], known: Sequence[str], further: 
         return Refused(f"the body: {first['msg']}")
     if first["type"] == "extra_forbidden":
         return Refused(f"unknown key {_short(key)}{_instead(key, known, further)}", key, code="unknown_parameter")
+    if _NO_FILE not in first["msg"]:  # a form's list is one of parts of one name
+        key = _listed(location) or key
     if first["type"] == "missing":
         return Refused(f"{key} is missing", key, code="missing_required_parameter")
     said = _of_any_type(first, errors) if len(location) == 2 else str(first["msg"]).removeprefix("Value error, ")
-    inside = f"{key}: {_short(location[-1])}" if len(location) > 2 and isinstance(location[-1], str) else key
+    named = len(location) > 2 and isinstance(location[-1], str) and not isinstance(location[1], int)
+    inside = f"{key}: {_short(location[-1])}" if named else key
     return Refused(_wrong(key, inside, said, first["input"]), key, code="invalid_value")
+
+
+def _listed(location: Sequence[str | int]) -> str:
+    """The place of what is wrong in a list, as OpenAI writes it: `messages[0].role`; nothing: it stands in none."""
+    key, *inner = location
+    if not inner or not isinstance(inner[0], int):
+        return ""
+    return str(key) + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in inner)
 
 
 def _of_any_type(first: Mapping[str, Any], errors: Sequence[Mapping[str, Any]]) -> str:

@@ -37,6 +37,18 @@ def client(config: ServeConfig) -> Iterator[TestClient]:
 
 
 @pytest.fixture(scope="session")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """The application of a bundle that draws from words and pictures, and writes."""
+    from serving.application import application
+    from tests.versatile_bundle import write_versatile
+
+    folder = write_versatile(tmp_path_factory.mktemp("versatile") / "bundle")
+    config = ServeConfig(bundle=folder, backend="eager", device="cpu", threads=1, page=False, batches=(1,))
+    with TestClient(application(config), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
 def server(config: ServeConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server started as `ippo serve` starts it."""
     log = tmp_path_factory.mktemp("server") / "log"

@@ -7,58 +7,28 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
-from openai import BadRequestError, OpenAI
 from PIL import Image
 from starlette.testclient import TestClient
-from tokenizers import Tokenizer
 from typer.testing import CliRunner
 
 from ippo import app
-from models.labels import Seen
 from runtime.bundle import MANIFEST
-from runtime.captioner import END, TOKENIZER
-from runtime.generator import Request
-from runtime.images import decode
 from serving.application import application
 from serving.serve_config import ServeConfig
-from tests import tiny
-from tests.versatile_bundle import NAME, write_versatile
+from tests.versatile_bundle import NAME, SHOWN, base, encoded, write_versatile
 
 VARIATIONS, EDITS, CHAT = "/v1/images/variations", "/v1/images/edits", "/v1/chat/completions"
 GENERATIONS = "/v1/images/generations"
 
 
-def encoded(
-    seed: int = 0, kind: str = "PNG", mode: str = "RGB", size: tuple[int, int] = (16, 16), **options: Any
-) -> bytes:
-    """A picture of noise as a file."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    content = io.BytesIO()
-    Image.fromarray(pixels).convert(mode).save(content, kind, **options)
-    return content.getvalue()
-
-
-def base(file: bytes) -> str:
-    return base64.b64encode(file).decode()
-
-
 ONE, TWO = encoded(0), encoded(1)
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    """The application of a bundle that draws from words and pictures, and writes."""
-    folder = write_versatile(tmp_path_factory.mktemp("versatile") / "bundle")
-    config = ServeConfig(bundle=folder, backend="eager", device="cpu", threads=1, page=False, batches=(1,))
-    with TestClient(application(config), raise_server_exceptions=False) as client:
-        yield client
 
 
 def test_what_writes_runs_where_what_draws_runs(both: TestClient) -> None:
@@ -225,9 +195,6 @@ def test_a_picture_is_seen_upright_and_alpha_on_white(both: TestClient) -> None:
     assert drawn["upright"] == drawn["turned"] and drawn["clear"] == drawn["white"] != drawn["upright"]
 
 
-SHOWN = [
-    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base(ONE)}"}}]}
-]
 UNREADABLE = {
     "no image": b"hello",
     "truncated": ONE[: len(ONE) // 2],
@@ -295,7 +262,7 @@ def test_a_picture_that_cannot_be_read_is_one_line_wherever_it_is_sent(both: Tes
         (GENERATIONS, {"prompt": "cat", "content": base(ONE)}, "key 'content'; /generate and /v1/images/edits take it"),
         (CHAT, {"messages": SHOWN, "as": "text_de"}, "as 'text_de' is unknown; accepted: text, text_fr"),
         (CHAT, {"messages": SHOWN, "as": 5}, "as: Input should be a valid string, got 5"),
-        (CHAT, {"messages": [5]}, "messages: Input should be an object of role and content, got 5"),
+        (CHAT, {"messages": [5]}, "messages[0]: Input should be an object of role and content, got 5"),
         (
             CHAT,
             {"messages": [{"role": "user", "content": [5, None]}]},
@@ -317,32 +284,6 @@ def test_a_wish_that_cannot_be_is_one_line(both: TestClient, path: str, body: An
     error = answer.json().get("error")
     line = error["message"] if isinstance(error, dict) else error
     assert says in line and "\n" not in line and len(line) < 400
-
-
-def test_a_chat_counts_the_tokens_that_were_read_and_written(both: TestClient) -> None:
-    client = OpenAI(base_url=f"{both.base_url}/v1", api_key="none", http_client=both, max_retries=0)
-    messages: Any = SHOWN
-    answer = client.chat.completions.create(model=NAME, messages=messages, n=4, seed=1)
-    writer = cast("Any", both.app).state.registry.first.captioner
-    picture, bundle = decode(ONE, writer.size), writer.generator.bundle
-    captions = writer.caption([picture] * 4, range(1, 5))
-    assert [one.message.content for one in answer.choices] == [one.text for one in captions]
-    rows = writer.generator.generate([Request(Seen(picture, tiny.COLUMNS[0]), seed) for seed in range(1, 5)]).tolist()
-    end = Tokenizer.from_file(str(bundle.path(TOKENIZER))).token_to_id(END)
-    written = [row.index(end) + 1 if end in row else len(row) for row in rows]
-    assert [one.written for one in captions] == written
-    assert answer.usage is not None and answer.usage.completion_tokens == sum(written)
-    assert answer.usage.prompt_tokens == bundle.manifest.picture_tokens[0]
-    assert answer.usage.total_tokens == answer.usage.prompt_tokens + sum(written)
-    with pytest.raises(BadRequestError, match="stream: a caption is answered whole; accepted: false"):
-        client.chat.completions.create(model=NAME, messages=messages, stream=True)
-
-
-def test_a_chat_asks_for_a_kind_of_caption_as_a_caption_does(both: TestClient) -> None:
-    for kind in tiny.COLUMNS:
-        ours = both.post("/caption", json={"image": base(ONE), "as": kind, "n": 2, "seed": 1}).json()["captions"]
-        theirs = both.post(CHAT, json={"messages": SHOWN, "as": kind, "n": 2, "seed": 1}).json()["choices"]
-        assert [one["message"]["content"] for one in theirs] == [one["text"] for one in ours]
 
 
 def test_emoji_and_styles_that_nobody_knows_are_words_like_others(both: TestClient) -> None:
