@@ -22,6 +22,7 @@ from serving.canvas import Mask
 from serving.dialect import Dialect
 from serving.dialects import automatic1111_lists, automatic1111_pictures
 from serving.dialects.automatic1111_lists import SAMPLER
+from serving.dialects.automatic1111_pictures import chosen_model
 from serving.dialects.automatic1111_prompts import plain
 from serving.order import Order, order_of
 from serving.refused import Refused
@@ -106,7 +107,7 @@ async def img2img(body: Img2Img, request: Request, response: Response) -> dict[s
 @router.get("/options")
 async def options(request: Request) -> dict[str, Any]:
     """The options that have a meaning here."""
-    model = _checkpoint(request)
+    model = chosen_model(request)
     return {"sd_model_checkpoint": model.title, "sd_checkpoint_hash": model.hash, "samples_format": "png"}
 
 
@@ -206,14 +207,7 @@ def _info(model: Model, order: Order, ignored: list[str]) -> dict[str, Any]:
 def _model(body: Txt2Img, request: Request) -> Model:
     """The model that a request is for. Raises Refused."""
     chosen = body.override_settings.get("sd_model_checkpoint")
-    return _named(request, str(chosen)) if chosen else _checkpoint(request)
-
-
-def _checkpoint(request: Request) -> Model:
-    """The model chosen by the options, while it is served; otherwise the first."""
-    registry = registry_of(request)
-    chosen = getattr(request.app.state, "checkpoint", None)
-    return next((model for model in registry if model.name == chosen), registry.first)
+    return _named(request, str(chosen)) if chosen else chosen_model(request)
 
 
 def _named(request: Request, text: str) -> Model:

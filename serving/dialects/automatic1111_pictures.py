@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
@@ -20,6 +20,9 @@ from serving.caption_answers import CaptionBody
 from serving.dialects.automatic1111_upscalers import upscaled
 from serving.refused import Refused
 from serving.schema import PICTURE, OptionalNulls, from_base64, validated
+
+if TYPE_CHECKING:
+    from serving.registry import Model
 
 
 class Extras(OptionalNulls):
@@ -92,9 +95,16 @@ async def png_info(body: PictureBody) -> dict[str, Any]:
 @router.post("/interrogate")
 async def interrogate(body: PictureBody, request: Request) -> dict[str, Any]:
     """What the picture shows, by a model that writes too. Refused: a model that only draws."""
-    model = registry_of(request).first
+    model = chosen_model(request)
     (caption,) = await caption_answers.write(request, model, validated(CaptionBody, {"image": body.image}))
     return {"caption": caption.text}
+
+
+def chosen_model(request: Request) -> Model:
+    """The model chosen by the options, while it is served; otherwise the first."""
+    registry = registry_of(request)
+    name = getattr(request.app.state, "checkpoint", None)
+    return next((model for model in registry if model.name == name), registry.first)
 
 
 def _larger(body: Extras, picture: str, most: int) -> str:

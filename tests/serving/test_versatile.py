@@ -401,3 +401,15 @@ def test_after_a_swap_to_a_bundle_of_fewer_tasks_they_are_named(tmp_path: Path) 
         assert answer.status_code == 404
         assert answer.json()["error"] == "no served model describes pictures: mute does image-text-to-image"
         assert client.post("/generate", json={"content": base(ONE)}).status_code == 200
+
+
+def test_interrogate_asks_the_model_that_the_options_chose(tmp_path: Path) -> None:
+    folders = {name: write_versatile(tmp_path / name, name) for name in ("mute", "says")}
+    manifest = json.loads((folders["mute"] / MANIFEST).read_text())
+    (folders["mute"] / MANIFEST).write_text(json.dumps({**manifest, "flows": {}}))
+    options = {"backend": "eager", "device": "cpu", "threads": 1, "page": False, "batches": (1,)}
+    with TestClient(application(ServeConfig.model_validate({"models": folders, **options}))) as client:
+        asked = {"json": {"image": base(ONE)}}
+        assert client.post("/sdapi/v1/interrogate", **asked).status_code == 404
+        assert client.post("/sdapi/v1/options", json={"sd_model_checkpoint": "says"}).status_code == 200
+        assert client.post("/sdapi/v1/interrogate", **asked).status_code == 200
