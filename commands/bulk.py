@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from functools import partial
-from pathlib import Path
+import sys
+from functools import cached_property, partial
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -16,11 +17,20 @@ from commands import options
 from runtime.formats import Format
 
 if TYPE_CHECKING:
+    from data.image_names import ImageNames
     from runtime import shards
+    from runtime.bundle import Manifest
+    from runtime.prompts import Row
 
 
 def bulk(
-    prompts: Annotated[Path, typer.Argument(help="Prompts, labels or attributes: .txt, .csv, .parquet, .jsonl.")],
+    prompts: Annotated[
+        Path,
+        typer.Argument(
+            help="Prompts, labels or attributes: .txt, .csv, .parquet, .jsonl; a table may have columns seed, content, style, "
+            "mix and focus too, as ippo generate has options: paths of pictures from its folder."
+        ),
+    ],
     bundle: options.BundleFolder = SHIPPED_BUNDLE,
     out: Annotated[Path, typer.Option(help="Folder to write, with one below it for each shard.")] = Path("out"),
     seed: options.Seed = 0,
@@ -39,22 +49,68 @@ def bulk(
         int | None, typer.Option(help="Generators at once on Ray; by default one a GPU, or a node.", min=1)
     ] = None,
 ) -> None:
-    """Draw many images from a file of prompts; the same command again resumes."""
+    """Draw many images from a file of prompts or pictures; the same command again resumes. (Captions: ippo caption FOLDER.)"""
     from runtime import backend as backends
     from runtime import shards
     from runtime.bundle import open_bundle
     from runtime.generator import Generator
-    from runtime.prompts import read
 
     check_writable(out)
     opened = open_bundle(bundle)
     opened.check_draws()
+    rows = _rows(prompts, opened.manifest)
     generator = Generator(opened, backends.load(backend, opened, backends.BackendOptions(None, device, reproducible)))
-    requests = shards.requests_of(read(prompts, opened.manifest.inputs), seed, count)
+    requests = shards.requests_of(rows, seed, count)
     job = shards.job_of(generator, requests, steps, format, batch, shard)
     options.tell_cut(generator, [request.input for request in requests[::count]])
     painter = partial(shards.open_painter, job, opened.folder.resolve(), out.resolve())
     print(shards.run(painter, job, out, requests, _engine(engine, actors)))
+
+
+def _rows(file: Path, manifest: Manifest) -> list[Row]:
+    """What a file says is to be drawn. BadInput: it cannot be read, or says what the model does not take."""
+    from models.task import task_named, task_names, task_of
+    from runtime import picture_files, prompts
+
+    task = task_of(manifest)
+    drawn_from = [key for name in task_names() if task_named(name).output == "image" for key in task_named(name).images]
+    columns = prompts.picture_columns(file, drawn_from, manifest.inputs)
+    if strange := [key for key, of_pictures in columns.items() if of_pictures and key not in task.images]:
+        accepted = ", ".join((*manifest.inputs, *task.further_keys())) or "a seed alone"
+        raise BadInput(
+            f"{file} names pictures in {' and '.join(strange)}, which the model does not take; accepted: {accepted}"
+        )
+    for key in task.images:
+        if columns.get(key) is False:
+            print(f"ippo: the column {key} of {file} names no pictures and is not read", file=sys.stderr)
+    pictures = [key for key in task.images if columns.get(key)]
+    rows = prompts.read(file, manifest.inputs, pictures, [field.name for field in task.further])
+    return picture_files.wishes(rows, task, manifest.picture_size or manifest.sizes[0], _Listed(file).named)
+
+
+class _Listed:
+    """The pictures that a list means, by their paths from its folder."""
+
+    def __init__(self, table: Path) -> None:
+        self.table = table
+
+    def named(self, name: str) -> Path | None:
+        """The one picture of a name; a path of another machine is read from its end, as far as one picture here has it."""
+        file, foreign = self.table.parent / name.replace("\\", "/"), PureWindowsPath(name).anchor
+        if file.is_file():
+            return file
+        return self._known.named(name, self.table) if foreign else next(iter(self._known.of_stem(name)), None)
+
+    @cached_property
+    def _known(self) -> ImageNames:
+        """The pictures in the list's folder and below."""
+        from data.image_names import ImageNames
+        from data.sources import pictures
+
+        try:
+            return ImageNames(pictures(self.table.parent)[1], self.table.parent)
+        except BadInput:
+            return ImageNames((), self.table.parent)
 
 
 def _engine(name: str, actors: int | None) -> shards.Engine:

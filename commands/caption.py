@@ -53,7 +53,7 @@ def caption(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a table that is there.")] = False,
 ) -> None:
-    """Write captions of pictures with a bundle that knows pictures and words; or other words for a text."""
+    """Write captions of pictures or whole folders with a bundle that knows pictures and words; or other words for a text."""
     from runtime.backend import BackendOptions
     from runtime.captioner import CaptionGenerator
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+
+_DRIVE = re.compile(r"^[A-Za-z]:")
+"""Of Windows: a path goes on from the drive's root, or from where one was on it: `C:\\x\\y.png`, `C:y.png`."""
 
 
 class ImageNames:
@@ -54,5 +58,5 @@ class ImageNames:
 
 def _parts(name: str) -> tuple[str, ...]:
     """A path's names, comparable: NFC, no case, no drive, no `.` and `..`."""
-    plain = unicodedata.normalize("NFC", name.strip().replace("\\", "/")).casefold()
+    plain = unicodedata.normalize("NFC", _DRIVE.sub("", name.strip().replace("\\", "/"))).casefold()
     return tuple(part for part in plain.split("/") if part not in ("", ".", "..") and not part.endswith(":"))

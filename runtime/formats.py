@@ -10,3 +10,5 @@ ENDINGS: dict[str, Format] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".
 """A file's ending, in lower case → its format."""
 QUALITY = 90
 """Quality of JPEG and WebP where a request names none."""
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".svg", ".pdf")
+"""Endings of what people take for a picture, in lower case; not all of it is read."""

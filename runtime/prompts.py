@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from base import table_reader
 from base.errors import BadInput
 from base.listed_names import names_of
 from base.pointers import refuse_pointer
+from models.labels import Input
+from runtime.formats import PICTURE_ENDINGS
 
 COLUMNS = ("prompt", "attributes", "text", "label", "caption")
 """Where a table's row says what to draw, behind the keys of the model's task; the first that is there counts."""
@@ -20,46 +22,83 @@ TEXT = ".txt"
 class Row:
     """What to draw, and its seed where the file names one."""
 
-    input: str
+    input: Input
+    """As text; `runtime.picture_files` puts what else the row says into it."""
     seed: int | None = None
+    where: str = field(default="", compare=False)
+    """The file and the row's line, for a message."""
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    """Names of pictures to draw from, by the task's keys."""
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    """What else the task takes, by its keys."""
+    further: Mapping[str, str | float] = field(default_factory=dict)
+    """What provenance tells of both, once they are part of the input."""
 
 
-def read(file: Path, keys: Sequence[str] = ()) -> list[Row]:
+def read(file: Path, keys: Sequence[str] = (), pictures: Sequence[str] = (), numbers: Sequence[str] = ()) -> list[Row]:
     """`.txt`: a line each, empty ones left out; else a column of `keys` or `COLUMNS`, whatever its case, and `seed`.
 
-    `keys` are those of the model's task. BadInput: no such file, one that cannot be read, or one that says nothing.
+    `keys` are those of the model's task; columns of its further keys hold names of `pictures` and `numbers`. A row may leave
+    these empty, and its prompt where it has a picture. BadInput: no such file, one that cannot be read, or that says nothing.
     """
     suffix, accepted = file.suffix.lower(), tuple(dict.fromkeys((*keys, *COLUMNS)))
     if suffix != TEXT and suffix not in table_reader.READERS:
         kinds = ", ".join((TEXT, *table_reader.READERS))
         raise BadInput(f"{file}: unknown kind of file '{file.suffix}'; accepted: {kinds}")
     refuse_pointer(file)
-    rows = _lines(file) if suffix == TEXT else _rows(file, accepted)
+    rows = _lines(file) if suffix == TEXT else _rows(file, accepted, pictures, numbers)
     if not rows:
         raise BadInput(f"{file} holds no prompt")
     return rows
+
+
+def picture_columns(file: Path, names: Sequence[str], keys: Sequence[str] = ()) -> dict[str, bool]:
+    """Those of `names` that are columns of a table, and whether any value there is a picture file's: a label may be called so.
+
+    `keys` and BadInput: as of `read`.
+    """
+    if file.suffix.lower() not in table_reader.READERS:
+        return {}
+    table = table_reader.read(file, captions=(*keys, *COLUMNS))
+    columns = _columns(list(dict.fromkeys(name for row in table for name in row.values)), names)
+    return {
+        key: any(row.text(name).lower().endswith(PICTURE_ENDINGS) for row in table) for key, name in columns.items()
+    }
 
 
 def _lines(file: Path) -> list[Row]:
     return [Row(line.strip()) for line in table_reader.lines(table_reader.read_text(file)) if line.strip()]
 
 
-def _rows(file: Path, accepted: Sequence[str]) -> list[Row]:
+def _rows(file: Path, accepted: Sequence[str], pictures: Sequence[str], numbers: Sequence[str]) -> list[Row]:
     """Rows of a table; the first column of `accepted` that it has says what to draw."""
     table = table_reader.read(file, captions=accepted)
     names = list(dict.fromkeys(name for row in table for name in row.values))
     prompt, seeds = table_reader.column(names, accepted), table_reader.column(names, ("seed",))
-    if table and prompt is None:
-        raise BadInput(f"{file} has no column of prompts; accepted: {', '.join(accepted)}")
+    shown, counted = _columns(names, pictures), _columns(names, numbers)
+    if table and prompt is None and not shown:
+        raise BadInput(f"{file} has no column of prompts; accepted: {', '.join((*accepted, *pictures))}")
     rows = []
     for row in table:
         input, seed = _input(row, prompt or ""), None if seeds is None else row.text(seeds)
-        if not input:
-            raise BadInput(f"{row.where} has no {prompt}")
+        drawn_from, further = _values(row, shown), _values(row, counted)
+        if not input and not drawn_from:
+            raise BadInput(f"{row.where} has no {' or '.join([*([prompt] if prompt else []), *shown])}")
         if seed and table_reader.whole(seed) is None:
             raise BadInput(f"{row.where}: seed {seed!r:.40} is no whole number from 0")
-        rows.append(Row(input, table_reader.whole(seed)))
+        rows.append(Row(input, table_reader.whole(seed), row.where, drawn_from, further))
     return rows
+
+
+def _columns(names: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
+    """The columns of keys, of those that have one."""
+    found = {key: table_reader.column(names, (key,)) for key in keys}
+    return {key: name for key, name in found.items() if name is not None}
+
+
+def _values(row: table_reader.TableRow, columns: Mapping[str, str]) -> dict[str, str]:
+    """What a row says in them, where it says anything."""
+    return {key: text for key, column in columns.items() if (text := row.text(column))}
 
 
 def _input(row: table_reader.TableRow, column: str) -> str:

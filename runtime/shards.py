@@ -23,8 +23,8 @@ from rich.console import Console
 from base.errors import BadInput
 from base.files import atomic_folder, sha256, write_text
 from base.progress import progress
-from models.task import task_of
-from runtime import backend
+from models.task import Task, task_of
+from runtime import backend, picture_files
 from runtime.backend import BackendOptions
 from runtime.bundle import MANIFEST, open_bundle
 from runtime.formats import Format
@@ -81,7 +81,11 @@ class ShardProgress:
 def requests_of(rows: Sequence[Row], seed: int, count: int = 1) -> list[Request]:
     """`count` images a row: image i of row r has the row's seed + i, or `seed + count·r + i` where it names none."""
     starts = [seed + count * index if row.seed is None else row.seed for index, row in enumerate(rows)]
-    return [Request(row.input, start + i) for row, start in zip(rows, starts, strict=True) for i in range(count)]
+    return [
+        Request(row.input, start + i, further=row.further)
+        for row, start in zip(rows, starts, strict=True)
+        for i in range(count)
+    ]
 
 
 def job_of(
@@ -95,7 +99,7 @@ def job_of(
             generator.tokenizer.ids([request.input])
         except BadInput as error:
             raise BadInput(f"image {number}: {error}") from None
-    every = json.dumps([[request.input, request.seed] for request in requests]).encode()
+    every = json.dumps([_identity(request) for request in requests]).encode()
     options = generator.backend.options
     return Job(
         bundle=generator.bundle.hash,
@@ -109,6 +113,13 @@ def job_of(
         batch=batch,
         shard=shard,
     )
+
+
+def _identity(request: Request) -> list[Any]:
+    """What an image is made from, pictures by their digests."""
+    if isinstance(request.input, str):
+        return [request.input, request.seed]
+    return [str(request.input), request.seed, dict(sorted(request.further.items()))]
 
 
 @dataclass(frozen=True)
@@ -134,14 +145,26 @@ class Painter:
     def _draw(self, batch: Sequence[Numbered], folder: Path) -> list[str]:
         """Write a batch of numbered images; their lines of metadata."""
         lines = []
-        images = self.generator.generate([request for _, request in batch], self.job.steps)  # (N, H, W, 3)
+        manifest = self.generator.bundle.manifest
+        ready = picture_files.opened([request for _, request in batch], manifest.picture_size or manifest.sizes[0])
+        images = self.generator.generate(ready, self.job.steps)  # (N, H, W, 3)
         for (number, request), pixels in zip(batch, images, strict=True):
             file, name = self.encode(pixels, request), f"{number:08d}.{self.job.format}"
             (folder / name).write_bytes(file)
-            inputs = dict.fromkeys(self.generator.bundle.manifest.inputs, request.input)
+            inputs = dict.fromkeys(manifest.inputs, _text(request, task_of(manifest))) | _named(request)
             facts = {"seed": request.seed, "sha256": hashlib.sha256(file).hexdigest()}
             lines.append(json.dumps({"file_name": name, **inputs, **facts}))
         return lines
+
+
+def _text(request: Request, task: Task) -> str:
+    """What an image was drawn of, as the list says it."""
+    return request.input if isinstance(request.input, str) else task.text(request.input)
+
+
+def _named(request: Request) -> dict[str, str | float]:
+    """What else it was drawn from: pictures by their names in the list."""
+    return {**request.further, **{key: file.name for key, file in picture_files.named(request.input).items()}}
 
 
 def open_painter(job: Job, bundle: Path, out: Path) -> Painter:
