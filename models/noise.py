@@ -15,3 +15,9 @@ def gaussian(seeds: Sequence[int], steps: int, shape: tuple[int, ...]) -> NDArra
     """Standard normal noise `(steps, N, *shape)`: image i depends on `seeds[i]` alone, never on its neighbours."""
     streams = [np.random.Generator(np.random.Philox(key=seed)) for seed in seeds]
     return np.stack([stream.standard_normal((steps, *shape), dtype=np.float32) for stream in streams], axis=1)
+
+
+def chosen(seed: int, count: int) -> int:
+    """One of the numbers 0 to `count` − 1 by the seed, from a stream beside that of its noise: they are independent."""
+    key = np.array([seed % 2**64, 1], np.uint64)  # a seed out of range is refused where it is drawn with
+    return int(np.random.Philox(key=key).random_raw()) % count

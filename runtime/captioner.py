@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from base.errors import BadInput
+from models import noise
 from models.detokenizer import WORD_END, joined_words
 from models.labels import Seen, Wish, caption_kind
 from models.task import task_named
@@ -83,8 +84,8 @@ class CaptionGenerator:
     ) -> list[WrittenCaption]:
         """N pictures `(H, W, 3)` uint8 of `size`, or their tokens `(T, D)`, a seed each → N captions.
 
-        `column` is one of `columns`, empty for the first, or `any`. BadInput: an unknown column, a wrong picture or number
-        of steps.
+        `column` is one of `columns`, empty for the first, or `any`: one of them by the seed. BadInput: an unknown column, a
+        wrong picture or number of steps.
         """
         return self._write(self.about(images, seeds, column), steps)
 
@@ -103,8 +104,10 @@ class CaptionGenerator:
 
     def about(self, images: Sequence[NDArray[Any]], seeds: Sequence[int], column: str = "") -> list[Request]:
         """The generator's requests for captions of N pictures `(H, W, 3)`, or their tokens. BadInput: an unknown column."""
-        kind = caption_kind(column, self.columns)
-        return [Request(Seen(image, kind), seed) for image, seed in zip(images, seeds, strict=True)]
+        kind, kinds = caption_kind(column, self.columns), self.columns
+        # A model that is not told the kind writes each word in one of its own: every third caption would be of two languages.
+        named = [kind or (kinds[noise.chosen(seed, len(kinds))] if kinds else "") for seed in seeds]
+        return [Request(Seen(image, name), seed) for image, name, seed in zip(images, named, seeds, strict=True)]
 
     def rewording(
         self, texts: Sequence[str], seeds: Sequence[int], images: Sequence[NDArray[Any]] = ()

@@ -1,7 +1,7 @@
 // A site's model: a request → pixels, as ippo's server draws them from the same seed; it knows onnxruntime-web and no page.
 // Shapes: `S` tokens, `A` attributes, `C` channels, `h w` latent, `H W` pixels.
 import { KINDS } from "./inputs.js";
-import { gaussian, MAX_SEED } from "./noise.js";
+import { chosen, gaussian, MAX_SEED } from "./noise.js";
 import { Refusal } from "./refusal.js";
 import { addNoise, fromBytes, studentLoop, studentTimesteps, toBytes } from "./sampling.js";
 import { Tokenizer } from "./tokenizer.js";
@@ -101,8 +101,9 @@ export class Generator {
   async say({ picture, column, seed }) {
     const { columns, latent_shape: shape, graph, tokenizer, end } = this.site.captions;
     const wanted = column || columns[0] || "any";
-    const place = columns.includes(wanted) ? columns.indexOf(wanted) : columns.length; // the last is that of any
-    if (place === columns.length && wanted !== "any") throw new Refusal(`as '${wanted}' is unknown; accepted: ${columns.join(", ")}, any`);
+    const any = columns.length ? chosen(seed, columns.length) : 0; // one of them: untold, a model would mix them
+    const place = columns.includes(wanted) ? columns.indexOf(wanted) : any;
+    if (!columns.includes(wanted) && wanted !== "any") throw new Refusal(`as '${wanted}' is unknown; accepted: ${columns.join(", ")}, any`);
     const [count, width] = this.site.pictures.tokens;
     const kind = BigInt64Array.of(BigInt(place));
     const noise = this.floats(gaussian(seed, shape[0] * shape[1] * shape[2]), shape);

@@ -100,3 +100,8 @@ export function gaussian(seed, count) {
   for (let place = 0; place < count; place++) numbers[place] = normal(bits);
   return numbers;
 }
+
+// One of the numbers 0 to `count` − 1 by a seed, from a stream beside that of its noise.
+export function chosen(seed, count) {
+  return Number(philox([1n, 0n, 0n, 0n], [seed & MASK, 1n])[0] % BigInt(count));
+}

@@ -55,6 +55,15 @@ def test_the_first_numbers_of_many_seeds() -> None:
     np.testing.assert_array_max_ulp(found.reshape(expected.shape), expected, 1)
 
 
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_what_seeds_choose_is_the_servers(count: int) -> None:
+    seeds = [*range(300), noise.MAX_SEED]
+    expected = [noise.chosen(seed, count) for seed in seeds]
+    found = json.loads(node("noise.js", {"seeds": [str(seed) for seed in seeds], "count": count, "choose": True}))
+    assert found == expected and set(expected) == set(range(count))
+    assert min(expected.count(one) for one in range(count)) > 300 / count * 0.7
+
+
 @pytest.mark.parametrize("prediction", ["v_prediction", "epsilon", "sample"])
 @pytest.mark.parametrize("steps", STUDENT_TIMESTEPS)
 def test_the_sampler_is_the_servers(prediction: Prediction, steps: int) -> None:

@@ -235,3 +235,11 @@ def test_a_folder_without_captions_becomes_a_set(both: Bundle, tmp_path: Path) -
     splits = [folder.name for folder in (tmp_path / "set").iterdir() if folder.is_dir()]
     captions = [text for split in splits for text in ImageFolder(tmp_path / "set", split).captions()]
     assert sorted(captions) == sorted(" ".join(text.split()) for text in written.values())
+
+
+def test_a_caption_of_any_kind_is_of_one_kind_by_its_seed(both: Bundle) -> None:
+    captioner, seeds = CaptionGenerator(both, "eager", BackendOptions(threads=1, device="cpu")), range(24)
+    kinds = [request.input.column for request in captioner.about([PICTURE] * 24, seeds, "any")]  # type: ignore[attr-defined]
+    assert set(kinds) == set(tiny.COLUMNS) and kinds != sorted(kinds)
+    said = captioner.caption([PICTURE] * 4, seeds[:4], "any")
+    assert said == [captioner.caption([PICTURE], [seed], kind)[0] for seed, kind in zip(seeds, kinds[:4], strict=False)]
