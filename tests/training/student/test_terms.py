@@ -121,7 +121,7 @@ def test_a_made_up_term_needs_its_file_alone(data: Path, runs: Path, tmp_path: P
 
 def test_every_term_is_named_by_its_file_and_says_what_it_is() -> None:
     assert [*TERMS] == [
-        "adversarial", "consistency", "continuous_consistency", "distillation", "healing", "matching", "regression"
+        "adversarial", "consistency", "continuous_consistency", "denoising", "distillation", "healing", "matching", "regression"
     ]  # fmt: skip
     for name, term in TERMS.items():
         assert term.__module__ == f"training.student.{name}"
