@@ -83,11 +83,12 @@ class ChatBody(OptionalNulls):
     """The same under its older name; of both the smaller counts."""
     stop: str | list[str] = []
     """Texts that a caption is cut off before, four at most."""
-    temperature: float = 1
-    """1, or 0: without a seed the same caption every time."""
+    temperature: float = Field(default=1, ge=0, le=2)
+    """0: without a seed the same caption every time; above it captions differ by their seeds, however far."""
+    top_p: float = Field(default=1, gt=0, le=1)
+    """Taken as OpenAI takes it, and changes nothing."""
     stream: bool = False
     """False: a caption is answered whole; this and the fields below are taken at these defaults alone."""
-    top_p: float = 1
     presence_penalty: float = 0
     frequency_penalty: float = 0
     logit_bias: Any = {}
@@ -165,7 +166,7 @@ class ChatBody(OptionalNulls):
             if value in only.values or (calls_none and key in ("tools", "functions")):
                 continue
             accepted = " or ".join(json.dumps(one) for one in only.values if one is not None)
-            accepted = f"{accepted}{only.means}, or nothing" if accepted else "nothing"
+            accepted = f"{accepted}, or nothing" if accepted else "nothing"
             code = "unsupported_value" if only.values != (None,) else "unsupported_parameter"
             raise Refused(f"{key}: {only.why}; accepted: {accepted}", key, code=code)
 
@@ -185,16 +186,12 @@ class Only:
 
     why: str
     values: tuple[Any, ...]
-    means: str = ""
-    """What the last of them means."""
 
 
 SAMPLED = "the words of a caption are not sampled"
 TOOLS = "a caption calls no tools"
 ONLY = {
     "stream": Only("a caption is answered whole", (False,)),
-    "temperature": Only("captions differ by their seeds alone", (1, 0), " (one caption every time)"),
-    "top_p": Only(SAMPLED, (1,)),
     "presence_penalty": Only(SAMPLED, (0,)),
     "frequency_penalty": Only(SAMPLED, (0,)),
     "logit_bias": Only(SAMPLED, ({},)),
