@@ -98,6 +98,15 @@ def test_container_copies_what_is_there() -> None:
     assert "commands" in needed and needed & ours <= copied
 
 
+NOT_INSTALLED = """
+import sys
+from pathlib import Path
+
+sys.path[:] = [place for place in sys.path if not Path(place, "ippo.py").is_file()]
+"""
+"""A `sitecustomize`: BentoML takes `ippo:latest` for a module's attribute first, and would find an installed checkout's."""
+
+
 @pytest.mark.slow
 def test_bento_is_built_and_served_from_another_folder(tiny_bundle: Path, tmp_path: Path) -> None:
     source, elsewhere = tmp_path / "source", tmp_path / "elsewhere"
@@ -108,7 +117,9 @@ def test_bento_is_built_and_served_from_another_folder(tiny_bundle: Path, tmp_pa
     shutil.copytree(tiny_bundle, source / "models" / "pretrained" / "emoji" / "student")
     environment = {**os.environ, "BENTOML_HOME": str(tmp_path / "home"), "BENTOML_DO_NOT_TRACK": "True"}
     environment |= {"IPPO_BACKEND": "ort", "IPPO_PAGE": "false"}
-    environment.pop("PYTHONPATH", None)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(NOT_INSTALLED)
+    environment["PYTHONPATH"] = str(tmp_path / "site")
     subprocess.run([sys.executable, "-m", "bentoml", "build"], cwd=source, env=environment, check=True, timeout=120)
     shutil.rmtree(source)
 
