@@ -5,13 +5,12 @@ Shapes: `N` images, `P` prompts, `H W` pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
-from base.progress import track
+from evaluation.draw import SEEDS_APART, Draw, GuidedDraw, RoundTrip, drawn
 from evaluation.effort import Effort
 from evaluation.figures import FIGURES, fd
 from evaluation.line import Figure, Line, measure
@@ -19,23 +18,6 @@ from evaluation.reference import EvaluationReference, Instruments, Reals, Source
 from evaluation.report import Point, Report, Restored
 from metrics import sharpness, validity
 from metrics.features import Images
-from models.labels import Input
-
-Draw = Callable[[Sequence[Input], Sequence[int]], Images]
-"""`(prompts, seeds) → (N, H, W, 3)` uint8: any pipeline, any backend; a prompt is whatever the task's input is."""
-GuidedDraw = Callable[[float, str], Draw]
-"""Guidance weight and sampler → a teacher that draws with them."""
-RoundTrip = Callable[[Images], Images]
-"""Images `(N, H, W, 3)` through an autoencoder and back."""
-
-SEEDS_APART = 1_000_000
-"""Between the seeds of two sets of captions."""
-
-
-def drawn(draw: Draw, prompts: Sequence[Input], seeds: range, batch: int, title: str) -> list[Images]:
-    """N prompts with a seed each → their images, `batch` at a time: arrays `(batch, H, W, 3)`, the last one smaller."""
-    starts = track(range(0, len(prompts), batch), title, console=Console(stderr=True))
-    return [draw(prompts[start : start + batch], seeds[start : start + batch]) for start in starts]
 
 
 class Bench:

@@ -17,7 +17,8 @@ from base.command import run
 from base.errors import BadInput
 from base.runs import run_folder
 from evaluation import record
-from evaluation.bench import Bench, Draw
+from evaluation.bench import Bench
+from evaluation.draw import Draw
 from evaluation.effort import Effort
 from evaluation.figures import DETAIL, IDENTIFIED, fd
 from evaluation.image_sets import open_reals

@@ -19,10 +19,11 @@ from evaluation.attributes import attribute_grids, slots_by_kind, typed_prompts
 from evaluation.attributes.composition import Composition
 from evaluation.attributes.slots_by_kind import KindLine, SlotJudge
 from evaluation.attributes.typed_prompts import TypedLine, TypedPrompt
-from evaluation.bench import Bench, Draw, RoundTrip
+from evaluation.bench import Bench
 from evaluation.captions import caption_subjects
 from evaluation.clock import Case, Timing, interleaved
 from evaluation.comparison import Comparison
+from evaluation.draw import Draw, RoundTrip, in_batches
 from evaluation.effort import Effort
 from evaluation.figures import FIGURES
 from evaluation.line import Figure
@@ -195,8 +196,7 @@ def _neighbours(bench: Bench, students: Mapping[str, Draw]) -> Image.Image:
     """The first student's images that lie nearest to a training image, and those training images."""
     title, draw = next(iter(students.items()))
     captions = bench.reference.reals.train.even(SEARCHED, seed=3).captions
-    batches = [range(len(captions))[start : start + CAPTIONS] for start in range(0, len(captions), CAPTIONS)]
-    images = np.concatenate([draw([captions[seed] for seed in seeds], seeds) for seeds in batches])
+    images = in_batches(draw, captions, range(len(captions)), CAPTIONS)
     indices, apart = bench.reference.neighbours(images, NEAR)
     shown = np.argsort(apart[:, 0], kind="stable")[:SEEDS]
     training = bench.reference.reals.train.images

@@ -15,7 +15,7 @@ from base.errors import BadInput
 from base.runs import data_folder, run_folder, trained
 from data.attributed import read_slots
 from evaluation.attributes.slots_by_kind import SlotJudge
-from evaluation.bench import Draw, GuidedDraw, RoundTrip
+from evaluation.draw import Draw, GuidedDraw, RoundTrip
 from evaluation.reference import Instruments
 from metrics import features, lpips
 from metrics import judge_network as judges

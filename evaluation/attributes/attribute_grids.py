@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 from PIL import Image
 
 from evaluation.attributes.composition import AttributedImages, Composition, attribute_prompt, compositions
-from evaluation.bench import Draw
+from evaluation.draw import Draw, in_batches
 from evaluation.effort import Effort
 from evaluation.pages.grid import grid
 from metrics.features import Images
@@ -18,6 +17,8 @@ COMBINATIONS, FEW = 16, 8
 """Columns of the grids of combinations; of the sweep and the steps."""
 SWEEP = (0.0, 1.0, 2.0, 3.0)
 """Weights of the last attribute of each row, the others at 1."""
+BATCH = 16
+"""Images drawn at once."""
 
 
 def compose(
@@ -44,16 +45,14 @@ def compose(
 def _alone(judge: Judge, draws: Mapping[str, Draw]) -> Image.Image:
     """Everything else is left free."""
     names = [name for slot in judge.config.slots for name in slot]
-    rows = {title: _in_batches(draw, names) for title, draw in draws.items()}
+    rows = {title: _drawn(draw, names) for title, draw in draws.items()}
     return grid(rows, names)
 
 
 def _combinations(shown: AttributedImages, draws: Mapping[str, Draw]) -> Image.Image:
     """The reals above those who never saw such a pair of attributes."""
     captions = [attribute_prompt(row) for row in shown.attributes]
-    return grid(
-        {"real": shown.images, **{title: _in_batches(draw, captions) for title, draw in draws.items()}}, captions
-    )
+    return grid({"real": shown.images, **{title: _drawn(draw, captions) for title, draw in draws.items()}}, captions)
 
 
 def _sweep(shown: AttributedImages, draws: Mapping[str, Draw]) -> Image.Image:
@@ -62,7 +61,7 @@ def _sweep(shown: AttributedImages, draws: Mapping[str, Draw]) -> Image.Image:
     for title, draw in _teacher_and_first_student(draws).items():
         for weight in SWEEP:
             prompts = [", ".join([*row[:-1], f"{row[-1]}={weight:g}"]) for row in shown.attributes]
-            rows[f"{title}, weight {weight:g}"] = _in_batches(draw, prompts)
+            rows[f"{title}, weight {weight:g}"] = _drawn(draw, prompts)
     return grid(rows, [", ".join([*row[:-1], f"{row[-1]} × weight"]) for row in shown.attributes])
 
 
@@ -72,16 +71,14 @@ def _steps(
     """The teacher's steps above the student's."""
     captions = [attribute_prompt(row) for row in shown.attributes]
     title, student = list(_teacher_and_first_student(draws).items())[-1]
-    rows = {f"teacher, {count} steps": _in_batches(teacher(count), captions) for count in step_counts}
-    return grid({**rows, title: _in_batches(student, captions)}, captions)
+    rows = {f"teacher, {count} steps": _drawn(teacher(count), captions) for count in step_counts}
+    return grid({**rows, title: _drawn(student, captions)}, captions)
 
 
 def _teacher_and_first_student(draws: Mapping[str, Draw]) -> dict[str, Draw]:
     return dict(list(draws.items())[:2])
 
 
-def _in_batches(draw: Draw, prompts: Sequence[str], size: int = 16) -> Images:
-    starts = range(0, len(prompts), size)
-    return np.concatenate(
-        [draw(prompts[start : start + size], range(len(prompts))[start : start + size]) for start in starts]
-    )
+def _drawn(draw: Draw, prompts: Sequence[str]) -> Images:
+    """With the seeds 0, 1, …"""
+    return in_batches(draw, prompts, range(len(prompts)), BATCH)

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from evaluation.bench import Draw, drawn
+from evaluation.draw import Draw, drawn
 from metrics.attribute_accuracy import sightings
 from metrics.features import Images
 from metrics.judge_network import Judge

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.emoji_captions import WHITE
-from evaluation.bench import Draw, RoundTrip, drawn
+from evaluation.draw import Draw, RoundTrip, drawn
 from evaluation.line import share
 from evaluation.pages.sheet import Sheet
 from metrics import attribute_accuracy as attributes

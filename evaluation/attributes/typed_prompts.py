@@ -15,7 +15,7 @@ import numpy as np
 from base.config import nearest
 from base.errors import BadInput
 from evaluation.attributes.slots_by_kind import REALS, SlotJudge
-from evaluation.bench import Draw, drawn
+from evaluation.draw import Draw, drawn
 from evaluation.line import share
 from evaluation.pages.sheet import Sheet
 from metrics.features import Images

@@ -19,7 +19,6 @@ from rich.console import Console
 from base.files import atomic_file, write_text
 from base.progress import track
 from evaluation import json_figures, machine
-from evaluation.bench import SEEDS_APART, Draw
 from evaluation.captions import caption_subjects as sources
 from evaluation.captions.caption_baselines import REFERENCES, baselines
 from evaluation.captions.caption_figures import CAPTION_FIGURES, EXACT, SAID
@@ -27,6 +26,7 @@ from evaluation.captions.caption_reference import CaptionReference, SourceCaptio
 from evaluation.captions.caption_subjects import Write
 from evaluation.clock import Case, Timing, interleaved
 from evaluation.comparison import Comparison
+from evaluation.draw import SEEDS_APART, Draw, in_batches
 from evaluation.effort import Effort
 from evaluation.evaluation import SECONDS
 from evaluation.line import Figure, measure
@@ -156,11 +156,7 @@ def _write_all(reference: CaptionReference, write: Write, batch: int, title: str
 
 def _draw_all(written: Written, draw: Draw, batch: int) -> dict[str, Images]:
     """An image `(N, H, W, 3)` of every caption."""
-    drawn = {}
-    for kind, captions in written.items():
-        batches = [range(start, min(start + batch, len(captions))) for start in range(0, len(captions), batch)]
-        drawn[kind] = np.concatenate([draw(captions[seeds.start : seeds.stop], seeds) for seeds in batches])
-    return drawn
+    return {kind: in_batches(draw, captions, range(len(captions)), batch) for kind, captions in written.items()}
 
 
 def _score(reference: CaptionReference, write: Write, count: int) -> float:

@@ -14,9 +14,9 @@ from PIL import Image
 
 from base.runs import data_folder, trained
 from data.imagefolder import ImageFolder
-from evaluation.bench import Draw
 from evaluation.captions.caption_baselines import See
 from evaluation.captions.caption_reference import CaptionedReals
+from evaluation.draw import Draw
 from evaluation.image_sets import WHOLE, split_column
 from evaluation.subjects import Subjects, is_bundle, student_draws
 from metrics.features import Images

@@ -26,7 +26,7 @@ from base.runs import data_folder, trained
 from data.attributed import SLOTS
 from evaluation import image_sets, subjects
 from evaluation.attributes.slots_by_kind import SlotJudge
-from evaluation.bench import Draw
+from evaluation.draw import Draw, in_batches
 from evaluation.galleries.denoising import animate
 from evaluation.galleries.prompt_gallery import walk
 from evaluation.pages.grid import grid
@@ -64,21 +64,21 @@ class Sources:
     def drawn(self, wishes: Sequence[object], seeds: Sequence[int] | None = None) -> dict[str, Images]:
         """Rows of a grid: the teacher where there is one, and below it one step."""
         seeds = range(len(wishes)) if seeds is None else seeds
-        above = {} if self.teacher is None else {"teacher": _in_batches(self.teacher, wishes, seeds)}
-        return {**above, "one step": _in_batches(self.draw, wishes, seeds)}
+        above = {} if self.teacher is None else {"teacher": in_batches(self.teacher, wishes, seeds)}
+        return {**above, "one step": in_batches(self.draw, wishes, seeds)}
 
 
 def by_prompt(sources: Sources, texts: Sequence[str]) -> Iterator[tuple[str, Image.Image]]:
     """All prompts, and seeds of the first."""
     yield "prompts", grid(sources.drawn(texts), texts, COLUMNS)
-    seeds = _in_batches(sources.draw, [texts[0]] * SEEDS, range(SEEDS))
+    seeds = in_batches(sources.draw, [texts[0]] * SEEDS, range(SEEDS))
     yield "seeds", grid({texts[0]: seeds}, [f"seed {seed}" for seed in range(SEEDS)], COLUMNS)
 
 
 def by_style(sources: Sources, things: Sequence[str]) -> Iterator[tuple[str, Image.Image]]:
     """A row a style, a column a thing, one seed."""
     rows = {style: [f"{thing}, {style}" for thing in things] for style in sources.styles}
-    drawn = {style: _in_batches(sources.draw, texts, [0] * len(texts)) for style, texts in rows.items()}
+    drawn = {style: in_batches(sources.draw, texts, [0] * len(texts)) for style, texts in rows.items()}
     yield "table", grid(drawn, things, len(things))
 
 
@@ -88,7 +88,7 @@ def by_picture(sources: Sources) -> Iterator[tuple[str, Image.Image]]:
     names = [f"{thing}, {style}" for thing, style in zip(asked.right.things, asked.right.styles, strict=True)]
     rows = {"picture": asked.content}
     rows |= {
-        f"variation {turn + 1}": _in_batches(sources.draw, asked.wishes, range(turn * 100, turn * 100 + len(names)))
+        f"variation {turn + 1}": in_batches(sources.draw, asked.wishes, range(turn * 100, turn * 100 + len(names)))
         for turn in range(VARIED)
     }
     yield "variations", grid(rows, names, COLUMNS)
@@ -115,7 +115,7 @@ def failures(sources: Sources, judge: SlotJudge, data: str) -> Iterator[tuple[st
     """The first pictures of held-out captions in which the judge sees something else, above the real ones."""
     rows = next(iter(image_sets.open_kinds(data).values())).even(JUDGED)
     slots = judge.judge.config.slots
-    images = _in_batches(sources.draw, rows.captions, range(len(rows)))
+    images = in_batches(sources.draw, rows.captions, range(len(rows)))
     seen, targets = attributes.read(judge.judge, images), attributes.slot_indices(rows.attributes, slots).numpy()
     wrong = np.flatnonzero((seen != targets).any(axis=1))[:EXAMPLES]
     if len(wrong):
@@ -130,11 +130,6 @@ def walks(bundle: Bundle, things: Sequence[str], styles: Sequence[str]) -> Itera
     pipeline = folder.load(str(bundle.folder))
     yield "things", walk(pipeline, [f"{thing}, {styles[0]}" for thing in things[:6]])
     yield "styles", walk(pipeline, [f"{things[0]}, {style}" for style in styles], seeds=[0] * len(styles))
-
-
-def _in_batches(draw: Draw, wishes: Sequence[object], seeds: Sequence[int], batch: int = 50) -> Images:
-    starts = range(0, len(wishes), batch)
-    return np.concatenate([draw(wishes[start : start + batch], seeds[start : start + batch]) for start in starts])
 
 
 def _name(slot: Sequence[str], index: int) -> str:

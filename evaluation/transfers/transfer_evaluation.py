@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from evaluation.bench import Draw, drawn
 from evaluation.comparison import Comparison
+from evaluation.draw import Draw, drawn
 from evaluation.effort import Effort
 from evaluation.line import Figure, measure
 from evaluation.pages.grid import grid

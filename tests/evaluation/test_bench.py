@@ -11,7 +11,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from evaluation.bench import Bench, Draw
+from evaluation.bench import Bench
+from evaluation.draw import Draw
 from evaluation.effort import Effort
 from evaluation.figures import (
     BACKGROUND,

@@ -9,7 +9,8 @@ import pytest
 
 from evaluation.attributes.open_captions import OpenCaptions
 from evaluation.attributes.slot_figures import ENTROPY, RIGHT, SLOT_FIGURES, STRAY
-from evaluation.bench import Bench, Draw
+from evaluation.bench import Bench
+from evaluation.draw import Draw
 from evaluation.effort import Effort
 from evaluation.line import Line
 from evaluation.reference import Instruments, Reals
