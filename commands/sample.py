@@ -40,6 +40,7 @@ def sample(
 ) -> None:
     """Draw images from a run, or say texts otherwise, before it is a bundle; a teacher takes guidance and a sampler."""
     from evaluation.galleries import denoising
+    from evaluation.pages.gif import animate
     from models.task import task_of
     from runtime import images
     from runtime.provenance import Provenance, together
@@ -66,7 +67,7 @@ def sample(
         for text, number in zip(texts, seeds, strict=True)
     ]
     if gif:
-        print(denoising.animate(denoising.frames(pipeline, texts, seeds, how), out, together(sources).as_json()))
+        print(animate(denoising.frames(pipeline, texts, seeds, how), out, together(sources).as_json()))
         return
     pixels = denoising.draw(pipeline, texts, seeds, how)  # (N, H, W, 3)
     options.write_pictures(pixels, sources, out, grid, count)

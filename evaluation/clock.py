@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,8 @@ from base.progress import track
 
 LEAST, MOST = 3, 200
 """Calls a case gets in one round, if it is not said otherwise."""
+SECONDS = 0.3
+"""For a case in a round, where single images or captions are timed."""
 TIMING_HEADS = ("median ms", "p25 to p75", "p90", "least", "N")
 
 
@@ -65,6 +67,12 @@ def interleaved(cases: Sequence[Case], rounds: int, seconds: float, seed: int = 
         for index in order:
             times[index].append(_calls(cases[index].run, seconds, least))
     return [_timing(case, rounds_of_case) for case, rounds_of_case in zip(cases, times, strict=True)]
+
+
+def singles(stage: str, calls: Mapping[str, Callable[[], object]], rounds: int) -> tuple[Timing, ...]:
+    """One image or caption, whole, by each source: its name → its call; nothing in no rounds."""
+    cases = [Case(stage, name, 1, call) for name, call in calls.items()]
+    return tuple(interleaved(cases, rounds, SECONDS)) if rounds else ()
 
 
 def _calls(run: Callable[[], object], seconds: float, least: int) -> list[float]:

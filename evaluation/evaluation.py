@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from base.errors import BadInput
-from base.files import atomic_file, write_text
+from base.files import write_text
 from evaluation import fitting, image_sets, json_figures, machine
 from evaluation import subjects as sources
 from evaluation.attributes import attribute_grids, slots_by_kind, typed_prompts
@@ -21,14 +22,14 @@ from evaluation.attributes.slots_by_kind import KindLine, SlotJudge
 from evaluation.attributes.typed_prompts import TypedLine, TypedPrompt
 from evaluation.bench import Bench
 from evaluation.captions import caption_subjects
-from evaluation.clock import Case, Timing, interleaved
+from evaluation.clock import Timing, singles
 from evaluation.comparison import Comparison
 from evaluation.draw import Draw, RoundTrip, in_batches
 from evaluation.effort import Effort
 from evaluation.figures import FIGURES
 from evaluation.line import Figure
 from evaluation.pages import report_tables
-from evaluation.pages.grid import grid
+from evaluation.pages.grid import grid, save_png
 from evaluation.pages.sheet import Sheet
 from evaluation.report import Report
 from evaluation.subjects import Subjects
@@ -43,8 +44,6 @@ SEEDS, FIXED = 8, 2
 """Seeds, and prompts, of the grid of seeds."""
 SEARCHED, NEAR = 64, 3
 """Images drawn for the grid of neighbours, and training images shown below each."""
-SECONDS = 0.3
-"""For a case in a round of timing."""
 
 
 @dataclass(frozen=True)
@@ -124,15 +123,16 @@ def evaluate(
         )
         grids |= pictures
 
-    if bench.reference.judge.config.slots and takes_pictures:
+    if reads and takes_pictures:
         styled = image_sets.open_styled(subjects.data)
         rivals = Rivals(by_components(pipeline), caption_subjects.open_caption(subjects))
         transfers, pictures = evaluate_transfers(bench.reference.judge, styled, draws, effort, rivals)
         grids |= pictures
 
-    timings = _timings(draws, bench.fixed_prompts[0], rounds) if rounds else []
+    prompt = bench.fixed_prompts[0]
+    timings = singles("image", {title: partial(draw, [prompt], [0]) for title, draw in draws.items()}, rounds)
     facts = _facts(bench, subjects, load)
-    return Evaluation(subjects, report, grids, tuple(timings), facts, compositions, transfers, kinds, typed)
+    return Evaluation(subjects, report, grids, timings, facts, compositions, transfers, kinds, typed)
 
 
 def save(evaluation: Evaluation, out: Path) -> None:
@@ -156,8 +156,7 @@ def save(evaluation: Evaluation, out: Path) -> None:
     shown = report_tables.markdown(evaluation.report, evaluation.compositions, evaluation.sheets)
     write_text(out / "quality.md", shown + asked_for)
     for name, picture in evaluation.grids.items():
-        with atomic_file(out / f"{name.replace(' ', '-')}.png") as hidden:
-            picture.save(hidden, "PNG", optimize=True)
+        save_png(picture, out / f"{name.replace(' ', '-')}.png")
 
 
 def _by_slots(
@@ -209,13 +208,6 @@ def _autoencoder(bench: Bench, round_trip: RoundTrip) -> Image.Image:
     """Held-out reals above what the autoencoder leaves of them."""
     shown = bench.reference.reals.held_out.even(CAPTIONS, seed=2)
     return grid({"real": shown.images, "autoencoder": round_trip(shown.images)}, shown.captions)
-
-
-def _timings(draws: Mapping[str, Draw], prompt: str, rounds: int) -> list[Timing]:
-    def case(title: str, draw: Draw) -> Case:
-        return Case("image", title, 1, lambda: draw([prompt], [0]))
-
-    return interleaved([case(title, draw) for title, draw in draws.items()], rounds, SECONDS)
 
 
 def _facts(bench: Bench, subjects: Subjects, load: float) -> dict[str, str]:

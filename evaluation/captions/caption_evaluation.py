@@ -9,6 +9,7 @@ import datetime
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
-from base.files import atomic_file, write_text
+from base.files import write_text
 from base.progress import track
 from evaluation import json_figures, machine
 from evaluation.captions import caption_subjects as sources
@@ -24,14 +25,13 @@ from evaluation.captions.caption_baselines import REFERENCES, baselines
 from evaluation.captions.caption_figures import CAPTION_FIGURES, EXACT, SAID
 from evaluation.captions.caption_reference import CaptionReference, SourceCaptions
 from evaluation.captions.caption_subjects import Write
-from evaluation.clock import Case, Timing, interleaved
+from evaluation.clock import Timing, singles
 from evaluation.comparison import Comparison
 from evaluation.draw import SEEDS_APART, Draw, in_batches
 from evaluation.effort import Effort
-from evaluation.evaluation import SECONDS
 from evaluation.line import Figure, measure
 from evaluation.pages import report_tables
-from evaluation.pages.grid import grid
+from evaluation.pages.grid import grid, save_png
 from evaluation.pages.sheet import Sheet
 from evaluation.subjects import Subjects, open_instruments, open_teacher
 from metrics.caption_scores import word_f1
@@ -111,9 +111,11 @@ def evaluate(
         lines.append(measure(name, SourceCaptions(reference, captions, drawn), figures))
     comparison = Comparison(figures, lines[:own], lines[own], lines[own + 1 :])
     grids = {kind: _shown(reference, kind, written[next(iter(students))][kind]) for kind in reference.asked}
-    timings = _timings(reference, writers, rounds) if rounds else []
+    first = next(iter(reference.asked.values()))
+    one = first.pictures.images[:1], first.columns[:1], [0]
+    timings = singles("caption", {title: partial(write, *one) for title, write in writers.items()}, rounds)
     facts = _facts(reference, subjects, teacher.task, effort)
-    return CaptionEvaluation(subjects, comparison, sweep, written, tuple(writers), grids, tuple(timings), facts)
+    return CaptionEvaluation(subjects, comparison, sweep, written, tuple(writers), grids, timings, facts)
 
 
 def save(evaluation: CaptionEvaluation, out: Path) -> None:
@@ -134,8 +136,7 @@ def save(evaluation: CaptionEvaluation, out: Path) -> None:
     ]
     write_text(out / "captions.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     for kind, picture in evaluation.grids.items():
-        with atomic_file(out / f"captions-{kind.replace(' ', '-')}.png") as hidden:
-            picture.save(hidden, "PNG", optimize=True)
+        save_png(picture, out / f"captions-{kind.replace(' ', '-')}.png")
 
 
 def _write_all(reference: CaptionReference, write: Write, batch: int, title: str) -> dict[str, list[str]]:
@@ -201,15 +202,6 @@ def _shown(reference: CaptionReference, kind: str, written: Sequence[str]) -> Im
         text, right = written[row] or "(nothing)", asked.pictures.captions[row]
         captions.append(text if reference.read(text) == reference.read(right) else f"{text} (right: {right})")
     return grid({kind: asked.pictures.images[chosen]}, captions)
-
-
-def _timings(reference: CaptionReference, writers: Mapping[str, Write], rounds: int) -> list[Timing]:
-    asked = next(iter(reference.asked.values()))
-
-    def case(title: str, write: Write) -> Case:
-        return Case("caption", title, 1, lambda: write(asked.pictures.images[:1], asked.columns[:1], [0]))
-
-    return interleaved([case(title, write) for title, write in writers.items()], rounds, SECONDS)
 
 
 def _facts(reference: CaptionReference, subjects: Subjects, flow: str, effort: Effort) -> dict[str, str]:

@@ -8,15 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from base.errors import BadInput
-from base.files import atomic_file
-from evaluation.pages.gif import encode_gif
 from evaluation.pages.grid import grid
 from models.labels import Input
 from models.noise import MAX_SEED
@@ -25,8 +22,6 @@ from models.sampling import ANCESTRAL, SAMPLERS
 from models.schedule import STUDENT_TIMESTEPS
 
 TEACHER_STEPS = 50
-MILLISECONDS, LEAST, LAST = 4000, 50, 1500
-"""Of an animation: about the whole of it, the least for a step, and the last one's."""
 
 
 @dataclass(frozen=True)
@@ -78,18 +73,3 @@ def frames(
         grid({f"{title}, sample": sample, "seen in it": x0}, captions)
         for title, (sample, x0) in zip(titles, seen, strict=True)
     ]
-
-
-def animate(pictures: Sequence[Image.Image], out: Path, comment: str = "") -> Path:
-    """Write an endless GIF that rests on its last picture, `comment` stored in it.
-
-    BadInput: another ending, or no such folder.
-    """
-    if out.suffix.lower() != ".gif":
-        raise BadInput(f"{out}: an animation is a .gif")
-    if not out.parent.is_dir():
-        raise BadInput(f"{out.parent} is no folder")
-    each = max(LEAST, MILLISECONDS // len(pictures))
-    with atomic_file(out) as hidden:
-        hidden.write_bytes(encode_gif(pictures, each, LAST, comment))
-    return out

@@ -22,8 +22,9 @@ from PIL import Image
 from torch import Tensor
 
 from base.command import run
-from evaluation.galleries.denoising import SamplingOptions, animate, draw
-from evaluation.pages.grid import grid
+from evaluation.galleries.denoising import SamplingOptions, draw
+from evaluation.pages.gif import animate
+from evaluation.pages.grid import grid, save_png
 from models import folder, noise, sampling
 from models.conditioning import Conditioning
 from models.labels import Input
@@ -86,9 +87,9 @@ def main(
         f"teacher, {steps} steps": draw(opened(teacher), inputs, seeds, SamplingOptions(steps, guidance, sampler)),
         "student, 1 step": draw(pipeline, inputs, seeds, SamplingOptions()),
     }
-    grid(rows, list(map(str, inputs))).save(out / "prompts.png", optimize=True)
+    save_png(grid(rows, list(map(str, inputs))), out / "prompts.png")
     images = draw(pipeline, [first] * SEEDS, list(range(SEEDS)), SamplingOptions())
-    grid({str(first): images}, [f"seed {seed}" for seed in range(SEEDS)]).save(out / "seeds.png", optimize=True)
+    save_png(grid({str(first): images}, [f"seed {seed}" for seed in range(SEEDS)]), out / "seeds.png")
     animate(walk(pipeline, inputs[:legs]), out / "walk.gif")
     print(json.dumps({"written": [str(out / name) for name in ("prompts.png", "seeds.png", "walk.gif")]}))
 

@@ -21,15 +21,14 @@ from PIL import Image
 
 from base.command import run
 from base.errors import BadInput
-from base.files import atomic_file
 from base.runs import data_folder, trained
 from data.attributed import SLOTS
 from evaluation import image_sets, subjects
 from evaluation.attributes.slots_by_kind import SlotJudge
 from evaluation.draw import Draw, in_batches
-from evaluation.galleries.denoising import animate
 from evaluation.galleries.prompt_gallery import walk
-from evaluation.pages.grid import grid
+from evaluation.pages.gif import animate
+from evaluation.pages.grid import grid, save_png
 from evaluation.transfers.asked_by_pictures import StyledReals, transfers, variations
 from metrics import attribute_accuracy as attributes
 from metrics import judge_network
@@ -172,18 +171,12 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     written = []
     for kind in (by_prompt(sources, texts), by_style(sources, columns), by_picture(sources), by_words(sources)):
-        written += [_save(picture, out / f"{name}.png") for name, picture in kind]
+        written += [str(save_png(picture, out / f"{name}.png")) for name, picture in kind]
     if judge:
         seeing = subjects.slot_judge(data, judge_network.load(trained(judge)))
-        written += [_save(picture, out / f"{name}.png") for name, picture in failures(sources, seeing, data)]
+        written += [str(save_png(picture, out / f"{name}.png")) for name, picture in failures(sources, seeing, data)]
     written += [str(animate(frames, out / f"{name}.gif")) for name, frames in walks(opened, columns, sources.styles)]
     print(json.dumps({"written": written}))
-
-
-def _save(picture: Image.Image, file: Path) -> str:
-    with atomic_file(file) as hidden:
-        picture.save(hidden, "PNG", optimize=True)
-    return str(file)
 
 
 if __name__ == "__main__":

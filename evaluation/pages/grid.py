@@ -6,11 +6,13 @@ Shapes: `N` columns, `H W` pixels.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from base.files import atomic_file
 from base.typeface import Font, font
 from metrics.sharpness import Images
 
@@ -42,6 +44,13 @@ def grid(rows: Mapping[str, Images], captions: Sequence[str], columns: int = 8) 
         sheet.paste(picture, (0, top))
         top += picture.height
     return sheet
+
+
+def save_png(picture: Image.Image, file: Path) -> Path:
+    """Write a picture atomically, as small as PNG has it, and return its file."""
+    with atomic_file(file) as hidden:
+        picture.save(hidden, "PNG", optimize=True)
+    return file
 
 
 class _Band:

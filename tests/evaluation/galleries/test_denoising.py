@@ -11,6 +11,7 @@ from PIL import Image
 from base.errors import BadInput
 from evaluation.galleries import denoising
 from evaluation.galleries.denoising import SamplingOptions
+from evaluation.pages.gif import animate
 from models.pipeline import Pipeline
 from tests import tiny
 
@@ -42,7 +43,7 @@ def test_every_step_is_shown_and_changes_nothing(
 def test_the_animation_has_a_picture_for_each_step_and_rests_on_the_last(tmp_path: Path) -> None:
     pictures = denoising.frames(TEACHER, INPUTS, SEEDS, SamplingOptions(12))
     assert len(pictures) == 12 and len({picture.size for picture in pictures}) == 1
-    out = denoising.animate(pictures, tmp_path / "a.gif")
+    out = animate(pictures, tmp_path / "a.gif")
     assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
     with Image.open(out) as opened:
         assert opened.n_frames == 12 and opened.info["loop"] == 0  # type: ignore[attr-defined]
@@ -72,4 +73,4 @@ def test_an_animation_is_a_gif_in_a_folder(tmp_path: Path) -> None:
     pictures = denoising.frames(STUDENT, [""], [0], SamplingOptions())
     for out, message in ((tmp_path / "a.png", "an animation is a .gif"), (tmp_path / "no" / "a.gif", "is no folder")):
         with pytest.raises(BadInput, match=message):
-            denoising.animate(pictures, out)
+            animate(pictures, out)
