@@ -18,7 +18,8 @@ from evaluation import fitting, image_sets, json_figures, machine
 from evaluation import subjects as sources
 from evaluation.attributes import attribute_grids, slots_by_kind, typed_prompts
 from evaluation.attributes.composition import Composition
-from evaluation.attributes.slots_by_kind import KindLine, SlotJudge
+from evaluation.attributes.slot_judge import SlotJudge
+from evaluation.attributes.slots_by_kind import KindLine
 from evaluation.attributes.typed_prompts import TypedLine, TypedPrompt
 from evaluation.bench import Bench
 from evaluation.captions import caption_subjects

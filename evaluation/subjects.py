@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from base.errors import BadInput
 from base.runs import data_folder, run_folder, trained
 from data.attributed import read_slots
-from evaluation.attributes.slots_by_kind import SlotJudge
+from evaluation.attributes.slot_judge import SlotJudge
 from evaluation.draw import Draw, GuidedDraw, RoundTrip
 from evaluation.reference import Instruments
 from metrics import features, lpips

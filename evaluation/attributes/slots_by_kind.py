@@ -1,7 +1,7 @@
 """What the judge sees slot by slot in pictures of each kind of held-out caption: reals, autoencoder, teacher, students.
 
 Kinds are the set's: known combinations, combinations, grounds, things and styles that training never shows. It knows callables,
-no generators. Shapes: `N` images, `H W` pixels, `D` width of an embedding, `T` slots.
+no generators. Shapes: `N` images, `H W` pixels, `D` width of an embedding.
 """
 
 from __future__ import annotations
@@ -12,41 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.emoji_captions import WHITE
+from evaluation.attributes.slot_judge import SlotJudge
 from evaluation.draw import Draw, RoundTrip, drawn
 from evaluation.line import share
 from evaluation.pages.sheet import Sheet
-from metrics import attribute_accuracy as attributes
 from metrics import features, sharpness
 from metrics.features import Images
 from metrics.identification import Prototypes
-from metrics.judge_network import Judge
 from metrics.labelled_images import LabelledImages
 from metrics.white_ground import stray_share
 
 REALS, AUTOENCODER = "held-out reals", "autoencoder"
 """Sources that draw nothing: the ceiling of all, and of all that decode."""
-
-
-@dataclass(frozen=True)
-class SlotJudge:
-    """A judge of attributes, and what its slots are called."""
-
-    judge: Judge
-    slots: tuple[str, ...]
-
-    def shares(self, images: Images, requested: Sequence[Sequence[str]]) -> tuple[dict[str, float], np.ndarray]:
-        """Slot → share of images `(N, H, W, 3)` in which it is seen right, and which images are right in all `(N,)`.
-
-        What a slot does not know, a thing or a style that training never shows, is not counted in it.
-        """
-        known = np.array([len(slot) for slot in self.judge.config.slots])
-        targets = attributes.slot_indices(requested, self.judge.config.slots).numpy()  # (N, T)
-        counted, right = targets < known, attributes.read(self.judge, images) == targets
-        by_slot = {
-            name: float(right[counted[:, column], column].mean()) if counted[:, column].any() else float("nan")
-            for column, name in enumerate(self.slots)
-        }
-        return by_slot, (right | ~counted).all(axis=1)
 
 
 @dataclass(frozen=True)

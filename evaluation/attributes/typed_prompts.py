@@ -14,7 +14,8 @@ import numpy as np
 
 from base.config import nearest
 from base.errors import BadInput
-from evaluation.attributes.slots_by_kind import REALS, SlotJudge
+from evaluation.attributes.slot_judge import SlotJudge
+from evaluation.attributes.slots_by_kind import REALS
 from evaluation.draw import Draw, drawn
 from evaluation.line import share
 from evaluation.pages.sheet import Sheet

@@ -24,7 +24,7 @@ from base.errors import BadInput
 from base.runs import data_folder, trained
 from data.attributed import SLOTS
 from evaluation import image_sets, subjects
-from evaluation.attributes.slots_by_kind import SlotJudge
+from evaluation.attributes.slot_judge import SlotJudge
 from evaluation.draw import Draw, in_batches
 from evaluation.galleries.prompt_gallery import walk
 from evaluation.pages.gif import animate

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from evaluation.attributes import slots_by_kind
-from evaluation.attributes.slots_by_kind import AUTOENCODER, REALS, KindLine, SlotJudge
+from evaluation.attributes.slot_judge import SlotJudge
+from evaluation.attributes.slots_by_kind import AUTOENCODER, REALS, KindLine
 from metrics.features import Images
 from metrics.judge_network import Judge
 from metrics.labelled_images import LabelledImages

@@ -17,7 +17,8 @@ from data.icon_sets import STYLES
 from data.icon_split import choose_unseen
 from data.icon_things import things
 from evaluation.attributes import typed_prompts
-from evaluation.attributes.slots_by_kind import REALS, SlotJudge
+from evaluation.attributes.slot_judge import SlotJudge
+from evaluation.attributes.slots_by_kind import REALS
 from evaluation.attributes.typed_prompts import SEEDS
 from metrics.attribute_accuracy import open_judge
 from metrics.features import Images
