@@ -34,9 +34,9 @@ from evaluation.pages.grid import grid, save_png
 from evaluation.pages.sheet import Sheet
 from evaluation.report import Report
 from evaluation.subjects import Subjects
-from evaluation.transfers.asked_by_pictures import Rivals
 from evaluation.transfers.principal_styles import by_components
 from evaluation.transfers.transfer_evaluation import evaluate_transfers
+from evaluation.transfers.transfer_rivals import Rivals
 from models.task import task_named, task_of
 
 CAPTIONS = 16

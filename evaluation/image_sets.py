@@ -12,7 +12,7 @@ from base.runs import data_folder
 from data.imagefolder import ImageFolder
 from evaluation.attributes.composition import AttributedImages
 from evaluation.reference import Reals
-from evaluation.transfers.asked_by_pictures import StyledImages, StyledReals
+from evaluation.transfers.styled_images import StyledImages, StyledReals
 from metrics.labelled_images import LabelledImages, join
 
 KNOWN_LABELS = ("seen", "unseen-background", "unseen-ground")

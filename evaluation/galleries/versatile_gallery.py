@@ -29,7 +29,8 @@ from evaluation.draw import Draw, in_batches
 from evaluation.galleries.prompt_gallery import walk
 from evaluation.pages.gif import animate
 from evaluation.pages.grid import grid, save_png
-from evaluation.transfers.asked_by_pictures import StyledReals, transfers, variations
+from evaluation.transfers.asked_by_pictures import transfers, variations
+from evaluation.transfers.styled_images import StyledReals
 from metrics import attribute_accuracy as attributes
 from metrics import judge_network
 from metrics.features import Images

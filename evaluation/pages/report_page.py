@@ -17,8 +17,7 @@ from evaluation.pages.chart import Points
 from evaluation.pages.sheet import Sheet
 from evaluation.remarks import notes, warnings
 from evaluation.report import Report
-from evaluation.transfers.asked_by_pictures import Curve
-from evaluation.transfers.transfer_figures import MIX
+from evaluation.transfers.transfer_figures import MIX, Curve
 
 GRIDS = {
     "training captions": "Training captions: the same prompts and the same noise in every row.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evaluation.transfers.asked_by_pictures import StyledImages
+from evaluation.transfers.styled_images import StyledImages
 from metrics.features import Images
 from models.labels import Input, Wish
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evaluation.transfers.asked_by_pictures import Principal
+from evaluation.transfers.transfer_rivals import Principal
 from models.context_focus import focused
 from models.labels import Input, Wish
 from models.pipeline import Pipeline

@@ -5,7 +5,7 @@ Shapes: `N` images, `H W` pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,25 +16,17 @@ from evaluation.draw import Draw, drawn
 from evaluation.effort import Effort
 from evaluation.line import Figure, measure
 from evaluation.pages.grid import grid
-from evaluation.transfers.asked_by_pictures import (
-    MIXES,
-    AskedByPictures,
-    Rivals,
-    SourceTransfers,
-    StyledReals,
-    mixes,
-    recoloured,
-    transfers,
-    variations,
-)
-from evaluation.transfers.edits import AskedEdit, by_hand, edits
+from evaluation.transfers.asked_by_pictures import MIXES, AskedByPictures, mixes, transfers, variations
+from evaluation.transfers.edits import edits
+from evaluation.transfers.source_transfers import SourceTransfers
+from evaluation.transfers.styled_images import StyledReals
+from evaluation.transfers.transfer_baselines import baselines
 from evaluation.transfers.transfer_figures import TRANSFER_FIGURES
+from evaluation.transfers.transfer_rivals import Rivals, drawn_by_rivals
 from metrics.features import Images
 from metrics.judge_network import Judge
 from models.labels import Input
 
-WORDS, PRINCIPAL, REDRAWN = "in words", "principal components", "caption and redraw"
-"""Other ways to the same pictures: their captions, the paper's way to tell style apart, caption and redraw."""
 SHOWN = 8
 """Columns of the grids."""
 
@@ -52,7 +44,7 @@ def evaluate_transfers(
     edited = edits(held_out, reals.train)
 
     # What needs no generator, then every source and its rivals on the same weights.
-    lines = [measure(name, source, figures) for name, source in _baselines(judge, varied, moved, edited).items()]
+    lines = [measure(name, source, figures) for name, source in baselines(judge, varied, moved, edited).items()]
     own, sources = [], dict[str, SourceTransfers]()
     for name, draw in draws.items():
 
@@ -67,50 +59,9 @@ def evaluate_transfers(
             judge, (varied, images(varied.wishes, "variation")), transferred, by_mix, by_kind
         )
         own.append(measure(name, sources[name], figures))
-        for title, source in _rivals(judge, images, moved, edited, rivals or Rivals()).items():
+        for title, source in drawn_by_rivals(judge, images, moved, edited, rivals or Rivals()).items():
             lines.append(measure(f"{name}, {title}", source, figures))
     return Comparison(figures, lines, own[0], own[1:]), _grids(varied, moved, sources)
-
-
-def _rivals(
-    judge: Judge, draw: Callable[[Sequence[Input], str], Images], moved: AskedByPictures | None,
-    edited: Mapping[str, AskedEdit], rivals: Rivals,
-) -> dict[str, SourceTransfers]:  # fmt: skip
-    """Other ways by which the same source draws what was asked for."""
-    transferred = by_components = None
-    if moved is not None:
-        transferred = moved, draw(moved.right.captions, WORDS)
-        if rivals.principal is not None:
-            by_components = moved, draw(rivals.principal(moved.content, moved.style), PRINCIPAL)
-    named = {kind: (edit, draw(edit.right.captions, WORDS)) for kind, edit in edited.items()}
-    found = {WORDS: SourceTransfers(judge, transfer=transferred, edited=named)}
-    if by_components is not None:
-        found[PRINCIPAL] = SourceTransfers(judge, transfer=by_components)
-    if rivals.caption is not None and edited:
-        rewritten = {kind: by_hand(rivals.caption(edit.given.images), kind, edit) for kind, edit in edited.items()}
-        redrawn = {kind: (edited[kind], draw(texts, REDRAWN)) for kind, texts in rewritten.items()}
-        found[REDRAWN] = SourceTransfers(judge, edited=redrawn)
-    return found
-
-
-def _baselines(
-    judge: Judge, varied: AskedByPictures, moved: AskedByPictures | None, edited: Mapping[str, AskedEdit]
-) -> dict[str, SourceTransfers]:
-    """What needs no generator; the reals are the ceiling of the judge."""
-    right = {kind: (edit, edit.right.images) for kind, edit in edited.items()}
-    reals = SourceTransfers(
-        judge, (varied, varied.content), None if moved is None else (moved, moved.right.images), edited=right
-    )
-    found = {"the pictures themselves": reals}
-    as_it_is = {kind: (edit, edit.given.images) for kind, edit in edited.items()}
-    content = None if moved is None else (moved, moved.content)
-    if moved is not None or edited:
-        found["content as it is"] = SourceTransfers(judge, transfer=content, edited=as_it_is)
-    if moved is not None:
-        recolouring = recoloured(moved.content, moved.style)
-        found["style picture as it is"] = SourceTransfers(judge, transfer=(moved, moved.style))
-        found["content in the style picture's colours"] = SourceTransfers(judge, transfer=(moved, recolouring))
-    return found
 
 
 def _grids(

@@ -5,15 +5,17 @@ Shapes: `N` images, `H W` pixels, `D` width of an embedding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluation.line import HIGHER, Column, Figure, Line, share
-from evaluation.transfers.asked_by_pictures import MIXES, AskedByPictures, Curve, SourceTransfers, rank_correlation
+from evaluation.transfers.asked_by_pictures import MIXES, AskedByPictures
 from evaluation.transfers.edits import GROUND, STYLE
+from evaluation.transfers.source_transfers import SourceTransfers
 from metrics import features
 from metrics.attribute_accuracy import shows
 from metrics.features import Images
@@ -40,6 +42,14 @@ class Varied:
     kept: KeptShares
     apart: float
     """Median distance to the picture ÷ that of two held-out pictures of one style, by the judge: 0 is a copy."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Over the share of the prompt: how often its thing is seen, and how often the picture's."""
+
+    prompt: dict[float, float]
+    picture: dict[float, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,16 @@ def _mixed(source: SourceTransfers) -> Curve | None:
         curve.prompt[mix] = float(shows(judge, images, asked.right.things).mean())
         curve.picture[mix] = float(shows(judge, images, asked.others).mean())
     return curve
+
+
+def rank_correlation(values: Sequence[float]) -> float:
+    """Spearman's correlation of values with their order; NaN of values that are all equal."""
+    if len(set(values)) < 2:
+        return float("nan")
+    _, inverse, counts = np.unique(np.array(values), return_inverse=True, return_counts=True)
+    ends: NDArray[np.int64] = np.cumsum(counts)
+    ranks = (ends - (counts - 1) / 2)[inverse]
+    return float(np.corrcoef(ranks, np.arange(len(values)))[0, 1])
 
 
 def _mix_cells(own: Curve | None, teacher: Curve | None) -> dict[Column, str]:

@@ -17,21 +17,14 @@ from evaluation import evaluation, image_sets
 from evaluation.effort import Effort
 from evaluation.pages import report_page
 from evaluation.subjects import Subjects
-from evaluation.transfers.asked_by_pictures import (
-    MIXES,
-    Rivals,
-    StyledImages,
-    StyledReals,
-    mixes,
-    rank_correlation,
-    recoloured,
-    transfers,
-    variations,
-)
+from evaluation.transfers.asked_by_pictures import MIXES, mixes, transfers, variations
 from evaluation.transfers.edits import AskedEdit, by_hand, edits
 from evaluation.transfers.principal_styles import by_components
+from evaluation.transfers.styled_images import StyledImages, StyledReals
+from evaluation.transfers.transfer_baselines import recoloured
 from evaluation.transfers.transfer_evaluation import evaluate_transfers
-from evaluation.transfers.transfer_figures import EDIT, MIX, TRANSFER, VARIATION
+from evaluation.transfers.transfer_figures import EDIT, MIX, TRANSFER, VARIATION, rank_correlation
+from evaluation.transfers.transfer_rivals import Rivals
 from metrics import attribute_accuracy, judge_network
 from metrics.judge_network import Judge, JudgeConfig
 from models import folder as folders
