@@ -19,7 +19,7 @@ from runtime.formats import Format
 if TYPE_CHECKING:
     from data.image_names import ImageNames
     from runtime import shards
-    from runtime.bundle import Manifest
+    from runtime.manifest import Manifest
     from runtime.prompts import Row
 
 

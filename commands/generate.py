@@ -101,7 +101,8 @@ def _check_kept(written: Sequence[Path], read: Sequence[Path | None]) -> None:
 def _opened(bundle: Path) -> Bundle:
     """The bundle in a folder. BadInput: it writes alone, or is a run or a diffusers folder, from which torch draws."""
     from base.runs import run_folder
-    from runtime.bundle import MANIFEST, open_bundle
+    from runtime.bundle import open_bundle
+    from runtime.manifest import MANIFEST
 
     folder = run_folder(str(bundle))
     if not (folder / MANIFEST).is_file() and any(

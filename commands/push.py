@@ -25,7 +25,7 @@ def push(
     from base.runs import trained
     from export.publish import PushOptions
     from export.publish import push as published
-    from runtime.bundle import MANIFEST
+    from runtime.manifest import MANIFEST
 
     source = Path(folder) if (Path(folder) / MANIFEST).is_file() else trained(folder)
     print(published(source, repo, PushOptions(private, license, evaluation, message)))

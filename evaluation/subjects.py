@@ -28,8 +28,9 @@ from models.scheduler_configs import check_student
 from models.task import Described
 from runtime import backend as backends
 from runtime import hub
-from runtime.bundle import MANIFEST, open_bundle
+from runtime.bundle import open_bundle
 from runtime.generator import Generator, Request
+from runtime.manifest import MANIFEST
 from training.assemble import opened
 from training.run.device import device
 

@@ -26,7 +26,8 @@ from models import tokenizer_files
 from models.schedule import Schedule
 from models.scheduler_configs import check_student, is_few_step, student_scheduler
 from models.stable_diffusion import TASK
-from runtime.bundle import MANIFEST, VERSION, Bundle, Manifest, open_bundle
+from runtime.bundle import Bundle, open_bundle
+from runtime.manifest import MANIFEST, VERSION, Manifest
 from runtime.signature import COMPONENTS, CONDITIONING, FUSED, FUSED_PATH, Signature, graph_inputs
 
 PARTS = {"conditioner": "text_encoder", "denoiser": "unet", "decoder": "vae_decoder", "encoder": "vae_encoder"}

@@ -11,8 +11,9 @@ from base.errors import BadInput
 from base.files import atomic_file, write_text
 from runtime import available, cache
 from runtime import engines as engine_records
-from runtime.bundle import MANIFEST, Bundle
+from runtime.bundle import Bundle
 from runtime.engines import FOLDER, Engine
+from runtime.manifest import MANIFEST
 from runtime.signature import FUSED
 
 BACKEND = "rtx"

@@ -11,7 +11,7 @@ from pathlib import Path
 from base.errors import BadInput
 from base.version import VERSION
 from models.task import task_of
-from runtime.bundle import Manifest
+from runtime.manifest import Manifest
 
 PICTURE = "picture.png"
 QUALITY = "quality"

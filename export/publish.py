@@ -13,8 +13,9 @@ from models import folder as folders
 from models.task import task_of
 from runtime import backend as backends
 from runtime import hub, images
-from runtime.bundle import MANIFEST, Bundle, open_bundle
+from runtime.bundle import Bundle, open_bundle
 from runtime.generator import Generator, Request
+from runtime.manifest import MANIFEST
 from runtime.provenance import of_request, together
 
 CARD = "README.md"

@@ -21,7 +21,8 @@ from base.files import atomic_folder, sha256
 from base.runs import trained
 from models.task import task_of
 from runtime import hub
-from runtime.bundle import MANIFEST, Bundle, open_bundle
+from runtime.bundle import Bundle, open_bundle
+from runtime.manifest import MANIFEST
 
 CARD, FIGURES = "README.md", (".json", ".md", ".png")
 ALL, BUNDLE = 44_000_000, 26_000_000

@@ -20,7 +20,8 @@ from models.labels import Input
 from models.pipeline import Pipeline
 from models.task import task_named, task_of
 from runtime import networks
-from runtime.bundle import BY_WORD_FILE, MANIFEST, VERSION, Bundle, Manifest, open_bundle
+from runtime.bundle import BY_WORD_FILE, Bundle, open_bundle
+from runtime.manifest import MANIFEST, VERSION, Manifest
 from runtime.shapes import Bucket
 from runtime.signature import FUSED, SIGNATURES
 

@@ -26,10 +26,11 @@ from base.progress import progress
 from models.task import Task, task_of
 from runtime import backend, picture_files
 from runtime.backend import BackendOptions
-from runtime.bundle import MANIFEST, open_bundle
+from runtime.bundle import open_bundle
 from runtime.formats import Format
 from runtime.generator import Generator, Request
 from runtime.images import encode
+from runtime.manifest import MANIFEST
 from runtime.prompts import Row
 from runtime.provenance import of_request
 

@@ -20,7 +20,7 @@ from serving.order import Order
 from serving.refused import Refused
 
 if TYPE_CHECKING:  # both import what draws
-    from runtime.bundle import Manifest
+    from runtime.manifest import Manifest
     from serving.artist import Artist
     from serving.registry import Model, Registry
     from serving.serve_config import ServeConfig

@@ -17,7 +17,7 @@ from fastapi import APIRouter
 from serving import dialects
 
 if TYPE_CHECKING:
-    from runtime.bundle import Manifest
+    from runtime.manifest import Manifest
     from serving.refused import Refused
 
 

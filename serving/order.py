@@ -11,8 +11,8 @@ from base.errors import BadInput
 from models.labels import Input
 from models.noise import MAX_SEED
 from models.task import task_named, task_of
-from runtime.bundle import Manifest
 from runtime.formats import QUALITY, Format
+from runtime.manifest import Manifest
 from runtime.shapes import size_list
 from serving.refused import Refused
 from serving.schema import GenerateBody, from_base64

@@ -18,8 +18,8 @@ from starlette.routing import Mount
 
 from models.controls import Choice, Pickers, TextBox
 from models.task import Task, task_named, task_of
-from runtime.bundle import Manifest
 from runtime.formats import MEDIA_TYPE
+from runtime.manifest import Manifest
 from runtime.shapes import size_list
 from serving.content_security import OwnOnly
 

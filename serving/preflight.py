@@ -8,7 +8,8 @@ from importlib.util import find_spec
 from base.errors import BadInput
 from models.task import task_named
 from runtime import backend
-from runtime.bundle import Manifest, open_bundle
+from runtime.bundle import open_bundle
+from runtime.manifest import Manifest
 from serving.serve_config import ServeConfig
 
 PACKAGES = ("bentoml", "httptools", "prometheus_client", "wsproto")

@@ -14,9 +14,10 @@ from models.task import Task, doing, task_named, task_of
 from models.tasks.image_to_text import ImageToText
 from runtime import backend
 from runtime.backend import BackendOptions
-from runtime.bundle import Manifest, open_bundle
+from runtime.bundle import open_bundle
 from runtime.captioner import CaptionGenerator
 from runtime.generator import Generator
+from runtime.manifest import Manifest
 from serving import prometheus
 from serving.preflight import check_together
 from serving.refused import Refused

@@ -12,7 +12,7 @@ from PIL import Image
 
 from export import write_bundle
 from models import folder as folders
-from runtime.bundle import MANIFEST
+from runtime.manifest import MANIFEST
 from tests import tiny
 
 NAME = "both"

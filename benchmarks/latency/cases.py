@@ -22,9 +22,10 @@ from models.pipeline import Pipeline
 from models.task import task_of
 from runtime import available, gpu
 from runtime import backend as backends
-from runtime.bundle import MANIFEST, Bundle, Manifest
+from runtime.bundle import Bundle
 from runtime.generator import Generator, Request
 from runtime.images import encode
+from runtime.manifest import MANIFEST, Manifest
 from runtime.provenance import Provenance
 
 STAGES = ("tokenise", "conditioner", "denoiser", "decoder", "encode PNG")

@@ -20,7 +20,7 @@ from serving.refused import Refused
 from serving.schema import GenerateBody, body_of
 
 if TYPE_CHECKING:
-    from runtime.bundle import Manifest
+    from runtime.manifest import Manifest
 
 ANSWERED = "one image is answered as it is, several as JSON of OpenAI's shape. The header `x-seed` holds the seed."
 LINE = {"type": "string", "description": "One line: what was wrong and what is accepted."}

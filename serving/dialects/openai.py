@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 
 from base.errors import BadInput
 from models.task import task_of
-from runtime.bundle import Manifest
+from runtime.manifest import Manifest
 from runtime.shapes import parse_size
 from serving import error_answers
 from serving.answering import IMAGES_SCHEMA, artist_of, draw, headers, images_json, registry_of, resized

@@ -19,7 +19,8 @@ from export import site_description
 from export.site_description import describe
 from export.write_site import BINARIES, MODULES, RUNTIME, SOURCE, write_site
 from models.task import task_named, task_names
-from runtime.bundle import MANIFEST, Bundle, open_bundle
+from runtime.bundle import Bundle, open_bundle
+from runtime.manifest import MANIFEST
 
 
 @pytest.fixture

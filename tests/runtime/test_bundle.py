@@ -12,7 +12,8 @@ import pytest
 from base.errors import BadInput
 from models import stable_diffusion
 from models.schedule import STUDENT_TIMESTEPS, Schedule
-from runtime.bundle import MANIFEST, VERSION, Bundle, open_bundle
+from runtime.bundle import Bundle, open_bundle
+from runtime.manifest import MANIFEST, VERSION
 from tests import tiny
 
 ROOT = Path(__file__).parents[2]

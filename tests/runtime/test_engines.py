@@ -18,8 +18,9 @@ from commands.export import engines as command
 from export import build_engines
 from runtime import backend, cache, engines, gpu
 from runtime.backend import BackendOptions
-from runtime.bundle import MANIFEST, Bundle, open_bundle
+from runtime.bundle import Bundle, open_bundle
 from runtime.engines import Engine
+from runtime.manifest import MANIFEST
 from runtime.signature import FUSED
 from tests import backend_files
 

@@ -22,8 +22,9 @@ from models import folder as folders
 from models.pipeline import Pipeline
 from runtime import backend as backends
 from runtime import hub
-from runtime.bundle import MANIFEST, open_bundle
+from runtime.bundle import open_bundle
 from runtime.generator import Generator, Request
+from runtime.manifest import MANIFEST
 from serving import preflight, supervisor
 from serving.serve_config import ServeConfig
 from tests import hub_server, tiny

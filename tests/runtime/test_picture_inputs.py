@@ -21,9 +21,10 @@ from models.task import Vocabulary
 from models.tasks.image_text_to_image import ImageTextToImage
 from runtime import backend
 from runtime.backend import BackendOptions
-from runtime.bundle import MANIFEST, Bundle, open_bundle
+from runtime.bundle import Bundle, open_bundle
 from runtime.captioner import CaptionGenerator
 from runtime.generator import Generator, Request
+from runtime.manifest import MANIFEST
 from tests import tiny
 from tests.versatile_bundle import write_versatile
 

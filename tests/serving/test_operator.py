@@ -17,7 +17,7 @@ import pytest
 from httpx_ws import WebSocketUpgradeError, connect_ws
 from PIL import Image
 
-from runtime.bundle import MANIFEST
+from runtime.manifest import MANIFEST
 from serving.serve_config import ServeConfig
 from tests.serving.conftest import launched, wait_until_ready
 

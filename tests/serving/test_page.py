@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from benchmarks.latency.browser import Browser, executable
-from runtime.bundle import MANIFEST
+from runtime.manifest import MANIFEST
 from serving.serve_config import ServeConfig
 from tests.serving.conftest import launched, wait_until_ready
 

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from runtime.bundle import MANIFEST, open_bundle
+from runtime.bundle import open_bundle
+from runtime.manifest import MANIFEST
 from serving import page
 from serving.serve_config import ServeConfig
 

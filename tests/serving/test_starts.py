@@ -16,7 +16,7 @@ import pytest
 from base.errors import BadInput
 from base.shipped import PRETRAINED
 from benchmarks.load.served import free_port
-from runtime.bundle import MANIFEST
+from runtime.manifest import MANIFEST
 from serving import worker_start
 from serving.preflight import check
 from serving.serve_config import ServeConfig

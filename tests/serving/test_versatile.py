@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from ippo import app
-from runtime.bundle import MANIFEST
+from runtime.manifest import MANIFEST
 from serving.application import application
 from serving.serve_config import ServeConfig
 from tests.versatile_bundle import NAME, SHOWN, base, encoded, write_versatile

@@ -21,7 +21,8 @@ from ippo import app
 from models import folder as folders
 from models import optimus
 from models.scheduler_configs import student_scheduler
-from runtime.bundle import BY_WORD_FILE, MANIFEST, open_bundle
+from runtime.bundle import BY_WORD_FILE, open_bundle
+from runtime.manifest import MANIFEST
 from serving.application import application
 from serving.preflight import check_together
 from serving.serve_config import ServeConfig
