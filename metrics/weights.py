@@ -80,7 +80,7 @@ def read(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
         config, tensors = json.loads((folder / CONFIG).read_text()), load_file(folder / WEIGHTS)
     except FileNotFoundError as error:
         raise BadInput(f"{folder} holds no {kind}: it needs {CONFIG} and {WEIGHTS} (`ippo convert {kind}`)") from error
-    except (SafetensorError, json.JSONDecodeError) as error:
+    except (SafetensorError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise BadInput(f"{folder} holds a damaged {kind}: {str(error).splitlines()[0]}") from error
     if not isinstance(config, dict) or config.get("kind") != kind:
         raise BadInput(f"{folder} holds no {kind}: its {CONFIG} says otherwise")

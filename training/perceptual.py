@@ -34,7 +34,7 @@ class Perceptual(nn.Module):
         self.weight, self.blocks = config.weight, config.blocks
         try:
             self.network = efficientnet_lite.load(run_folder(config.network))
-        except ValueError as error:
+        except BadInput as error:  # the folder's; told with the key of the configuration that names it
             raise BadInput(f"perceptual: {error}") from error
         if not config.blocks or max(config.blocks) >= len(self.network.blocks) or min(config.blocks) < 0:
             raise BadInput(f"perceptual.blocks: accepted are numbers from 0 to {len(self.network.blocks) - 1}")

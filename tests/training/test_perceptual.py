@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,14 @@ def test_its_weight_scales_it(efficientnet_lite0: Path) -> None:
     assert torch.allclose(3 * one(images, originals), three(images, originals))
 
 
-def test_a_missing_network_and_a_missing_block_are_named(tmp_path: Path, efficientnet_lite0: Path) -> None:
+def test_a_missing_network_a_damaged_one_and_a_missing_block_are_named(
+    tmp_path: Path, efficientnet_lite0: Path
+) -> None:
     with pytest.raises(BadInput, match=r"perceptual: .*nowhere holds no efficientnet-lite"):
         Perceptual(PerceptualConfig(network=str(tmp_path / "nowhere")))
+    copied = Path(shutil.copytree(efficientnet_lite0, tmp_path / "copied"))
+    (copied / "config.json").write_bytes(b'{"kind": "\xff"}')
+    with pytest.raises(BadInput, match=r"perceptual: .*copied holds a damaged efficientnet-lite"):
+        Perceptual(PerceptualConfig(network=str(copied)))
     with pytest.raises(BadInput, match=r"perceptual.blocks: accepted are numbers from 0 to 15"):
         Perceptual(PerceptualConfig(network=str(efficientnet_lite0), blocks=(3, 16)))

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from base.errors import BadInput
 from metrics import efficientnet_lite
 from models.conditioning import Conditioning
 from training.student.discriminator_features import View
@@ -36,10 +35,7 @@ class ProjectedFeatures:
     noisy = False
 
     def __init__(self, folder: Path, decode: Callable[[Tensor], Tensor]) -> None:
-        try:
-            self.network = efficientnet_lite.load(folder)
-        except ValueError as error:
-            raise BadInput(str(error)) from error
+        self.network = efficientnet_lite.load(folder)
         self.decode = decode
         widths = [one.shape[1] for one in self.network.maps(torch.zeros(1, 3, 32, 32), BLOCKS)]
         generator = torch.Generator().manual_seed(_SEED)
