@@ -39,7 +39,7 @@ def sample(
     gif: Annotated[bool, typer.Option("--gif", help="The denoising step by step, as an animation.")] = False,
 ) -> None:
     """Draw images from a run, or say texts otherwise, before it is a bundle; a teacher takes guidance and a sampler."""
-    from evaluation.galleries import denoising
+    from evaluation.galleries import step_by_step
     from evaluation.pages.gif import animate
     from models.task import task_of
     from runtime import images
@@ -55,21 +55,21 @@ def sample(
     options.check_kinds(attribute, label, pipeline.inputs, run)
     texts = [text for text in every for _ in range(count)]
     seeds = [seed + number for _ in every for number in range(count)]
-    how, task = denoising.SamplingOptions(steps, guidance, sampler), task_of(pipeline)
+    how, task = step_by_step.SamplingOptions(steps, guidance, sampler), task_of(pipeline)
     if task.output == "text":
-        ids: Any = denoising.draw(pipeline, texts, seeds, how)
+        ids: Any = step_by_step.draw(pipeline, texts, seeds, how)
         print(*pipeline.autoencoder.texts(ids), sep="\n")
         return
-    used = steps or (1 if pipeline.is_student else denoising.TEACHER_STEPS)
+    used = steps or (1 if pipeline.is_student else step_by_step.TEACHER_STEPS)
     guided = _guided(run, pipeline.is_student, guidance, sampler)
     sources = [
         Provenance(task.shown(text), number, used, run, None, None, *guided)
         for text, number in zip(texts, seeds, strict=True)
     ]
     if gif:
-        print(animate(denoising.frames(pipeline, texts, seeds, how), out, together(sources).as_json()))
+        print(animate(step_by_step.frames(pipeline, texts, seeds, how), out, together(sources).as_json()))
         return
-    pixels = denoising.draw(pipeline, texts, seeds, how)  # (N, H, W, 3)
+    pixels = step_by_step.draw(pipeline, texts, seeds, how)  # (N, H, W, 3)
     options.write_pictures(pixels, sources, out, grid, count)
 
 

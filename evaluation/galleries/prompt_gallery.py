@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from base.command import run
-from evaluation.galleries.denoising import SamplingOptions, draw
+from evaluation.galleries.step_by_step import SamplingOptions, draw
 from evaluation.pages.gif import animate
 from evaluation.pages.grid import grid, save_png
 from models import folder, noise, sampling

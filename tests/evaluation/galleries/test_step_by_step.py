@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from base.errors import BadInput
-from evaluation.galleries import denoising
-from evaluation.galleries.denoising import SamplingOptions
+from evaluation.galleries import step_by_step
+from evaluation.galleries.step_by_step import SamplingOptions
 from evaluation.pages.gif import animate
 from models.pipeline import Pipeline
 from tests import tiny
@@ -33,15 +33,15 @@ def test_every_step_is_shown_and_changes_nothing(
     pipeline: Pipeline, way: SamplingOptions, timesteps: list[int]
 ) -> None:
     seen = []
-    watched = denoising.draw(pipeline, INPUTS, SEEDS, way, lambda *step: seen.append(step))
-    assert np.array_equal(watched, denoising.draw(pipeline, INPUTS, SEEDS, way))
+    watched = step_by_step.draw(pipeline, INPUTS, SEEDS, way, lambda *step: seen.append(step))
+    assert np.array_equal(watched, step_by_step.draw(pipeline, INPUTS, SEEDS, way))
     assert [timestep for timestep, _, _ in seen] == timesteps
     assert all(sample.shape == x0.shape == (2, 8, 8, 3) for _, sample, x0 in seen)
     assert np.array_equal(seen[-1][2], watched), "what is seen in the last sample is what is drawn"
 
 
 def test_the_animation_has_a_picture_for_each_step_and_rests_on_the_last(tmp_path: Path) -> None:
-    pictures = denoising.frames(TEACHER, INPUTS, SEEDS, SamplingOptions(12))
+    pictures = step_by_step.frames(TEACHER, INPUTS, SEEDS, SamplingOptions(12))
     assert len(pictures) == 12 and len({picture.size for picture in pictures}) == 1
     out = animate(pictures, tmp_path / "a.gif")
     assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
@@ -64,13 +64,13 @@ def test_the_animation_has_a_picture_for_each_step_and_rests_on_the_last(tmp_pat
 )
 def test_what_a_pipeline_does_not_take_is_refused(pipeline: Pipeline, way: SamplingOptions, message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        denoising.draw(pipeline, INPUTS, SEEDS, way)
+        step_by_step.draw(pipeline, INPUTS, SEEDS, way)
     with pytest.raises(BadInput, match="seeds -1 to 4 are out of range"):
-        denoising.draw(pipeline, INPUTS, [-1, 4], SamplingOptions(1))
+        step_by_step.draw(pipeline, INPUTS, [-1, 4], SamplingOptions(1))
 
 
 def test_an_animation_is_a_gif_in_a_folder(tmp_path: Path) -> None:
-    pictures = denoising.frames(STUDENT, [""], [0], SamplingOptions())
+    pictures = step_by_step.frames(STUDENT, [""], [0], SamplingOptions())
     for out, message in ((tmp_path / "a.png", "an animation is a .gif"), (tmp_path / "no" / "a.gif", "is no folder")):
         with pytest.raises(BadInput, match=message):
             animate(pictures, out)
