@@ -38,6 +38,8 @@ METADATA = "metadata.jsonl"
 LOCK = ".lock"
 Encode = Callable[[NDArray[np.uint8], Request], bytes]
 """Pixels `(H, W, 3)` and their request → a file's bytes."""
+HASHED = {"prompts": "prompts, pictures or seeds", "bundle": "bundles"}
+"""What a field of a job that is a hash holds."""
 Numbered = tuple[int, Request]
 """An image's place among all, and its request."""
 
@@ -227,7 +229,7 @@ def _resumed(out: Path, job: Job) -> dict[str, str]:
         before, done = manifest["job"], dict(manifest["shards"])
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{out / MANIFEST} is no manifest of bulk generation") from error
-    differing = [name for name, value in asdict(job).items() if before.get(name) != value]
+    differing = [HASHED.get(name, name) for name, value in asdict(job).items() if before.get(name) != value]
     if differing:
         raise BadInput(f"{out} holds another job: {', '.join(differing)} differ; name a new folder")
     return {name: digest for name, digest in done.items() if (out / name / METADATA).is_file()}

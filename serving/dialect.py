@@ -50,6 +50,15 @@ class Dialect:
         return {"4XX": {"description": self.error_description, "content": content}}
 
 
+def joined(*routers: APIRouter) -> APIRouter:
+    """The routers of one dialect as one, each with its whole prefix: what FastAPI says of a request's route, and with it
+    the metrics, is the path in the innermost router."""
+    whole = APIRouter()
+    for router in routers:
+        whole.include_router(router)
+    return whole
+
+
 def load_dialects() -> list[Dialect]:
     """The dialects in `serving/dialects/`, a file each, the shortest prefix first."""
     names = sorted(module.name for module in pkgutil.iter_modules(dialects.__path__))

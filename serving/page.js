@@ -88,6 +88,7 @@ const ippo = {
 
   go(place) {
     this.places.dataset.place = place;
+    for (const tab of this.places.querySelectorAll("nav button")) tab.ariaPressed = tab.dataset.place === place;
     this.redraw();
   },
 

@@ -46,15 +46,16 @@ START = """
   <label>strength
     <input id="ippo-strength" type="range" min="0.25" max="1" step="0.25" value="0.5" oninput="ippo.redraw()">
   </label>
-  <button onclick="ippo.startFrom()" title="From noise again">×</button>
+  <button onclick="ippo.startFrom()" title="From noise again" aria-label="From noise again">×</button>
 </div>
 """
 ZONE = """
 <div class="ippo-zone" data-zone="{zone}">
   <label><img alt=""><span>{zone}<i>: drop a picture, or choose one</i> <output></output></span>
     <input type="file" accept="image/*" onchange="ippo.choosePicture('{zone}', this)"></label>
-  <button onclick="ippo.take('{zone}', ippo.easels[0].image)" title="What is drawn now">⤵</button>
-  <button class="ippo-empty" onclick="ippo.empty('{zone}')" title="Empty {zone}">×</button>
+  <button onclick="ippo.take('{zone}', ippo.easels[0].image)"
+    title="What is drawn now" aria-label="{zone}: what is drawn now">⤵</button>
+  <button class="ippo-empty" onclick="ippo.empty('{zone}')" title="Empty {zone}" aria-label="Empty {zone}">×</button>
 </div>
 """
 PLACES = """
@@ -178,7 +179,8 @@ def places(model: Manifest, task: Task) -> str:
     writers = [flow for name, flow in model.flows.items() if task_named(name).output == "text"]
     tabs = [task.verb, "Vary", "Mix", *(task_named(flow.task).verb for flow in writers[:1])]
     shown = [
-        f'<button data-place="{place}" onclick="ippo.go(this.dataset.place)">{html.escape(tab)}</button>'
+        f'<button data-place="{place}" aria-pressed="{str(place == "type").lower()}" onclick="ippo.go(this.dataset.place)">'
+        f"{html.escape(tab)}</button>"
         for place, tab in zip(("type", "vary", "mix", "say"), tabs, strict=False)
     ]
     zones = [ZONE.format(zone=zone) for zone in task.varied]

@@ -19,7 +19,7 @@ from models.noise import MAX_SEED
 from runtime.shapes import size_list
 from serving.answering import artist_of, draw, headers, registry_of, resized
 from serving.canvas import Mask
-from serving.dialect import Dialect
+from serving.dialect import Dialect, joined
 from serving.dialects import automatic1111_lists, automatic1111_pictures
 from serving.dialects.automatic1111_lists import SAMPLER
 from serving.dialects.automatic1111_pictures import chosen_model
@@ -80,8 +80,6 @@ class OptionsBody(BaseModel):
 
 
 router = APIRouter(prefix="/sdapi/v1")
-router.include_router(automatic1111_lists.router)
-router.include_router(automatic1111_pictures.router)
 
 
 @router.post("/txt2img")
@@ -236,7 +234,7 @@ ERROR_SCHEMA = {
 PICTURES = ("img2img", "extra-single-image", "extra-batch-images", "png-info", "interrogate")
 DIALECT = Dialect(
     prefix="/sdapi",
-    router=lambda model: router,
+    router=lambda model: joined(automatic1111_lists.router, automatic1111_pictures.router, router),
     error_body=error_body,
     error_schema=ERROR_SCHEMA,
     error_description="What was wrong and what is accepted, in Automatic1111's shape.",

@@ -50,7 +50,7 @@ NOTHING_TO_DO: dict[str, Any] = {
 }
 """Path → what is answered to POST. No picture of others is interrupted: one whose client hangs up is given up anyway."""
 
-router = APIRouter()
+router = APIRouter(prefix="/sdapi/v1")
 
 
 def _always(answer: Any) -> Callable[[], Awaitable[Any]]:

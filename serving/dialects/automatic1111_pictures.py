@@ -65,7 +65,7 @@ class PictureBody(OptionalNulls):
     """In base64."""
 
 
-router = APIRouter()
+router = APIRouter(prefix="/sdapi/v1")
 
 
 @router.post("/extra-single-image")

@@ -17,7 +17,7 @@ from runtime.shapes import parse_size
 from serving import error_answers
 from serving.answering import IMAGES_SCHEMA, artist_of, draw, headers, images_json, registry_of, resized
 from serving.canvas import Mask
-from serving.dialect import Dialect
+from serving.dialect import Dialect, joined
 from serving.dialects import openai_chat
 from serving.dialects.openai_bodies import EditsBody, GenerationsBody, ImagesBody, VariationsBody
 from serving.order import NO_START, Order, order_of
@@ -34,7 +34,6 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 FORM = [Depends(error_answers.check_form)]
 router = APIRouter(prefix="/v1")
-router.include_router(openai_chat.router)
 
 
 @router.post("/images/generations", responses=ANSWERS, response_class=JSONResponse)
@@ -50,7 +49,7 @@ async def images_edits(body: Annotated[EditsBody, Form()], request: Request) -> 
     config, model = artist_of(request).config, registry_of(request).model(body.model)
     drawn_from = {"content": body.content, "style": body.style}
     further: dict[str, Any] = {name: _only(given, name, "to draw from") for name, given in drawn_from.items() if given}
-    further |= {} if body.mix is None else {"mix": body.mix}
+    further |= {name: value for name, value in (("mix", body.mix), ("focus", body.focus)) if value is not None}
     pictures = [*body.image, *body.several]
     mask = _only(body.mask, "mask", "transparent where to draw anew") if body.mask else None
     if further and not pictures and mask is None:
@@ -200,7 +199,7 @@ ERROR_SCHEMA = {
 }
 DIALECT = Dialect(
     prefix=router.prefix,
-    router=lambda model: router,
+    router=lambda model: joined(openai_chat.router, router),
     error_body=error_body,
     error_schema=ERROR_SCHEMA,
     error_description="What was wrong and what is accepted, in OpenAI's shape.",

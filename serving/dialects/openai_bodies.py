@@ -67,7 +67,7 @@ class VariationsBody(ImagesBody):
 class EditsBody(PromptedBody):
     """`POST /v1/images/edits` of the OpenAI Images API, a form, with `seed`, `strength` and `num_inference_steps` beside.
 
-    Of a model that takes pictures `content`, `style` and `mix` are ours too, in place of a picture to start from.
+    Of a model that takes pictures `content`, `style`, `mix` and `focus` are ours too, in place of a picture to start from.
     """
 
     prompt: str = ""
@@ -85,5 +85,7 @@ class EditsBody(PromptedBody):
     """One picture in whose style it is drawn."""
     mix: float | None = None
     """Share of the prompt beside those pictures."""
+    focus: float | None = None
+    """Of these pictures content (0) or style (1), of a model that sees their patches."""
     input_fidelity: Any = None
     """Accepted and ignored."""

@@ -16,23 +16,30 @@ from serving import caption_answers
 from serving.answering import registry_of
 from serving.caption_answers import CaptionBody
 from serving.dialects.openai_chat_bodies import ChatBody
+from serving.refused import Refused
 from serving.schema import validated
 
 if TYPE_CHECKING:
     from runtime.captioner import WrittenCaption
 
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 
 
 @router.post("/chat/completions")
 async def chat_completions(body: ChatBody, request: Request) -> dict[str, Any]:
     """Say what the picture shows."""
     body.check()
-    asked = {"image": body.picture(), "as": body.column, "n": body.n, "seed": body.steady_seed, "model": body.model}
+    url, place = body.picture()
+    asked = {"image": url, "as": body.column, "n": body.n, "seed": body.steady_seed, "model": body.model}
     caption = validated(CaptionBody, asked)
     model = registry_of(request).model(body.model)
-    written = await caption_answers.write(request, model, caption, body.cut)
+    try:
+        written = await caption_answers.write(request, model, caption, body.cut)
+    except Refused as refused:
+        if refused.key != "image":
+            raise
+        raise Refused(f"{place}: {refused}", place) from None  # where the client put the picture
     choices = [_choice(index, one) for index, one in enumerate(written)]
     return {
         "id": f"chatcmpl-{uuid.uuid4().hex}",

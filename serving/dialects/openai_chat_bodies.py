@@ -137,8 +137,11 @@ class ChatBody(OptionalNulls):
         """The seed, of a temperature of 0 always one."""
         return 0 if self.seed is None and self.temperature == 0 else self.seed
 
-    def picture(self) -> str:
-        """The data URL of the one picture. Raises Refused: a part of another shape, no picture or several, an address."""
+    def picture(self) -> tuple[str, str]:
+        """The data URL of the one picture, and its place in the messages.
+
+        Raises Refused: a part of another shape, no picture or several, an address.
+        """
         pictures = []
         for place, part in _placed_parts(self.messages):
             if (kind := part.get("type")) not in PARTS:
@@ -156,7 +159,7 @@ class ChatBody(OptionalNulls):
         (url, place) = pictures[0]
         if not url.startswith("data:"):
             raise Refused(f"{place}: addresses are not fetched; accepted: a data URL", place)
-        return url
+        return url, place
 
     def check(self) -> None:
         """Raises Refused: something is asked for that would change the answer, and cannot be had."""

@@ -74,7 +74,7 @@ def test_a_list_draws_from_pictures_as_ippo_generate_does(both: Bundle, folder: 
     assert {file.name: file.read_bytes() for file in sorted((folder / "out").glob("*/*.png"))} == drawn
     (folder / "a.png").write_bytes(encoded(3))
     another = runner.invoke(ippo.app, bulk)
-    assert "holds another job: prompts differ" in str(another.exception)
+    assert "holds another job: prompts, pictures or seeds differ" in str(another.exception)
 
 
 @pytest.mark.parametrize(

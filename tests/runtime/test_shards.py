@@ -112,6 +112,8 @@ def test_another_job_another_folder_and_two_at_once_are_refused(generator: Gener
     for changed in ({"steps": 2}, {"device": "cpu"}, {"reproducible": True}, {"batch": 2}):
         with pytest.raises(BadInput, match=f"holds another job: {next(iter(changed))} differ"):
             run(generator, out, **changed)
+    with pytest.raises(BadInput, match="holds another job: prompts, pictures or seeds differ"):
+        run(generator, out, prompts="of another seed")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "picture.png").touch()
     with pytest.raises(BadInput, match="holds other things"):

@@ -32,7 +32,10 @@ def test_places_are_those_of_the_flows(tmp_path: Path) -> None:
     manifest = open_bundle(write_versatile(tmp_path / "both")).manifest
     shown = html(page.layout(manifest))
     for place, tab in (("type", "Type"), ("vary", "Vary"), ("mix", "Mix"), ("say", "Say")):
-        assert f'<button data-place="{place}" onclick="ippo.go(this.dataset.place)">{tab}</button>' in shown
+        pressed = str(place == "type").lower()
+        assert f'data-place="{place}" aria-pressed="{pressed}" onclick="ippo.go(this.dataset.place)">{tab}<' in shown
+    for name in ("Empty style", "style: what is drawn now"):
+        assert f'aria-label="{name}"' in shown
     assert "No examples: this model does not say which captions it learnt from." in shown
     known = html(page.layout(manifest.model_copy(update={"captions": ("an owl, blob",)})))
     assert "an owl, blob" in known and "No examples" not in known
@@ -41,7 +44,7 @@ def test_places_are_those_of_the_flows(tmp_path: Path) -> None:
     local = html(page.layout(manifest.model_copy(update={"local_tokens": True})))
     assert 'aria-label="focus"' in local and 'aria-label="focus"' not in shown
     mute = html(page.layout(manifest.model_copy(update={"flows": {}})))
-    assert 'data-place="mix" onclick' in mute and 'data-place="say" onclick' not in mute
+    assert '<button data-place="mix"' in mute and '<button data-place="say"' not in mute
     plain = manifest.model_copy(update={"task": "text-to-image", "flows": {}})
     assert "ippo-places" not in html(page.layout(plain)) and "ippo-zone" not in html(page.layout(plain))
 
@@ -78,6 +81,10 @@ def test_a_drawn_picture_is_varied_mixed_and_said(tmp_path: Path) -> None:
             browser.evaluate(f"{slider}.value = 0; {slider}.dispatchEvent(new Event('input'))")
             pictures_alone = browser.until(f"({PICTURE} !== '{mixed}') && {PICTURE}")
             browser.evaluate(CLICK.format("vary"))
+            pressed = "[...document.querySelectorAll('#ippo-places [aria-pressed=true]')].map((tab) => tab.textContent).join()"
+            assert browser.evaluate(pressed) == "Vary"
+            chooser = "document.querySelector('.ippo-zone input')"  # what is not shown takes no keys
+            assert browser.evaluate(f"{chooser}.focus(); document.activeElement === {chooser}")
             browser.until(f"({PICTURE} !== '{pictures_alone}') && {PICTURE}")
             browser.until("document.querySelector('#ippo-picture img').alt === 'variation'")
             browser.evaluate(CLICK.format("say"))

@@ -46,10 +46,16 @@ def test_documents_name_our_endpoints(server: str) -> None:
 def test_requests_are_counted(server: str) -> None:
     httpx.post(f"{server}/generate", json=CAT)
     httpx.get(f"{server}/v1/models")
+    httpx.get(f"{server}/sdapi/v1/samplers")
+    httpx.post(f"{server}/sdapi/v1/png-info", json={})
+    httpx.post(f"{server}/v1/chat/completions", json={})
     unknown = [httpx.get(f"{server}/nowhere/{number}").status_code for number in range(3)]
     told = httpx.get(f"{server}/metrics").text
     assert unknown == [404] * 3 and 'ippo_requests_total{route="/generate",status="200"}' in told
     assert 'ippo_requests_total{route="/v1/models",status="200"}' in told
+    assert 'ippo_requests_total{route="/sdapi/v1/samplers",status="200"}' in told
+    for path in ("/sdapi/v1/png-info", "/v1/chat/completions"):  # routes of a dialect's other files too
+        assert f'ippo_requests_total{{route="{path}",status="400"}}' in told
     assert 'ippo_requests_total{route="other",status="404"}' in told and "nowhere" not in told
 
 

@@ -116,6 +116,8 @@ TOKENS = {"content": PNG, "image": PNG}
         (EDITS, {"prompt": "cat", "mix": "0.5"}, {"image": PNG}, "mix and image: accepted: pictures to draw from"),
         (EDITS, {"prompt": "cat", "mix": "nan"}, {"content": PNG}, "mix nan is out of range; accepted: 0 to 1"),
         (EDITS, {"prompt": "cat", "mix": "half"}, {"content": PNG}, "mix"),
+        (EDITS, {"focus": "0.2"}, {"content": PNG}, "focus is not offered: this model sees a picture as a few tokens"),
+        (EDITS, {"prompt": "cat", "focus": "0.2"}, {"image": PNG}, "focus and image: accepted: pictures to draw from"),
         (EDITS, {"prompt": "cat", "mix": "0.5"}, {}, "mix is between a prompt and pictures; one of them is missing"),
         (EDITS, {}, [("content", PNG), ("content", PNG)], "content: 2 pictures; accepted: one, to draw from"),
         (EDITS, {}, [("content", PNG), ("style", PNG), ("style", PNG)], "style: 2 pictures; accepted: one"),
@@ -221,6 +223,8 @@ def test_a_picture_that_cannot_be_read_is_one_line_wherever_it_is_sent(both: Tes
     named = place if place in ("content", "style") else "image"
     says = f"{named} is {kind}, which is not read" if kind in ("SVG", "PDF", "GIF") else f"{named} cannot be read"
     assert answer.status_code in (400, 422) and says in answer.text and len(answer.text) < 500
+    if place == "chat":
+        assert answer.json()["error"]["param"] == "messages[0].content[0].image_url"
 
 
 @pytest.mark.parametrize(
