@@ -36,9 +36,29 @@ export class Places {
   zone(zone) {
     const input = element("input", { type: "file", accept: "image/*", onchange: ({ target }) => this.take(zone, target.files[0]) });
     const label = element("label", {}, element("img", { alt: "" }), element("span", {}, `${zone}: drop a picture, or choose one`), input);
-    const now = element("button", { type: "button", className: "small", title: "What is drawn now" }, "⤵");
+    const small = { type: "button", className: "small" };
+    const now = element("button", { ...small, title: "What is drawn now", ariaLabel: `${zone}: what is drawn now` }, "⤵");
     now.onclick = () => this.take(zone, this.drawn);
-    return element("div", { className: "zone", "data-zone": zone }, label, now);
+    const empty = element("button", { ...small, title: `Empty ${zone}`, ariaLabel: `Empty ${zone}`, hidden: true }, "×");
+    empty.onclick = () => this.empty(zone);
+    return element("div", { className: "zone", "data-zone": zone }, label, now, empty);
+  }
+
+  // What a zone shows; null: nothing.
+  show(zone, file) {
+    const shown = this.zones.find(({ dataset }) => dataset.zone === zone);
+    const image = shown.querySelector("img");
+    URL.revokeObjectURL(image.src);
+    if (file) image.src = URL.createObjectURL(file);
+    else image.removeAttribute("src");
+    shown.lastChild.hidden = !file;
+    shown.querySelector("input").value = ""; // the same file may be chosen again
+    this.changed();
+  }
+
+  empty(zone) {
+    delete this.taken[zone];
+    this.show(zone, null);
   }
 
   // A file, or a picture of the page, dragged into a zone.
@@ -58,7 +78,7 @@ export class Places {
 
   go(place, redraw = true) {
     this.place = this.shown.dataset.place = document.body.dataset.place = place;
-    for (const tab of this.tabs) tab.classList.toggle("chosen", tab.dataset.place === place);
+    for (const tab of this.tabs) tab.ariaPressed = tab.classList.toggle("chosen", tab.dataset.place === place);
     if (redraw) this.changed();
   }
 
@@ -67,10 +87,7 @@ export class Places {
     const bytes = await pictureBytes(file, this.site.pictures.size).catch(() => null);
     if (!bytes) return this.failed("this file is no picture that the browser can read");
     this.taken[zone] = { bytes, told: await fingerprint(file) };
-    const image = this.zones.find(({ dataset }) => dataset.zone === zone).querySelector("img");
-    URL.revokeObjectURL(image.src);
-    image.src = URL.createObjectURL(file);
-    this.changed();
+    this.show(zone, file);
   }
 
   // A request as the open place has it: `lacks` says what is missing, `column` is there where it is to be said, not drawn.
