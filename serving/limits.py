@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -12,6 +13,9 @@ from serving.serve_config import ServeConfig
 
 HANG_UP = {"connection": "close"}
 """What is still to come of such a body is read by nobody."""
+LINGER_SECONDS = 5.0
+"""For so long it is thrown away before the connection ends: a client that sends all before it reads would find the connection
+broken in place of the answer."""
 LARGE_AT_ONCE = 8
 """So many bodies above `max_body` are held at a time: this bounds the memory."""
 
@@ -34,8 +38,14 @@ class BodyLimit:
             return
         pictures = any(scope["path"] in dialect.picture_paths for dialect in scope["app"].state.dialects)
         body = _Arriving(self, receive, Headers(scope=scope).get("content-length", "0"), pictures)
+
+        async def answer(message: Message) -> None:
+            if body.refused and message["type"] == "http.response.body":
+                await body.discard()
+            await send(message)
+
         try:
-            await self.app(scope, body.receive, send)
+            await self.app(scope, body.receive, answer)
         finally:
             self.large -= body.large
 
@@ -52,6 +62,8 @@ class _Arriving:
         self._total, self._complete = 0, False
         self.large = False
         """Whether it counts among the large ones."""
+        self.refused = False
+        """Whether it is too large, or one too many of the large ones."""
 
     async def receive(self) -> Message:
         """The next part. HTTPException: 413, 429 or 408."""
@@ -64,11 +76,20 @@ class _Arriving:
         self._check(self._total)
         return message
 
+    async def discard(self) -> None:
+        """Read what is still to come, for some seconds, and keep nothing of it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while not self._complete:
+                    self._complete = not (await self._receive()).get("more_body", False)
+
     def _check(self, size: int) -> None:
         if size > self._most:
+            self.refused = True
             raise HTTPException(413, f"the body is too large: at most {self._most} bytes are accepted", HANG_UP)
         if size > self._piece and not self.large:
             if self._limit.large >= LARGE_AT_ONCE:
+                self.refused = True
                 busy = "too many large pictures are arriving; try again in 2 s"
                 raise HTTPException(429, busy, {**HANG_UP, "retry-after": "2"})
             self.large = True

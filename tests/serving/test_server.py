@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import http.client
 import importlib
@@ -10,6 +11,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -57,6 +59,19 @@ def test_requests_are_counted(server: str) -> None:
     for path in ("/sdapi/v1/png-info", "/v1/chat/completions"):  # routes of a dialect's other files too
         assert f'ippo_requests_total{{route="{path}",status="400"}}' in told
     assert 'ippo_requests_total{route="other",status="404"}' in told and "nowhere" not in told
+
+
+def test_an_asynchronous_client_learns_that_its_body_is_too_large(server: str) -> None:
+    content = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * (32 << 20)}}
+    asked: Any = {"model": "any", "messages": [{"role": "user", "content": [content]}]}
+
+    async def status() -> int:
+        async with openai.AsyncOpenAI(base_url=f"{server}/v1", api_key="none", max_retries=0) as client:
+            with pytest.raises(openai.APIStatusError, match="the body is too large: at most") as refused:
+                await client.chat.completions.create(**asked)
+            return refused.value.status_code
+
+    assert asyncio.run(status()) == 413
 
 
 def test_official_openai_client(server: str) -> None:
