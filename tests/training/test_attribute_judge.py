@@ -83,7 +83,7 @@ def test_without_attributes_there_is_nothing_to_drop(data: Path, runs: Path, tmp
     folders.save(tiny.pixel_teacher(), tmp_path / "teacher")
     with pytest.raises(BadInput, match="attribute_dropout is for a base whose inputs are attributes"):
         TeacherMethod(teacher_config_of_labels(data, tmp_path / "teacher"))
-    with pytest.raises(BadInput, match="weights and free are for a teacher whose inputs are attributes"):
+    with pytest.raises(BadInput, match="weights, free and exchanged are for a teacher whose inputs are attributes"):
         pairs.draw(tiny.pixel_teacher(), torch.zeros(4, 1).long(), PairsConfig(count=4, free=0.5), [999])
 
 
@@ -105,6 +105,27 @@ def test_pairs_have_uniform_weights_and_free_attributes(runs: Path) -> None:
     assert float(weights.mean()) == pytest.approx(1.5, abs=0.15)
     assert bool((found.ids[:, 3] == 0).all()), "what the data never asks for"
     assert torch.equal(found.ids, pairs.draw(teacher, ids, config, [999]).ids)
+
+
+def test_a_share_of_the_pairs_asks_as_the_data_says(runs: Path) -> None:
+    teacher = tiny.attribute_teacher()
+    ids = teacher.conditioner.tokenize(["Man, Fez, Pipe"])
+    config = PairsConfig(count=400, steps=1, guidance=1.0, weights=(0.0, 0.5), free=0.25, plain=0.5)
+    as_said = (pairs.draw(teacher, ids, config, [999]).ids == ids).all(dim=1)
+    assert float(as_said.float().mean()) == pytest.approx(0.5, abs=0.08)
+
+
+def test_attributes_are_exchanged_for_others_of_their_slots(runs: Path) -> None:
+    teacher = tiny.attribute_teacher()
+    ids = teacher.conditioner.tokenize(["Man, Fez"])
+    found = pairs.draw(teacher, ids, PairsConfig(count=400, steps=1, guidance=1.0, exchanged=0.5), [999]).ids
+    sizes = [len(names) for names in teacher.slots.values()]
+    for now, before in zip(found.split(sizes, dim=1), ids.split(sizes, dim=1), strict=True):
+        assert bool((now.sum(dim=1) == before.sum()).all()), "one of every slot that holds any, none where none was"
+        if before.sum():
+            kept = float((now == before).all(dim=1).float().mean())
+            assert kept == pytest.approx(0.5 + 0.5 / now.shape[1], abs=0.1)
+            assert bool((now.sum(dim=0) > 0).all()), "all of the slot come in turn"
 
 
 @torch.no_grad()

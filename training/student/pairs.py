@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional
 
 from base.config import Config
 from base.errors import BadInput
@@ -51,6 +52,11 @@ class PairsConfig(Config):
     """Of inputs that are attributes: the range of the uniform weights; none: as the data says."""
     free: float = 0.0
     """Of inputs that are attributes: how often each is left free."""
+    plain: float = Field(default=0.0, ge=0, le=1)
+    """Share of the pairs that ask as the data says all the same: every weight 1, none left free."""
+    exchanged: float = Field(default=0.0, ge=0, le=1)
+    """Of inputs that are attributes: how often each is exchanged for any of its slot, so that what few samples show is drawn
+    with all that others show."""
     seed: int = 1_000_000
     """Seed of the first pair's noise."""
 
@@ -129,13 +135,27 @@ def _rows(captions: int, config: PairsConfig, shares: Shares, generator: torch.G
 
 def _weighted(ids: Tensor, teacher: Pipeline, config: PairsConfig, generator: torch.Generator) -> Tensor:
     """Weights `(P, A)` of attributes drawn anew. BadInput: the teacher's inputs are no attributes."""
-    if config.weights is None and not config.free:
+    if config.weights is None and not (config.free or config.exchanged):
         return ids
     if "weights" not in task_of(teacher).conditioner_inputs:
-        raise BadInput("pairs: weights and free are for a teacher whose inputs are attributes")
+        raise BadInput("pairs: weights, free and exchanged are for a teacher whose inputs are attributes")
+    if config.exchanged:
+        ids = _exchanged(ids, [len(names) for names in teacher.slots.values()], config.exchanged, generator)
     low, high = config.weights or (1.0, 1.0)
     given = torch.rand(ids.shape, generator=generator) >= config.free
-    return ids * given * (low + (high - low) * torch.rand(ids.shape, generator=generator))
+    weighted = ids * given * (low + (high - low) * torch.rand(ids.shape, generator=generator))
+    plain = torch.rand(len(ids), 1, generator=generator) < config.plain
+    return torch.where(plain, ids, weighted)
+
+
+def _exchanged(ids: Tensor, sizes: Sequence[int], share: float, generator: torch.Generator) -> Tensor:
+    """Attributes `(P, A)`, 0 or 1, this share of them exchanged for any of its slot, of which each has so many in turn."""
+    slots = []
+    for held in ids.split(list(sizes), dim=1):
+        drawn = torch.randint(held.shape[1], (len(held),), generator=generator)
+        another = functional.one_hot(drawn, held.shape[1]).to(held.dtype) * held.amax(dim=1, keepdim=True)
+        slots.append(torch.where(torch.rand(len(held), 1, generator=generator) < share, another, held))
+    return torch.cat(slots, dim=1)
 
 
 def _walk(
