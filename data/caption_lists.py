@@ -13,6 +13,7 @@ from typing import Any
 from base import table_reader
 from base.errors import BadInput
 from base.listed_names import names_of
+from base.pointers import absence
 from base.table_reader import TableRow
 from data import caption_json
 from data.cleaning_report import Dropped
@@ -109,6 +110,10 @@ class CaptionFiles:
         owners = self._images.of_sidecar(path) or self._images.of_stem(path.stem)
         if not owners and path.suffix.lower() == ".json":
             return  # it was read as a list
+        if (why := absence(path)) is not None:
+            self.unread = self.unread or f"{path} {why}"
+            self._drop(path, why.removeprefix("is "))
+            return
         if not owners and _names_columns(path):
             yield from self._list(path)
             return
