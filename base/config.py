@@ -54,7 +54,8 @@ class Config(BaseModel):
             key = ".".join(str(part) for part in first["loc"]) or "it"
             if isinstance(reason := first.get("ctx", {}).get("error"), BadInput):
                 raise BadInput(f"{where}: {key}: {reason}") from error
-            raise BadInput(f"{where}: {key}: {first['msg']}, got {first['input']!r}") from error
+            got = "" if isinstance(first["input"], Mapping) else f", got {first['input']!r}"
+            raise BadInput(f"{where}: {key}: {first['msg'].removeprefix('Value error, ')}{got}") from error
 
     def write(self, path: Path) -> None:
         """Write the resolved configuration as YAML, atomically."""

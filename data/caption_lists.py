@@ -54,7 +54,7 @@ class CaptionFiles:
     def __init__(self, files: list[Path], images: ImageNames, source: Path) -> None:
         self.dropped: list[Dropped] = []
         self.nameless: str | None = None
-        """Where a table first lacked the name of an image."""
+        """Where a table first lacked the name of an image, and the columns it has."""
         self.unread: str | None = None
         """Why the first file was not read that looks like one of captions."""
         self._files, self._images, self._source = files, images, source
@@ -89,7 +89,8 @@ class CaptionFiles:
         named = [(row, *roles(row)) for row in rows]
         spoken = {text for _, _, text in named if text is not None}
         if nameless := [row for row, name, _ in named if name is None]:
-            self.nameless = self.nameless or nameless[0].where
+            columns = ", ".join(str(name) for name in nameless[0].values)
+            self.nameless = self.nameless or f"{nameless[0].where} has no file_name among its columns {columns:.200}"
         if len(nameless) == len(rows):
             self._drop(table, f"table without columns {NAME_COLUMNS[0]} and {TEXT_COLUMNS[0]}")
             return

@@ -65,7 +65,7 @@ def find(source: Path, needed: bool = True) -> CaptionedImages:
     if not captions and lists.unread and needed:
         raise BadInput(f"no captions for the images in {source}: {lists.unread}; accepted are {ACCEPTED}")
     if not captions and lists.nameless:
-        raise BadInput(f"{lists.nameless} has no file_name: accepted are {', '.join(NAME_COLUMNS)}")
+        raise BadInput(f"{lists.nameless}: accepted are {', '.join(NAME_COLUMNS)}")
     if not needed:
         captions = {path: CaptionedFile(path, "") for path in images} | captions
     if not captions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -71,8 +71,23 @@ def _check_begun(config: Config, run: Path) -> None:
     """BadInput: the run has begun with another configuration."""
     written = run / _WRITTEN
     started = (run / "metrics.jsonl").is_file() or checkpoint.newest(run) is not None
-    if started and written.is_file() and _essence(type(config).load(written)) != _essence(config):
-        raise BadInput(f"{run} was made with another configuration: choose another run name, or delete the folder")
+    if not (started and written.is_file()):
+        return
+    then, now = _flat(_essence(type(config).load(written))), _flat(_essence(config))
+    if changed := [key for key in {**then, **now} if then.get(key) != now.get(key)]:
+        first = f"{changed[0]} was {then.get(changed[0])!r:.60} and is {now.get(changed[0])!r:.60}"
+        more = f", and {len(changed) - 1} more" if changed[1:] else ""
+        raise BadInput(
+            f"{run} was made with another configuration ({first}{more}): choose another run name, or delete the folder"
+        )
+
+
+def _flat(values: Mapping[str, object], above: str = "") -> dict[str, object]:
+    """Values by dotted keys."""
+    flat: dict[str, object] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
+    return flat
 
 
 def rehearse(method: str, path: Path, overrides: Iterable[str] = (), take: Take = "best") -> Estimate:

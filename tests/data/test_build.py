@@ -182,7 +182,12 @@ def test_bad_input_is_one_clear_line_and_writes_nothing(tmp_path: Path) -> None:
         (tmp_path / "silent", new, {}, "no captions for the images .* metadata.jsonl"),
         (tmp_path / "ruined", new, {}, "none of the 1 captioned images can be used: a.png: not an image"),
         (tmp_path / "broken", new, {}, "metadata.jsonl line 2 is not JSON"),
-        (tmp_path / "nameless", new, {}, "metadata.jsonl line 1 has no file_name"),
+        (
+            tmp_path / "nameless",
+            new,
+            {},
+            "metadata.jsonl line 1 has no file_name among its columns text: accepted are file_name",
+        ),
         (tmp_path / "latin", new, {}, "c.csv line 2 is not UTF-8"),
         (good, tmp_path / "full", {}, "not an empty folder"),
         (good, good / "out", {}, "lies inside"),

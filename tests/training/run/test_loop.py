@@ -69,8 +69,10 @@ def test_another_configuration_under_the_same_name_is_refused(data: Path, runs: 
     file = write(tmp_path, data, "once", "adamw")
     launch.launch("autoencoder", file)
     before = (runs / "once" / "config.yaml").read_bytes()
-    with pytest.raises(BadInput, match="another configuration"):
+    with pytest.raises(BadInput, match=r"another configuration \(optimizer\.rate was .* and is 0\.5\): choose another"):
         launch.launch("autoencoder", file, ["optimizer.rate=0.5"])
+    with pytest.raises(BadInput, match=r"\(optimizer\.rate was .* and is 0\.5, and 1 more\)"):
+        launch.launch("autoencoder", file, ["optimizer.rate=0.5", "latent_noise=0.5"])
     assert (runs / "once" / "config.yaml").read_bytes() == before
 
 
