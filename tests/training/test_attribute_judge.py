@@ -83,8 +83,9 @@ def test_without_attributes_there_is_nothing_to_drop(data: Path, runs: Path, tmp
     folders.save(tiny.pixel_teacher(), tmp_path / "teacher")
     with pytest.raises(BadInput, match="attribute_dropout is for a base whose inputs are attributes"):
         TeacherMethod(teacher_config_of_labels(data, tmp_path / "teacher"))
-    with pytest.raises(BadInput, match="weights, free and exchanged are for a teacher whose inputs are attributes"):
-        pairs.draw(tiny.pixel_teacher(), torch.zeros(4, 1).long(), PairsConfig(count=4, free=0.5), [999])
+    for asked in ({"free": 0.5}, {"plain": 0.5}, {"exchanged": 0.5}, {"weights": (0.0, 2.0)}):
+        with pytest.raises(BadInput, match="plain and exchanged are for a teacher whose inputs are attributes"):
+            pairs.draw(tiny.pixel_teacher(), torch.zeros(4, 1).long(), PairsConfig(count=4, **asked), [999])
 
 
 def teacher_config_of_labels(data: Path, base: Path) -> TeacherConfig:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field
 from torch import Tensor
 
 from training.rehearsal import Rehearsal
@@ -19,8 +20,12 @@ from training.student.term import Target, Term, TermConfig
 class DenoisingConfig(TermConfig):
     """Denoising of the data at the student's timesteps."""
 
-    weight: float = 1.0
+    weight: float = Field(default=1.0, ge=0)
     """Weight of the term."""
+
+    def teaches(self) -> bool:
+        """Whether it counts."""
+        return self.weight > 0
 
     def rehearse(self, rehearsal: Rehearsal) -> Tensor:
         """A pass of the student on the data, as a scalar."""

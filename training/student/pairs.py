@@ -135,10 +135,10 @@ def _rows(captions: int, config: PairsConfig, shares: Shares, generator: torch.G
 
 def _weighted(ids: Tensor, teacher: Pipeline, config: PairsConfig, generator: torch.Generator) -> Tensor:
     """Weights `(P, A)` of attributes drawn anew. BadInput: the teacher's inputs are no attributes."""
-    if config.weights is None and not (config.free or config.exchanged):
+    if config.weights is None and not (config.free or config.plain or config.exchanged):
         return ids
     if "weights" not in task_of(teacher).conditioner_inputs:
-        raise BadInput("pairs: weights, free and exchanged are for a teacher whose inputs are attributes")
+        raise BadInput("pairs: weights, free, plain and exchanged are for a teacher whose inputs are attributes")
     if config.exchanged:
         ids = _exchanged(ids, [len(names) for names in teacher.slots.values()], config.exchanged, generator)
     low, high = config.weights or (1.0, 1.0)

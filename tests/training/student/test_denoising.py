@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from base.errors import BadInput
 from tests.training.student.conftest import ALONE, Opened, batch, draws, learn
 
 ONLY = {**ALONE, "regression": 0.0, "warmup": 0, "denoising": {"weight": 2.0}}
@@ -45,3 +47,8 @@ def test_pure_noise_and_a_caption_lead_to_the_captions_picture(opened: Opened) -
     before = distance()
     learn(method, "denoising", 120)
     assert distance() < 0.6 * before
+
+
+def test_a_term_of_no_weight_teaches_nothing_and_is_refused(opened: Opened) -> None:
+    with pytest.raises(BadInput, match="after the warm-up no term is left"):
+        opened(**{**ONLY, "denoising": {"weight": 0.0}})
