@@ -51,11 +51,11 @@ class Config(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"]) or "it"
+            origin = ": ".join(filter(None, (where, ".".join(str(part) for part in first["loc"]))))
             if isinstance(reason := first.get("ctx", {}).get("error"), BadInput):
-                raise BadInput(f"{where}: {key}: {reason}") from error
+                raise BadInput(f"{origin}: {reason}") from error
             got = "" if isinstance(first["input"], Mapping) else f", got {first['input']!r}"
-            raise BadInput(f"{where}: {key}: {first['msg'].removeprefix('Value error, ')}{got}") from error
+            raise BadInput(f"{origin}: {first['msg'].removeprefix('Value error, ')}{got}") from error
 
     def write(self, path: Path) -> None:
         """Write the resolved configuration as YAML, atomically."""

@@ -33,7 +33,7 @@ def test_every_sample_is_seen_so_often_and_each_epoch_ends_once(size: int, batch
 
 @pytest.mark.parametrize("given", [{}, {"steps": 3, "epochs": 1}])
 def test_one_of_the_two(given: dict[str, int]) -> None:
-    with pytest.raises(BadInput, match="give steps or epochs") as caught:
+    with pytest.raises(BadInput, match=r"^loop: give steps or epochs") as caught:
         LoopConfig.parse(given, "loop")
     assert "Value error" not in str(caught.value) and "{" not in str(caught.value)
 
