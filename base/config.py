@@ -54,8 +54,11 @@ class Config(BaseModel):
             origin = ": ".join(filter(None, (where, ".".join(str(part) for part in first["loc"]))))
             if isinstance(reason := first.get("ctx", {}).get("error"), BadInput):
                 raise BadInput(f"{origin}: {reason}") from error
+            said = first["msg"].removeprefix("Value error, ")
+            if first["type"] == "model_type":  # pydantic names the class
+                said = "accepted are keys and their values"
             got = "" if isinstance(first["input"], Mapping) else f", got {first['input']!r}"
-            raise BadInput(f"{origin}: {first['msg'].removeprefix('Value error, ')}{got}") from error
+            raise BadInput(f"{origin}: {said}{got}") from error
 
     def write(self, path: Path) -> None:
         """Write the resolved configuration as YAML, atomically."""

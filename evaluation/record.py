@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from base.dotted import dotted
 from base.errors import BadInput
 from base.runs import run_folder
 from evaluation.pages.chart import Points
@@ -59,18 +59,7 @@ def read(name: str) -> Run:
     curves = _curves(folder / "metrics.jsonl")
     if not curves:
         raise BadInput(f"{folder} has logged no metrics yet")
-    return Run(name, curves, flat(values), samples)
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested mappings as dotted keys with values as words."""
-    flattened: dict[str, str] = {}
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            flattened |= flat(value, f"{prefix}{key}.")
-        else:
-            flattened[f"{prefix}{key}"] = str(value)
-    return flattened
+    return Run(name, curves, {key: str(value) for key, value in dotted(values).items()}, samples)
 
 
 def curves(runs: Sequence[Run]) -> dict[str, dict[str, Points]]:

@@ -19,6 +19,7 @@ from models.pipeline import Pipeline
 from training import examples
 from training.assemble import opened
 from training.latents import sized
+from training.student import pairs
 from training.student.student_config import StudentConfig
 from training.student.student_network import Student
 from training.student.terms import TERMS
@@ -33,6 +34,7 @@ def teacher(config: TeacherConfig) -> None:
 def student(config: StudentConfig) -> None:
     """BadInput: what the start of `ippo train student` would refuse."""
     pipeline = _look(config, config.teacher)
+    pairs.check(config.pairs, pipeline)
     with bases.outlines():
         with torch.device("meta"):
             network = Student(config, pipeline)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from base.config import Config, nearest
+from base.dotted import dotted
 from base.errors import BadInput
 from base.runs import Take, new_run_folder, run_folder, taken
 from training.run import checkpoint, process, sharding, trouble
@@ -73,21 +74,14 @@ def _check_begun(config: Config, run: Path) -> None:
     started = (run / "metrics.jsonl").is_file() or checkpoint.newest(run) is not None
     if not (started and written.is_file()):
         return
-    then, now = _flat(_essence(type(config).load(written))), _flat(_essence(config))
-    if changed := [key for key in {**then, **now} if then.get(key) != now.get(key)]:
-        first = f"{changed[0]} was {then.get(changed[0])!r:.60} and is {now.get(changed[0])!r:.60}"
+    then, now = dotted(_essence(type(config).load(written))), dotted(_essence(config))
+    if changed := [key for key in {**then, **now} if key not in then or key not in now or then[key] != now[key]]:
+        before, after = (repr(one[changed[0]]) if changed[0] in one else "not there" for one in (then, now))
         more = f", and {len(changed) - 1} more" if changed[1:] else ""
         raise BadInput(
-            f"{run} was made with another configuration ({first}{more}): choose another run name, or delete the folder"
+            f"{run} was made with another configuration ({changed[0]} was {before:.60} and is {after:.60}{more}): choose "
+            "another run name, or delete the folder"
         )
-
-
-def _flat(values: Mapping[str, object], above: str = "") -> dict[str, object]:
-    """Values by dotted keys."""
-    flat: dict[str, object] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
-    return flat
 
 
 def rehearse(method: str, path: Path, overrides: Iterable[str] = (), take: Take = "best") -> Estimate:

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from evaluation.attributes.slots_by_kind import REALS
 from evaluation.draw import Draw, drawn
 from metrics.attribute_accuracy import sightings
 from metrics.features import Images
@@ -21,7 +22,6 @@ from metrics.sightings import Sightings
 
 WEIGHTS = (0.0, 1.0, 2.0)
 """At which every attribute of a row is requested; 0 leaves it free, so its accuracy is that of chance."""
-REALS = "held-out reals"
 
 
 @dataclass(frozen=True)

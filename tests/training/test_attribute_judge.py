@@ -83,9 +83,15 @@ def test_without_attributes_there_is_nothing_to_drop(data: Path, runs: Path, tmp
     folders.save(tiny.pixel_teacher(), tmp_path / "teacher")
     with pytest.raises(BadInput, match="attribute_dropout is for a base whose inputs are attributes"):
         TeacherMethod(teacher_config_of_labels(data, tmp_path / "teacher"))
-    for asked in ({"free": 0.5}, {"plain": 0.5}, {"exchanged": 0.5}, {"weights": (0.0, 2.0)}):
-        with pytest.raises(BadInput, match="plain and exchanged are for a teacher whose inputs are attributes"):
-            pairs.draw(tiny.pixel_teacher(), torch.zeros(4, 1).long(), PairsConfig(count=4, **asked), [999])
+    for key, value in {"free": 0.5, "plain": 0.5, "exchanged": 0.5, "weights": [0, 2]}.items():
+        with pytest.raises(BadInput, match=f"pairs.{key} is for a teacher whose inputs are attributes"):
+            pairs.check(PairsConfig.parse({key: value}, "pairs"), tiny.pixel_teacher())
+
+
+@pytest.mark.parametrize("weights", [[2, 0], [-1, 1], [0, 4]])
+def test_a_range_of_weights_goes_up_from_0_to_the_heaviest(weights: list[float]) -> None:
+    with pytest.raises(BadInput, match="weights: accepted are a smallest and a largest weight from 0 to 3"):
+        PairsConfig.parse({"weights": weights}, "pairs")
 
 
 def teacher_config_of_labels(data: Path, base: Path) -> TeacherConfig:

@@ -50,6 +50,7 @@ def test_it_is_told_and_nothing_is_encoded(runs: Path, tmp_path: Path, method: s
         ("teacher", {"captions": ["text"]}, "column 'text' of .*: label 'red' is unknown"),
         ("teacher", {"data": "large"}, r"32x32 pixels, latents of \[3, 16, 16\]; the base draws \[3, 8, 8\]"),
         ("student", {"start": "xl"}, "start: .*xl has .*, its teacher"),
+        ("student", {"pairs": {"exchanged": 0.5}}, "pairs.exchanged is for a teacher whose inputs are attributes"),
         (
             "student",
             {"healing": {"steps": 2, "optimizer": RATE}, "reduce": {"block_out_channels": [8, 16]}},

@@ -36,8 +36,9 @@ class TrainingSet:
     """An image set and a student's teacher: what batches are made of."""
 
     def __init__(self, config: StudentConfig, student: Student) -> None:
-        """Open the set and read its captions. BadInput: there is no such set, or captions of another kind."""
+        """Open the set and read its captions. BadInput: there is no such set, or captions or pairs of another kind."""
         self.config, self.student, self.teacher = config, student, student.teacher
+        pairs.check(config.pairs, self.teacher)
         source = data_folder(config.data)
         train, held_out = self.splits = [
             examples(self.teacher, ImageFolder(source, split), config.captions, config.contexts)

@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,6 +22,7 @@ from base.config import Config
 from base.errors import BadInput
 from base.progress import track
 from models import noise
+from models.attributes import HEAVIEST
 from models.pipeline import Pipeline
 from models.sampling import SAMPLERS, Deterministic, add_noise
 from models.scheduler_configs import TRAINED_TIMESTEPS
@@ -50,15 +51,27 @@ class PairsConfig(Config):
     """Pairs of each later timestep of the student ÷ `count`."""
     weights: tuple[float, float] | None = None
     """Of inputs that are attributes: the range of the uniform weights; none: as the data says."""
-    free: float = 0.0
+    free: float = Field(default=0.0, ge=0, le=1)
     """Of inputs that are attributes: how often each is left free."""
     plain: float = Field(default=0.0, ge=0, le=1)
     """Share of the pairs that ask as the data says all the same: every weight 1, none left free."""
     exchanged: float = Field(default=0.0, ge=0, le=1)
-    """Of inputs that are attributes: how often each is exchanged for any of its slot, so that what few samples show is drawn
-    with all that others show."""
+    """Of inputs that are attributes: how often each is drawn anew from its slot, so that what few samples show is seen with
+    all that others show."""
     seed: int = 1_000_000
     """Seed of the first pair's noise."""
+
+    @field_validator("weights")
+    @classmethod
+    def _is_range(cls, weights: tuple[float, float] | None) -> tuple[float, float] | None:
+        if weights is not None and not 0 <= weights[0] <= weights[1] <= HEAVIEST:
+            raise ValueError(f"accepted are a smallest and a largest weight from 0 to {HEAVIEST:g}")
+        return weights
+
+    @property
+    def of_attributes(self) -> list[str]:
+        """The keys that say something, and that are for attributes alone."""
+        return [key for key in ("weights", "free", "plain", "exchanged") if getattr(self, key)]
 
     @property
     def later_count(self) -> int:
@@ -94,6 +107,12 @@ class Pairs:
             _noise([self.seed + number + _apart(max(self.ends), t) for number, t in pairs], self.samples.shape[1:]),
             torch.stack([self.ends[timestep][number] for number, timestep in pairs]),
         )
+
+
+def check(config: PairsConfig, teacher: Pipeline) -> None:
+    """BadInput: the configuration asks for what is for attributes alone, and the teacher's inputs are others."""
+    if config.of_attributes and "weights" not in task_of(teacher).conditioner_inputs:
+        raise BadInput(f"pairs.{config.of_attributes[0]} is for a teacher whose inputs are attributes")
 
 
 @torch.no_grad()
@@ -134,11 +153,9 @@ def _rows(captions: int, config: PairsConfig, shares: Shares, generator: torch.G
 
 
 def _weighted(ids: Tensor, teacher: Pipeline, config: PairsConfig, generator: torch.Generator) -> Tensor:
-    """Weights `(P, A)` of attributes drawn anew. BadInput: the teacher's inputs are no attributes."""
-    if config.weights is None and not (config.free or config.plain or config.exchanged):
+    """Weights `(P, A)` of attributes drawn anew, as far as the configuration says something of attributes."""
+    if not config.of_attributes:
         return ids
-    if "weights" not in task_of(teacher).conditioner_inputs:
-        raise BadInput("pairs: weights, free, plain and exchanged are for a teacher whose inputs are attributes")
     if config.exchanged:
         ids = _exchanged(ids, [len(names) for names in teacher.slots.values()], config.exchanged, generator)
     low, high = config.weights or (1.0, 1.0)
@@ -149,7 +166,7 @@ def _weighted(ids: Tensor, teacher: Pipeline, config: PairsConfig, generator: to
 
 
 def _exchanged(ids: Tensor, sizes: Sequence[int], share: float, generator: torch.Generator) -> Tensor:
-    """Attributes `(P, A)`, 0 or 1, this share of them exchanged for any of its slot, of which each has so many in turn."""
+    """Attributes `(P, A)`, 0 or 1, this share of them drawn anew from their slots, of which each has so many in turn."""
     slots = []
     for held in ids.split(list(sizes), dim=1):
         drawn = torch.randint(held.shape[1], (len(held),), generator=generator)

@@ -37,7 +37,11 @@ class TermConfig(Config):
     @model_validator(mode="before")
     @classmethod
     def _weight_alone(cls, value: Any) -> Any:
-        return {"weight": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return {"weight": value}
+        if not isinstance(value, Mapping | TermConfig):
+            raise ValueError("accepted are a weight, or its keys and their values")
+        return value
 
     def refuse(self, student: StudentConfig) -> None:
         """ValueError: a combination with the rest of the student's configuration that cannot train, and why."""

@@ -18,9 +18,11 @@ def warnings(figures: Mapping[str, float]) -> list[str]:
     """One line for everything that looks wrong; figures that are not there are not judged."""
     lines = []
     if (spread := figures.get("watch/spread", 1.0)) < COLLAPSED:
+        others = [name.removeprefix("share/") for name in figures if name.startswith("share/")]
+        lower = " or ".join(f"{name}.weight" for name in others if name != "regression")
         lines.append(
-            f"pictures of one prompt spread {spread:.2f} times the teacher's (collapse below {COLLAPSED}): raise "
-            "regression, or lower adversarial.weight"
+            f"samples of one input spread {spread:.2f} times the teacher's (collapse below {COLLAPSED}): raise regression"
+            + (f", or lower {lower}" if lower else "")
         )
     if (near := figures.get("watch/nearest", 1.0)) < MEMORISED:
         lines.append(

@@ -10,6 +10,7 @@ import pytest
 
 from evaluation.attributes import composition
 from evaluation.attributes.composition import AttributedImages, Composition, attribute_prompt
+from evaluation.attributes.slots_by_kind import REALS
 from evaluation.pages import report_tables
 from evaluation.remarks import _of_attributes
 from metrics.features import Images
@@ -42,7 +43,7 @@ def found(trained: Judge) -> tuple[Composition, ...]:  # noqa: F811
 
 def test_accuracy_is_that_of_the_rows(found: tuple[Composition, ...]) -> None:
     reals, first, second = found
-    assert (reals.name, reals.seen, reals.unseen, reals.weights) == (composition.REALS, 1, 1, {})
+    assert (reals.name, reals.seen, reals.unseen, reals.weights) == (REALS, 1, 1, {})
     assert (first.seen, first.unseen, first.n) == (1, 1, 3)
     assert first.weights[1] == first.weights[2] == 1 > first.weights[0] and first.rises
     assert second.seen == pytest.approx(3 / 5) and second.unseen == pytest.approx(1 / 2)

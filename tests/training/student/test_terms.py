@@ -133,5 +133,10 @@ def test_a_number_alone_is_a_weight() -> None:
     values = {"run": "r", "teacher": "t", "data": "d", "optimizer": {}, "warmup_optimizer": {}, "loop": {"steps": 9}}
     terms = StudentConfig.parse({**values, "regression": 0.25, "distillation": 2}, "test").terms
     assert (terms["regression"].weight, terms["distillation"].weight) == (0.25, 2.0)  # type: ignore[attr-defined]
+    for wrong in ("often", True, [1]):
+        with pytest.raises(BadInput, match=r"denoising: accepted are a weight, or its keys and their values, got "):
+            StudentConfig.parse({**values, "denoising": wrong}, "test")
+    with pytest.raises(BadInput, match=r"^test: pairs: accepted are keys and their values, got None$"):
+        StudentConfig.parse({**values, "pairs": None}, "test")
     with pytest.raises(BadInput, match=r"healing\.steps: Field required"):
         StudentConfig.parse({**values, "healing": 3}, "test")

@@ -45,3 +45,10 @@ def test_the_heads_signs_are_the_games_to_name(opened: Opened, figure: str, valu
     lines = game.warnings({**WELL, figure: value})
     assert any(turn in line and f"{value:.0%}" in line for line in lines)
     assert warnings({**WELL, figure: value}) == []
+
+
+def test_a_collapse_blames_only_terms_that_are_there() -> None:
+    (line,) = warnings({"watch/spread": 0.3, "share/denoising": 1.0})
+    assert line.endswith("raise regression, or lower denoising.weight")
+    (line,) = warnings({"watch/spread": 0.3, "share/regression": 1.0})
+    assert line.endswith("raise regression")
