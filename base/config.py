@@ -29,6 +29,9 @@ class Config(BaseModel):
     def load(cls, path: str | Path, overrides: Iterable[str] = ()) -> Self:
         """Read `path` (YAML), apply `a.b=value` overrides (YAML too), validate. Where text is wanted, what was typed counts."""
         file = Path(path)
+        if file.is_dir():
+            held = ", ".join(sorted(one.name for one in file.glob("*.yaml")))
+            raise BadInput(f"{file} is a folder" + (f": give one of {held}" if held else ", no configuration file"))
         if not file.is_file():
             raise BadInput(f"no configuration file {file}")
         try:

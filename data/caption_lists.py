@@ -24,7 +24,7 @@ Scalar = str | int | float | bool
 Value = Scalar | list[Any]
 """What a column may hold: a number, a text, or a list of them such as `attributes`."""
 
-NAME_COLUMNS = ("file_name", "filename", "file", "image", "image_name", "image_path", "path", "img")
+NAME_COLUMNS = ("file_name", "filename", "file", "image", "image_name", "image_path", "path", "img", "image_id", "id")
 """Columns of a table that may hold the image's file, the first that is there."""
 TEXT_COLUMNS = ("text", "caption", "captions", "prompt", "description", "title", "comment")
 """Columns of a table that may hold the caption, or a list of captions, the first that is there."""

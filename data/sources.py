@@ -77,7 +77,8 @@ def find(source: Path, needed: bool = True) -> CaptionedImages:
 def pictures(source: Path) -> tuple[list[Path], list[Path]]:
     """All files of a folder and below, and those of them that are pictures, by their paths. BadInput: no folder, no picture."""
     if not source.is_dir():
-        raise BadInput(f"no folder {source}: give a folder of images with captions")
+        found = f"{source} is a file" if source.exists() else f"no folder {source}"
+        raise BadInput(f"{found}: give a folder of images with captions (an archive unpacked)")
     files = [path for path in sorted(source.rglob("*")) if _is_file(path) and not _hidden(path.relative_to(source))]
     images = [path for path in files if path.suffix.lower() in SUFFIXES]
     if not images:

@@ -58,17 +58,29 @@ class Estimate:
         return sum(self.memory.values())
 
     def table(self) -> Table:
-        """The estimate for a person, sizes in GiB."""
+        """The estimate for a person."""
         shared = f", shared out among {count} processes" if (count := sharding.processes()) > 1 else ""
-        table = Table("needs", "", title=f"about {self.seconds / 3600:.1f} hours of steps{shared}")
+        table = Table("needs", "", title=f"about {_span(self.seconds)} of steps{shared}")
         for name, count in self.parameters.items():
             table.add_row(f"parameters, {name}", f"{count / 1e6:,.1f} M")
         if self.pairs is not None:
-            hours = f"{self.pairs.count:,} in {self.pairs_seconds / 3600:.1f} hours"
-            table.add_row("pairs before the first step", hours)
+            table.add_row("pairs before the first step", f"{self.pairs.count:,} in {_span(self.pairs_seconds)}")
         for name, size in (*self.memory.items(), ("peak", self.peak), ("free on this device", self.free)):
-            table.add_row(name, f"{size / 2**30:,.2f} GiB")
+            table.add_row(name, _size(size))
         return table
+
+
+def _span(seconds: float) -> str:
+    """Seconds in the unit that a person counts in."""
+    for unit, least in (("hours", 3600), ("minutes", 60)):
+        if seconds >= least:
+            return f"{seconds / least:.1f} {unit}"
+    return f"{seconds:.1f} seconds"
+
+
+def _size(count: int) -> str:
+    """Bytes as a person reads them: MiB below a tenth of a GiB."""
+    return f"{count / 2**30:,.2f} GiB" if count >= 2**30 / 10 else f"{count / 2**20:,.1f} MiB"
 
 
 def teacher(config: TeacherConfig) -> Estimate:

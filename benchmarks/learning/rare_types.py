@@ -3,7 +3,8 @@
 python -m benchmarks.learning.rare_types          # an hour on two cores; the same command goes on
 python -m benchmarks.learning.rare_types --share 0.2
 
-The judge is trained on all characters, teacher and student on a set in which three types are thinned.
+Teacher and student are trained on a set in which three types are thinned, the judge on other characters, of which other pairs
+of attributes are held out: one that never saw the pairs that the student never saw cannot say whether it draws them.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import numpy as np
 import typer
 
 from base.command import run
+from base.errors import BadInput
 from base.files import atomic_folder
-from base.runs import data_folder, runs_root, trained
+from base.runs import runs_root, trained
 from data.avatars import avatars
 from data.imagefolder import ImageFolder
 from evaluation.result import Bar, bars_result, publish
@@ -29,7 +31,10 @@ from metrics.attribute_accuracy import sightings
 from metrics.sightings import Sightings
 from models.pipeline import Pipeline
 from training.assemble import opened
+from training.attribute_judge import AttributeJudgeTraining
 from training.launch import launch
+from training.student.student_config import StudentConfig
+from training.teacher_config import TeacherConfig
 
 THINNED = {"Zombie": 100, "Ape": 50, "Alien": 20}
 """Type → training examples that stay."""
@@ -56,13 +61,22 @@ def thin(whole: Path, out: Path, counts: Mapping[str, int]) -> None:
         table.write_text("".join(line + "\n" for line in rows), encoding="utf-8")
 
 
-def seen(student: Pipeline, judge: judge_network.Judge, data: str, each: int) -> Sightings:
-    """What the judge sees of each type in `each` pictures, requested with what held-out ones of it wear."""
-    rows = ImageFolder(data_folder(data), "test").column("attributes")
-    own = {name: [row for row in rows if row[0] == name] or [[name]] for name in THINNED}
-    requests = [own[name][seed % len(own[name])] for name in THINNED for seed in range(each)]
-    images = [student.generate([", ".join(row)], [seed]) for seed, row in enumerate(requests)]
-    return sightings(judge, np.concatenate(images), [[row[0]] for row in requests])
+def held_out(data: Path, each: int) -> list[int]:
+    """Held-out characters of each type in turn, `each` of them, from the first again where there are fewer."""
+    kinds = [row[0] for row in ImageFolder(data, "test").column("attributes")]
+    own = {name: [index for index, kind in enumerate(kinds) if kind == name] for name in THINNED}
+    if missing := [name for name, found in own.items() if not found]:
+        raise BadInput(f"{data} holds out no {missing[0]}: draw more characters (--count)")
+    return [own[name][place % len(own[name])] for name in THINNED for place in range(each)]
+
+
+def seen(judge: judge_network.Judge, student: Pipeline, data: Path, each: int) -> tuple[Sightings, Sightings]:
+    """What the judge sees of each type in `each` real pictures, and in as many of the student's that wear the same."""
+    images, chosen = ImageFolder(data, "test"), held_out(data, each)
+    rows = [images.column("attributes")[index] for index in chosen]
+    drawn = [student.generate([", ".join(row)], [place % each]) for place, row in enumerate(rows)]
+    kinds = [[row[0]] for row in rows]
+    return sightings(judge, images.images(chosen), kinds), sightings(judge, np.concatenate(drawn), kinds)
 
 
 def main(
@@ -73,29 +87,33 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Stem of the results.")] = None,
 ) -> None:
     """Train judge, teacher and student where they are missing; a bar a type."""
-    whole, thinned = (runs_root() / "data" / name for name in (f"avatars-{count}", f"avatars-{count}-thinned"))
+    whole, thinned, others = (runs_root() / "data" / f"avatars-{count}{which}" for which in ("", "-thinned", "-others"))
     avatars(whole, count)
+    avatars(others, count, seed=1)
     thin(whole, thinned, THINNED)
     under = f"evidence/rare-{count}-{share:g}-{balance:g}"
-    teacher, student = f"run={under}/teacher", [f"run={under}/student", f"teacher={under}/teacher"]
-    launch(
-        "attribute-judge",
-        CONFIGS / "attribute-judge.yaml",
-        [f"run={under}/judge", f"data={whole}", _steps(1200, share)],
-    )
     common = [f"data={thinned}", f"loop.balance={balance}"]
-    launch("teacher", CONFIGS / "teacher.yaml", [teacher, *common, _steps(6000, share)])
-    warmup, pairs = f"warmup={round(2000 * share)}", f"pairs.count={max(64, round(12288 * share))}"
-    launch("student", CONFIGS / "student.yaml", [*student, *common, warmup, pairs, _steps(2700, share)])
-    judge = judge_network.load(trained(f"{under}/judge"))
-    found = seen(opened(f"{under}/student"), judge, str(whole), each)
-    bars = [Bar(f"{name}, {THINNED[name]} examples", share, LEAST) for name, share in found.by_name.items()]
+    judge, teacher, student = (CONFIGS / f"{name}.yaml" for name in ("attribute-judge", "teacher", "student"))
+    launch(
+        "attribute-judge", judge, [f"run={under}/judge", f"data={others}", _steps(AttributeJudgeTraining, judge, share)]
+    )
+    launch("teacher", teacher, [f"run={under}/teacher", *common, _steps(TeacherConfig, teacher, share)])
+    whole_run = StudentConfig.load(student)
+    fewer = [
+        f"warmup={round(whole_run.warmup * share)}",
+        f"pairs.count={max(64, round(whole_run.pairs.count * share))}",
+    ]
+    start = [f"run={under}/student", f"teacher={under}/teacher"]
+    launch("student", student, [*start, *common, *fewer, _steps(StudentConfig, student, share)])
+    real, drawn = seen(judge_network.load(trained(f"{under}/judge")), opened(f"{under}/student"), whole, each)
+    bars = [Bar(f"{name}, {THINNED[name]} examples", drawn.by_name[name], LEAST) for name in THINNED]
+    bars += [Bar(f"{name}, real pictures", real.by_name[name]) for name in THINNED]
     facts = {"N": f"{each} pictures a type", "steps ÷ those that ship": share, "characters": count, "balance": balance}
     publish(bars_result("Rare types as the judge sees them", bars, facts), out)
 
 
-def _steps(count: int, share: float) -> str:
-    return f"loop.steps={round(count * share)}"
+def _steps(kind: type[AttributeJudgeTraining | TeacherConfig | StudentConfig], path: Path, share: float) -> str:
+    return f"loop.steps={round((kind.load(path).loop.steps or 0) * share)}"
 
 
 if __name__ == "__main__":

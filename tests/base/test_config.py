@@ -133,6 +133,13 @@ def test_a_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
         Outer.load(tmp_path / "config.yaml")
 
 
+def test_a_folder_says_which_configurations_it_holds(tmp_path: Path) -> None:
+    for name in ("teacher.yaml", "student.yaml"):
+        (tmp_path / name).write_text("size: 1\n")
+    with pytest.raises(BadInput, match=r"is a folder: give one of student\.yaml, teacher\.yaml$"):
+        Outer.load(tmp_path)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no configuration file .*nowhere\.yaml"):
         Outer.load(tmp_path / "nowhere.yaml")

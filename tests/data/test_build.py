@@ -178,6 +178,7 @@ def test_bad_input_is_one_clear_line_and_writes_nothing(tmp_path: Path) -> None:
     new = tmp_path / "new"
     for source, out, more, message in [
         (tmp_path / "none", new, {}, "no folder"),
+        (good / "00.txt", new, {}, r"00\.txt is a file: give a folder of images"),
         (tmp_path / "empty", new, {}, "no images in"),
         (tmp_path / "silent", new, {}, "no captions for the images .* metadata.jsonl"),
         (tmp_path / "ruined", new, {}, "none of the 1 captioned images can be used: a.png: not an image"),

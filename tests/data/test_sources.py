@@ -21,6 +21,7 @@ from tests.data.pictures import built, captioned, picture, why
         ("captions.csv", 'file_name,text,n\n00.png,"zero, !",0\nsub/01.png,one,1\n'),
         ("list.csv", '\ufeffImage;Prompt;n\n00.png;"zero, !";0\nsub\\01.png;one;1\n'),
         ("list.tsv", "filename\tdescription\n00.png\tzero, !\nsub/01.png\tone\n"),
+        ("train.csv", 'id,caption,n\n00,"zero, !",0\n01,one,1\n'),
     ],
 )  # fmt: skip
 def test_caption_tables(tmp_path: Path, table: str, content: str) -> None:

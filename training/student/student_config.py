@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, create_model, model_validator
+from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from base.config import Config
 from models.reduce import Removal
@@ -102,13 +102,18 @@ class TermlessConfig(Config):
 
 
 def with_terms(terms: Mapping[str, type[Term[Any]]]) -> type[TermlessConfig]:
-    """The configuration with a key for every term."""
+    """The configuration with a key for every term; a weight of 0 leaves out what is left out by default."""
     fields: dict[str, Any] = {}
     for name, term in terms.items():
-        kind = term.configuration if term.default else term.configuration | None
+        optional = Annotated[term.configuration | None, BeforeValidator(_left_out)]
+        kind = term.configuration if term.default else optional
         doc = (term.configuration.__doc__ or "").partition("\n")[0]
         fields[name] = (kind, Field(term.default, description=f"{doc.removesuffix('.')}; none: left out."))
     return create_model("StudentConfig", __base__=TermlessConfig, __doc__="`ippo train student`.", **fields)
+
+
+def _left_out(value: Any) -> Any:
+    return None if isinstance(value, int | float) and not isinstance(value, bool) and value == 0 else value
 
 
 if TYPE_CHECKING:

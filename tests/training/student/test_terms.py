@@ -138,5 +138,7 @@ def test_a_number_alone_is_a_weight() -> None:
             StudentConfig.parse({**values, "denoising": wrong}, "test")
     with pytest.raises(BadInput, match=r"^test: pairs: accepted are keys and their values, got None$"):
         StudentConfig.parse({**values, "pairs": None}, "test")
+    left_out = StudentConfig.parse({**values, "warmup": 9, "adversarial": 0, "healing": 0.0}, "test").terms
+    assert "adversarial" not in left_out and "healing" not in left_out and "regression" in left_out
     with pytest.raises(BadInput, match=r"healing\.steps: Field required"):
         StudentConfig.parse({**values, "healing": 3}, "test")
