@@ -105,8 +105,9 @@ def with_terms(terms: Mapping[str, type[Term[Any]]]) -> type[TermlessConfig]:
     """The configuration with a key for every term; a weight of 0 leaves out what is left out by default."""
     fields: dict[str, Any] = {}
     for name, term in terms.items():
-        optional = Annotated[term.configuration | None, BeforeValidator(_left_out)]
-        kind = term.configuration if term.default else optional
+        kind: Any = term.configuration
+        if term.default is None:
+            kind = Annotated[kind | None, BeforeValidator(_left_out)]
         doc = (term.configuration.__doc__ or "").partition("\n")[0]
         fields[name] = (kind, Field(term.default, description=f"{doc.removesuffix('.')}; none: left out."))
     return create_model("StudentConfig", __base__=TermlessConfig, __doc__="`ippo train student`.", **fields)
