@@ -29,7 +29,8 @@ def names_in(value: Any) -> list[str]:
     BadInput: no list of names.
     """
     text = as_text(value)
-    if isinstance(value, Mapping):
+    cut = text.startswith("[") and text.count("[") > text.count("]")
+    if isinstance(value, Mapping) or (cut and not isinstance(value, list)):
         raise _no_names(value)
     if not isinstance(value, list) and not (text.startswith("[") and text.endswith("]")):
         return [name for name in map(str.strip, text.split(",")) if name]

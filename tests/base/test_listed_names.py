@@ -18,6 +18,7 @@ from base.table_reader import TableRow
         ("['Ape', \"l'eau\"]", ["Ape", "l'eau"]),
         ("['Ape' 'Fez']", ["Ape", "Fez"]),
         ("[Ape, Fez]", ["Ape", "Fez"]),
+        ("[rare] Ape, Fez", ["[rare] Ape", "Fez"]),
         ([{"trait_type": "Hat", "value": "Fez"}, {"trait_type": "Level", "value": 5}], ["Hat: Fez", "Level: 5"]),
         ("[]", []),
         (None, []),
@@ -27,7 +28,9 @@ def test_names_in_a_cell_however_a_list_is_written(value: object, expected: list
     assert names_in(value) == expected
 
 
-@pytest.mark.parametrize("value", ['[["Ape"]]', "['Ape', Fez]", "['Ape]", '[{"name": "Ape"}]'])
+@pytest.mark.parametrize(
+    "value", ['[["Ape"]]', "['Ape', Fez]", "['Ape', 'Fez'", '["Ape", "Fe', "['Ape]", '[{"name": "Ape"}]']
+)
 def test_brackets_around_no_list_of_names_are_refused_with_their_row(value: object) -> None:
     with pytest.raises(BadInput, match=r"t.csv line 2: attributes .* is no list of names; accepted: ") as refused:
         names_of(TableRow("t.csv line 2", {"attributes": value}), "attributes")
