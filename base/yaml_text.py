@@ -141,7 +141,11 @@ def _typed(key: Any) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, whose scalars remember their text, and which takes no key twice."""
+    """PyYAML's safe loader, whose scalars remember their text, and which takes no key twice, and nothing that holds itself."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self.deep_construct = True  # PyYAML then refuses an alias within what it names: `a: &a [*a]`
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """As PyYAML's, which would forget all but the last value of such a key."""

@@ -61,6 +61,8 @@ def test_written_and_read_again_is_the_same(tmp_path: Path) -> None:
         ("inner: {}\n", [], "name: Field required"),
         ("name: a\n\tb: 1\n", [], "not valid YAML, line 2: found character"),
         ("name: a\ninner: {rate: 1}\nname: b\n", [], "not valid YAML, line 3: key 'name' stands twice"),
+        ("name: a\nnames: &x [*x]\n", [], "not valid YAML, line 2: found unconstructable recursive node"),
+        ("name: a\ninner: &x {rate: *x}\n", [], "not valid YAML, line 2: found unconstructable recursive node"),
         ("name: @a\n", [], "not valid YAML: found character '@'"),
         ("name: !!python/object:os.system x\n", [], "not valid YAML"),
         ("name: a\n", ["inner.rate=["], r"override 'inner.rate=\[' is not valid YAML"),
