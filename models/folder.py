@@ -151,7 +151,7 @@ def original_layout(pipeline: Pipeline) -> stable_diffusion_file.Layout:
     family = _family_of(pipeline)
     if not hasattr(family, "original_layout"):
         known = ", ".join(layout.name for layout in stable_diffusion_file.LAYOUTS)
-        raise BadInput(f"a {pipeline.task} pipeline has no single-file layout that others open; accepted: {known}")
+        raise BadInput(f"this {pipeline.task} pipeline has no single-file layout that others open; accepted: {known}")
     layout: stable_diffusion_file.Layout = family.original_layout(pipeline)
     return layout
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -76,12 +76,20 @@ def _check_begun(config: Config, run: Path) -> None:
         return
     then, now = dotted(_essence(type(config).load(written))), dotted(_essence(config))
     if changed := [key for key in {**then, **now} if key not in then or key not in now or then[key] != now[key]]:
-        before, after = (repr(one[changed[0]]) if changed[0] in one else "not there" for one in (then, now))
+        before, after = (_said(one, changed[0]) for one in (then, now))
         more = f", and {len(changed) - 1} more" if changed[1:] else ""
         raise BadInput(
             f"{run} was made with another configuration ({changed[0]} was {before:.60} and is {after:.60}{more}): choose "
             "another run name, or delete the folder"
         )
+
+
+def _said(values: Mapping[str, object], key: str) -> str:
+    """What a configuration by dotted keys says at `key`, as a message tells it."""
+    if key in values:
+        return repr(values[key])
+    below = [name.removeprefix(f"{key}.") for name in values if name.startswith(f"{key}.")]
+    return f"given, with {', '.join(below)}" if below else "not there"
 
 
 def rehearse(method: str, path: Path, overrides: Iterable[str] = (), take: Take = "best") -> Estimate:

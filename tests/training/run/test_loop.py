@@ -75,6 +75,10 @@ def test_another_configuration_under_the_same_name_is_refused(data: Path, runs: 
         launch.launch("autoencoder", file, ["optimizer.rate=0.5", "latent_noise=0.5"])
     with pytest.raises(BadInput, match=r"\(vae\.mid_block_type was not there and is None\)"):
         launch.launch("autoencoder", file, ["vae.mid_block_type=null"])
+    with pytest.raises(
+        BadInput, match=r"\(perceptual was None and is given, with network, blocks, weight, and 3 more\)"
+    ):
+        launch.launch("autoencoder", file, ["perceptual.network=there"])
     assert (runs / "once" / "config.yaml").read_bytes() == before
 
 
