@@ -11,6 +11,9 @@ from pathlib import Path, PurePosixPath
 _DRIVE = re.compile(r"^[A-Za-z]:")
 """Of Windows: a path goes on from the drive's root, or from where one was on it: `C:\\x\\y.png`, `C:y.png`."""
 
+_WHOLE = re.compile(r"^(\d+)\.0$")
+"""A whole number as a table writes it whose column lacks one somewhere."""
+
 
 class ImageNames:
     """The images of a folder by their names, whatever case, Unicode form, separators or folders above a list gives them."""
@@ -32,19 +35,23 @@ class ImageNames:
         """The one image that `name` in `table` can mean; None: no image, or several.
 
         The name is read from the table's own folder as it stands; else by as much of the path's end as one image alone has:
-        a list may lie above or below its images, and name them by paths of another machine.
+        a list may lie above or below its images, and name them by paths of another machine. Where no image
+        is called `7.0`, it is `7`.
         """
         relative = table.parent / name.strip().replace("\\", "/")
         if relative in self._known:
             return relative
-        parts = _parts(name)
-        for first in range(len(parts)):
-            fitting = self._by_tail.get(parts[first:], [])
-            if len(fitting) == 1:
-                return fitting[0]
-            if fitting:
-                return None
-        return None
+        fitting = self.fitting(name)
+        return fitting[0] if len(fitting) == 1 else None
+
+    def fitting(self, name: str) -> list[Path]:
+        """The images that as much of the end of `name` has as any image has; several: it does not say which."""
+        for spelt in (name, _WHOLE.sub(r"\1", name.strip())):
+            parts = _parts(spelt)
+            for first in range(len(parts)):
+                if fitting := self._by_tail.get(parts[first:], []):
+                    return fitting
+        return []
 
     def of_sidecar(self, file: Path) -> list[Path]:
         """The images that a caption file in their folder belongs to: `cat.txt` and `cat.png.txt` to `cat.png`."""

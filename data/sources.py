@@ -53,13 +53,15 @@ def find(source: Path, needed: bool = True) -> CaptionedImages:
     files, images = pictures(source)
     foreign = [path for path in files if path.suffix.lower() in FOREIGN_SUFFIXES]
     dropped = [_drop(path, source, f"{path.suffix.lower()} files are not read") for path in foreign]
-    lists = CaptionFiles(files, ImageNames(images, source), source)
+    names = ImageNames(images, source)
+    lists = CaptionFiles(files, names, source)
     read = list(lists)
     captions = _used(read, set(images), source, dropped)
     if read and not captions and not any(caption.image in images for caption in read):
-        raise BadInput(
-            f"{read[0].origin} names no image that is in {source}: the first it names is '{read[0].image.name}'"
-        )
+        first = read[0].image.name
+        called = ", ".join(image.relative_to(source).as_posix() for image in names.fitting(first)[:3])
+        several = f", which several are called: {called}" if called else ""
+        raise BadInput(f"{read[0].origin} names no image that is in {source}: the first it names is '{first}'{several}")
     if not captions:
         captions = _by_folder(images, source)
     if not captions and lists.unread and needed:

@@ -84,12 +84,27 @@ def test_names_in_both_unicode_forms(tmp_path: Path) -> None:
     assert [row.text for row in find(tmp_path).captioned] == ["a flower"]
 
 
+def test_numbers_that_name_images_may_be_written_as_fractions(tmp_path: Path) -> None:
+    for name in ("1", "2", "v3", "4.0"):
+        picture(1).save(tmp_path / f"{name}.png")
+    (tmp_path / "train.csv").write_text("id,caption\n1.0,one\n2.0,two\nv3.0,three\n4.0,four\n")
+    found = find(tmp_path)
+    assert [(row.path.name, row.text) for row in found.captioned] == [
+        ("1.png", "one"),
+        ("2.png", "two"),
+        ("4.0.png", "four"),
+    ]
+    assert {entry.what for entry in found.dropped} == {"train.csv: v3.0", "v3.png"}
+
+
 def test_a_name_that_fits_two_images_fits_none(tmp_path: Path) -> None:
     for folder in ("x", "y"):
         (tmp_path / folder).mkdir()
         picture(1).save(tmp_path / folder / "a.png")
     (tmp_path / "list.csv").write_text("file_name,text\na.png,which?\n")
-    with pytest.raises(BadInput, match=r"list\.csv names no image that is in .*the first it names is 'a\.png'"):
+    with pytest.raises(
+        BadInput, match=r"list\.csv names no image that is in .*'a\.png', which several are called: x/a\.png, y/a\.png$"
+    ):
         find(tmp_path)
 
 
