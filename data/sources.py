@@ -63,7 +63,7 @@ def find(source: Path, needed: bool = True) -> CaptionedImages:
         several = f", which several are called: {called}" if called else ""
         raise BadInput(f"{read[0].origin} names no image that is in {source}: the first it names is '{first}'{several}")
     if not captions:
-        captions = _by_folder(images, source)
+        captions = _by_folder(images, source, read)
     if not captions and lists.unread and needed:
         raise BadInput(f"no captions for the images in {source}: {lists.unread}; accepted are {ACCEPTED}")
     if not captions and lists.nameless:
@@ -88,8 +88,8 @@ def pictures(source: Path) -> tuple[list[Path], list[Path]]:
     return files, images
 
 
-def _by_folder(images: list[Path], source: Path) -> dict[Path, CaptionedFile]:
-    """A folder a class, also below a folder a split: its name is label and text.
+def _by_folder(images: list[Path], source: Path, read: Iterable[Caption]) -> dict[Path, CaptionedFile]:
+    """A folder a class, also below a folder a split: its name is label and text, beside what lists say that caption nothing.
 
     Nothing unless every image lies in one of several such folders.
     """
@@ -98,7 +98,13 @@ def _by_folder(images: list[Path], source: Path) -> dict[Path, CaptionedFile]:
     if len(classes) < len(images) or len(set(classes.values())) < 2 or set(classes.values()) <= _SPLITS:
         return {}
     texts = {name: " ".join(name.replace("_", " ").replace("-", " ").split()) for name in classes.values()}
-    return {path: CaptionedFile(path, texts[name], {"label": texts[name]}) for path, name in classes.items()}
+    columns: dict[Path, dict[str, Value]] = {path: {} for path in classes}
+    for row in read:
+        columns[row.image] = {**row.columns, **columns.get(row.image, {})}
+    return {
+        path: CaptionedFile(path, texts[name], {**columns[path], "label": texts[name]})
+        for path, name in classes.items()
+    }
 
 
 def _used(

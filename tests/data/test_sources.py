@@ -173,6 +173,17 @@ def test_images_whose_content_is_elsewhere_say_how_to_get_it(tmp_path: Path) -> 
         build(source, tmp_path / "other", 16)
 
 
+def test_what_a_list_says_beside_class_folders_stays(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        picture(len(name)).save(tmp_path / name / f"{name}1.png")
+    (tmp_path / "notes.csv").write_text("id,note\ncat1,asleep\n")
+    assert [(row.text, row.columns) for row in find(tmp_path).captioned] == [
+        ("cat", {"note": "asleep", "label": "cat"}),
+        ("dog", {"label": "dog"}),
+    ]
+
+
 def test_class_folders_below_splits(tmp_path: Path) -> None:
     for number, name in enumerate(("train/cat", "train/dog", "val/cat")):
         (tmp_path / name).mkdir(parents=True)
