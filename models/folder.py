@@ -213,7 +213,8 @@ def _family_of_class(name: str) -> ModuleType:
 def _family(stem: str) -> ModuleType:
     module = importlib.import_module(f"models.{stem}") if stem in _stems() else None
     if module is None or not hasattr(module, "WEIGHTS"):
-        raise BadInput(f"no family '{stem}': a family is a file in models/{nearest(stem, _stems())}")
+        known = [family.__name__.rpartition(".")[2] for family in _families()]
+        raise BadInput(f"no family '{stem}': a family is a file in models/{nearest(stem, known)}")
     return module
 
 

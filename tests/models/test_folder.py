@@ -73,6 +73,9 @@ def test_the_classs_name_says_the_family_and_its_file_knows_other_names(tmp_path
     index.write_text(index.read_text().replace("StableDiffusionImg2ImgPipeline", "StableDiffusionUpscalePipeline"))
     with pytest.raises(BadInput, match="no family 'stable_diffusion_upscale': a family is a file in models/"):
         folders.load(tmp_path / "student")
+    index.write_text(index.read_text().replace("StableDiffusionUpscalePipeline", "OtherPipeline"))
+    with pytest.raises(BadInput, match="models/; accepted: ddpm, sana, stable_diffusion, "):
+        folders.load(tmp_path / "student")
 
 
 def test_component_names_are_the_folders_of_every_part(tmp_path: Path) -> None:
