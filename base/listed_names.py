@@ -13,6 +13,9 @@ from base.table_reader import TableRow, as_text
 _NAME = re.compile(r"""(?<!\w)(?:"([^"]*)"|'([^']*)')(?!\w)""")
 """A name within quotation marks, of a list that is written out; an apostrophe within a word is none."""
 
+_BETWEEN = ("|", ";", ",")
+"""What parts names, the rarest within a name first."""
+
 
 def names_of(row: TableRow, column: str) -> list[str]:
     """The names in a row's column. BadInput: no list of names, with the row's line."""
@@ -23,7 +26,8 @@ def names_of(row: TableRow, column: str) -> list[str]:
 
 
 def names_in(value: Any) -> list[str]:
-    """The names in one cell: a list, one written out as JSON, Python or numpy write it, or with commas between them.
+    """The names in one cell: a list, one written out as JSON, Python or numpy write it, or with commas between them, semicolons
+    or bars.
 
     A trait of a token's metadata, `{"trait_type": "Hat", "value": "Cap"}`, is `Hat: Cap`; empty ones are left out.
     BadInput: no list of names.
@@ -33,7 +37,8 @@ def names_in(value: Any) -> list[str]:
     if isinstance(value, Mapping) or (cut and not isinstance(value, list)):
         raise _no_names(value)
     if not isinstance(value, list) and not (text.startswith("[") and text.endswith("]")):
-        return [name for name in map(str.strip, text.split(",")) if name]
+        between = next((mark for mark in _BETWEEN if mark in text), ",")
+        return [name for name in map(str.strip, text.split(between)) if name]
     listed = value if isinstance(value, list) else _written_list(text)
     named = [_trait(item) if isinstance(item, Mapping) else item for item in listed]
     if any(isinstance(item, list | Mapping) for item in named):
@@ -47,7 +52,9 @@ def _trait(item: Mapping[str, Any]) -> Any:
 
 
 def _no_names(value: Any) -> BadInput:
-    return BadInput(f"{value!r:.60} is no list of names; accepted: names with commas between them, or a JSON list")
+    return BadInput(
+        f"{value!r:.60} is no list of names; accepted: names with commas, semicolons or bars between them, or a JSON list"
+    )
 
 
 def _written_list(text: str) -> list[Any]:

@@ -34,6 +34,8 @@ SIDECARS = (".txt", ".caption", ".json")
 """Endings of files that caption the image of their name."""
 RESERVED = ("file_name", "text", "original")
 """Columns that a set fills itself."""
+_NOTHING = ("nan", "null", "none", "n/a", "<na>")
+"""How tables spell a caption that is not there."""
 _NUMBERED = re.compile(r"(?P<name>\S[^\t]*\.\w+)#\d+\t(?P<text>.*)")
 """A line of Flickr8k's and Flickr30k's `.token`: the picture's file, the number of its caption, the caption."""
 
@@ -152,7 +154,8 @@ def texts(row: TableRow, column: str | None) -> list[str]:
     value = row.values.get(column) if column else None
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         return [item.strip() for item in value if item.strip()] or [""]
-    return [row.text(column) if column else ""]
+    text = row.text(column) if column else ""
+    return ["" if text.casefold() in _NOTHING else text]
 
 
 def others(row: TableRow, *taken: str | None) -> dict[str, Value]:

@@ -22,6 +22,8 @@ ACCEPTED = (
 )
 
 
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".xz", ".7z", ".rar")
+"""Endings of files in which images may be packed; none is opened."""
 NO_CAPTION = "image without a caption"
 
 
@@ -71,7 +73,11 @@ def find(source: Path, needed: bool = True) -> CaptionedImages:
     if not needed:
         captions = {path: CaptionedFile(path, "") for path in images} | captions
     if not captions:
-        raise BadInput(f"no captions for the images in {source}: accepted are {ACCEPTED} (ippo caption writes a table)")
+        columns = ", ".join(read[0].columns) if read else ""
+        found = f"{read[0].origin} has neither captions nor labels, only {columns:.200}; " if columns else ""
+        raise BadInput(
+            f"no captions for the images in {source}: {found}accepted are {ACCEPTED} (ippo caption writes a table)"
+        )
     dropped += [*lists.dropped, *(_drop(path, source, NO_CAPTION) for path in images if path not in captions)]
     return CaptionedImages([captions[path] for path in images if path in captions], dropped)
 
@@ -84,7 +90,9 @@ def pictures(source: Path) -> tuple[list[Path], list[Path]]:
     files = [path for path in sorted(source.rglob("*")) if _is_file(path) and not _hidden(path.relative_to(source))]
     images = [path for path in files if path.suffix.lower() in SUFFIXES]
     if not images:
-        raise BadInput(f"no images in {source}: accepted are {', '.join(sorted(SUFFIXES))}")
+        packed = [path.name for path in files if path.suffix.lower() in ARCHIVES]
+        unpacked = f" ({packed[0]} must be unpacked)" if packed else ""
+        raise BadInput(f"no images in {source}: accepted are {', '.join(sorted(SUFFIXES))}{unpacked}")
     return files, images
 
 

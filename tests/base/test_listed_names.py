@@ -14,6 +14,8 @@ from base.table_reader import TableRow
     [
         (["Ape", " Fez ", 3.0, None], ["Ape", "Fez", "3"]),
         ("Ape, Fez,", ["Ape", "Fez"]),
+        ("Ape; Fez, red", ["Ape", "Fez, red"]),
+        ("Ape | Fez|", ["Ape", "Fez"]),
         ('["Ape", "Fez, red"]', ["Ape", "Fez, red"]),
         ("['Ape', \"l'eau\"]", ["Ape", "l'eau"]),
         ("['Ape' 'Fez']", ["Ape", "Fez"]),

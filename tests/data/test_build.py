@@ -169,9 +169,12 @@ def test_bad_input_is_one_clear_line_and_writes_nothing(tmp_path: Path) -> None:
     good = plain(tmp_path / "good", 2)
     (tmp_path / "empty").mkdir()
     captioned(tmp_path / "ruined", "a.png", b"ruined")
-    for name in ("silent", "broken", "nameless", "latin", "full"):
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed" / "set.zip").write_bytes(b"PK")
+    for name in ("breeds", "silent", "broken", "nameless", "latin", "full"):
         captioned(tmp_path / name, "a.png", picture(0), caption=None)
     (tmp_path / "broken" / "metadata.jsonl").write_text('{"file_name": "a.png", "text": "a"}\n{"file_name": \n')
+    (tmp_path / "breeds" / "labels.csv").write_text("id,breed\na,pug\n")
     (tmp_path / "nameless" / "metadata.jsonl").write_text('{"text": "a"}\n')
     (tmp_path / "latin" / "c.csv").write_bytes("file_name,text\na.png,caf\xe9".encode("latin-1"))
     before = sorted(tmp_path.rglob("*"))
@@ -180,7 +183,9 @@ def test_bad_input_is_one_clear_line_and_writes_nothing(tmp_path: Path) -> None:
         (tmp_path / "none", new, {}, "no folder"),
         (good / "00.txt", new, {}, r"00\.txt is a file: give a folder of images"),
         (tmp_path / "empty", new, {}, "no images in"),
+        (tmp_path / "packed", new, {}, r"no images in .* \(set\.zip must be unpacked\)"),
         (tmp_path / "silent", new, {}, "no captions for the images .* metadata.jsonl"),
+        (tmp_path / "breeds", new, {}, r"labels\.csv has neither captions nor labels, only breed; accepted are"),
         (tmp_path / "ruined", new, {}, "none of the 1 captioned images can be used: a.png: not an image"),
         (tmp_path / "broken", new, {}, "metadata.jsonl line 2 is not JSON"),
         (

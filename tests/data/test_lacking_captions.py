@@ -53,8 +53,9 @@ def test_what_coco_says_of_no_image_is_listed(source: Path) -> None:
     }
 
 
-def test_a_row_without_a_caption_makes_no_column(source: Path) -> None:
-    (source / "captions.txt").write_text("image,caption\na.png,a cat\na.png,\nb.png,\n")
+@pytest.mark.parametrize("nothing", ["", "NaN", "null", "None", "N/A"])
+def test_a_row_without_a_caption_makes_no_column(source: Path, nothing: str) -> None:
+    (source / "captions.txt").write_text(f"image,caption\na.png,a cat\na.png,\nb.png,{nothing}\n")
     assert [(row.path.name, row.text, row.columns) for row in find(source).captioned] == [("a.png", "a cat", {})]
     assert listed(source) == {"captions.txt: a.png": "empty caption", "b.png": NO_CAPTION}
 
