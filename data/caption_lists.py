@@ -36,6 +36,8 @@ RESERVED = ("file_name", "text", "original")
 """Columns that a set fills itself."""
 _NOTHING = ("nan", "null", "none", "n/a", "<na>")
 """How tables spell a caption that is not there."""
+_FORM = "samplesubmission"
+"""Kaggle's list of the test images, each with a label that stands for none."""
 _NUMBERED = re.compile(r"(?P<name>\S[^\t]*\.\w+)#\d+\t(?P<text>.*)")
 """A line of Flickr8k's and Flickr30k's `.token`: the picture's file, the number of its caption, the caption."""
 
@@ -72,6 +74,9 @@ class CaptionFiles:
 
     def _list(self, table: Path) -> Iterator[Caption]:
         """One rule for all of them: a row that names an image says what it says of it, any other row is listed."""
+        if table.stem.casefold().replace("_", "").startswith(_FORM):
+            self._drop(table, "a competition's form to fill in")
+            return
         try:
             rows = table_reader.read(table, TEXT_COLUMNS)
         except BadInput as error:

@@ -95,8 +95,10 @@ def read_csv(file: Path) -> Labelled | None:
         first = file.open(encoding="utf-8-sig").readline().split(",")
         header = not first[0].strip().isdigit()
         table = pandas.read_csv(file, header=0 if header else None, dtype=np.int64)
-    except (ValueError, OSError, pandas.errors.ParserError) as error:
-        raise BadInput(f"{file} cannot be read: {str(error).splitlines()[0]}") from None
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read: {error.strerror or error}") from None
+    except ValueError:  # the parser's own errors are some
+        raise BadInput(f"{file} is no table of whole numbers; accepted: a label and its pixels in every row") from None
     labelled = not header or first[0].strip().casefold() == "label"
     values = table.to_numpy()
     pixels = values[:, 1:] if labelled else values  # (N, H·W)

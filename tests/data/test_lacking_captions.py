@@ -83,3 +83,10 @@ def test_a_list_that_says_nothing_is_named(source: Path, name: str, content: str
     )  # with captions elsewhere it is listed, unless it is a table that cannot be read
     if "has no header" not in said and not name.endswith(".csv"):
         assert [row.text for row in find(source).captioned] == ["a cat"] and name in listed(source)
+
+
+def test_a_form_to_fill_in_labels_nothing(source: Path) -> None:
+    (source / "train.csv").write_text("id,caption\na,a cat\n")
+    (source / "sample_submission.csv").write_text("id,label\nb,0\n")
+    assert [(row.path.name, row.text, row.columns) for row in find(source).captioned] == [("a.png", "a cat", {})]
+    assert listed(source) == {"sample_submission.csv": "a competition's form to fill in", "b.png": NO_CAPTION}

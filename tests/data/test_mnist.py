@@ -159,6 +159,9 @@ def test_kaggles_tables(tmp_path: Path, header: bool) -> None:
     }
     padded = np.pad(pictures.reshape(-1, 28, 28).astype(np.uint8), [(0, 0), (2, 2), (2, 2)])
     assert pixels == {image.tobytes() for image in padded}
+    (tmp_path / "in" / "train.csv").write_text("id,caption\na000x,a cat\n")
+    with pytest.raises(BadInput, match=r"train\.csv is no table of whole numbers; accepted: a label and its pixels"):
+        mnist(str(tmp_path / "in"), tmp_path / "other")
     (tmp_path / "in" / "train.csv").write_text("label,a,b\n1,2,3\n")
     with pytest.raises(BadInput, match=r"train\.csv has rows of 2 values; accepted: square pictures"):
         mnist(str(tmp_path / "in"), tmp_path / "other")
