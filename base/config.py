@@ -7,10 +7,10 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from base import yaml_text
 from base.errors import BadInput
@@ -24,6 +24,13 @@ class Config(BaseModel):
     """Base of every configuration. Unknown keys are refused with the nearest known name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    number_is: ClassVar[str] = ""
+    """The key that a number in place of all keys stands for; empty: none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number_alone(cls, value: Any) -> Any:
+        return {cls.number_is: value} if cls.number_is and _is_number(value) else value
 
     @classmethod
     def load(cls, path: str | Path, overrides: Iterable[str] = ()) -> Self:
@@ -91,7 +98,14 @@ def _override(values: dict[Any, Any], override: str, kind: Any) -> None:
         values, kind = values.setdefault(parent, {}), yaml_text.inside(kind, parent)
         if not isinstance(values, dict):
             raise BadInput(f"override '{override}': '{parent}' has no keys below it")
-    values[last] = yaml_text.read_value(text, yaml_text.inside(kind, last), f"override '{override}'")
+    kind = yaml_text.inside(kind, last)
+    value, held = yaml_text.read_value(text, kind, f"override '{override}'"), values.get(last)
+    if isinstance(held, dict) and isinstance(value, yaml_text.Scalar) and _is_number(value.value) and value.value:
+        for inner in _alternatives(kind):
+            if isinstance(inner, type) and issubclass(inner, Config) and inner.number_is:
+                held[inner.number_is] = value  # the other keys stay; 0 may mean that none of them counts
+                return
+    values[last] = value
 
 
 def _refuse_unknown(config: type[BaseModel], values: Mapping[str, Any], where: str) -> None:
@@ -102,6 +116,10 @@ def _refuse_unknown(config: type[BaseModel], values: Mapping[str, Any], where: s
         for inner in _alternatives(field.annotation):
             if isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(value, Mapping):
                 _refuse_unknown(inner, value, f"{where}: {key}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:

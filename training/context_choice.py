@@ -41,6 +41,8 @@ class ContextsConfig(Config):
     """A caption that does not name the style, and another thing's picture for it."""
     edit: float = Field(default=0.15, ge=0)
     """Content from any picture of the thing, and a caption that says only what is to be different."""
+    unnamed: float = Field(default=0.0, ge=0)
+    """Style and ground in words and no thing: what is left of a prompt whose thing nobody knows."""
     both: float = Field(default=0.0, ge=0)
     """A caption and the target itself as content, as published: neither thing nor style need be known."""
 
@@ -51,12 +53,12 @@ class ContextsConfig(Config):
         return self
 
     def shares(self) -> tuple[float, ...]:
-        """Of caption, cross, variation, styled, edit and both."""
-        return self.caption, self.cross, self.variation, self.styled, self.edit, self.both
+        """Of caption, cross, variation, styled, edit, unnamed and both."""
+        return self.caption, self.cross, self.variation, self.styled, self.edit, self.unnamed, self.both
 
     def needs_labels(self) -> bool:
         """Whether it must be known what a picture shows, and in which style and on which ground."""
-        return self.cross + self.styled + self.edit > 0
+        return self.cross + self.styled + self.edit + self.unnamed > 0
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ class ContextChoice:
             self._variation,
             self._styled,
             self._edit,
+            self._unnamed,
             self._both,
         ]
         choice = kinds[min(len(kinds) - 1, int(np.searchsorted(edges, kind, side="right")))](index, rest)
@@ -136,6 +139,9 @@ class ContextChoice:
         if content is None or not (text := self._differences(index, content, True)):
             return None
         return Shown(text, content, None, 0.2 + 0.6 * numbers[2])
+
+    def _unnamed(self, index: int, numbers: Sequence[float]) -> Shown | None:
+        return Shown(f"{self.styles[index]}, on {self.grounds[index]}")
 
     def _both(self, index: int, numbers: Sequence[float]) -> Shown | None:
         return Shown(_one(self.captions, numbers[0])[index], index, None, 0.2 + 0.6 * numbers[2])
@@ -169,7 +175,7 @@ class OwnContexts(ContextChoice):
         """BadInput: contexts of other pictures than the caption's own, or no caption at all."""
         if config.needs_labels():
             raise BadInput(
-                "contexts: captions are written from caption, variation and both; set cross, styled, edit to 0"
+                "contexts: captions are written from caption, variation and both; set cross, styled, edit, unnamed to 0"
             )
         super().__init__(images, columns, config)
 

@@ -47,7 +47,7 @@ class TeacherConfig(Config):
     """Adds as much noise that is the same all over a channel, so that dark and bright pictures are learnt."""
     shift: float = Field(default=1.0, gt=0)
     """Moves the uniform timesteps towards noise, where the picture is decided (arXiv 2403.03206, equation 23)."""
-    guidance: float = 2.0
+    guidance: float = Field(default=2.0, ge=0)
     """Guidance of the sample grids."""
     loop: LoopConfig
     optimizer: OptimizerConfig

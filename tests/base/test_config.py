@@ -17,8 +17,15 @@ class Inner(Config):
     rate: float = 1.0
 
 
+class Weighed(Config):
+    number_is = "weight"
+    weight: float = 1.0
+    network: str
+
+
 class Outer(Config):
     name: str
+    weighed: Weighed | None = None
     inner: Inner = Inner()
     either: str | Inner = "plain"
     maybe: str | None = None
@@ -38,6 +45,15 @@ def write(folder: Path, text: str) -> Path:
 def test_overrides_reach_inner_keys_and_are_yaml(tmp_path: Path) -> None:
     config = Outer.load(write(tmp_path, "name: a\ninner: {rate: 2}\n"), ["inner.rate=1e-3", "name=b"])
     assert config == Outer(name="b", inner=Inner(rate=1e-3))
+
+
+def test_a_number_over_keys_sets_the_one_it_stands_for(tmp_path: Path) -> None:
+    file = write(tmp_path, "name: a\nweighed: {network: dino}\n")
+    assert Outer.load(file, ["weighed=0.5"]).weighed == Weighed(weight=0.5, network="dino")
+    with pytest.raises(BadInput, match=r"weighed\.network: Field required"):
+        Outer.load(file, ["weighed=0"])  # nothing of it is left
+    with pytest.raises(BadInput, match="weighed: accepted are keys and their values, got True"):
+        Outer.load(file, ["weighed=true"])
 
 
 def test_written_and_read_again_is_the_same(tmp_path: Path) -> None:

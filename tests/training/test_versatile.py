@@ -150,6 +150,15 @@ def test_cross_pairs_take_content_and_style_from_other_pictures(contexts: Contex
     assert kinds == {(True, False, False), (False, True, True), (True, False, True), (True, True, False)}
 
 
+def test_style_and_ground_are_said_without_the_thing(icons: Path) -> None:
+    config = ContextsConfig(plain=["text"], caption=0, cross=0, variation=0, styled=0, edit=0, unnamed=1)
+    choice = ContextChoice(ImageFolder(icons, "train"), COLUMNS, config)
+    for index in range(12):
+        shown = choice.at(index, np.full(6, 0.5))
+        assert shown.text == f"{choice.styles[index]}, on {choice.grounds[index]}" and shown.mix == 1
+        assert choice.things[index] not in shown.text and shown.content is None is shown.style
+
+
 def test_rows_are_drawn_for_each_sample_alone(contexts: Contexts) -> None:
     draws = Draws.at(0, 1, range(8), torch.device("cpu"))
     rows = contexts.draw(range(8), draws)

@@ -104,7 +104,9 @@ def test_captions_are_written_from_pictures_texts_or_both(runs: Path, tmp_path: 
     assert kinds == {(True, False), (False, True), (True, True)}
     alone = cast(Contexts, examples(text, images, ["text"]).rows)
     assert alone.choice.at(3, np.full(6, 0.5)).text == ""
-    with pytest.raises(BadInput, match="written from caption, variation and both; set cross, styled, edit to 0"):
+    with pytest.raises(
+        BadInput, match="written from caption, variation and both; set cross, styled, edit, unnamed to 0"
+    ):
         examples(text, images, ["text"], ContextsConfig())
 
 

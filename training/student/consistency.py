@@ -38,7 +38,7 @@ class ConsistencyConfig(TermConfig):
     """Weight of the term."""
     steps: int = Field(default=8, ge=2, le=250)
     """Points of a trajectory, from pure noise down, 1000 / `steps` timesteps (k) apart: a step of the teacher each."""
-    guidance: float = 2.0
+    guidance: float = Field(default=2.0, ge=0)
     """The teacher's guidance, 1 + ω in the paper."""
 
     def rehearse(self, rehearsal: Rehearsal) -> Tensor:

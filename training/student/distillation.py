@@ -35,7 +35,7 @@ class DistillationConfig(TermConfig):
     """d: squared L2 in `latents` or `pixels`, or LPIPS-like in a network as `adversarial.features` names one."""
     steps: int = Field(default=1, ge=1)
     """DDIM steps from the re-noised sample down to the teacher's x0."""
-    guidance: float = 2.0
+    guidance: float = Field(default=2.0, ge=0)
     """The teacher's guidance."""
 
     def rehearse(self, rehearsal: Rehearsal) -> Tensor:

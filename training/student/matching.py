@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,7 +35,7 @@ class MatchingConfig(TermConfig):
     """The fake score's."""
     weight: float = 0.5
     """Weight of the term."""
-    guidance: float = 2.0
+    guidance: float = Field(default=2.0, ge=0)
     """The teacher's guidance."""
     rank: int | None = None
     """Rank of a LoRA on the teacher as the fake score; none: a whole copy."""

@@ -45,7 +45,7 @@ class PairsConfig(Config):
     """Steps of the teacher."""
     sampler: Deterministic = "ddim"
     """How the teacher draws."""
-    guidance: float = 2.0
+    guidance: float = Field(default=2.0, ge=0)
     """Guidance of the teacher."""
     later: float = Field(default=0.5, gt=0, le=1)
     """Pairs of each later timestep of the student ÷ `count`."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
-from pydantic import BeforeValidator, Field, create_model, model_validator
+from pydantic import BeforeValidator, Field, create_model, field_validator, model_validator
 
 from base.config import Config
 from models.reduce import Removal
@@ -61,6 +61,15 @@ class TermlessConfig(Config):
     """The student's after the warm-up."""
     loop: LoopConfig
 
+    @field_validator("reduce", mode="before")
+    @classmethod
+    def _is_removal(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) and value not in get_args(Removal):
+            raise ValueError(
+                f"accepted are {', '.join(get_args(Removal))}, or keys of the UNet's configuration and their values"
+            )
+        return value
+
     @property
     def terms(self) -> Mapping[str, TermConfig]:
         """The configurations of the terms that were chosen, by name, in alphabetical order."""
@@ -102,15 +111,21 @@ class TermlessConfig(Config):
 
 
 def with_terms(terms: Mapping[str, type[Term[Any]]]) -> type[TermlessConfig]:
-    """The configuration with a key for every term; a weight of 0 leaves out what is left out by default."""
+    """The configuration with a key for every term; 0 and none leave a term out."""
     fields: dict[str, Any] = {}
     for name, term in terms.items():
         kind: Any = term.configuration
         if term.default is None:
             kind = Annotated[kind | None, BeforeValidator(_left_out)]
+        else:
+            kind = Annotated[kind, BeforeValidator(_without_weight)]
         doc = (term.configuration.__doc__ or "").partition("\n")[0]
         fields[name] = (kind, Field(term.default, description=f"{doc.removesuffix('.')}; none: left out."))
     return create_model("StudentConfig", __base__=TermlessConfig, __doc__="`ippo train student`.", **fields)
+
+
+def _without_weight(value: Any) -> Any:
+    return 0 if value is None else value
 
 
 def _left_out(value: Any) -> Any:

@@ -34,12 +34,12 @@ Target = Literal["data", "teacher"]
 class TermConfig(Config):
     """The configuration of a term; a number alone is its weight."""
 
+    number_is: ClassVar[str] = "weight"
+
     @model_validator(mode="before")
     @classmethod
-    def _weight_alone(cls, value: Any) -> Any:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return {"weight": value}
-        if not isinstance(value, Mapping | TermConfig):
+    def _weight_or_keys(cls, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | float | Mapping | TermConfig):
             raise ValueError("accepted are a weight, or its keys and their values")
         return value
 

@@ -140,5 +140,11 @@ def test_a_number_alone_is_a_weight() -> None:
         StudentConfig.parse({**values, "pairs": None}, "test")
     left_out = StudentConfig.parse({**values, "warmup": 9, "adversarial": 0, "healing": 0.0}, "test").terms
     assert "adversarial" not in left_out and "healing" not in left_out and "regression" in left_out
+    without = StudentConfig.parse({**values, "warmup": 9, "regression": None, "distillation": 1}, "test").terms
+    assert without["regression"].weight == 0  # type: ignore[attr-defined]
+    with pytest.raises(BadInput, match=r"^test: reduce: accepted are base, small, tiny, or keys of .*, got 0$"):
+        StudentConfig.parse({**values, "reduce": 0}, "test")
+    with pytest.raises(BadInput, match=r"^test: pairs\.guidance: Input should be greater than or equal to 0, got -1$"):
+        StudentConfig.parse({**values, "pairs": {"guidance": -1}}, "test")
     with pytest.raises(BadInput, match=r"healing\.steps: Field required"):
         StudentConfig.parse({**values, "healing": 3}, "test")
