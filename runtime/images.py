@@ -77,12 +77,7 @@ def open_picture(file: bytes, what: str = "image") -> Image.Image:
     BadInput, which calls it `what`: another format, by its name; too many pixels; a file that is cut.
     """
     with _opened(file, what) as picture:
-        pixels = picture.width * picture.height
-        jpeg = picture.format in ("JPEG", "MPO")
-        most = MAX_JPEG_PIXELS if jpeg else MAX_PIXELS
-        if pixels > most:
-            raise BadInput(f"{what} has {picture.width}x{picture.height} pixels; at most {most} are accepted")
-        if jpeg and pixels > LARGE_JPEG:
+        if _is_jpeg(picture) and picture.width * picture.height > LARGE_JPEG:
             picture.draft(None, (READ_SIDE, READ_SIDE))
         return _upright(picture)
 
@@ -110,6 +105,9 @@ def _opened(file: bytes, what: str) -> Iterator[Image.Image]:
     """A picture of one of the formats that are read, not decoded yet. BadInput: as `open_picture`."""
     try:
         with Image.open(io.BytesIO(file), formats=("PNG", "JPEG", "WEBP")) as picture:
+            most = MAX_JPEG_PIXELS if _is_jpeg(picture) else MAX_PIXELS
+            if picture.width * picture.height > most:
+                raise BadInput(f"{what} has {picture.width}x{picture.height} pixels; at most {most} are accepted")
             yield picture
     except BadInput:
         raise
@@ -119,6 +117,10 @@ def _opened(file: bytes, what: str) -> Iterator[Image.Image]:
         kind = _other_format(file)
         said = f"{what} is {kind}, which is not read" if kind else f"{what} cannot be read"
         raise BadInput(f"{said}; accepted: PNG, JPEG or WebP") from error
+
+
+def _is_jpeg(picture: Image.Image) -> bool:
+    return picture.format in ("JPEG", "MPO")
 
 
 def _too_many(what: str) -> str:
@@ -190,12 +192,18 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 def opaque(picture: Image.Image) -> Image.Image:
     """In RGB, with what is transparent on white."""
+    shown = unpacked(picture)
+    if shown.mode == "RGBA":
+        shown = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown).convert("RGB")
+    return shown
+
+
+def unpacked(picture: Image.Image) -> Image.Image:
+    """In RGB, or RGBA where something may be transparent: Pillow resizes no other kind as it is asked to."""
     if picture.mode.startswith("I;16"):  # Pillow would cut what is brighter than 255
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    if picture.mode not in ("RGBA", "LA", "PA", "RGBa", "La") and "transparency" not in picture.info:
-        return picture.convert("RGB")
-    shown = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown).convert("RGB")
+    transparent = picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info
+    return picture.convert("RGBA" if transparent else "RGB")
 
 
 def tile(images: NDArray[np.uint8], columns: int, gap: int = 2) -> NDArray[np.uint8]:

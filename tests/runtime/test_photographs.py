@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from base.errors import BadInput
-from runtime.images import MAX_JPEG_PIXELS, decode, open_picture, provenance_in
+from runtime.images import MAX_JPEG_PIXELS, MAX_PIXELS, decode, open_picture, provenance_in
 
 TURNED = Image.Exif()
 TURNED[0x0112] = 6  # the camera was held upright
@@ -97,6 +97,12 @@ def test_too_many_pixels_are_refused_before_they_are_read() -> None:
     photograph[frame + 5 : frame + 9] = b"\x24\x00\x24\x00"  # 9216x9216
     with pytest.raises(BadInput, match=f"9216x9216 pixels; at most {MAX_JPEG_PIXELS} are accepted"):
         open_picture(bytes(photograph))
+
+
+def test_what_a_huge_picture_says_is_not_read_either() -> None:
+    """A PNG is decoded for its EXIF: 13,000 pixels square fit into 700 kB, and took 680 MB."""
+    with pytest.raises(BadInput, match=f"5000x5000 pixels; at most {MAX_PIXELS} are accepted"):
+        provenance_in(file(Image.new("1", (5000, 5000)), "PNG"))
 
 
 def test_a_cut_photograph_is_one_line() -> None:
