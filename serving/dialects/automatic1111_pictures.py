@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from runtime.images import open_picture, provenance_in
+from runtime.images import open_picture, provenance_in, unpacked
 from serving import caption_answers
 from serving.answering import artist_of, registry_of
 from serving.caption_answers import CaptionBody
@@ -109,13 +109,13 @@ def chosen_model(request: Request) -> Model:
 
 def _larger(body: Extras, picture: str, most: int) -> str:
     """A picture in base64, resized, in base64."""
-    opened = open_picture(from_base64(picture))
+    opened = unpacked(open_picture(from_base64(picture)))
     size: tuple[float, float] = (body.upscaling_resize_w, body.upscaling_resize_h)
     if body.resize_mode == 0:
         size = (opened.width * body.upscaling_resize, opened.height * body.upscaling_resize)
     larger = upscaled(opened, body.upscaler_1, size, body.resize_mode == 1 and body.upscaling_crop, most)
     file = io.BytesIO()
-    (larger if larger.mode in ("1", "L", "LA", "P", "RGB", "RGBA") else larger.convert("RGB")).save(file, "PNG")
+    larger.save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()
 
 

@@ -134,6 +134,20 @@ def test_a_picture_is_resized_and_says_what_made_it(client: TestClient) -> None:
     assert told == {"info": "", "items": {}, "parameters": {}}
 
 
+def test_pictures_of_few_colours_and_of_sixteen_bits_are_resized_as_asked(client: TestClient) -> None:
+    """Pillow resizes palettes by the nearest pixel alone, and shows 16 bits as white."""
+    halves = Image.new("RGB", (8, 8), "red")
+    halves.paste("blue", (4, 0, 8, 8))
+    grey = Image.fromarray(np.full((8, 8), 0x8000, np.uint16))
+    asked = {"upscaler_1": "Lanczos", "upscaling_resize": 4}
+    larger = [
+        client.post("/sdapi/v1/extra-single-image", json={**asked, "image": coded(shown)}).json()["image"]
+        for shown in (halves.quantize(2), halves, grey)
+    ]
+    few, all, sixteen = (np.asarray(Image.open(io.BytesIO(base64.b64decode(image)))) for image in larger)
+    assert (few == all).all() and np.unique(sixteen).tolist() == [128]
+
+
 @pytest.mark.parametrize("path", [*automatic1111_lists.FIXED, "progress", "memory"])
 def test_lists_are_answered(client: TestClient, path: str) -> None:
     answer = client.get(f"/sdapi/v1/{path}")
