@@ -24,7 +24,7 @@ from runtime.generator import Generator, Request
 from runtime.images import encode, fit
 from runtime.provenance import of_request, told
 from serving import canvas, prometheus
-from serving.batcher import Batcher
+from serving.batcher import Batcher, QueueFull
 from serving.order import Order
 from serving.refused import Late, Refused
 from serving.registry import Model
@@ -48,7 +48,7 @@ class Artist:
         self._failures = 0
         cores = os.cpu_count() or 1
         self._batcher = Batcher(self._run, self._finish, self._sizes, config.max_queue, config.max_wait_ms, cores)
-        self._readers = ThreadPoolExecutor(cores, thread_name_prefix="read")
+        self._readers, self._reading = ThreadPoolExecutor(cores, thread_name_prefix="read"), 0
 
     def start(self) -> None:
         """Accept orders, on the running event loop."""
@@ -206,8 +206,14 @@ class Artist:
         return encode(pixels, order.format, provenance, order.quality)
 
     async def _read(self, work: Callable[..., T], *arguments: object) -> T:
-        """Decode what a client sent, beside the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, work, *arguments)
+        """Decode what a client sent, beside the event loop. QueueFull: as many wait for that as may wait to be drawn."""
+        if self._reading >= self.config.max_queue:
+            raise QueueFull(1)
+        self._reading += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, work, *arguments)
+        finally:
+            self._reading -= 1
 
 
 def _wish(model: Model, order: Order) -> Input:

@@ -1,7 +1,8 @@
 """Gathers requests that may share a batch, runs them in one thread, finishes them in others; it knows neither images nor HTTP.
 
 The queue is bounded and served in order of arrival. An idle batcher runs what comes at once; a busy one runs what has
-gathered meanwhile. Whoever cancels its future before its turn costs nothing, and an item that fails, fails alone.
+gathered meanwhile. Whoever cancels its future before its turn costs nothing, and an item that fails, fails alone. What is
+finished more slowly than it is run holds the next batch back, so that all that waits waits in the queue.
 
 The event loop only queues requests and hears of results: the running thread takes its next batch by itself, so however much
 the loop has to do, it never waits for it.
@@ -62,6 +63,9 @@ class Batcher(Generic[K, Q, D, R]):
         self._arrival = threading.Condition()  # its lock guards the queue
         self._thread = threading.Thread(target=self._serve, name="batch", daemon=True)
         self._finishers, self._parts = ThreadPoolExecutor(finishers, thread_name_prefix="finish"), finishers
+        self._unfinished = threading.Semaphore(
+            2 * finishers
+        )  # parts of batches: one in work and one ready for each thread
         self._seconds = 0.1  # that a request takes of late, as a part of its batch
         self._closing = False
 
@@ -145,10 +149,11 @@ class Batcher(Generic[K, Q, D, R]):
         except Exception as error:
             self._run_alone(batch, error)
             return
-        self._seconds += 0.1 * ((time.perf_counter() - start) / len(batch) - self._seconds)
         drawn = list(zip(batch, drafts, strict=True))
         for part in range(min(self._parts, len(drawn))):
+            self._unfinished.acquire()
             self._finishers.submit(self._finish_part, drawn[part :: self._parts])
+        self._seconds += 0.1 * ((time.perf_counter() - start) / len(batch) - self._seconds)
 
     def _run_alone(self, batch: Sequence[_Item[K, Q, R]], error: Exception) -> None:
         """Something in the batch is bad: run each alone, so that only the bad one fails."""
@@ -162,14 +167,18 @@ class Batcher(Generic[K, Q, D, R]):
     # In the finishing threads.
 
     def _finish_part(self, part: Sequence[tuple[_Item[K, Q, R], D]]) -> None:
-        for item, draft in part:
-            if item.future.done():
-                continue
-            try:
-                result: R | Exception = self._finish(item.key, item.request, draft)
-            except Exception as error:
-                result = error
-            self._tell(item.future, result)
+        try:
+            for item, draft in part:
+                if not item.future.done():
+                    self._tell(item.future, self._finished(item, draft))
+        finally:
+            self._unfinished.release()
+
+    def _finished(self, item: _Item[K, Q, R], draft: D) -> R | Exception:
+        try:
+            return self._finish(item.key, item.request, draft)
+        except Exception as error:
+            return error
 
     def _tell(self, future: asyncio.Future[R], result: R | Exception) -> None:
         self._loop.call_soon_threadsafe(_settle, future, result)

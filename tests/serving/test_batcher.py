@@ -49,6 +49,14 @@ async def _occupied(run: Recorder, batcher: Batcher[str, int, int, int]) -> asyn
     return first
 
 
+async def _started(run: Recorder, batcher: Batcher[str, int, int, int], number: int) -> asyncio.Future[int]:
+    """A request that `run` has been given."""
+    run.started.clear()
+    (future,) = batcher.submit("a", [number])
+    await asyncio.to_thread(run.started.wait, 10)
+    return future
+
+
 def _run(coroutine: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(coroutine, 20))
 
@@ -168,6 +176,32 @@ def test_a_batch_is_finished_while_the_next_one_runs() -> None:
         batcher = Batcher(run, finish, of(1), max_queue=8)
         batcher.start()
         assert await asyncio.gather(*batcher.submit("a", [1, 2])) == [10, 20]
+        await batcher.close()
+
+    _run(scenario())
+
+
+def test_what_is_finished_slowly_waits_in_the_queue_where_it_is_counted() -> None:
+    async def scenario() -> None:
+        gate = threading.Event()
+
+        def finish(key: str, request: int, draft: int) -> int:
+            assert gate.wait(10)
+            return draft
+
+        run = Recorder()
+        batcher = Batcher(run, finish, of(1), max_queue=3)
+        batcher.start()
+        futures = [
+            (await _started(run, batcher, number)) for number in range(3)
+        ]  # in work, ready, and one that it holds up
+        run.started.clear()
+        futures += batcher.submit("a", [3, 4, 5])
+        assert not await asyncio.to_thread(run.started.wait, 0.2)  # else they would all be run at once
+        with pytest.raises(QueueFull):
+            batcher.submit("a", [6])
+        gate.set()
+        assert await asyncio.gather(*futures) == [0, 2, 4, 6, 8, 10]
         await batcher.close()
 
     _run(scenario())

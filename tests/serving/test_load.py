@@ -18,6 +18,7 @@ from runtime.generator import Generator
 from serving.application import application
 from serving.artist import DEAD, Artist
 from serving.registry import Registry
+from serving.schema import PICTURE
 from serving.serve_config import ServeConfig
 
 CAT = {"prompt": "a cat", "seed": 7}
@@ -60,6 +61,18 @@ def test_full_queue_answers_429_with_retry_after_and_serves_the_others(small: Te
     others = sorted(answers.get_nowait().status_code for _ in range(3))
     # Two wait and one is being drawn; where all four came before the first was taken, two are drawn and two refused.
     assert others in ([200, 200, 200], [200, 200, 429])
+
+
+def test_pictures_that_wait_to_be_read_are_as_few_as_those_that_wait_to_be_drawn(small: TestClient) -> None:
+    assert small.portal is not None
+    artist, gate = _artist(small), threading.Event()
+    held = [small.portal.start_task_soon(artist._read, gate.wait, 30) for _ in range(2)]
+    while artist._reading < 2:
+        small.portal.call(asyncio.sleep, 0)
+    refused = small.post("/generate", json={**CAT, "image": PICTURE})
+    gate.set()
+    assert refused.status_code == 429 and all(one.result() for one in held)
+    assert small.post("/generate", json={**CAT, "image": PICTURE}).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/generate", "/v1/images/generations", "/sdapi/v1/txt2img"])
