@@ -9,6 +9,7 @@ import itertools
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,9 @@ class Generator:
         self._lock = threading.Lock()
         own = tokenize.load(bundle)
         self._task = task_of(bundle.manifest)
-        self.tokenizer = pictures.load(bundle, own, self.embed) if self._task.images else own
+        # Not the method: a ring of references outlives the model in a server, whose start freezes the garbage collector.
+        embed = partial(_embedded, backend, self._lock)
+        self.tokenizer = pictures.load(bundle, own, embed) if self._task.images else own
         self._words = bundle.by_word
         self._fused = fused and self._words is None
 
@@ -123,8 +126,7 @@ class Generator:
 
     def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Pictures `(N, H, W, 3)` of the model's own size → their tokens `(N, T, D)`, content then style."""
-        with self._lock:
-            return self.backend.run("image_encoder", {"pixel_values": pixels.from_bytes(images)})
+        return _embedded(self.backend, self._lock, images)
 
     def warm(
         self,
@@ -215,3 +217,8 @@ class Generator:
             raise BadInput(f"an image to start from must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
         if (own := (image.shape[1], image.shape[0])) != size:
             raise BadInput(f"the image to start from is {size_list([own])}; accepted: {size_list([size])}")
+
+
+def _embedded(backend: Backend, lock: threading.Lock, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    with lock:
+        return backend.run("image_encoder", {"pixel_values": pixels.from_bytes(images)})

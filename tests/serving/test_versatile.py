@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gc
 import hashlib
 import io
 import json
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -399,12 +401,17 @@ def test_after_a_swap_to_a_bundle_of_fewer_tasks_they_are_named(tmp_path: Path) 
     options = {"backend": "eager", "threads": 1, "page": False, "batches": (1,), "admin_key": "the-admin-key"}
     with TestClient(application(ServeConfig.model_validate({"bundle": folders[0], **options}))) as client:
         assert client.post("/caption", json={"image": base(ONE)}).status_code == 200
+        before = weakref.ref(cast("Any", client.app).state.registry.first.generator)
         swapped = {"json": {"bundle": str(folders[1])}, "headers": {"authorization": "Bearer the-admin-key"}}
         assert client.post("/admin/model", **swapped).status_code == 200
         answer = client.post("/caption", json={"image": base(ONE)})
         assert answer.status_code == 404
         assert answer.json()["error"] == "no served model describes pictures: mute does image-text-to-image"
         assert client.post("/generate", json={"content": base(ONE)}).status_code == 200
+        gc.collect()
+        assert (
+            before() is None
+        )  # what lived before the server started is not looked at: it must end without being looked for
 
 
 def test_interrogate_asks_the_model_that_the_options_chose(tmp_path: Path) -> None:
