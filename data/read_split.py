@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from base.errors import BadInput
+from base.errors import BadInput, first_line
 from base.pointers import absence, refuse_pointer
 
 Sources = list[Path | bytes]
@@ -60,9 +60,8 @@ def _read_with_datasets(name: str, split: str) -> tuple[Sources, Columns]:
     try:
         splits = datasets.load_dataset("imagefolder", data_dir=glob.escape(name))  # which it takes for a pattern
     except (OSError, ValueError) as error:
-        first = str(error).strip().partition("\n")[0]
         raise BadInput(
-            f"{name} is not an imagefolder (images, or train/ validation/ test/ of images): {first}"
+            f"{name} is not an imagefolder (images, or train/ validation/ test/ of images): {first_line(error)}"
         ) from None
     if split not in splits:
         raise BadInput(f"{name} has no split '{split}'; it has: {', '.join(splits)}")
@@ -82,9 +81,8 @@ def read_hub(name: str, split: str) -> tuple[Sources, Columns]:
         known = datasets.get_dataset_split_names(name)
         rows = datasets.load_dataset(name, split=split) if split in known else None
     except Exception as error:  # the two libraries and their transports share no narrower class
-        first = str(error).strip().partition("\n")[0]
         raise BadInput(
-            f"no data set {name}: none that `ippo data` made, no folder, and not to be had from the Hub: {first}"
+            f"no data set {name}: none that `ippo data` made, no folder, and not to be had from the Hub: {first_line(error)}"
         ) from None
     if rows is None:
         raise BadInput(f"{name} has no split '{split}'; it has: {', '.join(known)}")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
-from base.errors import BadInput
+from base.errors import BadInput, first_line
 from base.files import leads_out, write_text
 
 if TYPE_CHECKING:
@@ -100,14 +100,10 @@ def explained(what: str) -> Iterator[None]:
                 f"{what}: the Hub does not let you: log in with a token that may (hf auth login, or HF_TOKEN)"
             ) from None
         if status < 500:
-            raise BadInput(
-                f"{what}: the Hub answers {status}: {_first_line(error.server_message or str(error))}"
-            ) from None
+            raise BadInput(f"{what}: the Hub answers {status}: {first_line(error.server_message or error)}") from None
         raise Unreachable(f"{what}: the Hub is out of order, it answers {status}") from None
     except (OSError, no_connection) as error:
-        raise Unreachable(
-            f"{what}: the Hub cannot be reached ({_first_line(str(error)) or type(error).__name__})"
-        ) from None
+        raise Unreachable(f"{what}: the Hub cannot be reached ({first_line(error) or type(error).__name__})") from None
 
 
 def stamped(manifest: bytes, source: str) -> bytes:
@@ -161,7 +157,3 @@ def _fetched_before(kept: Path, revision: str, error: Unreachable) -> Path:
 
 def _safe(revision: str) -> str:
     return re.sub(r"[^\w.-]", "-", revision)
-
-
-def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0][:200]
