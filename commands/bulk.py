@@ -74,7 +74,8 @@ def _rows(file: Path, manifest: Manifest) -> list[Row]:
 
     task = task_of(manifest)
     drawn_from = [key for name in task_names() if task_named(name).output == "image" for key in task_named(name).images]
-    columns = prompts.picture_columns(file, drawn_from, manifest.inputs)
+    listed = prompts.opened(file, manifest.inputs)
+    columns = listed.picture_columns(drawn_from)
     if strange := [key for key, of_pictures in columns.items() if of_pictures and key not in task.images]:
         accepted = ", ".join((*manifest.inputs, *task.further_keys())) or "a seed alone"
         raise BadInput(
@@ -84,7 +85,7 @@ def _rows(file: Path, manifest: Manifest) -> list[Row]:
         if columns.get(key) is False:
             print(f"ippo: the column {key} of {file} names no pictures and is not read", file=sys.stderr)
     pictures = [key for key in task.images if columns.get(key)]
-    rows = prompts.read(file, manifest.inputs, pictures, [field.name for field in task.further])
+    rows = listed.rows(pictures, [field.name for field in task.further])
     return picture_files.wishes(rows, task, manifest.picture_size or manifest.sizes[0], _Listed(file).named)
 
 

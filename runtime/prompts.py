@@ -35,59 +35,81 @@ class Row:
     """What provenance tells of both, once they are part of the input."""
 
 
-def read(file: Path, keys: Sequence[str] = (), pictures: Sequence[str] = (), numbers: Sequence[str] = ()) -> list[Row]:
-    """`.txt`: a line each, empty ones left out; else a column of `keys` or `COLUMNS`, whatever its case, and `seed`.
+@dataclass(frozen=True)
+class PromptList:
+    """A file that was read, and is not yet understood."""
 
-    `keys` are those of the model's task; columns of its further keys hold names of `pictures` and `numbers`. A row may leave
-    these empty, and its prompt where it has a picture. BadInput: no such file, one that cannot be read, or that says nothing.
+    file: Path
+    accepted: Sequence[str]
+    """Columns that say what to draw; the first that is there counts."""
+    lines: Sequence[str] = ()
+    """Of a `.txt`."""
+    table: Sequence[table_reader.TableRow] | None = None
+    """Of a table."""
+
+    def picture_columns(self, names: Sequence[str]) -> dict[str, bool]:
+        """Those of `names` that are columns, and whether any value there is a picture file's: a label may be called so."""
+        table = self.table or ()
+        columns = _columns(_names(table), names)
+        return {
+            key: any(row.text(name).lower().endswith(PICTURE_ENDINGS) for row in table) for key, name in columns.items()
+        }
+
+    def rows(self, pictures: Sequence[str] = (), numbers: Sequence[str] = ()) -> list[Row]:
+        """A row for each line or row, in which `pictures` and `numbers` are read as well. BadInput: as of `read`."""
+        lines = [Row(line.strip()) for line in self.lines if line.strip()]
+        rows = lines if self.table is None else self._rows(self.table, pictures, numbers)
+        if not rows:
+            raise BadInput(f"{self.file} holds no prompt")
+        return rows
+
+    def _rows(
+        self, table: Sequence[table_reader.TableRow], pictures: Sequence[str], numbers: Sequence[str]
+    ) -> list[Row]:
+        names = _names(table)
+        prompt, seeds = table_reader.column(names, self.accepted), table_reader.column(names, ("seed",))
+        shown, counted = _columns(names, pictures), _columns(names, numbers)
+        if table and prompt is None and not shown:
+            raise BadInput(f"{self.file} has no column of prompts; accepted: {', '.join((*self.accepted, *pictures))}")
+        rows = []
+        for row in table:
+            input, seed = _input(row, prompt or ""), None if seeds is None else row.text(seeds)
+            drawn_from, further = _values(row, shown), _values(row, counted)
+            if not input and not drawn_from:
+                raise BadInput(f"{row.where} has no {' or '.join([*([prompt] if prompt else []), *shown])}")
+            if seed and table_reader.whole(seed) is None:
+                raise BadInput(f"{row.where}: seed {seed!r:.40} is no whole number from 0")
+            rows.append(Row(input, table_reader.whole(seed), row.where, drawn_from, further))
+        return rows
+
+
+def read(file: Path) -> list[Row]:
+    """`.txt`: a line each, empty ones left out; else the first of `COLUMNS`, whatever its case, and `seed`.
+
+    BadInput: no such file, one that cannot be read, or that says nothing.
+    """
+    return opened(file).rows()
+
+
+def opened(file: Path, keys: Sequence[str] = ()) -> PromptList:
+    """The same file for a model whose task has `keys`, which come before `COLUMNS`.
+
+    Columns of its further keys hold names of pictures and numbers. A row may leave these empty, and its prompt where it has a
+    picture. BadInput: no such file, or one that cannot be read.
     """
     suffix, accepted = file.suffix.lower(), tuple(dict.fromkeys((*keys, *COLUMNS)))
     if suffix != TEXT and suffix not in table_reader.READERS:
         kinds = ", ".join((TEXT, *table_reader.READERS))
         raise BadInput(f"{file}: unknown kind of file '{file.suffix}'; accepted: {kinds}")
     refuse_pointer(file)
-    rows = _lines(file) if suffix == TEXT else _rows(file, accepted, pictures, numbers)
-    if not rows:
-        raise BadInput(f"{file} holds no prompt")
-    return rows
+    if suffix == TEXT:
+        return PromptList(file, accepted, table_reader.lines(table_reader.read_text(file)))
+    return PromptList(file, accepted, table=table_reader.read(file, captions=accepted))
 
 
-def picture_columns(file: Path, names: Sequence[str], keys: Sequence[str] = ()) -> dict[str, bool]:
-    """Those of `names` that are columns of a table, and whether any value there is a picture file's: a label may be called so.
-
-    `keys` and BadInput: as of `read`.
-    """
-    if file.suffix.lower() not in table_reader.READERS:
-        return {}
-    table = table_reader.read(file, captions=(*keys, *COLUMNS))
-    columns = _columns(list(dict.fromkeys(name for row in table for name in row.values)), names)
-    return {
-        key: any(row.text(name).lower().endswith(PICTURE_ENDINGS) for row in table) for key, name in columns.items()
-    }
-
-
-def _lines(file: Path) -> list[Row]:
-    return [Row(line.strip()) for line in table_reader.lines(table_reader.read_text(file)) if line.strip()]
-
-
-def _rows(file: Path, accepted: Sequence[str], pictures: Sequence[str], numbers: Sequence[str]) -> list[Row]:
-    """Rows of a table; the first column of `accepted` that it has says what to draw."""
-    table = table_reader.read(file, captions=accepted)
-    names = list(dict.fromkeys(name for row in table for name in row.values))
-    prompt, seeds = table_reader.column(names, accepted), table_reader.column(names, ("seed",))
-    shown, counted = _columns(names, pictures), _columns(names, numbers)
-    if table and prompt is None and not shown:
-        raise BadInput(f"{file} has no column of prompts; accepted: {', '.join((*accepted, *pictures))}")
-    rows = []
-    for row in table:
-        input, seed = _input(row, prompt or ""), None if seeds is None else row.text(seeds)
-        drawn_from, further = _values(row, shown), _values(row, counted)
-        if not input and not drawn_from:
-            raise BadInput(f"{row.where} has no {' or '.join([*([prompt] if prompt else []), *shown])}")
-        if seed and table_reader.whole(seed) is None:
-            raise BadInput(f"{row.where}: seed {seed!r:.40} is no whole number from 0")
-        rows.append(Row(input, table_reader.whole(seed), row.where, drawn_from, further))
-    return rows
+def _names(table: Sequence[table_reader.TableRow]) -> list[str]:
+    """The columns that any row has."""
+    return list(dict.fromkeys(name for row in table for name in row.values))
 
 
 def _columns(names: Sequence[str], keys: Sequence[str]) -> dict[str, str]:

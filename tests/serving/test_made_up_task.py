@@ -220,5 +220,5 @@ def test_the_page_has_its_control(bundle: Bundle) -> None:
 
 def test_a_table_has_a_column_of_its_name(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "numbers.csv").write_text("number,text\n0.5,a half\n")
-    (row,) = prompts.read(tmp_path / "numbers.csv", bundle.manifest.inputs)
+    (row,) = prompts.opened(tmp_path / "numbers.csv", bundle.manifest.inputs).rows()
     assert row.input == "0.5"
