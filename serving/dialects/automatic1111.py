@@ -23,7 +23,7 @@ from serving.dialect import Dialect, joined
 from serving.dialects import automatic1111_lists, automatic1111_pictures
 from serving.dialects.automatic1111_lists import SAMPLER
 from serving.dialects.automatic1111_pictures import chosen_model
-from serving.dialects.automatic1111_prompts import plain
+from serving.dialects.automatic1111_prompts import by_weight, plain
 from serving.order import Order, order_of
 from serving.refused import Refused
 from serving.schema import PICTURE, OptionalNulls, checked, from_base64
@@ -144,18 +144,26 @@ async def _draw(body: Txt2Img, request: Request, response: Response, model: Mode
 def _order(body: Txt2Img, request: Request, model: Model, start: dict[str, Any] | None = None) -> Order:
     """The order that `/generate` would make of the same request, with its fields `start` for a picture. Raises Refused."""
     config = artist_of(request).config
-    prompt = plain(body.prompt).text if model.task.tokenized else body.prompt
+    if (count := body.batch_size * body.n_iter) > config.max_images:
+        raise Refused(f"batch_size times n_iter is {count}; at most {config.max_images}", "batch_size")
     fields = {
-        **dict.fromkeys(model.manifest.inputs, prompt),
+        **dict.fromkeys(model.manifest.inputs, _prompt(body.prompt, model)),
         "seed": None if body.seed == -1 else body.seed,
         "steps": body.steps if body.steps and body.steps <= MOST_STEPS else None,
-        "n": body.batch_size * body.n_iter,
+        "n": count,
         "format": "png",
         **(start or {}),
     }
     order = order_of(checked(model.manifest.task, fields), config, model.manifest)
     width, height = body.width or body.height, body.height or body.width
     return resized(order, (width, height) if width and height else None, config, model.manifest)
+
+
+def _prompt(text: str, model: Model) -> str:
+    """A prompt as the model's task reads it: a label to the letter, attributes with their weights, words without."""
+    if model.task.tokenized:
+        return plain(text).text
+    return by_weight(text) if "weights" in model.task.conditioner_inputs else text
 
 
 def _ignored(body: Txt2Img, model: Model) -> list[str]:

@@ -1,4 +1,4 @@
-"""Automatic1111's marks in a prompt, (word:1.2), [word], <lora:name:1>: taken out, having no effect; it knows no model.
+"""Automatic1111's marks in a prompt, (word:1.2), [word], <lora:name:1>: taken out, or read as weights; it knows no model.
 
 A part of the dialect in `automatic1111.py`.
 """
@@ -15,6 +15,8 @@ TURNS = re.compile(r"\[([^\[\]|]*)\|[^\[\]]*\]")
 """`[one|other]`, in turns."""
 BREAK = re.compile(r"\bBREAK\b")
 PIECE = re.compile(r"\\[\\()\[\]]|:\s*[+-]?(?:\d+(?:\.\d+)?|\.\d+)\s*\)|[()\[\]]|[^\\()\[\]:]+|.", re.DOTALL)
+WEIGHTED = re.compile(r"\(\s*([^()<>:,=]*[^()<>:,=\s])\s*:\s*(\d{1,9}(?:\.\d{1,9})?)\s*\)")
+"""`(name:1.2)`"""
 LONGEST = 10_000
 """Characters; a longer prompt is left to whoever refuses it."""
 DEEPEST = 16
@@ -52,6 +54,11 @@ def plain(prompt: str) -> PlainPrompt:
     if text == prompt:
         return PlainPrompt(prompt, ())
     return PlainPrompt(re.sub(r"\s+(?=,)|(?<=\s)\s+|,\s*(?=,)", "", text).strip(" ,"), tuple(ignored))
+
+
+def by_weight(prompt: str) -> str:
+    """Attributes with their weights as a model of attributes reads them: `(Cap:1.2)` is `Cap=1.2`."""
+    return WEIGHTED.sub(r"\1=\2", NETWORK.sub(" ", prompt)) if len(prompt) <= LONGEST else prompt
 
 
 def _edited(match: re.Match[str]) -> str:

@@ -187,6 +187,8 @@ def test_other_dialects_name_attributes_in_the_prompt(attributes: TestClient) ->
     assert theirs.json()["data"] == ours
     others = attributes.post("/sdapi/v1/txt2img", json={"prompt": "Ape, Fez=2.5", "seed": 3, "batch_size": 2}).json()
     assert others["images"] == [image["b64_json"] for image in ours]
+    weighted = attributes.post("/sdapi/v1/txt2img", json={"prompt": "Ape, (Fez:2.5)", "seed": 3, "batch_size": 2})
+    assert weighted.status_code == 200 and weighted.json()["images"] == others["images"]
     refused = attributes.post("/v1/images/generations", json={"prompt": "Cap, Fez"})
     assert refused.status_code == 422 and refused.json()["error"]["param"] == "prompt"
 

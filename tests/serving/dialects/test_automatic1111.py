@@ -208,7 +208,7 @@ def test_models_options_and_samplers(client: TestClient) -> None:
     ("path", "body", "status", "says"),
     [
         (TXT2IMG, {**USUAL, "prompt": "\ud800"}, 400, "surrogate"),
-        (TXT2IMG, {**USUAL, "batch_size": 9}, 400, "at most 8"),
+        (TXT2IMG, {**USUAL, "batch_size": 3, "n_iter": 3}, 400, "batch_size times n_iter is 9; at most 8"),
         (TXT2IMG, {**USUAL, "override_settings": {"sd_model_checkpoint": "sdxl"}}, 404, "accepted: tiny ["),
         ("/sdapi/v1/options", {"sd_model_checkpoint": "sdxl"}, 404, "accepted: tiny ["),
         ("/sdapi/v1/img2img", USUAL, 400, "init_images is missing"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.dialects.automatic1111_prompts import DEEPEST, PlainPrompt, plain
+from serving.dialects.automatic1111_prompts import DEEPEST, PlainPrompt, by_weight, plain
 
 WEIGHTS = ("weights of words",)
 
@@ -52,3 +52,21 @@ def test_a_long_prompt_keeps_nobody_waiting() -> None:
     assert plain(f"(a cat:{'1' * 9_000}").text == f"(a cat:{'1' * 9_000}"
     assert plain("[" * DEEPEST + "a" + ":1]" * DEEPEST).text == "a"
     assert len(plain("[" * 2_000 + "a" + ":1]" * 2_000).ignored) == DEEPEST + 1  # and what is left of the brackets
+
+
+@pytest.mark.parametrize(
+    ("prompt", "read"),
+    [
+        ("Zombie, (Cap:1.2)", "Zombie, Cap=1.2"),
+        ("( Cap Forward : 2 ), <lora:fur:0.8>", "Cap Forward=2,  "),
+        ("Hat (red), (Cap), (Cap:x), (a (b):2)", "Hat (red), (Cap), (Cap:x), (a (b):2)"),
+        ("Cap=2", "Cap=2"),
+    ],
+)
+def test_marks_of_attributes_are_weights(prompt: str, read: str) -> None:
+    assert by_weight(prompt) == read
+
+
+def test_many_brackets_keep_nobody_waiting() -> None:
+    for hard in ("(" * 10_000, "(a:" * 3_000, "(" + "a " * 4_900, "(a:" + " " * 9_000, "(" + " " * 9_000):
+        assert by_weight(hard) == hard
