@@ -65,10 +65,14 @@ def read_text(file: Path) -> str:
         raise BadInput(f"cannot read {file}: {error.strerror or error}") from None
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
     try:
-        return content.decode(encoding)
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise BadInput(f"{file} line {line} is not UTF-8 text: save the file as UTF-8") from None
+    if "\0" in text:  # English in UTF-16 without its mark is UTF-8 as well, with a NUL behind each letter
+        line = text.partition("\0")[0].count("\n") + 1
+        raise BadInput(f"{file} line {line} is not UTF-8 text, for it holds NUL: save the file as UTF-8")
+    return text
 
 
 def lines(text: str) -> list[str]:

@@ -145,3 +145,6 @@ def test_other_encodings_are_named_with_their_line(tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes("prompt\ncœur\ncafé\n".encode("cp1252"))
     with pytest.raises(BadInput, match="line 2 is not UTF-8"):
         read_text(tmp_path / "latin.csv")
+    (tmp_path / "unmarked.csv").write_bytes("prompt\na cat\n".encode("utf-16-le"))
+    with pytest.raises(BadInput, match="line 1 is not UTF-8 text, for it holds NUL"):
+        read_text(tmp_path / "unmarked.csv")
