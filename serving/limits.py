@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.error_answers import CLIENT_GONE
 from serving.serve_config import ServeConfig
 
 HANG_UP = {"connection": "close"}
@@ -66,11 +67,13 @@ class _Arriving:
         """Whether it is too large, or one too many of the large ones."""
 
     async def receive(self) -> Message:
-        """The next part. HTTPException: 413, 429 or 408."""
+        """The next part. HTTPException: 413, 429, 408, or 499 where the client hangs up before all of it is there."""
         if self._complete:  # all that can still come is the disconnect
             return await self._receive()
         self._check(int(self._declared) if self._declared.isdigit() else self._most + 1)
         message = await self._in_time()
+        if message["type"] == "http.disconnect":  # else a failure of ours to /generate, and bad input to other paths
+            raise HTTPException(CLIENT_GONE, "the client is gone")
         self._total += len(message.get("body", b""))
         self._complete = not message.get("more_body", False)
         self._check(self._total)

@@ -77,27 +77,39 @@ def test_pictures_that_wait_to_be_read_are_as_few_as_those_that_wait_to_be_drawn
 
 @pytest.mark.parametrize("path", ["/generate", "/v1/images/generations", "/sdapi/v1/txt2img"])
 def test_client_that_hangs_up_is_given_up_before_it_is_drawn(small: TestClient, path: str) -> None:
-    """The app is called as a server calls it, by hand: a body, then a disconnect while the generator is held."""
+    """A body, then a disconnect while the generator is held."""
     body = json.dumps(CAT).encode()
-    messages: list[dict[str, Any]] = [{"type": "http.request", "body": body}, {"type": "http.disconnect"}]
+    with _generator(small)._lock:
+        assert _called(small, path, {"type": "http.request", "body": body}, {"type": "http.disconnect"}) == 499
+    assert small.post("/generate", json=CAT).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/generate", "/v1/images/generations", "/sdapi/v1/txt2img", "/v1/images/edits"])
+def test_client_that_hangs_up_while_its_body_arrives_is_gone(small: TestClient, path: str) -> None:
+    """And no failure, which somebody would look into."""
+    begun = {"type": "http.request", "body": b"--x\r\n" if "edits" in path else b'{"prompt":', "more_body": True}
+    assert _called(small, path, begun, {"type": "http.disconnect"}, {"type": "http.disconnect"}) == 499
+
+
+def _called(client: TestClient, path: str, *messages: dict[str, Any]) -> int:
+    """The status of an answer, of the app called as a server calls it, by hand."""
     sent: list[dict[str, Any]] = []
-    headers = [(b"content-type", b"application/json")]
-    scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
+    kind = b"multipart/form-data; boundary=x" if path.endswith("edits") else b"application/json"
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [(b"content-type", kind)], "query_string": b""}
+    left = iter(messages)
 
     async def receive() -> dict[str, Any]:
-        return messages.pop(0)
+        return next(left)
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
     async def call() -> None:
-        await asyncio.wait_for(small.app(scope, receive, send), 30)  # type: ignore[arg-type]
+        await asyncio.wait_for(client.app(scope, receive, send), 30)  # type: ignore[arg-type]
 
-    assert small.portal is not None
-    with _generator(small)._lock:
-        small.portal.call(call)
-    assert sent[0]["status"] == 499
-    assert small.post("/generate", json=CAT).status_code == 200
+    assert client.portal is not None
+    client.portal.call(call)
+    return int(sent[0]["status"])
 
 
 def test_deadline_passes_in_the_queue(config: ServeConfig) -> None:
