@@ -42,8 +42,6 @@ log = logging.getLogger("ippo")
 async def handle(request: Request, error: Exception) -> JSONResponse:
     """The answer to an exception of `HANDLED`, counted."""
     refused, headers = _as_refused(request, error)
-    if refused.status >= 500:
-        log.error("failed", exc_info=error, extra={"fields": {"request": request.state.request_id}})
     return answer(request.app, request.url.path, refused, headers)
 
 
@@ -88,11 +86,14 @@ def count(refused: Refused) -> None:
     prometheus.REJECTED.labels(_reason(refused)).inc()
 
 
-def as_refused(error: BadInput | QueueFull) -> Refused:
-    """An error that drawing raises for a request that is not served, as a refusal."""
+def as_refused(error: Exception, request_id: str) -> Refused:
+    """What drawing raises for a request that is not served, as a refusal; what is no fault of the request is logged."""
     if isinstance(error, QueueFull):
         return Refused(str(error), status=429, code="rate_limit_exceeded", retry_after=error.retry_after)
-    return error if isinstance(error, Refused) else Refused(str(error))
+    if isinstance(error, BadInput):
+        return error if isinstance(error, Refused) else Refused(str(error))
+    log.error("failed", exc_info=error, extra={"fields": {"request": request_id}})
+    return Refused("drawing failed; the server's log says why", status=500)
 
 
 def content_type(request: Request) -> str:
@@ -117,8 +118,6 @@ def _reason(refused: Refused) -> str:
 
 
 def _as_refused(request: Request, error: Exception) -> tuple[Refused, dict[str, str]]:
-    if isinstance(error, BadInput | QueueFull):
-        return as_refused(error), {}
     if isinstance(error, RequestValidationError):
         return _invalid(request, error), {}
     if isinstance(error, HTTPException):
@@ -126,7 +125,7 @@ def _as_refused(request: Request, error: Exception) -> tuple[Refused, dict[str, 
         if error.status_code in (404, 405):
             detail = f"{request.method} {request.url.path!r:.80} is not offered: {HTTPStatus(error.status_code).phrase}"
         return Refused(detail, status=error.status_code), dict(error.headers or {})
-    return Refused("drawing failed; the server's log says why", status=500), {}
+    return as_refused(error, request.state.request_id), {}
 
 
 def _invalid(request: Request, error: RequestValidationError) -> Refused:

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from base.errors import BadInput
 from serving import error_answers
-from serving.batcher import QueueFull
 from serving.keys import own_page
 from serving.order import RANDOM_SEEDS, Order, order_of
 from serving.refused import Refused
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
 PROTOCOL = "ippo"
 IDLE_SECONDS = 600.0
 """A client that sends nothing for so long is sent away."""
+ENDS = (WebSocketDisconnect, TimeoutError)
+"""What ends a connection without a word: its client is gone, or does not read."""
 TOO_MANY, TOO_BIG, AWAY = 1013, 1009, 1001
 
 
@@ -80,7 +80,7 @@ async def live(socket: WebSocket) -> None:
         for task in tasks:
             task.cancel()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect):
+            if isinstance(result, Exception) and not isinstance(result, ENDS):
                 raise result
 
 
@@ -114,8 +114,8 @@ async def _answer(socket: WebSocket, newest: Newest) -> None:
             model, order = _order(changed, artist, registry)
             fields = changed  # not before it is known to be good
             result = await artist.draw(model, order)
-        except (BadInput, QueueFull) as error:
-            refused = error_answers.as_refused(error)
+        except Exception as error:  # the next message may be drawn
+            refused = error_answers.as_refused(error, socket.state.request_id)
             error_answers.count(refused)
             await _send(socket, _failed(number, refused))
             if refused.retry_after is not None:

@@ -132,6 +132,40 @@ def test_a_client_that_waits_for_less_is_answered_sooner_or_refused(small: TestC
         assert refused.status_code == 400 and "x-request-timeout is" in refused.json()["error"]
 
 
+def test_a_live_client_that_does_not_read_is_given_up_without_a_word(config: ServeConfig) -> None:
+    with TestClient(application(config.model_copy(update={"deadline": 0.5}))) as client:
+        sent = _live(client, "a cat", reads=False)
+        assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send"]
+
+
+def _live(client: TestClient, *texts: str, reads: bool = True) -> list[dict[str, Any]]:
+    """What `/live` sends, called by hand: each text comes when something was told of the one before."""
+    sent: list[dict[str, Any]] = []
+    told, left = asyncio.Event(), [{"type": "websocket.receive", "text": text} for text in texts]
+    left.insert(0, {"type": "websocket.connect"})
+    scope = {"type": "websocket", "path": "/live", "headers": [], "query_string": b"", "subprotocols": []}
+
+    async def receive() -> dict[str, Any]:
+        if len(left) < len(texts):
+            await told.wait()
+            told.clear()
+        return left.pop(0) if left else {"type": "websocket.disconnect", "code": 1000}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+        if message["type"] == "websocket.send" and not reads:
+            await asyncio.Event().wait()
+        if "bytes" in message or "error" in message.get("text", ""):
+            told.set()
+
+    async def call() -> None:
+        await asyncio.wait_for(client.app(scope, receive, send), 30)  # type: ignore[arg-type]
+
+    assert client.portal is not None
+    client.portal.call(call)
+    return sent
+
+
 def test_long_prompt_is_refused_where_the_operator_says_so(config: ServeConfig) -> None:
     with TestClient(application(config.model_copy(update={"long_prompts": "refuse"}))) as strict:
         refused = strict.post("/generate", json={"prompt": "cat " * 200})
@@ -153,5 +187,8 @@ def test_backend_that_always_fails_is_dead(config: ServeConfig, tmp_path: Path) 
             assert _artist(client).alive
             assert client.post("/generate", json={**CAT, "steps": 2}).status_code == 500
         assert not _artist(client).alive
+        told = _live(client, json.dumps({**CAT, "steps": 2}), json.dumps({"steps": 1}))
+        assert json.loads(told[1]["text"]) == {"message": 0, "error": "drawing failed; the server's log says why"}
+        assert json.loads(told[2]["text"])["message"] == 1 and told[3]["bytes"]  # the connection holds
         assert client.post("/generate", json=CAT).status_code == 200  # what is loaded still draws
         assert _artist(client).alive
