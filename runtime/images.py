@@ -153,11 +153,13 @@ def written(out: Path, count: int) -> list[Path]:
 
 
 def check_out(out: Path) -> Format:
-    """The format of a file to write, by its ending. BadInput: another ending, or no such folder."""
+    """The format of a file to write, by its ending. BadInput: another ending, no such folder, or one in its place."""
     if out.suffix.lower() not in ENDINGS:
         raise BadInput(f"{out}: unknown image format '{out.suffix}'; accepted: {', '.join(ENDINGS)}")
     if not out.parent.is_dir():
         raise BadInput(f"{out.parent} is no folder")
+    if out.is_dir():
+        raise BadInput(f"{out} is a folder; accepted: a file to write")
     return ENDINGS[out.suffix.lower()]
 
 

@@ -226,7 +226,7 @@ def _resumed(out: Path, job: Job) -> dict[str, str]:
         return {}
     try:
         manifest: dict[str, Any] = json.loads((out / MANIFEST).read_text())
-        before, done = manifest["job"], dict(manifest["shards"])
+        before, done = dict(manifest["job"]), dict(manifest["shards"])
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{out / MANIFEST} is no manifest of bulk generation") from error
     differing = [HASHED.get(name, name) for name, value in asdict(job).items() if before.get(name) != value]

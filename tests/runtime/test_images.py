@@ -36,9 +36,15 @@ def test_a_grid_holds_every_image_in_reading_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("cat.bmp", "unknown image format '.bmp'"), ("no/cat.png", "is no folder")]
+    ("name", "message"),
+    [
+        ("cat.bmp", "unknown image format '.bmp'"),
+        ("no/cat.png", "is no folder"),
+        ("folder.png", "is a folder; accepted"),
+    ],
 )
 def test_bad_names_are_one_line(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "folder.png").mkdir()
     with pytest.raises(BadInput, match=message):
         write(IMAGES, SOURCES, tmp_path / name)
 

@@ -118,6 +118,9 @@ def test_another_job_another_folder_and_two_at_once_are_refused(generator: Gener
     (tmp_path / "mine" / "picture.png").touch()
     with pytest.raises(BadInput, match="holds other things"):
         run(generator, tmp_path / "mine")
+    (tmp_path / "mine" / "manifest.json").write_text('{"job": "mine", "shards": {}}')
+    with pytest.raises(BadInput, match="is no manifest of bulk generation"):
+        run(generator, tmp_path / "mine")
     with shards._alone(out), pytest.raises(BadInput, match="another run is at work"):
         run(generator, out)
 
