@@ -6,8 +6,9 @@ with the stubs of TensorRT 10.13, the classes of 11.4's runtime and those of Ten
 
 from __future__ import annotations
 
+import weakref
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class EngineBackend(Backend):
         self.bundle = bundle
         self.api = api
         self._stream = int(done(cuda.cudaStreamCreate()))
+        _release_with(self, cuda.cudaStreamDestroy, self._stream)
         self._runtime = api.Runtime(build_log(api))
         self._engines: dict[str, Any] = {}
         self._plans: dict[tuple[str, int], RecordedPlan] = {}
@@ -99,6 +101,7 @@ class RecordedPlan:
             shape = tuple(context.get_tensor_shape(name))
             here = np.empty(shape, api.nptype(engine.get_tensor_dtype(name)))
             on_gpu = int(done(cuda.cudaMalloc(max(here.nbytes, 1))))
+            _release_with(self, cuda.cudaFree, on_gpu)
             context.set_tensor_address(name, on_gpu)
             self._rooms[name] = (on_gpu, here)
 
@@ -125,7 +128,16 @@ class RecordedPlan:
         mode = cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         done(cuda.cudaStreamBeginCapture(self._stream, mode))
         self._context.execute_async_v3(self._stream)
-        return done(cuda.cudaGraphInstantiate(done(cuda.cudaStreamEndCapture(self._stream)), 0))
+        graph = done(cuda.cudaStreamEndCapture(self._stream))
+        recorded = done(cuda.cudaGraphInstantiate(graph, 0))
+        done(cuda.cudaGraphDestroy(graph))
+        _release_with(self, cuda.cudaGraphExecDestroy, recorded)
+        return recorded
+
+
+def _release_with(owner: object, release: Callable[[Any], Any], handle: Any) -> None:
+    """Give `handle` back when its owner is gone: bundles are exchanged while the process lives."""
+    weakref.finalize(owner, release, handle).atexit = False  # the driver gives all back when the process ends
 
 
 def done(answer: Any) -> Any:
