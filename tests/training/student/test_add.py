@@ -138,8 +138,8 @@ def test_equal_samples_look_equal_to_the_heads_from_both_sides(method: AddMethod
     assert float(equal) == pytest.approx(math.log(2), rel=1e-5)
 
 
-@pytest.mark.parametrize("penalty", ["r1+r2", "approximate"])
-def test_parts_of_a_batch_have_the_penalty_of_the_whole(opened: Opened, penalty: str) -> None:
+@pytest.mark.parametrize(("penalty", "rounding"), [("r1+r2", 1e-4), ("approximate", 1e-3)])  # differences round more
+def test_parts_of_a_batch_have_the_penalty_of_the_whole(opened: Opened, penalty: str, rounding: float) -> None:
     method = opened(adversarial__penalty=penalty)
     game, conditioning = term(method, Adversarial), method.teacher.condition(["red", "blue", "green", "red"])
     real, fake = torch.randn(2, 4, 4, 4, 4)
@@ -149,8 +149,8 @@ def test_parts_of_a_batch_have_the_penalty_of_the_whole(opened: Opened, penalty:
         return float(game.discriminator_loss(real[[*rows]], fake[[*rows]], chosen, part)["penalty"])
 
     whole = loss(0, 1, 2, 3)
-    assert whole > 0 and (loss(0, 2) + loss(1, 3)) / 2 == pytest.approx(whole, rel=1e-4)
-    assert (loss(0) + loss(1) + loss(2) + loss(3)) / 4 == pytest.approx(whole, rel=1e-4)
+    assert whole > 0 and (loss(0, 2) + loss(1, 3)) / 2 == pytest.approx(whole, rel=rounding)
+    assert (loss(0) + loss(1) + loss(2) + loss(3)) / 4 == pytest.approx(whole, rel=rounding)
 
 
 def test_reals_are_the_encoded_images(method: AddMethod, data: Path) -> None:
