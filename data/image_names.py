@@ -21,6 +21,7 @@ class ImageNames:
     def __init__(self, images: Iterable[Path], source: Path) -> None:
         self._known = set(images)
         self._by_tail: dict[tuple[str, ...], list[Path]] = defaultdict(list)
+        self._by_number: dict[tuple[str, ...], list[Path]] = defaultdict(list)
         self._by_stem: dict[Path, list[Path]] = defaultdict(list)
         for image in sorted(self._known):
             parts = _parts(image.relative_to(source).as_posix())
@@ -28,6 +29,8 @@ class ImageNames:
                 self._by_tail[parts[first:]].append(image)
                 if (stem := PurePosixPath(parts[-1]).stem) != parts[-1]:
                     self._by_tail[(*parts[first:-1], stem)].append(image)
+                if stem.isdecimal():
+                    self._by_number[(*parts[first:-1], _bare(stem))].append(image)
             self._by_stem[image].append(image)
             self._by_stem[image.with_suffix("")].append(image)
 
@@ -36,7 +39,7 @@ class ImageNames:
 
         The name is read from the table's own folder as it stands; else by as much of the path's end as one image alone has:
         a list may lie above or below its images, and name them by paths of another machine. Where no image
-        is called `7.0`, it is `7`.
+        is called `7.0`, it is `7`; where none is called that either, `00007.png`.
         """
         relative = table.parent / name.strip().replace("\\", "/")
         if relative in self._known:
@@ -51,6 +54,9 @@ class ImageNames:
             for first in range(len(parts)):
                 if fitting := self._by_tail.get(parts[first:], []):
                     return fitting
+        if parts and parts[-1].isdecimal():
+            tails = ((*parts[first:-1], _bare(parts[-1])) for first in range(len(parts)))
+            return next((self._by_number[tail] for tail in tails if tail in self._by_number), [])
         return []
 
     def of_sidecar(self, file: Path) -> list[Path]:
@@ -61,6 +67,11 @@ class ImageNames:
         """The one image of this name without its ending, wherever it lies; empty: none, or several."""
         fitting = self._by_tail.get(_parts(stem), [])
         return fitting if len(fitting) == 1 else []
+
+
+def _bare(number: str) -> str:
+    """Digits without zeros in front: a table of numbers has none, and the files of a set often do."""
+    return number.lstrip("0") or "0"
 
 
 def _parts(name: str) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ def find(source: Path, needed: bool = True) -> CaptionedImages:
     names = ImageNames(images, source)
     lists = CaptionFiles(files, names, source)
     read = list(lists)
-    captions = _used(read, set(images), source, dropped)
+    captions = _used(read, names, set(images), source, dropped)
     if read and not captions and not any(caption.image in images for caption in read):
         first = read[0].image.name
         called = ", ".join(image.relative_to(source).as_posix() for image in names.fitting(first)[:3])
@@ -116,7 +116,7 @@ def _by_folder(images: list[Path], source: Path, read: Iterable[Caption]) -> dic
 
 
 def _used(
-    captions: Iterable[Caption], images: set[Path], source: Path, dropped: list[Dropped]
+    captions: Iterable[Caption], names: ImageNames, images: set[Path], source: Path, dropped: list[Dropped]
 ) -> dict[Path, CaptionedFile]:
     """The captions of each image from the first file that has one, its columns from every file; lists what is not used."""
     texts: dict[Path, list[str]] = {}
@@ -127,6 +127,9 @@ def _used(
         text = " ".join(caption.text.split())
         if caption.image not in images:
             why = "caption without an image" if text else "listed image that is not there"
+            if several := names.fitting(caption.image.relative_to(source).as_posix())[:3]:
+                called = ", ".join(image.relative_to(source).as_posix() for image in several)
+                why = f"row of a name that several images have: {called}"
             dropped.append(Dropped(_named(caption, source), why))
             continue
         columns[caption.image] = {**caption.columns, **columns.get(caption.image, {})}

@@ -7,6 +7,7 @@ import pytest
 
 from base.errors import BadInput
 from data.build import build
+from data.image_names import ImageNames
 from data.sources import find
 from tests.data.pictures import built, captioned, picture, why
 
@@ -189,3 +190,23 @@ def test_class_folders_below_splits(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
         picture(number).save(tmp_path / name / "0.png")
     assert [row.columns["label"] for row in find(tmp_path).captioned] == ["cat", "dog", "cat"]
+
+
+def test_a_number_without_zeros_is_the_file_that_has_them(tmp_path: Path) -> None:
+    """COCO's tables say 139 of 000000000139.jpg; a file of the very name comes first."""
+    for name in ("00007.png", "00008.png", "7.png"):
+        (tmp_path / name).touch()
+    images = ImageNames(sorted(tmp_path.glob("*.png")), tmp_path)
+    table = tmp_path / "t.csv"
+    assert images.named("8", table) == images.named("8.0", table) == tmp_path / "00008.png"
+    assert images.named("7", table) == tmp_path / "7.png"
+    assert images.named("9", table) is None
+
+
+def test_a_row_of_a_name_that_two_images_have_is_told_as_such(tmp_path: Path) -> None:
+    for name in ("a.png", "a.jpg", "b.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "t.csv").write_text("id,text\na,x\nb,y\n")
+    assert ("t.csv: a", "row of a name that several images have: a.jpg, a.png") in [
+        (drop.what, drop.why) for drop in find(tmp_path).dropped
+    ]
