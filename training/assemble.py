@@ -48,15 +48,29 @@ def earlier(name: str, teacher: nn.Module, schedule: Schedule) -> nn.Module:
 def open_base(base: str | Config, loop: LoopConfig, flow: str | None = None) -> Pipeline:
     """The pipeline to train: an existing one, or components put together around a fresh denoiser.
 
-    BadInput: the base has no flow of that task.
+    BadInput: the base has no flow of that task, or is a student.
     """
     with bases.narrow_texts() if loop.frozen == "bf16" else nullcontext():
         pipeline = opened(base) if isinstance(base, str) else folders.build(base, trained)
-    pipeline = pipeline if flow is None else pipeline.flow(flow)
+    pipeline = to_train(pipeline, base, flow)
     pipeline.denoiser.requires_grad_(True)  # or what of it may learn: a flow's layers may belong to another as well
     for component in (pipeline.conditioner, pipeline.denoiser, pipeline.autoencoder):
         component.to(device())
     configure(pipeline.denoiser, loop)
+    return pipeline
+
+
+def to_train(pipeline: Pipeline, base: str | Config, flow: str | None) -> Pipeline:
+    """The flow of an opened base that is trained or distilled. BadInput: it has none of that task, or that is a student.
+
+    What is trained keeps its base's scheduler: a teacher made of a student would pass for one, and be exported as one.
+    """
+    pipeline = pipeline if flow is None else pipeline.flow(flow)
+    if pipeline.is_student:
+        raise BadInput(
+            f"{base} is a student (its scheduler is {pipeline.scheduler['_class_name']}), which draws in few steps and "
+            "teaches nobody: give the teacher it was distilled from"
+        )
     return pipeline
 
 

@@ -17,7 +17,7 @@ from models import bases
 from models import folder as folders
 from models.pipeline import Pipeline
 from training import examples
-from training.assemble import opened
+from training.assemble import opened, to_train
 from training.latents import sized
 from training.student import pairs
 from training.student.student_config import StudentConfig
@@ -51,7 +51,7 @@ def _look(config: TeacherConfig | StudentConfig, base: str | Config) -> Pipeline
     splits = [ImageFolder(data_folder(config.data), name) for name in ("train", "validation")]
     with bases.outlines():
         pipeline = opened(base) if isinstance(base, str) else folders.build(base, trained)
-    pipeline = sized(pipeline if config.flow is None else pipeline.flow(config.flow), splits[0])
+    pipeline = sized(to_train(pipeline, base, config.flow), splits[0])
     for images in splits:
         examples.look(pipeline, images, config.captions, config.contexts)
     return pipeline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from base.errors import BadInput
 from models import folder as folders
+from models.scheduler_configs import student_scheduler
 from tests import tiny
 from tests.training.conftest import write_set
 from tests.training.test_lora import LOOP, RATE, STUDENT
@@ -42,6 +44,18 @@ def test_it_is_told_and_nothing_is_encoded(runs: Path, tmp_path: Path, method: s
                 start(method, configured(tmp_path, run=f"odd-{len(said)}", **{**known, **change}))
             assert "\n" not in str(caught.value)
     assert not (runs / "cache").exists()
+
+
+@pytest.mark.parametrize("method", [*VALUES])
+def test_a_student_is_no_base(runs: Path, tmp_path: Path, method: str) -> None:
+    """Trained on, it would keep a student's scheduler, and be exported as one that it is not any more."""
+    teacher, data = tiny.teacher(), write_set(tmp_path / "small", 4)
+    folders.save(replace(teacher, scheduler=student_scheduler(teacher.scheduler)), tmp_path / "base")
+    base = {"base" if method == "teacher" else "teacher": str(tmp_path / "base")}
+    file = configured(tmp_path, run="r", data=str(data), loop=LOOP, **base, **VALUES[method])
+    for start in (launch.launch, launch.rehearse):
+        with pytest.raises(BadInput, match="base is a student .* give the teacher it was distilled from"):
+            start(method, file)
 
 
 @pytest.mark.parametrize(
