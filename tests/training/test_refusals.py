@@ -54,7 +54,7 @@ def test_a_student_is_no_base(runs: Path, tmp_path: Path, method: str) -> None:
     base = {"base" if method == "teacher" else "teacher": str(tmp_path / "base")}
     file = configured(tmp_path, run="r", data=str(data), loop=LOOP, **base, **VALUES[method])
     for start in (launch.launch, launch.rehearse):
-        with pytest.raises(BadInput, match="base is a student .* give the teacher it was distilled from"):
+        with pytest.raises(BadInput, match=r"base is a student .* give the teacher it was distilled from"):
             start(method, file)
 
 
