@@ -278,7 +278,7 @@ line-quality: line-student line-decoder line-judge
 line-bundle: line-student line-decoder
 	$(NARRATE) export emoji-mini/student --decoder emoji-mini/decoder --out $(LINE)/line/student --name emoji-mini --overwrite $(LOG)
 
-# A thousand things in six styles, all flows: data, nine trainings, one bundle, its figures. Some 26 core-hours (docs/icons.md),
+# A thousand things in six styles, all flows: data, nine trainings, one bundle, its figures. Some 28 core-hours (docs/icons.md),
 # and the same command goes on where it stopped. KEEP: runs that stay as they are, such as an autoencoder trained elsewhere.
 # The outside judge of its distances is EfficientNet-Lite 1: size 0 trains.
 .PHONY: icons icons-pictures icons-ship icons-games

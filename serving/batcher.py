@@ -65,7 +65,7 @@ class Batcher(Generic[K, Q, D, R]):
         self._finishers, self._parts = ThreadPoolExecutor(finishers, thread_name_prefix="finish"), finishers
         self._unfinished = threading.Semaphore(
             2 * finishers
-        )  # parts of batches: one in work and one ready for each thread
+        )  # parts of batches: for each thread one in work, one ready
         self._seconds = 0.1  # that a request takes of late, as a part of its batch
         self._closing = False
 

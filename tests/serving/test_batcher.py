@@ -192,9 +192,7 @@ def test_what_is_finished_slowly_waits_in_the_queue_where_it_is_counted() -> Non
         run = Recorder()
         batcher = Batcher(run, finish, of(1), max_queue=3)
         batcher.start()
-        futures = [
-            (await _started(run, batcher, number)) for number in range(3)
-        ]  # in work, ready, and one that it holds up
+        futures = [await _started(run, batcher, number) for number in range(3)]  # in work, ready, and one held up
         run.started.clear()
         futures += batcher.submit("a", [3, 4, 5])
         assert not await asyncio.to_thread(run.started.wait, 0.2)  # else they would all be run at once

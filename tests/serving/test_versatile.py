@@ -408,10 +408,8 @@ def test_after_a_swap_to_a_bundle_of_fewer_tasks_they_are_named(tmp_path: Path) 
         assert answer.status_code == 404
         assert answer.json()["error"] == "no served model describes pictures: mute does image-text-to-image"
         assert client.post("/generate", json={"content": base(ONE)}).status_code == 200
-        gc.collect()
-        assert (
-            before() is None
-        )  # what lived before the server started is not looked at: it must end without being looked for
+        gc.collect()  # which does not look at what lived before the server started
+        assert before() is None
 
 
 def test_interrogate_asks_the_model_that_the_options_chose(tmp_path: Path) -> None:
